@@ -1,0 +1,314 @@
+"""The errors of this package, free of Airflow.
+
+::
+
+    OmicsError
+    ├── SettingsError        bad input; all problems at once, raised before anything is sent
+    ├── ServiceError         HealthOmics (or the way to it) refused or failed one call
+    │   ├── AccessDenied       403: names the missing action
+    │   ├── NotFound           404
+    │   ├── Conflict           409: not possible in the present state, or another request under the same id
+    │   ├── QuotaExceeded      402
+    │   ├── InvalidRequest     400
+    │   └── Unavailable        may pass by itself: throttling, 5xx, time-outs, no connection
+    │       ├── Throttled        429
+    │       └── CredentialsExpired   renewed credentials help
+    ├── RunError             a run did not end well
+    │   ├── RunFailed  RunCancelled  RunDeleted
+    │   ├── RunVanished        its record is gone and nothing tells how it ended
+    │   └── RunTimedOut        ``execution_timeout`` or ``run_timeout``
+    ├── BatchError           a batch did not end well
+    │   ├── BatchFailed  BatchCancelled  BatchDeleted
+    │   ├── BatchVanished
+    │   ├── BatchVerdictError  ended, but more runs than tolerated did not complete
+    │   └── BatchTimedOut
+    ├── LostContact          the wait was given up; the run or batch may still be going
+    └── EventError           a trigger event that nobody can read
+
+Each carries its facts as attributes and survives pickling. :mod:`airflow_provider_omics.exceptions` turns them
+into Airflow's own exceptions at the operators' edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+def _rebuild(cls: type[OmicsError], args: tuple[Any, ...], state: dict[str, Any]) -> OmicsError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class OmicsError(Exception):
+    """Anything that this package raises on purpose."""
+
+    def __reduce__(self) -> tuple[Callable[..., OmicsError], tuple[Any, ...]]:
+        """Pickle by attributes: the constructors of the subclasses take keyword arguments."""
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with what the user gave.
+
+    :param argument: where it stands, as the user typed it: ``"output_uri"``, ``"run_settings[3]['name']"``.
+    :param value: what stands there, shortened; for workflow parameters its type, as values can identify a patient.
+    :param allowed: what is allowed, and what to do.
+    """
+
+    argument: str
+    value: str
+    allowed: str
+
+    def __str__(self) -> str:
+        """One line: argument, value, what is allowed."""
+        return f"{self.argument} = {self.value}: {self.allowed}"
+
+
+class SettingsError(OmicsError, ValueError):
+    """Bad input, raised before anything was sent.
+
+    :param problems: everything that is wrong, at least one.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        head = f"{count} problem{'s' if count != 1 else ''} in the settings; nothing was started:"
+        super().__init__("\n".join([head, *(f"  - {problem}" for problem in self.problems)]))
+
+
+class ServiceError(OmicsError):
+    """A call that HealthOmics refused or that did not get through.
+
+    :param operation: the API operation, as AWS spells it: ``"StartRun"``.
+    :param code: the error code of AWS, or the name of the connection error.
+    :param reason: AWS's own message.
+    :param http_status: HTTP status, None when there was no answer.
+    :param request_id: AWS's id of the call, None when there was no answer.
+    :param advice: what to do, in one sentence.
+    """
+
+    def __init__(
+        self,
+        operation: str,
+        code: str,
+        reason: str,
+        *,
+        http_status: int | None = None,
+        request_id: str | None = None,
+        advice: str = "",
+    ) -> None:
+        self.operation = operation
+        self.code = code
+        self.reason = reason
+        self.http_status = http_status
+        self.request_id = request_id
+        self.advice = advice
+        text = f"{operation}: {code}: {reason}"
+        if advice:
+            text += f" {advice}"
+        if request_id:
+            text += f" (AWS request {request_id})"
+        super().__init__(text)
+
+
+class AccessDenied(ServiceError):
+    """The caller may not do this; ``advice`` names the missing action."""
+
+
+class NotFound(ServiceError):
+    """The run, batch, workflow or group does not exist (any more)."""
+
+
+class Conflict(ServiceError):
+    """Not possible in the present state of the resource, or the request id is taken by another request."""
+
+
+class QuotaExceeded(ServiceError):
+    """A service quota is used up; waiting alone does not help."""
+
+
+class InvalidRequest(ServiceError):
+    """HealthOmics found the request invalid."""
+
+
+class Unavailable(ServiceError):
+    """May pass by itself: a 5xx answer, a time-out, a connection that failed."""
+
+
+class Throttled(Unavailable):
+    """Too many calls a second for the account."""
+
+
+class CredentialsExpired(Unavailable):
+    """The credentials are no longer valid; a new client may find renewed ones."""
+
+
+class RunError(OmicsError):
+    """A run did not end well.
+
+    :param message: the sentence for the log, without the ids (they are added).
+    :param run_id: id of the run.
+    :param run_uuid: uuid of the run; ids are used again after deletion, uuids are not.
+    :param status: last status seen, as AWS spells it.
+    :param failure_reason: AWS's failureReason code, None when it gave none.
+    :param status_message: AWS's statusMessage, None when it gave none.
+    :param log_streams: names of the CloudWatch streams of the run in ``/aws/omics/WorkflowLog``.
+    :param console_url: the run in the AWS console.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        run_id: str,
+        run_uuid: str | None = None,
+        status: str | None = None,
+        failure_reason: str | None = None,
+        status_message: str | None = None,
+        log_streams: Sequence[str] = (),
+        console_url: str | None = None,
+    ) -> None:
+        self.run_id = run_id
+        self.run_uuid = run_uuid
+        self.status = status
+        self.failure_reason = failure_reason
+        self.status_message = status_message
+        self.log_streams = tuple(log_streams)
+        self.console_url = console_url
+        details = {
+            "run": f"{run_id} (uuid {run_uuid})" if run_uuid else run_id,
+            "status": status,
+            "reason": failure_reason,
+            "message": status_message,
+            "logs": ", ".join(self.log_streams) or None,
+            "console": console_url,
+        }
+        super().__init__(_with_details(message, details))
+
+
+class RunFailed(RunError):
+    """The run ended FAILED."""
+
+
+class RunCancelled(RunError):
+    """The run ended CANCELLED, and not by this task."""
+
+
+class RunDeleted(RunError):
+    """The run was deleted while it was waited for."""
+
+
+class RunVanished(RunError):
+    """The record of the run is gone and its manifest does not say how it ended; it is not started again."""
+
+
+class RunTimedOut(RunError):
+    """The run took longer than ``execution_timeout`` or ``run_timeout`` allows."""
+
+
+class BatchError(OmicsError):
+    """A batch did not end well.
+
+    :param message: the sentence for the log, without the ids (they are added).
+    :param batch_id: id of the batch.
+    :param batch_uuid: uuid of the batch.
+    :param status: last status seen, as AWS spells it.
+    :param failure_reason: AWS's failureReason text, None when it gave none.
+    :param counts: number of runs by outcome: ``{"total_runs": 8, "completed_runs": 7, "failed_runs": 1, ...}``.
+    :param failed_run_settings: ``runSettingId`` -> reason of the first runs that did not complete (at most 20).
+    :param console_url: the run list of the AWS console.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        batch_id: str,
+        batch_uuid: str | None = None,
+        status: str | None = None,
+        failure_reason: str | None = None,
+        counts: Mapping[str, int] | None = None,
+        failed_run_settings: Mapping[str, str] | None = None,
+        console_url: str | None = None,
+    ) -> None:
+        self.batch_id = batch_id
+        self.batch_uuid = batch_uuid
+        self.status = status
+        self.failure_reason = failure_reason
+        self.counts = dict(counts or {})
+        self.failed_run_settings = dict(failed_run_settings or {})
+        self.console_url = console_url
+        details = {
+            "batch": f"{batch_id} (uuid {batch_uuid})" if batch_uuid else batch_id,
+            "status": status,
+            "reason": failure_reason,
+            "counts": ", ".join(f"{name} {count}" for name, count in self.counts.items()) or None,
+            "not completed": "; ".join(f"{name}: {why}" for name, why in self.failed_run_settings.items()) or None,
+            "console": console_url,
+        }
+        super().__init__(_with_details(message, details))
+
+
+class BatchFailed(BatchError):
+    """The batch itself ended FAILED: none or only some of its runs were started."""
+
+
+class BatchCancelled(BatchError):
+    """The batch ended CANCELLED, and not by this task."""
+
+
+class BatchDeleted(BatchError):
+    """The runs of the batch were deleted while it was waited for."""
+
+
+class BatchVanished(BatchError):
+    """The batch was deleted while it was waited for."""
+
+
+class BatchVerdictError(BatchError):
+    """Every run has ended, but more of them than tolerated did not complete."""
+
+
+class BatchTimedOut(BatchError):
+    """The batch took longer than ``execution_timeout`` allows."""
+
+
+class LostContact(OmicsError):
+    """HealthOmics could not be asked for so long that the wait was given up; nothing was cancelled.
+
+    :param kind: ``"run"`` or ``"batch"``.
+    :param resource_id: its id.
+    :param resource_uuid: its uuid, None where unknown.
+    :param seconds: how long no look succeeded.
+    :param cause: the last error, as text.
+    """
+
+    def __init__(self, kind: str, resource_id: str, resource_uuid: str | None, seconds: float, cause: str) -> None:
+        self.kind = kind
+        self.resource_id = resource_id
+        self.resource_uuid = resource_uuid
+        self.seconds = seconds
+        self.cause = cause
+        super().__init__(
+            f"Lost contact with {kind} {resource_id}: no look at it succeeded for {seconds:.0f} s. "
+            f"It may still be going; nothing was cancelled. Last error: {cause}"
+        )
+
+
+class EventError(OmicsError):
+    """A trigger event without the form that this version reads; never taken for a success.
+
+    :param reason: what is wrong with it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The trigger's event cannot be read: {reason}. The run or batch was left as it is.")
+
+
+def _with_details(message: str, details: Mapping[str, str | None]) -> str:
+    return "\n".join([message, *(f"  {name}: {value}" for name, value in details.items() if value)])
