@@ -1,0 +1,219 @@
+"""One observation of a run or a batch, taken from an API response."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow_provider_omics.core.statuses import (
+    Phase,
+    batch_phase,
+    is_known_batch_status,
+    is_known_run_status,
+    run_phase,
+)
+
+LOG_GROUP = "/aws/omics/WorkflowLog"
+"""CloudWatch log group of all runs of an account and Region (user guide, "Monitoring with CloudWatch Logs")."""
+
+
+@dataclass(frozen=True)
+class RunSnapshot:
+    """A run as one GetRun (or StartRun, which gives less) showed it.
+
+    Times are aware datetimes; what the response did not have is None. Source: GetRun.
+    """
+
+    id: str
+    status: str
+    uuid: str | None = None
+    arn: str | None = None
+    name: str | None = None
+    run_output_uri: str | None = None
+    failure_reason: str | None = None
+    status_message: str | None = None
+    creation_time: datetime | None = None
+    start_time: datetime | None = None
+    stop_time: datetime | None = None
+    workflow_id: str | None = None
+    workflow_uuid: str | None = None
+    workflow_version_name: str | None = None
+    digest: str | None = None
+    engine_version: str | None = None
+    role_arn: str | None = None
+    batch_id: str | None = None
+    run_group_id: str | None = None
+    log_level: str | None = None
+
+    @classmethod
+    def from_response(cls, response: Mapping[str, Any]) -> RunSnapshot:
+        """Take what a wait and its result need from a response.
+
+        :param response: answer of GetRun or StartRun; large members (parameters, definition) are left behind.
+        :return: the snapshot.
+        """
+        return cls(**_from_response(cls, response))
+
+    @property
+    def phase(self) -> Phase:
+        """What the status means."""
+        return run_phase(self.status)
+
+    @property
+    def is_known_status(self) -> bool:
+        """Whether this version knows the status."""
+        return is_known_run_status(self.status)
+
+    @property
+    def log_streams(self) -> tuple[str, ...]:
+        """Streams in :data:`LOG_GROUP`; none with ``logLevel`` OFF. Source: user guide, CloudWatch Logs."""
+        return () if self.log_level == "OFF" else (f"run/{self.id}", f"run/{self.id}/engine")
+
+    def to_payload(self) -> dict[str, Any]:
+        """Give the set fields as JSON values, times in ISO 8601."""
+        return _to_payload(self)
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, Any]) -> RunSnapshot:
+        """Read :meth:`to_payload`; keys that this version does not know are ignored.
+
+        :raises (KeyError, TypeError, ValueError): the payload is not of this form.
+        """
+        return cls(**_from_payload(cls, payload))
+
+
+_COUNTS = {
+    "pending_runs": ("runSummary", "pendingRunCount"),
+    "starting_runs": ("runSummary", "startingRunCount"),
+    "running_runs": ("runSummary", "runningRunCount"),
+    "stopping_runs": ("runSummary", "stoppingRunCount"),
+    "completed_runs": ("runSummary", "completedRunCount"),
+    "deleted_runs": ("runSummary", "deletedRunCount"),
+    "failed_runs": ("runSummary", "failedRunCount"),
+    "cancelled_runs": ("runSummary", "cancelledRunCount"),
+    "successful_submissions": ("submissionSummary", "successfulStartSubmissionCount"),
+    "failed_submissions": ("submissionSummary", "failedStartSubmissionCount"),
+    "pending_submissions": ("submissionSummary", "pendingStartSubmissionCount"),
+    "failed_cancels": ("submissionSummary", "failedCancelSubmissionCount"),
+}
+
+
+@dataclass(frozen=True)
+class BatchSnapshot:
+    """A batch as one GetBatch (or StartRunBatch, which gives less) showed it.
+
+    ``counts`` is by the keys of the table above; a count that the response did not have is 0. Run counts may lag
+    and are final only at PROCESSED. Source: GetBatch.
+    """
+
+    id: str
+    status: str
+    uuid: str | None = None
+    arn: str | None = None
+    name: str | None = None
+    total_runs: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    failure_reason: str | None = None
+    creation_time: datetime | None = None
+    processed_time: datetime | None = None
+
+    @classmethod
+    def from_response(cls, response: Mapping[str, Any]) -> BatchSnapshot:
+        """Take what a wait and its verdict need from a response.
+
+        :param response: answer of GetBatch or StartRunBatch.
+        :return: the snapshot.
+        """
+        counts = {
+            name: int((response.get(summary) or {}).get(key) or 0) for name, (summary, key) in _COUNTS.items()
+        }
+        values = _from_response(cls, response)
+        return cls(**{**values, "total_runs": values.get("total_runs") or 0, "counts": counts})
+
+    @property
+    def phase(self) -> Phase:
+        """What the status means."""
+        return batch_phase(self.status)
+
+    @property
+    def is_known_status(self) -> bool:
+        """Whether this version knows the status."""
+        return is_known_batch_status(self.status)
+
+    def count(self, name: str) -> int:
+        """Give one of the counts.
+
+        :param name: ``"completed_runs"``, ``"failed_submissions"``, ...
+        """
+        return self.counts.get(name, 0)
+
+    @property
+    def progress(self) -> str:
+        """One line for the log: ``"SUBMITTING: pending 12, running 40, completed 7, failed 1 of 63"``.
+
+        Pending counts both the runs that queue and those that are not submitted yet; states with no run are left out.
+        """
+        numbers = {
+            "pending": self.count("pending_runs") + self.count("pending_submissions"),
+            "starting": self.count("starting_runs"),
+            "running": self.count("running_runs"),
+            "stopping": self.count("stopping_runs"),
+            "completed": self.count("completed_runs"),
+            "failed": self.count("failed_runs"),
+            "cancelled": self.count("cancelled_runs"),
+            "not submitted": self.count("failed_submissions"),
+        }
+        shown = ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
+        return f"{self.status}: {shown or 'nothing yet'} of {self.total_runs}"
+
+    def to_payload(self) -> dict[str, Any]:
+        """Give the set fields as JSON values, times in ISO 8601."""
+        return _to_payload(self)
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, Any]) -> BatchSnapshot:
+        """Read :meth:`to_payload`; keys that this version does not know are ignored.
+
+        :raises (KeyError, TypeError, ValueError): the payload is not of this form.
+        """
+        return cls(**_from_payload(cls, payload))
+
+
+Snapshot = RunSnapshot | BatchSnapshot
+"""What a wait may look at."""
+
+
+def _camel_case(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _from_response(cls: type[Snapshot], response: Mapping[str, Any]) -> dict[str, Any]:
+    names = [f.name for f in fields(cls)]
+    return {name: response[_camel_case(name)] for name in names if response.get(_camel_case(name)) is not None}
+
+
+def _to_payload(snapshot: Snapshot) -> dict[str, Any]:
+    values = {f.name: getattr(snapshot, f.name) for f in fields(snapshot)}
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else dict(value) if name == "counts" else value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _from_payload(cls: type[Snapshot], payload: Mapping[str, Any]) -> dict[str, Any]:
+    values = {f.name: payload[f.name] for f in fields(cls) if f.name in payload}
+    for name in ("id", "status"):
+        if not isinstance(values[name], str):
+            raise TypeError(f"{name} is {type(values[name]).__name__}, not text")
+    return {
+        name: _time(value) if name.endswith("_time") else value for name, value in values.items()
+    }
+
+
+def _time(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

@@ -1,0 +1,124 @@
+"""The statuses of HealthOmics, and the phase that each of them means.
+
+*Status* is AWS's word, *phase* ours. Each enumeration has one total table; a test compares both with the installed
+botocore model. Sources: the enumerations ``RunStatus``, ``BatchStatus`` and ``SubmissionStatus`` of the API, and the
+user guide's pages "Monitoring runs" and "Run batches".
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class RunStatus(str, Enum):
+    """Status of a run (GetRun)."""
+
+    PENDING = "PENDING"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    STOPPING = "STOPPING"
+    COMPLETED = "COMPLETED"
+    DELETED = "DELETED"
+    CANCELLED = "CANCELLED"
+    FAILED = "FAILED"
+
+
+class BatchStatus(str, Enum):
+    """Status of a run batch (GetBatch)."""
+
+    CREATING = "CREATING"
+    PENDING = "PENDING"
+    SUBMITTING = "SUBMITTING"
+    INPROGRESS = "INPROGRESS"
+    STOPPING = "STOPPING"
+    CANCELLED = "CANCELLED"
+    FAILED = "FAILED"
+    PROCESSED = "PROCESSED"
+    RUNS_DELETING = "RUNS_DELETING"
+    RUNS_DELETE_FAILED = "RUNS_DELETE_FAILED"
+    RUNS_DELETED = "RUNS_DELETED"
+
+
+class SubmissionStatus(str, Enum):
+    """What became of one run's submission in a batch (ListRunsInBatch); says nothing about its execution."""
+
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    CANCEL_SUCCESS = "CANCEL_SUCCESS"
+    CANCEL_FAILED = "CANCEL_FAILED"
+    DELETE_SUCCESS = "DELETE_SUCCESS"
+    DELETE_FAILED = "DELETE_FAILED"
+
+
+class Phase(str, Enum):
+    """What a status means for somebody who waits."""
+
+    ACTIVE = "active"
+    """Still going: look again."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    DELETED = "deleted"
+    """Its record (or its runs' records) was deleted: how it ended is no longer to be had."""
+    PROCESSED = "processed"
+    """A batch whose runs have all ended, well or badly: only the counts tell."""
+
+
+RUN_PHASES: dict[RunStatus, Phase] = {
+    RunStatus.PENDING: Phase.ACTIVE,
+    RunStatus.STARTING: Phase.ACTIVE,
+    RunStatus.RUNNING: Phase.ACTIVE,
+    RunStatus.STOPPING: Phase.ACTIVE,
+    RunStatus.COMPLETED: Phase.SUCCEEDED,
+    RunStatus.FAILED: Phase.FAILED,
+    RunStatus.CANCELLED: Phase.CANCELLED,
+    RunStatus.DELETED: Phase.DELETED,
+}
+
+BATCH_PHASES: dict[BatchStatus, Phase] = {
+    BatchStatus.CREATING: Phase.ACTIVE,
+    BatchStatus.PENDING: Phase.ACTIVE,
+    BatchStatus.SUBMITTING: Phase.ACTIVE,
+    BatchStatus.INPROGRESS: Phase.ACTIVE,
+    BatchStatus.STOPPING: Phase.ACTIVE,
+    BatchStatus.PROCESSED: Phase.PROCESSED,
+    BatchStatus.FAILED: Phase.FAILED,
+    BatchStatus.CANCELLED: Phase.CANCELLED,
+    BatchStatus.RUNS_DELETING: Phase.ACTIVE,
+    BatchStatus.RUNS_DELETED: Phase.DELETED,
+    BatchStatus.RUNS_DELETE_FAILED: Phase.DELETED,
+}
+
+# CancelRunBatch is refused in CREATING and STOPPING (user guide, "Run batches", table of states).
+CANCELLABLE_BATCH_STATUSES = frozenset({BatchStatus.PENDING, BatchStatus.SUBMITTING, BatchStatus.INPROGRESS})
+
+ACTIVE_RUN_STATUSES = tuple(status for status, phase in RUN_PHASES.items() if phase is Phase.ACTIVE)
+"""In the order of a run's life: who lists them one after the other sees a run that moves meanwhile twice, never not."""
+
+
+def run_phase(status: str) -> Phase:
+    """Tell what a run's status means.
+
+    :param status: as AWS spells it.
+    :return: its phase; ACTIVE for a status that this version does not know, since AWS adds statuses.
+    """
+    return RUN_PHASES[RunStatus(status)] if is_known_run_status(status) else Phase.ACTIVE
+
+
+def batch_phase(status: str) -> Phase:
+    """Tell what a batch's status means.
+
+    :param status: as AWS spells it.
+    :return: its phase; ACTIVE for a status that this version does not know, since AWS adds statuses.
+    """
+    return BATCH_PHASES[BatchStatus(status)] if is_known_batch_status(status) else Phase.ACTIVE
+
+
+def is_known_run_status(status: str) -> bool:
+    """Tell whether this version knows a run's status."""
+    return status in RunStatus.__members__
+
+
+def is_known_batch_status(status: str) -> bool:
+    """Tell whether this version knows a batch's status."""
+    return status in BatchStatus.__members__

@@ -1,0 +1,167 @@
+"""The verdict on a batch: its counts against what the user tolerates.
+
+PROCESSED only says that every run has ended. Whether that is a success is decided here, from ``runSummary`` and
+``submissionSummary`` against ``totalRuns`` (source: GetBatch; counts are final once the batch is PROCESSED).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.snapshots import BatchSnapshot
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How many runs of a batch may fail.
+
+    :param max_failed_runs: number of runs that may end otherwise than COMPLETED; default 0.
+    :param max_failed_percent: the same as a percentage (0 to 100) of all runs, rounded down; where both are given
+        the larger allowance counts. Default None: the number alone.
+    :param must_succeed: ``runSettingId``s, or patterns with ``*`` and ``?``, that are never tolerated.
+    """
+
+    max_failed_runs: int = 0
+    max_failed_percent: float | None = None
+    must_succeed: tuple[str, ...] = ()
+
+    @classmethod
+    def checked(
+        cls, max_failed_runs: object, max_failed_percent: object, must_succeed: str | Collection[str]
+    ) -> Tolerance:
+        """Build a tolerance from what a template may have turned into text.
+
+        :param max_failed_runs: whole number, or its text.
+        :param max_failed_percent: number, its text, None or empty text.
+        :param must_succeed: one id or pattern, or several.
+        :return: the tolerance.
+        :raises SettingsError: something is not a number or out of range; all problems at once.
+        """
+        problems = []
+        runs = _number(max_failed_runs or 0)
+        if runs is None or runs < 0 or runs != int(runs):
+            problems.append(Problem("max_failed_runs", repr(max_failed_runs), "a whole number, 0 or more"))
+        percent = None if max_failed_percent in (None, "", "None") else _number(max_failed_percent)
+        if max_failed_percent not in (None, "", "None") and (percent is None or not 0 <= percent <= 100):
+            problems.append(Problem("max_failed_percent", repr(max_failed_percent), "a number from 0 to 100"))
+        patterns = (must_succeed,) if isinstance(must_succeed, str) else tuple(must_succeed)
+        if not all(isinstance(pattern, str) and pattern for pattern in patterns):
+            problems.append(Problem("must_succeed", repr(must_succeed), "runSettingIds or patterns, each a text"))
+        if problems:
+            raise SettingsError(problems)
+        return cls(int(runs or 0), percent, patterns)
+
+    def allowance(self, total_runs: int) -> int:
+        """Give how many of so many runs may end otherwise than COMPLETED."""
+        by_percent = 0 if self.max_failed_percent is None else math.floor(total_runs * self.max_failed_percent / 100)
+        return max(self.max_failed_runs, by_percent)
+
+
+@dataclass(frozen=True)
+class BatchCounts:
+    """The runs of an ended batch by outcome; they add up to ``total_runs``.
+
+    ``unknown_runs`` are those that no count accounts for, and those whose record was deleted: nobody can tell how
+    they ended, so they are not successes.
+    """
+
+    total_runs: int
+    completed_runs: int
+    failed_runs: int
+    cancelled_runs: int
+    failed_submissions: int
+    unknown_runs: int
+
+    @classmethod
+    def of(cls, batch: BatchSnapshot) -> BatchCounts:
+        """Count an ended batch.
+
+        :param batch: a snapshot in a final status.
+        :return: its counts.
+        """
+        completed = batch.count("completed_runs")
+        failed = batch.count("failed_runs")
+        cancelled = batch.count("cancelled_runs")
+        not_submitted = batch.count("failed_submissions")
+        unknown = max(0, batch.total_runs - completed - failed - cancelled - not_submitted)
+        return cls(batch.total_runs, completed, failed, cancelled, not_submitted, unknown)
+
+    @property
+    def not_completed(self) -> int:
+        """Number of runs that did not complete, whatever the reason."""
+        return self.total_runs - self.completed_runs
+
+    def as_dict(self) -> dict[str, int]:
+        """Give the counts by the names they have in a task's result."""
+        return {
+            "total_runs": self.total_runs,
+            "completed_runs": self.completed_runs,
+            "failed_runs": self.failed_runs,
+            "cancelled_runs": self.cancelled_runs,
+            "unknown_runs": self.unknown_runs,
+            "failed_submissions": self.failed_submissions,
+        }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a batch counts as a success, and why.
+
+    :param succeeded: the runs that did not complete are within the tolerance.
+    :param counts: the counts it rests on.
+    :param allowed: how many runs were allowed not to complete.
+    :param missed: those of the failed ``runSettingId``s that ``must_succeed`` names.
+    """
+
+    succeeded: bool
+    counts: BatchCounts
+    allowed: int
+    missed: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one sentence for the log."""
+        counts = self.counts
+        parts = {
+            "failed": counts.failed_runs,
+            "cancelled": counts.cancelled_runs,
+            "not submitted": counts.failed_submissions,
+            "of unknown outcome": counts.unknown_runs,
+        }
+        shown = ", ".join(f"{number} {name}" for name, number in parts.items() if number)
+        text = f"{counts.completed_runs} of {counts.total_runs} runs completed"
+        if shown:
+            text += f"; {shown}; {self.allowed} may fail"
+        if self.missed:
+            text += f"; must succeed but did not: {', '.join(self.missed)}"
+        return text
+
+
+def judge(batch: BatchSnapshot, tolerance: Tolerance, failed_ids: Collection[str] = ()) -> Verdict:
+    """Judge a batch whose runs have all ended.
+
+    :param batch: its snapshot at PROCESSED.
+    :param tolerance: what the user allows.
+    :param failed_ids: ``runSettingId``s of all runs that did not complete; needed when ``must_succeed`` is set.
+    :return: the verdict.
+    """
+    counts = BatchCounts.of(batch)
+    allowed = tolerance.allowance(counts.total_runs)
+    missed = tuple(
+        name for name in failed_ids if any(fnmatchcase(name, pattern) for pattern in tolerance.must_succeed)
+    )
+    return Verdict(counts.not_completed <= allowed and not missed, counts, allowed, missed)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
