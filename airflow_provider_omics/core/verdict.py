@@ -49,7 +49,7 @@ class Tolerance:
         if max_failed_percent not in (None, "", "None") and (percent is None or not 0 <= percent <= 100):
             problems.append(Problem("max_failed_percent", repr(max_failed_percent), "a number from 0 to 100"))
         patterns = (must_succeed,) if isinstance(must_succeed, str) else tuple(must_succeed)
-        if not all(isinstance(pattern, str) and pattern for pattern in patterns):
+        if not all(patterns):
             problems.append(Problem("must_succeed", repr(must_succeed), "runSettingIds or patterns, each a text"))
         if problems:
             raise SettingsError(problems)
