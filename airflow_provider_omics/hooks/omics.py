@@ -1,0 +1,440 @@
+"""OmicsHook: the only module that calls the HealthOmics API."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from botocore.config import Config
+
+from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
+from airflow_provider_omics.hooks.service_errors import service_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_omics.client import OmicsClient
+    from mypy_boto3_omics.type_defs import (
+        CreateRunGroupResponseTypeDef,
+        GetBatchResponseTypeDef,
+        GetRunGroupResponseTypeDef,
+        GetRunResponseTypeDef,
+        GetRunTaskResponseTypeDef,
+        GetWorkflowResponseTypeDef,
+        GetWorkflowVersionResponseTypeDef,
+        StartRunBatchResponseTypeDef,
+        StartRunResponseTypeDef,
+    )
+
+TOTAL_ATTEMPTS = 10
+"""HTTP tries of one call in botocore's ``standard`` mode: about two minutes of throttling. The default (``legacy``, five
+tries) does not retry RequestTimeoutException."""
+
+_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_OMICS", "AWS_ENDPOINT_URL")
+
+
+class OmicsHook(AwsBaseHook):
+    """Talk to AWS HealthOmics.
+
+    Every failed call raises a :class:`~airflow_provider_omics.core.errors.ServiceError`: AccessDenied, NotFound,
+    Conflict, QuotaExceeded, InvalidRequest, or Unavailable for what may pass by itself. Arguments in camelCase are not
+    used: each method maps its snake_case arguments to the names of the API.
+
+    :param aws_conn_id: the Airflow connection of type ``aws``; None or empty: boto3's own credential chain.
+    :param region_name: AWS Region; default: the connection's.
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle; default: the connection's.
+    :param config: botocore configuration (a dict or a Config); it wins over what this hook sets by itself: retry mode
+        ``standard`` with 10 attempts, and no host-prefix injection where an endpoint URL is set (botocore otherwise
+        calls ``workflows-localhost``).
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["client_type"] = "omics"
+        super().__init__(*args, **kwargs)
+
+    if TYPE_CHECKING:
+
+        @cached_property
+        def conn(self) -> OmicsClient: ...  # noqa: D102 - documented by the base class
+
+    @cached_property
+    def defaults(self) -> ConnectionDefaults:
+        """Team defaults of the connection, from its extra under ``service_config`` -> ``omics``.
+
+        :raises SettingsError: a key is unknown, or a value has the wrong form.
+        """
+        return ConnectionDefaults.from_service_config(self.service_config)
+
+    def _get_config(self, config: Config | None = None) -> Config:
+        """Build the client's configuration: the user's, and where it is silent, ours."""
+        given: Config = super()._get_config(config)
+        ours: dict[str, Any] = {}
+        if given.retries is None and not {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS"} & os.environ.keys():
+            ours["retries"] = {"mode": "standard", "total_max_attempts": TOTAL_ATTEMPTS}
+        # botocore has no public way to tell "not set" from its default, which is True.
+        host_prefix_unset = getattr(given, "_inject_host_prefix", "UNSET") == "UNSET"
+        if (
+            host_prefix_unset
+            and "AWS_DISABLE_HOST_PREFIX_INJECTION" not in os.environ
+            and self._has_endpoint_override()
+        ):
+            ours["inject_host_prefix"] = False
+        return given.merge(Config(**ours)) if ours else given
+
+    def _has_endpoint_override(self) -> bool:
+        if self.conn_config.get_service_endpoint_url(service_name="omics"):
+            return True
+        if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+            return False
+        return any(os.environ.get(name) for name in _ENDPOINT_VARIABLES)
+
+    # -- runs ------------------------------------------------------------------------------------------------------
+
+    def start_run(self, request: Mapping[str, Any]) -> StartRunResponseTypeDef:
+        """Start a run, or duplicate one.
+
+        :param request: a StartRun request as :func:`airflow_provider_omics.core.settings.build_start_run_request`
+            makes it, with its ``requestId``.
+        :return: the answer of StartRun: ``id``, ``uuid``, ``arn``, ``status``, ``runOutputUri``, ...
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("StartRun"):
+            return self.conn.start_run(**request)
+
+    def get_run(self, run_id: str) -> GetRunResponseTypeDef:
+        """Get one run.
+
+        :param run_id: id of the run.
+        :return: the answer of GetRun.
+        :raises NotFound: there is no such run (any more).
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("GetRun"):
+            return self.conn.get_run(id=run_id)
+
+    def cancel_run(self, run_id: str) -> None:
+        """Cancel a run; allowed while it is PENDING, STARTING, RUNNING or STOPPING.
+
+        :param run_id: id of the run.
+        :raises Conflict: it has already ended.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("CancelRun"):
+            self.conn.cancel_run(id=run_id)
+
+    def delete_run(self, run_id: str) -> None:
+        """Delete the record of an ended run; its outputs and logs stay.
+
+        :param run_id: id of the run.
+        :raises Conflict: it has not ended.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("DeleteRun"):
+            self.conn.delete_run(id=run_id)
+
+    def list_runs(
+        self,
+        *,
+        name: str | None = None,
+        run_group_id: str | None = None,
+        batch_id: str | None = None,
+        status: str | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Iterate over runs, page by page (100 a call).
+
+        :param name: only runs of this name.
+        :param run_group_id: only runs of this run group.
+        :param batch_id: only runs of this batch.
+        :param status: only runs in this status.
+        :return: items of ListRuns; they carry neither uuid nor output nor tags.
+        :raises ServiceError: a call was refused or did not get through.
+        """
+        return self._items(
+            "ListRuns", "items", name=name, runGroupId=run_group_id, batchId=batch_id, status=status, maxResults=100
+        )
+
+    def list_run_tasks(self, run_id: str, *, status: str | None = None) -> Iterator[dict[str, Any]]:
+        """Iterate over the tasks of a run.
+
+        :param run_id: id of the run.
+        :param status: only tasks in this status: ``"FAILED"``.
+        :return: items of ListRunTasks; they carry no failure text, GetRunTask does.
+        :raises ServiceError: a call was refused or did not get through.
+        """
+        return self._items("ListRunTasks", "items", id=run_id, status=status, maxResults=100)
+
+    def get_run_task(self, run_id: str, task_id: str) -> GetRunTaskResponseTypeDef:
+        """Get one task of a run.
+
+        :param run_id: id of the run.
+        :param task_id: id of the task.
+        :return: the answer of GetRunTask.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("GetRunTask"):
+            return self.conn.get_run_task(id=run_id, taskId=task_id)
+
+    # -- batches ---------------------------------------------------------------------------------------------------
+
+    def start_run_batch(self, request: Mapping[str, Any]) -> StartRunBatchResponseTypeDef:
+        """Start a batch of runs.
+
+        :param request: a StartRunBatch request as
+            :func:`airflow_provider_omics.core.settings.build_start_run_batch_request` makes it, with its ``requestId``.
+        :return: the answer of StartRunBatch: ``id``, ``uuid``, ``arn``, ``status``, ``tags``.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("StartRunBatch"):
+            return self.conn.start_run_batch(**request)
+
+    def get_batch(self, batch_id: str) -> GetBatchResponseTypeDef:
+        """Get one batch with its counts.
+
+        :param batch_id: id of the batch.
+        :return: the answer of GetBatch.
+        :raises NotFound: there is no such batch (any more).
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("GetBatch"):
+            return self.conn.get_batch(batchId=batch_id)
+
+    def list_batches(
+        self, *, name: str | None = None, run_group_id: str | None = None, status: str | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Iterate over batches; the API takes one filter a call.
+
+        :param name: only batches of this name.
+        :param run_group_id: only batches of this run group.
+        :param status: only batches in this status.
+        :return: items of ListBatch.
+        :raises ServiceError: a call was refused or did not get through.
+        """
+        return self._items("ListBatch", "items", name=name, runGroupId=run_group_id, status=status, maxItems=100)
+
+    def list_runs_in_batch(
+        self,
+        batch_id: str,
+        *,
+        submission_status: str | None = None,
+        run_setting_id: str | None = None,
+        run_id: str | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Iterate over the submissions of a batch; the API takes one filter a call.
+
+        :param batch_id: id of the batch.
+        :param submission_status: only submissions in this status: ``"FAILED"``.
+        :param run_setting_id: only this run setting.
+        :param run_id: only this run.
+        :return: items of ListRunsInBatch (its key is ``runs``); they say nothing about a run's execution.
+        :raises ServiceError: a call was refused or did not get through.
+        """
+        return self._items(
+            "ListRunsInBatch",
+            "runs",
+            batchId=batch_id,
+            submissionStatus=submission_status,
+            runSettingId=run_setting_id,
+            runId=run_id,
+            maxItems=100,
+        )
+
+    def cancel_run_batch(self, batch_id: str) -> None:
+        """Cancel a batch; allowed while it is PENDING, SUBMITTING or INPROGRESS.
+
+        :param batch_id: id of the batch.
+        :raises Conflict: its status does not allow it.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("CancelRunBatch"):
+            self.conn.cancel_run_batch(batchId=batch_id)
+
+    def delete_run_batch(self, batch_id: str) -> None:
+        """Delete the records of the runs of an ended batch; the batch stays.
+
+        :param batch_id: id of the batch.
+        :raises Conflict: its status does not allow it.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("DeleteRunBatch"):
+            self.conn.delete_run_batch(batchId=batch_id)
+
+    def delete_batch(self, batch_id: str) -> None:
+        """Delete the record of an ended batch; its runs stay.
+
+        :param batch_id: id of the batch.
+        :raises Conflict: its status does not allow it.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("DeleteBatch"):
+            self.conn.delete_batch(batchId=batch_id)
+
+    # -- run groups, caches, workflows, tags -----------------------------------------------------------------------
+
+    def create_run_group(self, request: Mapping[str, Any]) -> CreateRunGroupResponseTypeDef:
+        """Create a run group.
+
+        :param request: a CreateRunGroup request, with its ``requestId``.
+        :return: the answer of CreateRunGroup: ``id``, ``arn``, ``tags``.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("CreateRunGroup"):
+            return self.conn.create_run_group(**request)
+
+    def get_run_group(self, run_group_id: str) -> GetRunGroupResponseTypeDef:
+        """Get one run group with its caps.
+
+        :param run_group_id: id of the run group.
+        :return: the answer of GetRunGroup.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("GetRunGroup"):
+            return self.conn.get_run_group(id=run_group_id)
+
+    def delete_run_group(self, run_group_id: str) -> None:
+        """Delete a run group that has no active run.
+
+        :param run_group_id: id of the run group.
+        :raises Conflict: runs of it are still going.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("DeleteRunGroup"):
+            self.conn.delete_run_group(id=run_group_id)
+
+    def list_run_caches(self) -> Iterator[dict[str, Any]]:
+        """Iterate over run caches.
+
+        :return: items of ListRunCaches.
+        :raises ServiceError: a call was refused or did not get through.
+        """
+        return self._items("ListRunCaches", "items", maxResults=100)
+
+    def get_workflow(
+        self, workflow_id: str, *, workflow_type: str | None = None, workflow_owner_id: str | None = None
+    ) -> GetWorkflowResponseTypeDef:
+        """Get a workflow.
+
+        :param workflow_id: id of the workflow.
+        :param workflow_type: ``"READY2RUN"`` for one of AWS's own; default PRIVATE.
+        :param workflow_owner_id: account of the owner of a shared workflow.
+        :return: the answer of GetWorkflow, with its ``parameterTemplate``.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        request = _given(id=workflow_id, type=workflow_type, workflowOwnerId=workflow_owner_id)
+        with service_errors("GetWorkflow"):
+            return self.conn.get_workflow(**request)
+
+    def get_workflow_version(
+        self,
+        workflow_id: str,
+        version_name: str,
+        *,
+        workflow_type: str | None = None,
+        workflow_owner_id: str | None = None,
+    ) -> GetWorkflowVersionResponseTypeDef:
+        """Get one version of a workflow.
+
+        :param workflow_id: id of the workflow.
+        :param version_name: name of the version.
+        :param workflow_type: ``"READY2RUN"`` for one of AWS's own; default PRIVATE.
+        :param workflow_owner_id: account of the owner of a shared workflow.
+        :return: the answer of GetWorkflowVersion, with its ``parameterTemplate``.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        request = _given(
+            workflowId=workflow_id, versionName=version_name, type=workflow_type, workflowOwnerId=workflow_owner_id
+        )
+        with service_errors("GetWorkflowVersion"):
+            return self.conn.get_workflow_version(**request)
+
+    def tag_resource(self, arn: str, tags: Mapping[str, str]) -> None:
+        """Add tags to a run, batch, run group or workflow.
+
+        :param arn: ARN of the resource.
+        :param tags: keys and values to add.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("TagResource"):
+            self.conn.tag_resource(resourceArn=arn, tags=tags)
+
+    def untag_resource(self, arn: str, keys: Iterable[str]) -> None:
+        """Remove tags from a resource.
+
+        :param arn: ARN of the resource.
+        :param keys: keys to remove.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("UntagResource"):
+            self.conn.untag_resource(resourceArn=arn, tagKeys=list(keys))
+
+    def list_tags(self, arn: str) -> dict[str, str]:
+        """Get the tags of a resource.
+
+        :param arn: ARN of the resource.
+        :return: its tags.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("ListTagsForResource"):
+            return dict(self.conn.list_tags_for_resource(resourceArn=arn)["tags"])
+
+    def _items(self, operation: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        method = {
+            "ListRuns": "list_runs",
+            "ListRunTasks": "list_run_tasks",
+            "ListBatch": "list_batch",
+            "ListRunsInBatch": "list_runs_in_batch",
+            "ListRunCaches": "list_run_caches",
+        }[operation]
+        client: Any = self.conn  # a paginator's name is not a literal here, which the stubs ask for
+        with service_errors(operation):
+            for page in client.get_paginator(method).paginate(**_given(**parameters)):
+                yield from page.get(key, ())
+
+    # -- asyncio ---------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def async_client(self) -> AsyncIterator[AsyncOmicsClient]:
+        """Open a client for asyncio; it is made in a thread, as that takes up to 0.1 s of CPU.
+
+        :return: a context manager that gives the client and closes it.
+        """
+        make_client: Callable[[], Awaitable[Any]] = self.get_async_conn  # the Amazon provider gives it no types
+        async with await make_client() as client:
+            yield AsyncOmicsClient(client)
+
+
+class AsyncOmicsClient:
+    """The calls that a wait makes, for asyncio; arguments, answers and errors are those of :class:`OmicsHook`.
+
+    :param client: an aiobotocore client of the service ``omics``.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def get_run(self, run_id: str) -> GetRunResponseTypeDef:
+        """Get one run."""
+        with service_errors("GetRun"):
+            answer: GetRunResponseTypeDef = await self._client.get_run(id=run_id)
+            return answer
+
+    async def cancel_run(self, run_id: str) -> None:
+        """Cancel a run."""
+        with service_errors("CancelRun"):
+            await self._client.cancel_run(id=run_id)
+
+    async def get_batch(self, batch_id: str) -> GetBatchResponseTypeDef:
+        """Get one batch with its counts."""
+        with service_errors("GetBatch"):
+            answer: GetBatchResponseTypeDef = await self._client.get_batch(batchId=batch_id)
+            return answer
+
+    async def cancel_run_batch(self, batch_id: str) -> None:
+        """Cancel a batch."""
+        with service_errors("CancelRunBatch"):
+            await self._client.cancel_run_batch(batchId=batch_id)
+
+
+def _given(**parameters: Any) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if value is not None}

@@ -1,0 +1,140 @@
+"""AWS's errors as the typed errors of :mod:`airflow_provider_omics.core.errors`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    NoCredentialsError,
+    ResponseStreamingError,
+)
+from botocore.parsers import ResponseParserError
+
+from airflow_provider_omics.core.errors import (
+    AccessDenied,
+    Conflict,
+    CredentialsExpired,
+    InvalidRequest,
+    NotFound,
+    QuotaExceeded,
+    ServiceError,
+    Throttled,
+    Unavailable,
+)
+
+# Error codes of the omics service model, and of AWS's front end (signature, credentials) which no model lists.
+# Source: API reference, "Common errors"; botocore's own list of throttling codes.
+_BY_CODE: dict[str, type[ServiceError]] = {
+    "AccessDeniedException": AccessDenied,
+    "AccessDenied": AccessDenied,
+    "UnauthorizedOperation": AccessDenied,
+    "ResourceNotFoundException": NotFound,
+    "ConflictException": Conflict,
+    "ServiceQuotaExceededException": QuotaExceeded,
+    "ValidationException": InvalidRequest,
+    "ThrottlingException": Throttled,
+    "Throttling": Throttled,
+    "TooManyRequestsException": Throttled,
+    "RequestLimitExceeded": Throttled,
+    "SlowDown": Throttled,
+    "InternalServerException": Unavailable,
+    "RequestTimeoutException": Unavailable,
+    "ExpiredTokenException": CredentialsExpired,
+    "ExpiredToken": CredentialsExpired,
+    "RequestExpired": CredentialsExpired,
+    "UnrecognizedClientException": CredentialsExpired,
+    "InvalidClientTokenId": CredentialsExpired,
+    "InvalidSignatureException": CredentialsExpired,
+}
+
+# What a call needs beside the action of its own name. Source: Service Authorization Reference, HealthOmics; user
+# guide, "Run batches" (a batch needs the permission of the single-run operation as well).
+_ALSO_NEEDED = {
+    "StartRun": "iam:PassRole on the service role, and omics:TagResource when tags are sent",
+    "StartRunBatch": (
+        "omics:StartRun, iam:PassRole on the service role, and omics:TagResource when tags are sent; the service "
+        "role needs s3:GetObject on the settings file"
+    ),
+    "CancelRunBatch": "omics:CancelRun",
+    "DeleteRunBatch": "omics:DeleteRun",
+    "CreateRunGroup": "omics:TagResource when tags are sent",
+}
+
+_QUOTA_ADVICE = {
+    "StartRun": (
+        "If the stored-runs quota (L-C9679DBC, 100,000 by default) is used up and all runs have retentionMode RETAIN, "
+        "no run can start: delete old runs, or start runs with retentionMode REMOVE."
+    ),
+}
+_QUOTA_ADVICE["StartRunBatch"] = _QUOTA_ADVICE["StartRun"]
+
+
+# Errors of botocore itself. Without credentials: the instance metadata service answers late now and then, which botocore
+# reports as "no credentials". A garbled answer comes from a proxy or a load balancer between.
+_WITHOUT_ANSWER: tuple[tuple[tuple[type[Exception], ...], type[ServiceError]], ...] = (
+    ((NoCredentialsError, CredentialRetrievalError), CredentialsExpired),
+    ((HTTPClientError, ConnectionError, ResponseStreamingError, ResponseParserError), Unavailable),
+    ((BotoCoreError,), InvalidRequest),
+)
+
+
+def service_error(operation: str, error: ClientError | BotoCoreError | ResponseParserError) -> ServiceError:
+    """Give the typed error for an error of botocore.
+
+    :param operation: the API operation: ``"StartRun"``.
+    :param error: what botocore raised.
+    :return: the typed error; the caller raises it ``from`` the original.
+    """
+    if not isinstance(error, ClientError):
+        kind = next(kind for errors, kind in _WITHOUT_ANSWER if isinstance(error, errors))
+        return kind(operation, type(error).__name__, str(error))
+    answer = error.response
+    details = answer.get("Error", {})
+    meta = answer.get("ResponseMetadata", {})
+    code = details.get("Code", "Unknown")
+    status = meta.get("HTTPStatusCode")
+    cls = _BY_CODE.get(code) or _by_http_status(status)
+    return cls(
+        operation,
+        code,
+        details.get("Message", ""),
+        http_status=status,
+        request_id=meta.get("RequestId"),
+        advice=_advice(cls, operation),
+    )
+
+
+@contextmanager
+def service_errors(operation: str) -> Iterator[None]:
+    """Turn botocore's errors inside the block into typed ones, with the original as their cause.
+
+    :param operation: the API operation: ``"StartRun"``.
+    :raises ServiceError: the call was refused or did not get through.
+    """
+    try:
+        yield
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
+        raise service_error(operation, error) from error
+
+
+def _by_http_status(status: int | None) -> type[ServiceError]:
+    if status is None or status >= 500 or status == 408:
+        return Unavailable
+    return {403: AccessDenied, 404: NotFound, 409: Conflict, 402: QuotaExceeded, 429: Throttled}.get(
+        status, InvalidRequest if status == 400 else ServiceError
+    )
+
+
+def _advice(cls: type[ServiceError], operation: str) -> str:
+    if cls is AccessDenied:
+        also = _ALSO_NEEDED.get(operation)
+        return f"The caller needs omics:{operation}" + (f", and {also}." if also else ".")
+    if cls is QuotaExceeded:
+        return _QUOTA_ADVICE.get(operation, "")
+    return ""
