@@ -1,0 +1,42 @@
+"""Addresses in the AWS console.
+
+Sources: the run address is the one that public tools of AWS use (aws-samples, miniwdl-omics-run); the CloudWatch and S3
+addresses are the encoding that the console itself produces. No console page of a batch is documented.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote, quote_plus
+
+from airflow_provider_omics.core.snapshots import LOG_GROUP
+
+BASE = "https://console.aws.amazon.com"
+
+
+def run_url(region: str, run_id: str) -> str:
+    """Give the console page of a run.
+
+    :param region: AWS Region of the run: ``"us-east-1"``.
+    :param run_id: id of the run.
+    """
+    return f"{BASE}/omics/home?region={quote(region)}#/runs/{quote(run_id)}"
+
+
+def run_list_url(region: str) -> str:
+    """Give the console page that lists runs; stands in for a batch, which has no documented page.
+
+    :param region: AWS Region: ``"us-east-1"``.
+    """
+    return f"{BASE}/omics/home?region={quote(region)}#/runs"
+
+
+def log_stream_url(region: str, stream: str) -> str:
+    """Give the console page of a log stream of HealthOmics.
+
+    :param region: AWS Region: ``"us-east-1"``.
+    :param stream: name of the stream in ``/aws/omics/WorkflowLog``: ``"run/123"``.
+    """
+    return (
+        f"{BASE}/cloudwatch/home?region={quote(region)}#logsV2:log-groups/log-group/{quote_plus(LOG_GROUP)}"
+        f"/log-events/{quote_plus(stream)}"
+    )

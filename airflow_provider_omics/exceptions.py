@@ -1,0 +1,59 @@
+"""The package's errors as Airflow's exceptions.
+
+Operators, sensors and hooks' users meet the classes of :mod:`airflow_provider_omics.core.errors`; what a task raises is
+in addition an ``AirflowException``, or an ``AirflowFailException`` where another try cannot help or must not happen.
+``isinstance(error, RunFailed)`` and ``error.run_id`` work in an ``on_failure_callback`` as they do elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+from airflow_provider_omics.core.errors import (
+    BatchVanished,
+    InvalidRequest,
+    OmicsError,
+    RunVanished,
+    SettingsError,
+)
+
+# Another try of these would fail the same way (bad input), or could start a second run beside one that may have
+# completed (its record is gone, so nobody can tell).
+FINAL: tuple[type[OmicsError], ...] = (SettingsError, InvalidRequest, RunVanished, BatchVanished)
+
+
+def airflow_error(error: OmicsError, *, final: bool | None = None) -> AirflowException:
+    """Give an error of this package as an Airflow exception of the same class name, with the same attributes.
+
+    :param error: the error.
+    :param final: whether Airflow must spend no retry on it; default: as :data:`FINAL` says.
+    :return: an exception that is both an instance of the error's class and of AirflowException or AirflowFailException;
+        raise it ``from`` the original.
+    """
+    return _rebuild(type(error), isinstance(error, FINAL) if final is None else final, error.args, error.__dict__)
+
+
+_classes: dict[tuple[type[OmicsError], bool], type[AirflowException]] = {}
+
+
+def _airflow_class(cls: type[OmicsError], final: bool) -> type[AirflowException]:
+    if (cls, final) in _classes:
+        return _classes[cls, final]
+    base = AirflowFailException if final else AirflowException
+
+    def reduce(self: OmicsError) -> tuple[Callable[..., AirflowException], tuple[Any, ...]]:
+        return _rebuild, (cls, final, self.args, dict(self.__dict__))
+
+    body = {"__doc__": cls.__doc__, "__module__": __name__, "__reduce__": reduce}
+    _classes[cls, final] = type(cls.__name__, (cls, base), body)
+    return _classes[cls, final]
+
+
+def _rebuild(cls: type[OmicsError], final: bool, args: tuple[Any, ...], state: dict[str, Any]) -> AirflowException:
+    airflow_class = _airflow_class(cls, final)
+    error = airflow_class.__new__(airflow_class, *args)
+    error.__dict__.update(state)
+    return error
