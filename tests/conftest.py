@@ -27,8 +27,7 @@ EXAMPLE_DAGS = Path(__file__).parent.parent / "example_dags"
 
 def _isolate_environment() -> Path:
     for name in list(os.environ):
-        # Credentials, profiles, regions and endpoints of whoever runs the tests; proxies would see loopback calls.
-        if name.upper().startswith(("AWS_", "AIRFLOW_")) or name.upper().endswith("_PROXY"):
+        if name.startswith(("AWS_", "AIRFLOW_")):  # credentials, endpoints, settings of whoever runs the tests
             del os.environ[name]
     home = Path(tempfile.mkdtemp(prefix="omics-tests-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
@@ -44,6 +43,8 @@ def _isolate_environment() -> Path:
         AWS_CONFIG_FILE=str(home / "no-aws-config"),
         AWS_SHARED_CREDENTIALS_FILE=str(home / "no-aws-credentials"),
         AWS_EC2_METADATA_DISABLED="true",
+        NO_PROXY="127.0.0.1,localhost",
+        no_proxy="127.0.0.1,localhost",
     )
     return home
 

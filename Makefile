@@ -1,0 +1,83 @@
+# One name per action, the same on a laptop and in CI. Needs git, make and Python 3.10 to 3.13; the rest is installed.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# Airflow takes twice as long to start where Python may not keep its bytecode; empty means: it may.
+export PYTHONDONTWRITEBYTECODE :=
+
+# The Python that .venv is made of: the first that is supported.
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python3.10,$(shell $(p) -c \
+	'import sys; (3, 10) <= sys.version_info < (3, 14) and print("$(p)")' 2>/dev/null)))
+# More for pytest, such as ARGS="-k batch -x".
+ARGS ?=
+WORKERS ?= 2
+# loadgroup keeps tests that share a costly fixture on one worker.
+PYTEST := pytest -n $(WORKERS) --dist loadgroup
+
+UV := .venv/bin/uv
+
+.PHONY: help
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: install
+install: .venv/.installed ## make .venv: this package, the emulator, the newest Airflow, all tools
+
+.PHONY: install-2.11
+install-2.11: .venv-2.11/.installed ## make .venv-2.11: the same with Airflow 2.11 and every dependency at its floor
+
+.PHONY: demo
+demo: .venv/.installed ## run a batch of 8 samples on the local HealthOmics, and print what became of each
+	.venv/bin/python example_dags/run_demo.py
+
+.PHONY: test
+test: .venv/.installed ## run the tests on the newest Airflow
+	.venv/bin/$(PYTEST) $(ARGS)
+
+.PHONY: test-2.11
+test-2.11: .venv-2.11/.installed ## run the tests in .venv-2.11
+	.venv-2.11/bin/$(PYTEST) $(ARGS)
+
+.PHONY: coverage
+coverage: .venv/.installed ## run the tests and list the lines and branches they leave out
+	.venv/bin/$(PYTEST) --cov --cov-report=term-missing --cov-report=xml $(ARGS)
+
+.PHONY: check
+check: .venv/.installed ## lint, formatting and types
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+.PHONY: fix
+fix: .venv/.installed ## correct what lint and formatting can correct by themselves
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+.PHONY: build
+build: .venv/.installed ## make the wheel and the source distribution in dist/
+	$(UV) build --quiet --clear --out-dir dist
+
+.PHONY: clean
+clean: ## remove what was built, cached and measured (not .venv)
+	rm -rf dist build .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* coverage.xml
+	find airflow_provider_omics tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(UV):
+	@test -n "$(PYTHON)" || { echo "No Python 3.10 to 3.13 found; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+
+.venv/.installed: pyproject.toml | $(UV)
+	$(UV) pip install --quiet --python .venv --compile-bytecode --editable '.[emulator]' --group dev 'apache-airflow==3.3.*'
+	@touch $@
+
+# The floors of pyproject.toml are what is installed here, so that none of them is a guess.
+.venv-2.11/.installed: pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-2.11
+	$(UV) pip install --quiet --python .venv-2.11 --compile-bytecode --resolution lowest-direct \
+		--editable '.[emulator]' --group test 'apache-airflow==2.11.*'
+	@touch $@
