@@ -11,7 +11,6 @@ import random
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Union
 
 from airflow_provider_omics.core.errors import Conflict, NotFound, ServiceError, Unavailable
 from airflow_provider_omics.core.events import Outcome, WaitEvent
@@ -94,7 +93,7 @@ class Say:
     message: str
 
 
-Command = Union[Look, ReadManifest, Cancel, Sleep, Say]
+Command = Look | ReadManifest | Cancel | Sleep | Say
 
 INFO, WARNING = 20, 30  # the numbers of the logging module, which core does not need otherwise
 

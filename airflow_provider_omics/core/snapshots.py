@@ -126,9 +126,7 @@ class BatchSnapshot:
         :param response: answer of GetBatch or StartRunBatch.
         :return: the snapshot.
         """
-        counts = {
-            name: int((response.get(summary) or {}).get(key) or 0) for name, (summary, key) in _COUNTS.items()
-        }
+        counts = {name: int((response.get(summary) or {}).get(key) or 0) for name, (summary, key) in _COUNTS.items()}
         values = _from_response(cls, response)
         return cls(**{**values, "total_runs": values.get("total_runs") or 0, "counts": counts})
 
@@ -209,9 +207,7 @@ def _from_payload(cls: type[Snapshot], payload: Mapping[str, Any]) -> dict[str, 
     for name in ("id", "status"):
         if not isinstance(values[name], str):
             raise TypeError(f"{name} is {type(values[name]).__name__}, not text")
-    return {
-        name: _time(value) if name.endswith("_time") else value for name, value in values.items()
-    }
+    return {name: _time(value) if name.endswith("_time") else value for name, value in values.items()}
 
 
 def _time(text: str) -> datetime:

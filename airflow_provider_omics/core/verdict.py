@@ -151,9 +151,7 @@ def judge(batch: BatchSnapshot, tolerance: Tolerance, failed_ids: Collection[str
     """
     counts = BatchCounts.of(batch)
     allowed = tolerance.allowance(counts.total_runs)
-    missed = tuple(
-        name for name in failed_ids if any(fnmatchcase(name, pattern) for pattern in tolerance.must_succeed)
-    )
+    missed = tuple(name for name in failed_ids if any(fnmatchcase(name, pattern) for pattern in tolerance.must_succeed))
     return Verdict(counts.not_completed <= allowed and not missed, counts, allowed, missed)
 
 

@@ -12,6 +12,7 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.config import Config
 
 from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
+from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     )
 
 TOTAL_ATTEMPTS = 10
-"""HTTP tries of one call in botocore's ``standard`` mode: about two minutes of throttling. The default (``legacy``, five
-tries) does not retry RequestTimeoutException."""
+"""HTTP tries of one call in botocore's ``standard`` mode: about two minutes of throttling. The default mode, ``legacy``,
+gives up after five and does not retry RequestTimeoutException."""
 
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_OMICS", "AWS_ENDPOINT_URL")
 
@@ -89,6 +90,30 @@ class OmicsHook(AwsBaseHook):
         if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
             return False
         return any(os.environ.get(name) for name in _ENDPOINT_VARIABLES)
+
+    # -- runs and batches alike: what a wait needs ------------------------------------------------------------------
+
+    def look(self, kind: str, resource_id: str) -> Snapshot:
+        """Look at a run or a batch.
+
+        :param kind: ``"run"`` or ``"batch"``.
+        :param resource_id: its id.
+        :return: a snapshot from GetRun or GetBatch.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        if kind == "run":
+            return RunSnapshot.from_response(self.get_run(resource_id))
+        return BatchSnapshot.from_response(self.get_batch(resource_id))
+
+    def cancel(self, kind: str, resource_id: str) -> None:
+        """Cancel a run or a batch.
+
+        :param kind: ``"run"`` or ``"batch"``.
+        :param resource_id: its id.
+        :raises Conflict: its status does not allow it.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        (self.cancel_run if kind == "run" else self.cancel_run_batch)(resource_id)
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
@@ -413,27 +438,22 @@ class AsyncOmicsClient:
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    async def get_run(self, run_id: str) -> GetRunResponseTypeDef:
-        """Get one run."""
-        with service_errors("GetRun"):
-            answer: GetRunResponseTypeDef = await self._client.get_run(id=run_id)
-            return answer
-
-    async def cancel_run(self, run_id: str) -> None:
-        """Cancel a run."""
-        with service_errors("CancelRun"):
-            await self._client.cancel_run(id=run_id)
-
-    async def get_batch(self, batch_id: str) -> GetBatchResponseTypeDef:
-        """Get one batch with its counts."""
+    async def look(self, kind: str, resource_id: str) -> Snapshot:
+        """Look at a run or a batch."""
+        if kind == "run":
+            with service_errors("GetRun"):
+                return RunSnapshot.from_response(await self._client.get_run(id=resource_id))
         with service_errors("GetBatch"):
-            answer: GetBatchResponseTypeDef = await self._client.get_batch(batchId=batch_id)
-            return answer
+            return BatchSnapshot.from_response(await self._client.get_batch(batchId=resource_id))
 
-    async def cancel_run_batch(self, batch_id: str) -> None:
-        """Cancel a batch."""
+    async def cancel(self, kind: str, resource_id: str) -> None:
+        """Cancel a run or a batch."""
+        if kind == "run":
+            with service_errors("CancelRun"):
+                await self._client.cancel_run(id=resource_id)
+            return
         with service_errors("CancelRunBatch"):
-            await self._client.cancel_run_batch(batchId=batch_id)
+            await self._client.cancel_run_batch(batchId=resource_id)
 
 
 def _given(**parameters: Any) -> dict[str, Any]:

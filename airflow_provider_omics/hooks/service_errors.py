@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError,
     CredentialRetrievalError,
     HTTPClientError,
     NoCredentialsError,
     ResponseStreamingError,
 )
+from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
 
 from airflow_provider_omics.core.errors import (
@@ -75,11 +75,11 @@ _QUOTA_ADVICE = {
 _QUOTA_ADVICE["StartRunBatch"] = _QUOTA_ADVICE["StartRun"]
 
 
-# Errors of botocore itself. Without credentials: the instance metadata service answers late now and then, which botocore
-# reports as "no credentials". A garbled answer comes from a proxy or a load balancer between.
+# Errors of botocore itself. Without credentials: the instance metadata service answers late now and then, which
+# botocore reports as "no credentials". A garbled answer comes from a proxy or a load balancer between.
 _WITHOUT_ANSWER: tuple[tuple[tuple[type[Exception], ...], type[ServiceError]], ...] = (
     ((NoCredentialsError, CredentialRetrievalError), CredentialsExpired),
-    ((HTTPClientError, ConnectionError, ResponseStreamingError, ResponseParserError), Unavailable),
+    ((HTTPClientError, BotoConnectionError, ResponseStreamingError, ResponseParserError), Unavailable),
     ((BotoCoreError,), InvalidRequest),
 )
 

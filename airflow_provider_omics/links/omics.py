@@ -1,0 +1,43 @@
+"""Links to runs, their logs and batches in the AWS console.
+
+They are written to XCom as soon as a run or batch has its id, so they are there while a task is still deferred.
+"""
+
+from __future__ import annotations
+
+from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
+
+from airflow_provider_omics.core.console import log_stream_url, run_list_url, run_url
+
+
+class OmicsRunLink(BaseAwsLink):
+    """The run in the HealthOmics console."""
+
+    name = "HealthOmics run"
+    key = "omics_run"
+
+    def format_link(self, **kwargs: str) -> str:
+        """Give the address, from the ``region_name`` and ``run_id`` that the operator stored."""
+        return run_url(kwargs["region_name"], kwargs["run_id"])
+
+
+class OmicsRunLogsLink(BaseAwsLink):
+    """The run's log stream in the CloudWatch console."""
+
+    name = "HealthOmics run logs"
+    key = "omics_run_logs"
+
+    def format_link(self, **kwargs: str) -> str:
+        """Give the address, from the ``region_name`` and ``run_id`` that the operator stored."""
+        return log_stream_url(kwargs["region_name"], f"run/{kwargs['run_id']}")
+
+
+class OmicsRunBatchLink(BaseAwsLink):
+    """The list of runs in the HealthOmics console: no console page of a batch is documented."""
+
+    name = "HealthOmics runs"
+    key = "omics_run_batch"
+
+    def format_link(self, **kwargs: str) -> str:
+        """Give the address, from the ``region_name`` that the operator stored."""
+        return run_list_url(kwargs["region_name"])
