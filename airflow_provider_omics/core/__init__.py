@@ -1,0 +1,1 @@
+"""The decisions of this package: pure functions and values, without Airflow, boto3, I/O or a clock."""
