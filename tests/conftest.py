@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from airflow.providers.common.compat.sdk import DAG
 
@@ -104,10 +104,14 @@ def run_dag(airflow_db: Path) -> RunDag:
 
 
 def _load(path: Path) -> DAG:
-    from airflow.models.dagbag import DagBag
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # the same class where Airflow 2 has it
+        from airflow.models.dagbag import DagBag  # type: ignore[no-redef]  # noqa: TID251
 
     bag = DagBag(path)
     assert not bag.import_errors, bag.import_errors
+    dag: DAG
     (dag,) = bag.dags.values()
     return dag
 
@@ -130,12 +134,14 @@ def _publish(dag: DAG) -> None:
 
 
 def _outcome(run: Any) -> DagOutcome:
-    from airflow.models import xcom
+    from airflow.models import xcom  # noqa: TID251  (tasks read XComs by the SDK, this reads the database)
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
     xcoms: dict[str, dict[str, Any]] = {}
     with create_session() as session:
+        model: Any
+        value_of: Callable[[Any], Any]
         if hasattr(xcom, "XComModel"):
             model, value_of = xcom.XComModel, xcom.XComModel.deserialize_value
         else:  # Airflow 2 turns the stored value into an object while it loads the row

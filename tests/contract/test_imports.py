@@ -1,0 +1,151 @@
+"""Who may import whom: the rules that keep the package a house."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = "airflow_provider_omics"
+ROOT = Path(__file__).parents[2]
+MODULES = sorted((ROOT / PACKAGE).rglob("*.py"))
+
+# The first name below the package -> the first names it may import. One way: operators, sensors -> triggers ->
+# hooks, sheets, results -> core.
+ALLOWED = {
+    "__init__": set[str](),
+    "get_provider_info": set(),
+    "core": {"core"},
+    "exceptions": {"core"},
+    "hooks": {"core", "exceptions", "hooks"},
+    "sheets": {"core", "exceptions", "sheets"},
+    "results": {"core", "exceptions", "hooks", "results", "sheets"},
+    "links": {"core", "links"},
+    "triggers": {"core", "exceptions", "hooks", "results", "sheets", "triggers"},
+    "sensors": {"core", "exceptions", "hooks", "links", "results", "sensors", "sheets", "triggers"},
+    "operators": {"core", "exceptions", "hooks", "links", "operators", "results", "sheets", "triggers"},
+    "emulator": {"emulator"},
+}
+AWS_SDK = {"aiobotocore", "boto3", "botocore"}
+# What every process that knows of us imports: Airflow's provider list, and every pytest run.
+STANDARD_LIBRARY_ONLY = {
+    "__init__.py": set[str](),
+    "get_provider_info.py": set(),
+    "emulator/__init__.py": set(),
+    "emulator/pytest_plugin.py": {"pytest"},
+}
+
+
+class Import(NamedTuple):
+    """One imported module: its dotted name, and whether the import runs when the importing module is loaded."""
+
+    name: str
+    at_load: bool
+
+
+def imports_of(path: Path) -> list[Import]:
+    """Find what a module imports, leaving out what only type checkers see."""
+    return list(_imports(ast.parse(path.read_text(encoding="utf-8")), path, at_load=True))
+
+
+def _imports(node: ast.AST, path: Path, *, at_load: bool) -> Iterator[Import]:
+    if isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}:
+        children: list[ast.AST] = list(node.orelse)
+    else:
+        children = list(ast.iter_child_nodes(node))
+    if isinstance(node, ast.Import):
+        yield from (Import(alias.name, at_load) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"{path.relative_to(ROOT)}:{node.lineno}: write imports in full"
+        # `from package import module` imports the module as well.
+        yield from (Import(f"{node.module}.{alias.name}", at_load) for alias in node.names)
+    inside = at_load and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+    for child in children:
+        yield from _imports(child, path, at_load=inside)
+
+
+def top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def part(path: Path) -> str:
+    """Name the part of the package that a file belongs to, such as ``core`` or ``exceptions``."""
+    return path.relative_to(ROOT / PACKAGE).parts[0].removesuffix(".py")
+
+
+each_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT / PACKAGE)))
+
+
+@each_module
+def test_imports_point_one_way(path: Path) -> None:
+    """A module imports only the parts of the package that lie below its own."""
+    ours = {i.name.split(".")[1] for i in imports_of(path) if i.name.startswith(f"{PACKAGE}.")}
+
+    assert ours - {"__version__"} <= ALLOWED[part(path)]
+
+
+@each_module
+def test_only_hooks_and_emulator_know_the_aws_sdk(path: Path) -> None:
+    """Whatever speaks to AWS goes through a hook; the emulator plays AWS."""
+    found = {top(i.name) for i in imports_of(path)} & (AWS_SDK | {"moto"})
+
+    assert found <= {"hooks": AWS_SDK, "emulator": AWS_SDK | {"moto"}}.get(part(path), set())
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if part(p) == "core"], ids=lambda path: path.stem)
+def test_core_is_pure(path: Path) -> None:
+    """Decisions depend on the standard library alone: no Airflow, no SDK, no third party."""
+    foreign = {top(i.name) for i in imports_of(path)} - sys.stdlib_module_names - {PACKAGE}
+
+    assert not foreign
+
+
+@pytest.mark.parametrize(("name", "also"), STANDARD_LIBRARY_ONLY.items(), ids=STANDARD_LIBRARY_ONLY)
+def test_what_everyone_loads_is_cheap(name: str, also: set[str]) -> None:
+    """Modules loaded by every Airflow process or pytest run load the standard library only."""
+    at_load = {i.name for i in imports_of(ROOT / PACKAGE / name) if i.at_load}
+
+    assert {top(module) for module in at_load} <= sys.stdlib_module_names | also
+
+
+@pytest.mark.parametrize(
+    "path", [*MODULES, *sorted((ROOT / "tests").rglob("*.py"))], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_nothing_is_mocked(path: Path) -> None:
+    """A mock agrees with any mistake: code and tests use the emulator through real clients instead."""
+    assert not [i.name for i in imports_of(path) if i.name.startswith(("unittest.mock", "mock."))]
+
+
+def test_dag_files_stay_cheap_to_parse() -> None:
+    """Importing operators and sensors loads neither aiobotocore nor moto, and makes no AWS client."""
+    modules = [
+        f"{PACKAGE}.{kind}.{path.stem}"
+        for kind in ("operators", "sensors", "links")
+        for path in sorted((ROOT / PACKAGE / kind).glob("*.py"))
+        if path.stem != "__init__"
+    ]
+    # A client is made from its service's model, so no client is made as long as no model is opened.
+    program = """
+import importlib, json, sys
+opened = []
+sys.addaudithook(lambda event, args: event == "open" and opened.append(str(args[0])))
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+heavy = {"aiobotocore", "moto", "flask_cors", "pytest", "airflow_provider_omics.emulator"} & set(sys.modules)
+print("RESULT", json.dumps([sorted(heavy), [path for path in opened if "service-2.json" in path]]))
+"""
+    done = subprocess.run([sys.executable, "-c", program, *modules], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    heavy, models = json.loads(done.stdout.rpartition("RESULT")[2])
+    assert modules
+    assert heavy == []
+    assert models == []

@@ -1,0 +1,116 @@
+"""The built distribution, in the hands of a stranger.
+
+Our pytest plugin is loaded in every pytest run of everyone who has the package installed, most of whom have come for
+the operators: it must cost them nothing, need nothing, and break nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UV = [sys.executable, "-m", "uv"]
+
+pytestmark = pytest.mark.xdist_group("wheel")  # built once, on one worker
+
+STRANGER = """
+import sys
+
+def test_something_else():
+    heavy = {"aiobotocore", "airflow", "boto3", "botocore", "moto", "yaml"}
+    assert not heavy & set(sys.modules)
+    assert "airflow_provider_omics.emulator.pytest_plugin" in sys.modules
+"""
+ASKS = """
+def test_asks(omics_emulator):
+    raise AssertionError("must not be reached")
+"""
+
+
+def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user would, untouched by this test run's own pytest settings."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the source distribution and the wheel that was built from it."""
+    folder = tmp_path_factory.mktemp("dist")
+    done = run(*UV, "build", "--quiet", "--out-dir", folder, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
+    """The wheel."""
+    (found,) = dist.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def bare_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter with pytest and the wheel, but with none of the wheel's dependencies."""
+    folder = tmp_path_factory.mktemp("bare") / "venv"
+    python = folder / "bin" / "python"
+    install = [*UV, "pip", "install", "--quiet", "--python", str(python)]
+    for command in (
+        [*UV, "venv", "--quiet", "--python", sys.executable, str(folder)],
+        [*install, "pytest"],
+        [*install, "--no-deps", str(wheel)],
+    ):
+        done = run(*command, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+    return python
+
+
+def test_wheel_is_complete(wheel: Path) -> None:
+    """The wheel has every module and data file of the package, its licence, and nothing else."""
+    package = ROOT / "airflow_provider_omics"
+    expected = {
+        path.relative_to(ROOT).as_posix() for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"
+    }
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+
+    assert {name for name in names if ".dist-info/" not in name} == expected
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+
+
+def test_strangers_tests_pass_without_our_dependencies(bare_python: Path, tmp_path: Path) -> None:
+    """Without any dependency of ours, a stranger's tests run, with the plugin loaded."""
+    (tmp_path / "test_stranger.py").write_text(STRANGER)
+
+    done = run(bare_python, "-W", "error", "-m", "pytest", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
+def test_strangers_tests_stay_light_with_everything_installed(tmp_path: Path) -> None:
+    """With everything installed, our plugin still loads none of it."""
+    (tmp_path / "test_stranger.py").write_text(STRANGER)
+
+    done = run(sys.executable, "-m", "pytest", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
+def test_missing_extra_is_one_clear_sentence(bare_python: Path, tmp_path: Path) -> None:
+    """A fixture that is asked for without the extra says what to install, and nothing more."""
+    (tmp_path / "test_asks.py").write_text(ASKS)
+
+    done = run(bare_python, "-m", "pytest", "-rE", cwd=tmp_path)
+
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "pip install 'airflow-provider-omics[emulator]'" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "1 error" in done.stdout
