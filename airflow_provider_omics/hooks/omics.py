@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     )
 
 TOTAL_ATTEMPTS = 10
-"""HTTP tries of one call in botocore's ``standard`` mode: about two minutes of throttling. The default mode, ``legacy``,
+"""HTTP tries of one call in botocore's ``standard`` mode: about two minutes of throttling. The default, ``legacy``,
 gives up after five and does not retry RequestTimeoutException."""
 
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_OMICS", "AWS_ENDPOINT_URL")

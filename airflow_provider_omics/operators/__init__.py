@@ -1,0 +1,1 @@
+"""Operators: tasks that start, wait for, cancel and delete."""

@@ -1,0 +1,208 @@
+"""Operators for single runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_omics.core.errors import Conflict, NotFound
+from airflow_provider_omics.core.outcomes import run_result
+from airflow_provider_omics.core.polling import UNKNOWN, WaitPlan
+from airflow_provider_omics.core.settings import START_RUN_ARGUMENTS, CheckedRequest, build_start_run_request
+from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
+from airflow_provider_omics.links.omics import OmicsRunLink, OmicsRunLogsLink
+from airflow_provider_omics.operators.base import OmicsActionOperator, OmicsStartOperator, with_request
+from airflow_provider_omics.operators.masking import unmasked
+from airflow_provider_omics.triggers.run import OmicsRunTrigger
+
+
+class OmicsStartRunOperator(OmicsStartOperator):
+    """Start a run, wait for its end, and return it.
+
+    Every field of StartRun has its argument. What is not given comes from the connection's ``default_run_setting``,
+    key by key for ``parameters``, ``tags`` and ``engine_settings``; what stands nowhere stays unset. Everything is
+    checked before anything is sent. A run that ends FAILED, CANCELLED or DELETED raises a typed error.
+
+    :param workflow_id: id (not uuid) of the workflow; or give ``source_run_id``.
+    :param source_run_id: id of a run to repeat (the API's ``runId``): its settings are the defaults of the new run.
+    :param role_arn: service role of the run.
+    :param output_uri: where the outputs go: ``s3://bucket/prefix/``.
+    :param run_name: name of the run, at most 128 characters.
+    :param parameters: workflow parameters, a JSON object of at most 256,000 bytes.
+    :param workflow_type: ``PRIVATE`` or ``READY2RUN``.
+    :param workflow_owner_id: account of the owner of a shared workflow.
+    :param workflow_version_name: version of the workflow.
+    :param cache_id: id of a run cache.
+    :param cache_behavior: ``CACHE_ON_FAILURE`` or ``CACHE_ALWAYS``; needs ``cache_id``.
+    :param run_group_id: id of a run group, which caps runs, CPUs and duration.
+    :param priority: 0 to 100,000; AWS's pages disagree on whether 1 or the largest number comes first.
+    :param storage_type: ``STATIC`` or ``DYNAMIC``.
+    :param storage_capacity: GiB of STATIC storage.
+    :param log_level: ``OFF``, ``FATAL``, ``ERROR`` or ``ALL``.
+    :param tags: tags of the run, at most 50.
+    :param retention_mode: ``RETAIN`` or ``REMOVE`` (the service removes the oldest records at its limit).
+    :param networking_mode: ``RESTRICTED`` or ``VPC``; VPC needs ``configuration_name``.
+    :param configuration_name: name of a configuration.
+    :param scratch_storage_mode: ``LOCAL`` or ``SHARED``: the storage mounted at /tmp of CPU tasks. Unset: AWS means
+        SHARED.
+    :param session_policy: JSON text of a policy that narrows the role, at most 2,048 characters.
+    :param engine_settings: settings of the workflow engine (Nextflow: ``{"profile": "test"}``).
+    :param run_timeout: how long the run may take from its own start; queueing in PENDING is free. Default: no limit.
+    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
+        :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    :return: ``run_id, run_uuid, run_arn, status, run_output_uri, started_at, stopped_at, workflow_id, workflow_uuid,
+        workflow_version_name, workflow_digest, engine_version, role_arn``.
+    """
+
+    kind = "run"
+    trigger_class = OmicsRunTrigger
+    masked_fields = ("parameters", "session_policy")
+    template_fields: Sequence[str] = aws_template_fields(*START_RUN_ARGUMENTS, "dry_run", "cancel_on_kill")
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "parameters": "json",
+        "tags": "json",
+        "engine_settings": "json",
+        "session_policy": "json",
+    }
+    operator_extra_links = (OmicsRunLink(), OmicsRunLogsLink())
+
+    def __init__(
+        self,
+        *,
+        workflow_id: str | None = None,
+        source_run_id: str | None = None,
+        role_arn: str | None = None,
+        output_uri: str | None = None,
+        run_name: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        workflow_type: str | None = None,
+        workflow_owner_id: str | None = None,
+        workflow_version_name: str | None = None,
+        cache_id: str | None = None,
+        cache_behavior: str | None = None,
+        run_group_id: str | None = None,
+        priority: int | str | None = None,
+        storage_type: str | None = None,
+        storage_capacity: int | str | None = None,
+        log_level: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        retention_mode: str | None = None,
+        networking_mode: str | None = None,
+        configuration_name: str | None = None,
+        scratch_storage_mode: str | None = None,
+        session_policy: str | None = None,
+        engine_settings: Mapping[str, Any] | None = None,
+        run_timeout: timedelta | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.workflow_id = workflow_id
+        self.source_run_id = source_run_id
+        self.role_arn = role_arn
+        self.output_uri = output_uri
+        self.run_name = run_name
+        self.parameters = parameters
+        self.workflow_type = workflow_type
+        self.workflow_owner_id = workflow_owner_id
+        self.workflow_version_name = workflow_version_name
+        self.cache_id = cache_id
+        self.cache_behavior = cache_behavior
+        self.run_group_id = run_group_id
+        self.priority = priority
+        self.storage_type = storage_type
+        self.storage_capacity = storage_capacity
+        self.log_level = log_level
+        self.tags = tags
+        self.retention_mode = retention_mode
+        self.networking_mode = networking_mode
+        self.configuration_name = configuration_name
+        self.scratch_storage_mode = scratch_storage_mode
+        self.session_policy = session_policy
+        self.engine_settings = engine_settings
+        self.run_timeout = run_timeout
+
+    def _build_request(self, request_id: str) -> CheckedRequest:
+        given = {name: unmasked(getattr(self, argument)) for argument, name in START_RUN_ARGUMENTS.items()}
+        return build_start_run_request(
+            given,
+            defaults=self.defaults.default_run_setting,
+            require=self.defaults.require_settings,
+            request_id=request_id,
+        )
+
+    def _start(self, request: Mapping[str, Any]) -> Snapshot:
+        return with_request(
+            RunSnapshot.from_response(self.hook.start_run(request)),
+            name=request.get("name"),
+            workflow_id=request.get("workflowId"),
+            workflow_version_name=request.get("workflowVersionName"),
+            role_arn=request.get("roleArn"),
+            log_level=request.get("logLevel"),
+        )
+
+    def _plan(self, started: Snapshot) -> WaitPlan:
+        plan = super()._plan(started)
+        if self.run_timeout is None:
+            return plan
+        return WaitPlan(**{**vars(plan), "run_timeout": self.run_timeout.total_seconds()})
+
+    def _persist_links(self, context: Context, started: Snapshot) -> None:
+        for link in (OmicsRunLink, OmicsRunLogsLink):
+            link.persist(
+                context=context,
+                operator=self,
+                region_name=self.hook.conn_region_name,
+                aws_partition=self.hook.conn_partition,
+                run_id=started.id,
+            )
+
+    def _parameters_by_run(self, request: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        yield "parameters", request.get("parameters") or {}
+
+    def _result(self, snapshot: Snapshot) -> dict[str, Any]:
+        assert isinstance(snapshot, RunSnapshot)  # noqa: S101 - tells mypy what `kind` says
+        return run_result(snapshot)
+
+    def _nothing(self) -> Snapshot:
+        return RunSnapshot("", UNKNOWN)
+
+
+class OmicsCancelRunOperator(OmicsActionOperator):
+    """Cancel a run; one that has ended, or is gone, counts as done.
+
+    :param run_id: id of the run.
+    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    """
+
+    template_fields: Sequence[str] = aws_template_fields("run_id")
+    done_already = (Conflict, NotFound)
+
+    def __init__(self, *, run_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run_id = run_id
+
+    def _act(self) -> str:
+        self.hook.cancel_run(self.run_id)
+        return f"Cancelled run {self.run_id}"
+
+
+class OmicsDeleteRunOperator(OmicsActionOperator):
+    """Delete the record of an ended run; one that is gone counts as done. Outputs and logs stay.
+
+    :param run_id: id of the run.
+    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    """
+
+    template_fields: Sequence[str] = aws_template_fields("run_id")
+
+    def __init__(self, *, run_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run_id = run_id
+
+    def _act(self) -> str:
+        self.hook.delete_run(self.run_id)
+        return f"Deleted run {self.run_id}"

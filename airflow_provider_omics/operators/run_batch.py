@@ -1,0 +1,276 @@
+"""Operators for batches of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_omics.core.console import run_list_url
+from airflow_provider_omics.core.errors import BatchFailed, BatchVerdictError, Conflict, NotFound, OmicsError
+from airflow_provider_omics.core.events import WaitEvent
+from airflow_provider_omics.core.outcomes import batch_result
+from airflow_provider_omics.core.polling import UNKNOWN, WaitPlan, wait
+from airflow_provider_omics.core.settings import (
+    CheckedRequest,
+    build_start_run_batch_request,
+    merged_run_settings,
+)
+from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
+from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.verdict import Tolerance, judge
+from airflow_provider_omics.links.omics import OmicsRunBatchLink
+from airflow_provider_omics.operators.base import OmicsActionOperator, OmicsStartOperator
+from airflow_provider_omics.operators.masking import unmasked
+from airflow_provider_omics.operators.waiting import drive
+from airflow_provider_omics.results import failed_runs, started_run_ids
+from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
+
+SHOWN_FAILURES = 20
+"""Runs that an error and a result name; 100,000 would fill the log and XCom."""
+
+
+class OmicsStartRunBatchOperator(OmicsStartOperator):
+    """Start a batch of runs, wait until every run has ended, judge it, and return its counts.
+
+    Dicts that go to AWS are spelled as AWS spells them. ``PROCESSED`` only means that every run has ended: the task
+    succeeds when no more runs than tolerated ended otherwise than COMPLETED, and otherwise raises an error with the
+    counts and the first 20 failed runs. The result is pushed in both cases.
+
+    :param default_run_setting: what the runs share (the API's ``defaultRunSetting``), merged over the connection's.
+    :param run_settings: the runs, up to 100: a list of dicts with ``runSettingId`` and what differs (the API's
+        ``inlineSettings``). Or give ``run_settings_s3_uri``.
+    :param run_settings_s3_uri: an S3 object with the runs as one JSON array, up to 100,000; it must not change while
+        the batch is being submitted.
+    :param batch_name: name of the batch, at most 64 characters.
+    :param tags: tags of the batch; for tags of its runs use ``runTags`` in the settings.
+    :param scratch_storage_mode: ``LOCAL`` or ``SHARED``, for all runs; wins over the one in ``default_run_setting``.
+    :param max_failed_runs: how many runs may end otherwise than COMPLETED; default 0.
+    :param max_failed_percent: the same as a percentage of all runs; the larger allowance counts. Default: none.
+    :param must_succeed: ``runSettingId``s or patterns (``*``, ``?``) that are never tolerated.
+    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
+        :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
+        unknown_runs, failed_submissions, succeeded, failed_run_setting_ids``.
+    """
+
+    kind = "batch"
+    trigger_class = OmicsRunBatchTrigger
+    masked_fields = ("default_run_setting", "run_settings")
+    template_fields: Sequence[str] = aws_template_fields(
+        "default_run_setting",
+        "run_settings",
+        "run_settings_s3_uri",
+        "batch_name",
+        "tags",
+        "scratch_storage_mode",
+        "max_failed_runs",
+        "max_failed_percent",
+        "must_succeed",
+        "dry_run",
+        "cancel_on_kill",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "default_run_setting": "json",
+        "run_settings": "json",
+        "tags": "json",
+        "must_succeed": "json",
+    }
+    operator_extra_links = (OmicsRunBatchLink(),)
+
+    def __init__(
+        self,
+        *,
+        default_run_setting: Mapping[str, Any] | None = None,
+        run_settings: Iterable[Mapping[str, Any]] | None = None,
+        run_settings_s3_uri: str | None = None,
+        batch_name: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        scratch_storage_mode: str | None = None,
+        max_failed_runs: int | str = 0,
+        max_failed_percent: float | str | None = None,
+        must_succeed: str | Collection[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.default_run_setting = default_run_setting
+        self.run_settings = run_settings
+        self.run_settings_s3_uri = run_settings_s3_uri
+        self.batch_name = batch_name
+        self.tags = tags
+        self.scratch_storage_mode = scratch_storage_mode
+        self.max_failed_runs = max_failed_runs
+        self.max_failed_percent = max_failed_percent
+        self.must_succeed = must_succeed
+
+    def _build_request(self, request_id: str) -> CheckedRequest:
+        self._tolerance()
+        return build_start_run_batch_request(
+            default_run_setting=unmasked(self.default_run_setting),
+            run_settings=unmasked(self.run_settings),
+            run_settings_s3_uri=self.run_settings_s3_uri,
+            batch_name=self.batch_name,
+            tags=self.tags,
+            scratch_storage_mode=self.scratch_storage_mode,
+            defaults=self.defaults.default_run_setting,
+            require=self.defaults.require_settings,
+            request_id=request_id,
+        )
+
+    def _tolerance(self) -> Tolerance:
+        return Tolerance.checked(self.max_failed_runs, self.max_failed_percent, self.must_succeed)
+
+    def _start(self, request: Mapping[str, Any]) -> Snapshot:
+        started = BatchSnapshot.from_response(self.hook.start_run_batch(request))
+        return replace(started, total_runs=len(request["batchRunSettings"].get("inlineSettings") or ()))
+
+    def _persist_links(self, context: Context, started: Snapshot) -> None:
+        OmicsRunBatchLink.persist(
+            context=context,
+            operator=self,
+            region_name=self.hook.conn_region_name,
+            aws_partition=self.hook.conn_partition,
+            batch_id=started.id,
+        )
+
+    def _parameters_by_run(self, request: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        inline = request["batchRunSettings"].get("inlineSettings") or ()
+        for setting in merged_run_settings(request["defaultRunSetting"], inline):
+            yield f"run_settings[{setting['runSettingId']!r}]['parameters']", setting.get("parameters") or {}
+
+    def _result(self, snapshot: Snapshot) -> dict[str, Any]:
+        assert isinstance(snapshot, BatchSnapshot)  # noqa: S101 - tells mypy what `kind` says
+        return batch_result(snapshot, succeeded=None)
+
+    def _nothing(self) -> Snapshot:
+        return BatchSnapshot("", UNKNOWN)
+
+    def _conclude(self, context: Context, event: WaitEvent) -> dict[str, Any]:
+        try:
+            return super()._conclude(context, event)
+        except BatchFailed as error:
+            self._push(context, batch_result(_batch(event.snapshot), succeeded=False))
+            started = started_run_ids(self.hook, error.batch_id, SHOWN_FAILURES)
+            if started:
+                self.log.warning("The failed batch had started runs, which may be going: %s", ", ".join(started))
+            raise
+        except OmicsError:
+            self._push(context, batch_result(_batch(event.snapshot), succeeded=False))
+            raise
+
+    def _finish(self, context: Context, ended: Snapshot) -> dict[str, Any]:
+        batch = _batch(ended)
+        tolerance = self._tolerance()
+        failed = []
+        if judge(batch, tolerance).counts.not_completed:
+            failed = list(failed_runs(self.hook, batch, explained=SHOWN_FAILURES))
+        failed_ids = tuple(run.run_setting_id for run in failed)
+        verdict = judge(batch, tolerance, failed_ids)
+        result = batch_result(batch, succeeded=verdict.succeeded, failed_ids=failed_ids)
+        if verdict.succeeded:
+            for run in failed[:SHOWN_FAILURES]:
+                self.log.warning("Tolerated: %s (run %s) %s", run.run_setting_id, run.run_id, run.reason)
+            self.log.log(30 if failed else 20, "Batch %s: %s", batch.id, verdict.sentence)
+            return result
+        self._push(context, result)
+        raise BatchVerdictError(
+            f"Every run has ended, but too few completed: {verdict.sentence}.",
+            batch_id=batch.id,
+            batch_uuid=batch.uuid,
+            status=batch.status,
+            counts=verdict.counts.as_dict(),
+            failed_run_settings={run.run_setting_id: run.reason for run in failed[:SHOWN_FAILURES]},
+            console_url=run_list_url(self.hook.conn_region_name),
+        )
+
+    def _push(self, context: Context, result: dict[str, Any]) -> None:
+        """Push the result of a task that is about to fail: a task with trigger rule ``all_done`` needs it."""
+        if self.do_xcom_push:
+            context["ti"].xcom_push("return_value", result)
+
+
+class OmicsCancelRunBatchOperator(OmicsActionOperator):
+    """Cancel a batch: runs not yet submitted are not, started ones are cancelled. An ended batch counts as done.
+
+    :param batch_id: id of the batch.
+    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    """
+
+    template_fields: Sequence[str] = aws_template_fields("batch_id")
+
+    def __init__(self, *, batch_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+
+    def _act(self) -> str:
+        try:
+            self.hook.cancel_run_batch(self.batch_id)
+        except Conflict:
+            batch = self.hook.look("batch", self.batch_id)
+            if batch.phase is Phase.ACTIVE and batch.status != "STOPPING":
+                raise  # CREATING: it cannot be cancelled yet, so this is not done
+            return f"Batch {self.batch_id} is {batch.status}: nothing to cancel"
+        return f"Cancelled batch {self.batch_id}"
+
+
+class OmicsDeleteRunBatchOperator(OmicsActionOperator):
+    """Delete the records of all runs of an ended batch; the batch itself, outputs and logs stay.
+
+    :param batch_id: id of the batch.
+    :param wait_for_completion: wait until the runs are deleted, after which the batch may be (default True).
+    :param poll_interval: seconds between two looks; default 30.
+    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    """
+
+    template_fields: Sequence[str] = aws_template_fields("batch_id")
+
+    def __init__(
+        self, *, batch_id: str, wait_for_completion: bool = True, poll_interval: float = 30.0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+        self.wait_for_completion = wait_for_completion
+        self.poll_interval = poll_interval
+
+    def _act(self) -> str:
+        try:
+            self.hook.delete_run_batch(self.batch_id)
+        except Conflict:
+            if self.hook.look("batch", self.batch_id).status not in ("RUNS_DELETING", "RUNS_DELETED"):
+                raise
+        if not self.wait_for_completion:
+            return f"Deleting the runs of batch {self.batch_id}"
+        plan = WaitPlan("batch", self.batch_id, poll_interval=self.poll_interval, cancel=False)
+        batch = drive(wait(plan), self.hook, plan, self.log).snapshot
+        if batch.status == "RUNS_DELETE_FAILED":
+            raise BatchFailed(
+                "Some runs could not be deleted.", batch_id=batch.id, batch_uuid=batch.uuid, status=batch.status
+            )
+        return f"Deleted the runs of batch {self.batch_id}"
+
+
+class OmicsDeleteBatchOperator(OmicsActionOperator):
+    """Delete the record of an ended batch; its runs stay. One that is gone counts as done.
+
+    :param batch_id: id of the batch.
+    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    """
+
+    template_fields: Sequence[str] = aws_template_fields("batch_id")
+    done_already = (NotFound,)
+
+    def __init__(self, *, batch_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+
+    def _act(self) -> str:
+        self.hook.delete_batch(self.batch_id)
+        return f"Deleted batch {self.batch_id}"
+
+
+def _batch(snapshot: Snapshot) -> BatchSnapshot:
+    assert isinstance(snapshot, BatchSnapshot)  # noqa: S101 - tells mypy what `kind` says
+    return snapshot

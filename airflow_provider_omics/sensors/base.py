@@ -1,0 +1,124 @@
+"""What the sensors for runs and batches share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar, NoReturn
+
+from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.providers.common.compat.sdk import AirflowSkipException, Context, PokeReturnValue, conf
+
+from airflow_provider_omics.core.errors import OmicsError, Unavailable
+from airflow_provider_omics.core.events import Outcome, WaitEvent, parse_event
+from airflow_provider_omics.core.outcomes import error_of
+from airflow_provider_omics.core.snapshots import Snapshot
+from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.exceptions import airflow_error
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.triggers.base import OmicsWaitTrigger
+
+
+class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
+    """Base of the sensors that wait for a run or a batch by its id; they never cancel anything.
+
+    :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
+    :param poll_interval: seconds between two looks while deferred; default 30. Otherwise ``poke_interval`` counts.
+    :param patience: how long throttling, errors of the service and a lost connection are borne while deferred; default
+        three hours. Otherwise a failed look is one poke without an answer, and ``timeout`` counts.
+    """
+
+    aws_hook_class = OmicsHook
+    template_fields: Sequence[str] = aws_template_fields()
+    kind: ClassVar[str]
+    trigger_class: ClassVar[Callable[..., OmicsWaitTrigger]]
+
+    def __init__(
+        self,
+        *,
+        deferrable: bool | None = None,
+        poll_interval: float = 30.0,
+        patience: timedelta = timedelta(hours=3),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.deferrable = (
+            conf.getboolean("operators", "default_deferrable", fallback=False) if deferrable is None else deferrable
+        )
+        self.poll_interval = poll_interval
+        self.patience = patience
+
+    @property
+    def resource_id(self) -> str:
+        """Id of the run or batch."""
+        raise NotImplementedError
+
+    def _result(self, ended: Snapshot) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def execute(self, context: Context) -> Any:
+        """Wait; called by Airflow.
+
+        :return: the result, a small dict.
+        :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
+        """
+        if not self.deferrable:
+            return super().execute(context)
+        found = self.poke(context)
+        if found:
+            return found.xcom_value
+        self.defer(  # noqa: RET503 - it raises
+            trigger=self.trigger_class(
+                self.resource_id,
+                poll_interval=self.poll_interval,
+                deadline=time.time() + self.timeout,
+                patience=self.patience.total_seconds(),
+                cancel_on_kill=False,
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                botocore_config=self.botocore_config,
+            ),
+            method_name="execute_complete",
+        )
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once; called by Airflow."""
+        try:
+            seen = self.hook.look(self.kind, self.resource_id)
+        except Unavailable as error:
+            self.log.warning("%s; looking again at the next poke", error)
+            return PokeReturnValue(is_done=False)
+        except OmicsError as error:
+            self._raise(error)
+        self.log.info("%s %s is %s", self.kind, seen.id, seen.status)
+        if seen.phase is Phase.ACTIVE:
+            return PokeReturnValue(is_done=False)
+        return PokeReturnValue(is_done=True, xcom_value=self._conclude(WaitEvent(Outcome.ENDED, seen)))
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Take up the task when its trigger has fired; called by Airflow.
+
+        :param event: the payload of the trigger's event.
+        :return: the result, a small dict.
+        :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
+        """
+        try:
+            parsed = parse_event(event, self.kind)
+        except OmicsError as error:
+            self._raise(error)
+        return self._conclude(parsed)
+
+    def _conclude(self, event: WaitEvent) -> dict[str, Any]:
+        error = error_of(event, self.hook.conn_region_name)
+        if error is not None:
+            self._raise(error)
+        return self._result(event.snapshot)
+
+    def _raise(self, error: OmicsError) -> NoReturn:
+        """Raise the error, or skip: Airflow's own handling of ``soft_fail`` differs between its versions."""
+        if self.soft_fail:
+            raise AirflowSkipException(f"Skipping, as soft_fail is on: {error}") from error
+        raise airflow_error(error) from error

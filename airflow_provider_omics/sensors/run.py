@@ -1,0 +1,39 @@
+"""The sensor that waits for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+
+from airflow_provider_omics.core.outcomes import run_result
+from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
+from airflow_provider_omics.sensors.base import OmicsWaitSensor
+from airflow_provider_omics.triggers.run import OmicsRunTrigger
+
+
+class OmicsRunSensor(OmicsWaitSensor):
+    """Wait until a run that someone else started has ended; anything but COMPLETED is an error.
+
+    :param run_id: id of the run.
+    :param kwargs: see :class:`~airflow_provider_omics.sensors.base.OmicsWaitSensor`.
+    :return: the same dict as :class:`~airflow_provider_omics.operators.run.OmicsStartRunOperator` returns.
+    """
+
+    kind = "run"
+    trigger_class = OmicsRunTrigger
+    template_fields: Sequence[str] = aws_template_fields("run_id")
+
+    def __init__(self, *, run_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run_id = run_id
+
+    @property
+    def resource_id(self) -> str:
+        """Id of the run."""
+        return self.run_id
+
+    def _result(self, ended: Snapshot) -> dict[str, Any]:
+        assert isinstance(ended, RunSnapshot)  # noqa: S101 - tells mypy what `kind` says
+        return run_result(ended)
