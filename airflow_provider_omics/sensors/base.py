@@ -67,9 +67,10 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
         if not self.deferrable:
             return super().execute(context)
         found = self.poke(context)
-        if found:
-            return found.xcom_value
-        self.defer(  # noqa: RET503 - it raises
+        return found.xcom_value if found else self._defer()
+
+    def _defer(self) -> NoReturn:
+        self.defer(
             trigger=self.trigger_class(
                 self.resource_id,
                 poll_interval=self.poll_interval,
