@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from airflow_provider_omics.core.errors import Problem
 from airflow_provider_omics.core.workflow_parameters import check_parameters
 
-TEMPLATE = {
+TEMPLATE: dict[str, dict[str, Any]] = {
     "input_reads": {"description": "FASTQ files"},
     "reference": {"description": "genome", "optional": False},
     "min_quality": {"optional": True},
@@ -27,7 +29,7 @@ def test_fitting_parameters_have_no_problem(parameters: dict[str, object]) -> No
 
 
 @pytest.mark.parametrize("template", [None, {}])
-def test_workflow_without_template_is_not_compared(template: dict[str, dict[str, object]] | None) -> None:
+def test_workflow_without_template_is_not_compared(template: dict[str, dict[str, Any]] | None) -> None:
     """A workflow that tells nothing of its parameters refuses nothing here."""
     assert check_parameters(template, {"anything": 1}, argument="parameters") == []
 
@@ -62,7 +64,7 @@ def test_misspelt_parameter_is_brought_together_with_the_missing_one() -> None:
 
 def test_unknown_parameter_far_from_all_lists_the_known() -> None:
     """Without a near name the parameters that the workflow takes are listed, 20 at most."""
-    template = {f"p{number:02}": {"optional": True} for number in range(25)}
+    template: dict[str, dict[str, Any]] = {f"p{number:02}": {"optional": True} for number in range(25)}
 
     (problem,) = check_parameters(template, {"zzzzzz": 1}, argument="parameters")
 
