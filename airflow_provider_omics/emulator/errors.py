@@ -1,0 +1,67 @@
+"""The one error that the emulated service answers with."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from botocore.session import get_session
+
+
+@lru_cache(maxsize=1)
+def error_statuses() -> dict[str, int]:
+    """
+    Read the HTTP status of each error of HealthOmics from the botocore service model.
+
+    :return: Exception shape name -> HTTP status.
+    """
+    model = get_session().get_service_model("omics")
+    return {
+        shape.name: shape.metadata["error"]["httpStatusCode"]
+        for shape in model.error_shapes
+        if "httpStatusCode" in shape.metadata.get("error", {})
+    }
+
+
+class ServiceError(Exception):
+    """
+    HealthOmics refuses a call.
+
+    :param code: Name of an exception shape of the botocore ``omics`` model, e.g. ``ConflictException``.
+    :param message: What is wrong, as the service words it.
+    :raises ValueError: The model has no such exception.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        if code not in error_statuses():
+            raise ValueError(f"{code!r} is not an error of HealthOmics; use one of {sorted(error_statuses())}")
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+    @property
+    def http_status(self) -> int:
+        """The HTTP status that the model gives this error."""
+        return error_statuses()[self.code]
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+def validation_error(message: str) -> ServiceError:
+    """Make the answer to a request that can never succeed as it stands."""
+    return ServiceError("ValidationException", message)
+
+
+def not_found(noun: str, identifier: str) -> ServiceError:
+    """Make the answer for a resource that does not exist (any more)."""
+    return ServiceError("ResourceNotFoundException", f"{noun} {identifier} was not found.")
+
+
+def conflict(message: str) -> ServiceError:
+    """Make the answer to a request that the resource's state does not allow."""
+    return ServiceError("ConflictException", message)
+
+
+def quota_exceeded(message: str) -> ServiceError:
+    """Make the answer to a request that would exceed a service quota (HTTP 402)."""
+    return ServiceError("ServiceQuotaExceededException", message)

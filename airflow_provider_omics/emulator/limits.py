@@ -1,0 +1,51 @@
+"""Quotas and rates of the emulated account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+def _at_least(minimum: float) -> dict[str, float]:
+    return {"minimum": minimum}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    Quotas of one account in one region; defaults are those of the HealthOmics User Guide, "Service quotas".
+
+    :param submissions_per_second: Pace at which batches submit their runs (quota "StartRun TPS"); all batches share it.
+    :param cancels_per_second: Pace at which CancelRunBatch cancels runs (CancelRun TPS).
+    :param deletes_per_second: Pace at which DeleteRunBatch deletes runs (DeleteRun TPS).
+    :param concurrent_dynamic_runs: Runs with DYNAMIC storage in STARTING, RUNNING or STOPPING; more wait in PENDING.
+    :param concurrent_static_runs: The same for STATIC storage.
+    :param stored_runs: Runs that GetRun knows, active or not; over it, the oldest finished REMOVE run is dropped, or
+        a start is refused with ServiceQuotaExceededException.
+    :param runs_per_batch: Entries of a settings file.
+    :param inline_runs_per_batch: Entries of ``inlineSettings``.
+    :param run_duration: Seconds in RUNNING after which a run fails with RUN_TIMED_OUT.
+    :param run_groups: Run groups that may exist.
+    :param run_caches: Run caches that may exist.
+    :param workflows: Private workflows that may exist.
+    :param versions_per_workflow: Versions that one workflow may have.
+    :param parameter_bytes: Size of a run's parameters as JSON.
+    :param page_size: Most items that a list answers with, whatever ``maxResults`` or ``maxItems`` ask for (AWS: 100).
+    :param reuse_run_ids: Give the id of a deleted run to the next new one, as AWS may; its uuid differs.
+    """
+
+    submissions_per_second: float = field(default=5.0, metadata=_at_least(0.0001))
+    cancels_per_second: float = field(default=10.0, metadata=_at_least(0.0001))
+    deletes_per_second: float = field(default=10.0, metadata=_at_least(0.0001))
+    concurrent_dynamic_runs: int = field(default=50, metadata=_at_least(1))
+    concurrent_static_runs: int = field(default=10, metadata=_at_least(1))
+    stored_runs: int = field(default=100_000, metadata=_at_least(1))
+    runs_per_batch: int = field(default=100_000, metadata=_at_least(1))
+    inline_runs_per_batch: int = field(default=100, metadata=_at_least(1))
+    run_duration: float = field(default=604_800.0, metadata=_at_least(1))
+    run_groups: int = field(default=1_000, metadata=_at_least(0))
+    run_caches: int = field(default=1_000, metadata=_at_least(0))
+    workflows: int = field(default=1_000, metadata=_at_least(0))
+    versions_per_workflow: int = field(default=1_000, metadata=_at_least(0))
+    parameter_bytes: int = field(default=256_000, metadata=_at_least(1))
+    page_size: int = field(default=100, metadata={"minimum": 1, "maximum": 100})
+    reuse_run_ids: bool = False
