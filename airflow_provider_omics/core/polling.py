@@ -62,7 +62,10 @@ class WaitPlan:
 
 @dataclass(frozen=True)
 class Look:
-    """Ask for the run or batch (GetRun, GetBatch); answered with a snapshot or a ServiceError."""
+    """Ask for a run or batch (GetRun, GetBatch); answered with a snapshot or a ServiceError."""
+
+    kind: str
+    id: str
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,10 @@ class ReadManifest:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Cancel the run or batch; answered with None or a ServiceError."""
+    """Cancel a run or batch (CancelRun, CancelRunBatch); answered with None or a ServiceError."""
+
+    kind: str
+    id: str
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
     trouble_since: float | None = None
     failures = 0
     while True:
-        answer = yield Look()
+        answer = yield Look(plan.kind, plan.id)
         seen = answer.result
         if isinstance(seen, (RunSnapshot, BatchSnapshot)) and not _is_another(plan, seen):
             doubted_since, trouble_since, failures, last = None, None, 0, seen
@@ -189,7 +195,7 @@ def cancel(plan: WaitPlan, *, patience: float = CANCEL_PATIENCE) -> Generator[Co
     """
     since: float | None = None
     while True:
-        answer = yield Cancel()
+        answer = yield Cancel(plan.kind, plan.id)
         error = answer.result
         if not isinstance(error, ServiceError):
             yield Say(INFO, f"Cancelled {plan.kind} {plan.id}")
@@ -199,7 +205,7 @@ def cancel(plan: WaitPlan, *, patience: float = CANCEL_PATIENCE) -> Generator[Co
             yield Say(INFO, f"{plan.kind} {plan.id} does not exist any more: nothing to cancel")
             return None
         if isinstance(error, Conflict):
-            look = yield Look()
+            look = yield Look(plan.kind, plan.id)
             seen = look.result
             if isinstance(seen, (RunSnapshot, BatchSnapshot)) and not _is_another(plan, seen):
                 if seen.phase is not Phase.ACTIVE:

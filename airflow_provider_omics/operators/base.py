@@ -214,19 +214,19 @@ class OmicsStartOperator(OmicsBaseOperator):
             self.log.warning("%s %s is left going, as cancel_on_kill is off", self.kind, self._started.id)
             return
         plan = self._plan(self._started)
-        drive(cancel(plan, patience=KILL_PATIENCE), self.hook, plan, self.log)
+        drive(cancel(plan, patience=KILL_PATIENCE), self.hook, self.log)
 
     def _wait(self, context: Context, plan: WaitPlan, started: Snapshot) -> dict[str, Any]:
         if started.phase is not Phase.ACTIVE:
             # A request that the service had seen before may answer with a run that has ended; GetRun has all of it.
-            return self._conclude(context, drive(wait(plan), self.hook, plan, self.log))
+            return self._conclude(context, drive(wait(plan), self.hook, self.log))
         if self.deferrable:
             self._defer(plan)
         try:
-            event = drive(wait(plan), self.hook, plan, self.log)
+            event = drive(wait(plan), self.hook, self.log)
         except AirflowTaskTimeout:
             # The deadline lies before Airflow's own, but one slow call can outlast the margin.
-            left = drive(cancel(plan, patience=KILL_PATIENCE), self.hook, plan, self.log) if plan.cancel else started
+            left = drive(cancel(plan, patience=KILL_PATIENCE), self.hook, self.log) if plan.cancel else started
             event = WaitEvent(Outcome.TIMED_OUT, started, limit="execution_timeout", cancelled=left is None)
         return self._conclude(context, event)
 

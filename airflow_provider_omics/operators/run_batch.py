@@ -244,7 +244,7 @@ class OmicsDeleteRunBatchOperator(OmicsActionOperator):
         if not self.wait_for_completion:
             return f"Deleting the runs of batch {self.batch_id}"
         plan = WaitPlan("batch", self.batch_id, poll_interval=self.poll_interval, cancel=False)
-        batch = drive(wait(plan), self.hook, plan, self.log).snapshot
+        batch = drive(wait(plan), self.hook, self.log).snapshot
         if batch.status == "RUNS_DELETE_FAILED":
             raise BatchFailed(
                 "Some runs could not be deleted.", batch_id=batch.id, batch_uuid=batch.uuid, status=batch.status

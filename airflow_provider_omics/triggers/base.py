@@ -203,8 +203,8 @@ class _Driver:
             with service_errors("AssumeRole"):
                 self._client = await self._open.enter_async_context(self._hook.async_client())
         if isinstance(command, Look):
-            return await self._client.look(self._plan.kind, self._plan.id)
-        await self._client.cancel(self._plan.kind, self._plan.id)
+            return await self._client.look(command.kind, command.id)
+        await self._client.cancel(command.kind, command.id)
         return None
 
 
