@@ -18,8 +18,9 @@ from airflow_provider_omics.emulator.batch_settings import (
 )
 from airflow_provider_omics.emulator.errors import ServiceError
 from airflow_provider_omics.emulator.lifecycle import schedule
+from airflow_provider_omics.emulator.region import Region
 from airflow_provider_omics.emulator.run_settings import check_common_settings, check_parameters
-from airflow_provider_omics.emulator.store import Batch, Entry, Region, merge
+from airflow_provider_omics.emulator.store import Batch, Entry, merge
 
 
 def begin(region: Region, batch: Batch) -> None:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from functools import lru_cache
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from airflow_provider_omics.emulator.store import Entry, Region
+from botocore.session import get_session
 
-#: Members of InlineSetting, and the type of each.
-_MEMBERS: dict[str, type] = {
-    "runSettingId": str,
-    "name": str,
-    "outputUri": str,
-    "priority": int,
-    "parameters": object,
-    "outputBucketOwnerId": str,
-    "runTags": dict,
-    "engineSettings": object,
-}
+from airflow_provider_omics.emulator.errors import ServiceError
+from airflow_provider_omics.emulator.region import Region
+from airflow_provider_omics.emulator.request_check import RequestCheck
+from airflow_provider_omics.emulator.store import Entry
 
 
 class SettingsFileError(Exception):
@@ -77,7 +71,7 @@ def read_settings_file(region: Region, uri: str, etag: str | None) -> list[Entry
     if stored is None or stored.etag != etag:
         raise _changed(uri)
     try:
-        settings = json.loads(stored.body)
+        settings = json.loads(stored.body, parse_constant=_refuse_constant)
     except ValueError as error:
         raise SettingsFileError(f"The run settings file {uri} is not valid JSON: {error}") from None
     return _to_entries(region, settings)
@@ -109,22 +103,22 @@ def _to_entries(region: Region, settings: Any) -> list[Entry]:
         raise SettingsFileError(
             f"A batch can have up to {region.limits.runs_per_batch} runs; the file has {len(settings)}."
         )
+    check = _check_of_inline_setting()
+    entries = []
     for number, setting in enumerate(settings):
-        if problem := _problem_of(setting):
-            raise SettingsFileError(f"Run setting {number} of the file {problem}.")
-    return [Entry(setting) for setting in settings]
+        try:
+            entries.append(Entry(check(setting)))
+        except ServiceError as error:
+            # Stricter than AWS is known to be: it may as well report such a run alone as a failed submission.
+            raise SettingsFileError(f"Run setting {number} of the file is not valid: {error.message}") from None
+    return entries
 
 
-def _problem_of(setting: Any) -> str | None:
-    if not isinstance(setting, dict):
-        return "is not an object"
-    identifier = setting.get("runSettingId")
-    if not isinstance(identifier, str) or not 1 <= len(identifier) <= 128:
-        return "has no runSettingId of 1 to 128 characters"
-    for name, value in setting.items():
-        # Stricter than AWS is known to be: what it does with unknown members is not documented.
-        if name not in _MEMBERS:
-            return f"has an unknown member {name!r}"
-        if not isinstance(value, _MEMBERS[name]) or (name == "priority" and isinstance(value, bool)):
-            return f"has a wrong type in {name!r}"
-    return None
+@lru_cache(maxsize=1)
+def _check_of_inline_setting() -> RequestCheck:
+    return RequestCheck(get_session().get_service_model("omics").shape_for("InlineSetting"))
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    # Python reads NaN and Infinity, which JSON does not have.
+    raise ValueError(f"{name} is no JSON value")

@@ -8,8 +8,10 @@ from airflow_provider_omics.emulator import batch_lifecycle, statuses
 from airflow_provider_omics.emulator.batch_settings import SettingsFileError, index_entries, split_uri
 from airflow_provider_omics.emulator.errors import conflict, not_found, validation_error
 from airflow_provider_omics.emulator.paging import cut_page, start_of_page
+from airflow_provider_omics.emulator.region import Region
+from airflow_provider_omics.emulator.run_index import RunIndex
 from airflow_provider_omics.emulator.run_settings import check_common_settings, check_output_uri
-from airflow_provider_omics.emulator.store import Batch, Entry, Region, RunIndex, to_datetime
+from airflow_provider_omics.emulator.store import Batch, Entry, to_datetime
 from airflow_provider_omics.emulator.tags import check_tags
 
 

@@ -10,7 +10,8 @@ import heapq
 import math
 
 from airflow_provider_omics.emulator import statuses
-from airflow_provider_omics.emulator.store import Region, Run, RunGroup
+from airflow_provider_omics.emulator.region import Region
+from airflow_provider_omics.emulator.store import Run, RunGroup
 
 
 def has_room(region: Region, run: Run) -> bool:

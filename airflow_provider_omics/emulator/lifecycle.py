@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from airflow_provider_omics.emulator import capacity, statuses
-from airflow_provider_omics.emulator.store import Event, Region, Run, Subject
+from airflow_provider_omics.emulator.region import Event, Region, Subject
+from airflow_provider_omics.emulator.store import Run
 
 SubjectT = TypeVar("SubjectT", bound=Subject)
 

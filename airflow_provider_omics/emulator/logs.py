@@ -7,8 +7,9 @@ from collections import defaultdict
 from typing import Any
 
 from airflow_provider_omics.emulator import run_tasks, runs, statuses, workflows
-from airflow_provider_omics.emulator.scenario import TaskRule
-from airflow_provider_omics.emulator.store import Region, Run, to_datetime
+from airflow_provider_omics.emulator.region import Region
+from airflow_provider_omics.emulator.run_rules import TaskRule
+from airflow_provider_omics.emulator.store import Run, to_datetime
 
 Lines = list[tuple[int, str]]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from airflow_provider_omics.emulator import logs, statuses
-from airflow_provider_omics.emulator.store import Region, Run
+from airflow_provider_omics.emulator.region import Region
+from airflow_provider_omics.emulator.store import Run
 
 
 def write_outputs(region: Region, bucket: str | None = None, key_prefix: str = "") -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from airflow_provider_omics.emulator.errors import not_found, quota_exceeded
 from airflow_provider_omics.emulator.paging import cut_page, start_of_page
-from airflow_provider_omics.emulator.store import Region, RunCache, to_datetime
+from airflow_provider_omics.emulator.region import Region
+from airflow_provider_omics.emulator.store import RunCache, to_datetime
 from airflow_provider_omics.emulator.tags import check_tags
 
 _UPDATABLE = ("cacheBehavior", "description", "name")

@@ -7,8 +7,10 @@ from typing import Any
 from airflow_provider_omics.emulator.errors import conflict, not_found, quota_exceeded
 from airflow_provider_omics.emulator.lifecycle import admit_waiting
 from airflow_provider_omics.emulator.paging import cut_page, start_of_page
+from airflow_provider_omics.emulator.region import Region
+from airflow_provider_omics.emulator.run_index import RunIndex
 from airflow_provider_omics.emulator.statuses import RUN_ENDED
-from airflow_provider_omics.emulator.store import Region, RunGroup, RunIndex, to_datetime
+from airflow_provider_omics.emulator.store import RunGroup, to_datetime
 from airflow_provider_omics.emulator.tags import check_tags
 
 _SETTINGS = ("name", "maxCpus", "maxRuns", "maxDuration", "maxGpus")

@@ -9,7 +9,8 @@ from typing import Any
 from airflow_provider_omics.emulator import statuses, workflows
 from airflow_provider_omics.emulator.errors import not_found, quota_exceeded, validation_error
 from airflow_provider_omics.emulator.lifecycle import forget
-from airflow_provider_omics.emulator.store import Region, Workflow
+from airflow_provider_omics.emulator.region import Region
+from airflow_provider_omics.emulator.store import Workflow
 
 
 def check_common_settings(region: Region, settings: dict[str, Any]) -> Workflow:

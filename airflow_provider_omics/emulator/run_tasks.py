@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from airflow_provider_omics.emulator import runs, statuses
 from airflow_provider_omics.emulator.errors import not_found
 from airflow_provider_omics.emulator.paging import cut_page, start_of_page
-from airflow_provider_omics.emulator.scenario import TaskRule
-from airflow_provider_omics.emulator.store import Region, Run, to_datetime
+from airflow_provider_omics.emulator.region import Region
+from airflow_provider_omics.emulator.run_rules import TaskRule
+from airflow_provider_omics.emulator.store import Run, to_datetime
 
 #: Of its time a task spends so much in PENDING, STARTING and, at the end, STOPPING.
 _PENDING_SHARE, _STARTING_SHARE, _STOPPING_SHARE = 0.05, 0.10, 0.05
@@ -44,7 +45,7 @@ def transitions(run: Run) -> list[list[tuple[float, str]]]:
     for timed in run.rule.timetable:
         begins, length = run.started + timed.begins, timed.ends - timed.begins
         ends = run.started + timed.ends
-        if run.stopping is not None and begins >= run.stopping and length > 0:
+        if run.stopping is not None and begins > run.stopping:
             break
         steps = [
             (begins, statuses.PENDING),
@@ -55,7 +56,7 @@ def transitions(run: Run) -> list[list[tuple[float, str]]]:
         ]
         # A run that was cancelled or timed out takes the task at hand with it.
         if run.stopping is not None and ends > run.stopping + 1e-6:
-            steps = [step for step in steps if step[0] < run.stopping and step[1] != statuses.STOPPING]
+            steps = [step for step in steps if step[0] <= run.stopping and step[1] != statuses.STOPPING]
             steps.append((run.stopping, statuses.STOPPING))
             if run.stopped is not None:
                 steps.append((run.stopped, statuses.CANCELLED))

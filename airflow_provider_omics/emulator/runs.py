@@ -9,13 +9,14 @@ from typing import Any
 from airflow_provider_omics.emulator import lifecycle, statuses, workflows
 from airflow_provider_omics.emulator.errors import ServiceError, conflict, not_found, validation_error
 from airflow_provider_omics.emulator.paging import cut_page, start_of_page
+from airflow_provider_omics.emulator.region import Region
 from airflow_provider_omics.emulator.run_settings import (
     check_common_settings,
     check_output_uri,
     check_parameters,
     make_room,
 )
-from airflow_provider_omics.emulator.store import Batch, Entry, Region, Run, Workflow, to_datetime
+from airflow_provider_omics.emulator.store import Batch, Entry, Run, Workflow, to_datetime
 from airflow_provider_omics.emulator.tags import check_tags
 
 LOG_GROUP = "/aws/omics/WorkflowLog"

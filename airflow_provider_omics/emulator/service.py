@@ -6,11 +6,13 @@ module             what it knows
 =================  ====================================================================================
 service            this: accounts and regions, one lock, the table of operations, what tests look at
 clock, limits      the present; quotas and paces
-scenario           the script of outcomes, and its file format; ``reading`` turns mappings into it
+scenario           the script of outcomes, and its file format; ``run_rules``: its part on runs;
+                   ``reading``: from mappings to it
 surroundings       what is read and written in S3, CloudWatch Logs and EventBridge
 errors             the one error, with the HTTP status that the model gives it
-store              the records, and one account's share of them in one region
-lifecycle          the timeline, and how a run lives; ``capacity``: how many at once
+store, run_index   the records
+region             what one account has in one region
+lifecycle          what happens when, and how a run lives; ``capacity``: how many at once
 batch_lifecycle    how a batch lives; ``batch_settings``: where its runs come from
 run_settings       whether a run may start
 runs, run_tasks, batches, run_groups, run_caches, workflows, tags
@@ -38,6 +40,7 @@ is carried out at its time when somebody next calls.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -58,8 +61,9 @@ from airflow_provider_omics.emulator import (
 )
 from airflow_provider_omics.emulator.clock import Clock
 from airflow_provider_omics.emulator.limits import Limits
+from airflow_provider_omics.emulator.region import Region
 from airflow_provider_omics.emulator.scenario import Scenario
-from airflow_provider_omics.emulator.store import Batch, Region, Run, to_datetime
+from airflow_provider_omics.emulator.store import Batch, Run, to_datetime
 from airflow_provider_omics.emulator.surroundings import MemorySurroundings, Surroundings
 
 _HANDLERS: dict[str, Callable[[Region, dict[str, Any]], dict[str, Any]]] = {
@@ -164,7 +168,8 @@ class HealthOmics:
             memory = place.scenario.request_id_memory
             answer = place.requests.recall(operation, parameters, place.now, memory)
             if answer is None:
-                answer = handle(place, parameters)
+                # A copy, because runs keep what they were asked for.
+                answer = handle(place, copy.deepcopy(parameters))
                 place.requests.remember(operation, parameters, answer, place.now)
             return answer
 

@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from airflow_provider_omics.emulator import run_tasks, statuses
-from airflow_provider_omics.emulator.store import Batch, Region, Run, to_datetime
+from airflow_provider_omics.emulator.region import Region
+from airflow_provider_omics.emulator.store import Batch, Run, to_datetime
 
 
 def put_events(region: Region) -> None:
     """Put the status changes since the last time on the bus, oldest first."""
-    pending: list[tuple[float, int, str, dict[str, Any]]] = []
+    pending: list[tuple[float, str, dict[str, Any]]] = []
     while region.outbox:
         time, subject, status, told = region.outbox.popleft()
         if isinstance(subject, Batch):
-            pending.append((time, len(pending), "RunBatch Status Change", _batch_detail(region, subject, status, told)))
+            pending.append((time, "RunBatch Status Change", _batch_detail(region, subject, status, told)))
         else:
             if status == statuses.RUNNING:
-                region.watched[subject.uuid] = (subject, 0)
-            pending.append((time, len(pending), "Run Status Change", _run_detail(region, subject, status)))
-    for run, told_before in list(region.watched.values()):
-        steps = sorted(
-            (time, number, status)
-            for number, task_steps in enumerate(run_tasks.transitions(run))
-            for time, status in task_steps
-            if time <= region.now
-        )
-        for time, number, status in steps[told_before:]:
-            pending.append((time, len(pending), "Task Status Change", _task_detail(region, run, number, status)))
-        if run.stopped is None:
-            region.watched[run.uuid] = (run, len(steps))
-        else:
+                region.watched[subject.uuid] = (subject, [0] * len(subject.rule.timetable))
+            pending.append((time, "Run Status Change", _run_detail(region, subject, status)))
+    for run, told_steps in list(region.watched.values()):
+        for number, steps in enumerate(run_tasks.transitions(run)):
+            past = [step for step in steps if step[0] <= region.now]
+            for time, status in past[told_steps[number] :]:
+                pending.append((time, "Task Status Change", _task_detail(region, run, number, status)))
+            told_steps[number] = len(past)
+        if run.stopped is not None:
             del region.watched[run.uuid]
-    for time, _, detail_type, detail in sorted(pending, key=lambda event: event[:2]):
-        region.surroundings.put_event(
-            region.account, region.name, detail_type, detail, [detail["arn"]], to_datetime(time)
-        )
+    # The sort is stable: what happened at one time stays in its order.
+    for time, detail_type, detail in sorted(pending, key=operator.itemgetter(0)):
+        arn = detail["arn"]
+        region.surroundings.put_event(region.account, region.name, detail_type, detail, [arn], to_datetime(time))
 
 
 def discard_events(region: Region) -> None:

@@ -1,43 +1,19 @@
-"""Records of the emulated service, and one account's share of it in one region."""
+"""Records of the emulated service."""
 
 from __future__ import annotations
 
-import heapq
-import random
-import uuid
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_omics.emulator import statuses
-from airflow_provider_omics.emulator.limits import Limits
-from airflow_provider_omics.emulator.request_memory import RequestMemory
-from airflow_provider_omics.emulator.scenario import BatchRule, RunRule, Scenario
-from airflow_provider_omics.emulator.surroundings import Surroundings
+from airflow_provider_omics.emulator.run_index import RunIndex
+from airflow_provider_omics.emulator.run_rules import RunRule
+from airflow_provider_omics.emulator.scenario import BatchRule
 
-#: First id of each noun: an id used for the wrong noun never happens to exist.
-_FIRST_IDS = {
-    "run": 10_000_001,
-    "runBatch": 2_000_001,
-    "workflow": 3_000_001,
-    "runGroup": 400_001,
-    "runCache": 500_001,
-    "task": 1_000_000_001,
-}
-# EventBridge delivery from HealthOmics is best effort; a queue that nobody empties must not eat the memory.
-_LONGEST_OUTBOX = 200_000
-
-
-class Subject(Protocol):
-    """What an event on the timeline is about; it is void when the epoch has changed meanwhile."""
-
-    epoch: int
-
-
-#: Time, order among those of one time, what happens, to what, and the epoch in which that still holds.
-Event = tuple[float, int, "Callable[[Region, Any], None]", Subject, int]
+if TYPE_CHECKING:
+    from airflow_provider_omics.emulator.region import Region
 
 
 @dataclass(slots=True, eq=False)
@@ -224,141 +200,6 @@ class Batch:
             self.shown = dict(self.counts)
             lag = self.rule.count_lag
             self.renewed_at = now if lag == 0 else (now // lag + 1) * lag
-
-
-class RunIndex:
-    """
-    Runs in the order of their creation, counted by status.
-
-    Kept in blocks, so that a page of a rare status among 100,000 runs is found without looking at each.
-    """
-
-    BLOCK = 512
-    __slots__ = ("_blocks", "counts")
-
-    def __init__(self) -> None:
-        self._blocks: dict[int, tuple[dict[int, Run], dict[str, int]]] = {}
-        self.counts: dict[str, int] = defaultdict(int)
-
-    def __len__(self) -> int:
-        return sum(self.counts.values())
-
-    def add(self, run: Run) -> None:
-        """Add a new run: its sequence is above all others."""
-        block = self._blocks.get(run.sequence // self.BLOCK)
-        if block is None:
-            block = self._blocks[run.sequence // self.BLOCK] = ({}, defaultdict(int))
-        block[0][run.sequence] = run
-        block[1][run.status] += 1
-        self.counts[run.status] += 1
-
-    def moved(self, run: Run, before: str) -> None:
-        """Note that a run has a new status."""
-        counts = self._blocks[run.sequence // self.BLOCK][1]
-        counts[before] -= 1
-        counts[run.status] += 1
-        self.counts[before] -= 1
-        self.counts[run.status] += 1
-
-    def remove(self, run: Run) -> None:
-        """Take a run out."""
-        number = run.sequence // self.BLOCK
-        runs, counts = self._blocks[number]
-        del runs[run.sequence]
-        counts[run.status] -= 1
-        self.counts[run.status] -= 1
-        if not runs:
-            del self._blocks[number]
-
-    def after(self, sequence: int, status: str | None = None) -> Iterator[Run]:
-        """Go through the runs created after one, all or those of one status."""
-        first = sequence // self.BLOCK
-        for number, (runs, counts) in self._blocks.items():
-            if number < first or (status is not None and not counts[status]):
-                continue
-            for run in runs.values():
-                if run.sequence > sequence and (status is None or run.status == status):
-                    yield run
-
-
-class Region:
-    """What one account has in one region."""
-
-    def __init__(
-        self,
-        account: str,
-        name: str,
-        *,
-        now: float,
-        scenario: Scenario,
-        limits: Limits,
-        seed: int,
-        surroundings: Surroundings,
-    ) -> None:
-        self.account = account
-        self.name = name
-        #: The time of the event that is being carried out, else the clock's.
-        self.now = now
-        self.scenario = scenario
-        self.limits = limits
-        self.surroundings = surroundings
-        self.random = random.Random(f"{seed}/{account}/{name}")
-        self.timeline: list[Event] = []
-        self.scheduled = 0
-        self.sequence = 0
-        self.next_ids = dict(_FIRST_IDS)
-        self.free_run_ids: list[int] = []
-
-        self.runs: dict[str, Run] = {}
-        self.run_index = RunIndex()
-        self.runs_by_name: dict[str, dict[int, Run]] = {}
-        self.batches: dict[str, Batch] = {}
-        self.groups: dict[str, RunGroup] = {}
-        self.caches: dict[str, RunCache] = {}
-        self.workflows: dict[str, Workflow] = {}
-        #: (workflow id, runSettingId or run name) -> starts so far
-        self.attempts: dict[tuple[str, str], int] = defaultdict(int)
-        #: Everything ever started, also what was deleted since.
-        self.started_runs: list[Run] = []
-        self.started_batches: list[Batch] = []
-
-        #: Finished runs with retentionMode REMOVE, as a heap of (sequence, run); may hold removed ones.
-        self.removable: list[tuple[int, Run]] = []
-        self.occupied: dict[str, int] = {"STATIC": 0, "DYNAMIC": 0}
-        #: (storage type, run group id) -> heap of (-priority, sequence, run)
-        self.waiting: dict[tuple[str, str | None], list[tuple[int, int, Run]]] = {}
-        #: Next free moment of a paced operation.
-        self.next_slot: dict[str, float] = defaultdict(float)
-
-        #: Status changes that no event was made of yet: (time, run or batch, status, extra).
-        self.outbox: deque[tuple[float, Run | Batch, str, dict[str, str] | None]] = deque(maxlen=_LONGEST_OUTBOX)
-        #: Runs whose tasks still change, and how many of these changes were told; uuid -> (run, number).
-        self.watched: dict[str, tuple[Run, int]] = {}
-        #: Runs that may have log lines to write; uuid -> run.
-        self.unlogged: dict[str, Run] = {}
-        #: Runs whose outputs are not written; bucket -> runs.
-        self.unwritten: dict[str, list[Run]] = defaultdict(list)
-        self.requests = RequestMemory()
-
-    def next_id(self, noun: str) -> str:
-        """Make an id: increasing digits."""
-        number = self.next_ids[noun]
-        self.next_ids[noun] = number + 1
-        return str(number)
-
-    def next_run_id(self) -> str:
-        """Make a run's id: increasing, or that of a deleted run where ids are reused."""
-        if self.free_run_ids and self.limits.reuse_run_ids:
-            return str(heapq.heappop(self.free_run_ids))
-        return self.next_id("run")
-
-    def next_uuid(self) -> str:
-        """Make a uuid, the same in each run with the same seed."""
-        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
-
-    def arn(self, resource: str) -> str:
-        """Make the ARN of a resource, e.g. of ``run/10000001``."""
-        return f"arn:aws:omics:{self.name}:{self.account}:{resource}"
 
 
 def to_datetime(seconds: float) -> datetime:

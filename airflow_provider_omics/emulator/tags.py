@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_omics.emulator.errors import not_found, validation_error
-from airflow_provider_omics.emulator.store import Batch, Region, Run, RunCache, RunGroup, Workflow
+from airflow_provider_omics.emulator.region import Region
+from airflow_provider_omics.emulator.store import Batch, Run, RunCache, RunGroup, Workflow
 
 # User Guide, "Fixed quotas"; the model has no maximum for its tag maps.
 _MOST_TAGS = 50

@@ -12,8 +12,9 @@ from airflow_provider_omics.emulator import statuses
 from airflow_provider_omics.emulator.errors import conflict, not_found, quota_exceeded, validation_error
 from airflow_provider_omics.emulator.lifecycle import schedule
 from airflow_provider_omics.emulator.paging import cut_page, start_of_page
+from airflow_provider_omics.emulator.region import Region
 from airflow_provider_omics.emulator.scenario import DeclaredWorkflow
-from airflow_provider_omics.emulator.store import Region, Workflow, to_datetime
+from airflow_provider_omics.emulator.store import Workflow, to_datetime
 from airflow_provider_omics.emulator.tags import check_tags
 
 _SOURCES = ("definitionZip", "definitionUri", "definitionRepository")
