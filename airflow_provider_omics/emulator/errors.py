@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from botocore.session import get_session
+from airflow_provider_omics.emulator.model import service_model
 
 
 @lru_cache(maxsize=1)
@@ -14,7 +14,7 @@ def error_statuses() -> dict[str, int]:
 
     :return: Exception shape name -> HTTP status.
     """
-    model = get_session().get_service_model("omics")
+    model = service_model()
     return {
         shape.name: shape.metadata["error"]["httpStatusCode"]
         for shape in model.error_shapes

@@ -1,0 +1,47 @@
+"""A local AWS HealthOmics, with S3, CloudWatch Logs, EventBridge, SQS and STS of moto beside it.
+
+It shares no code with the rest of the package: an independent witness, whose truth is the botocore service model.
+Importing this package loads the standard library only (the pytest plugin of the package is loaded in every test run
+of everyone who installs it); the names below are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.emulator.clock import RealClock, ScaledClock, SteppedClock
+    from airflow_provider_omics.emulator.faults import Fault
+    from airflow_provider_omics.emulator.in_process import in_process_client
+    from airflow_provider_omics.emulator.limits import Limits
+    from airflow_provider_omics.emulator.scenario import Scenario
+    from airflow_provider_omics.emulator.server import OmicsEmulator
+
+__all__ = [
+    "Fault",
+    "Limits",
+    "OmicsEmulator",
+    "RealClock",
+    "ScaledClock",
+    "Scenario",
+    "SteppedClock",
+    "in_process_client",
+]
+
+_MODULES = {
+    "Fault": "faults",
+    "Limits": "limits",
+    "OmicsEmulator": "server",
+    "RealClock": "clock",
+    "ScaledClock": "clock",
+    "Scenario": "scenario",
+    "SteppedClock": "clock",
+    "in_process_client": "in_process",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

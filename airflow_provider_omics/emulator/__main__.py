@@ -1,0 +1,120 @@
+"""``python -m airflow_provider_omics.emulator`` and the console script ``healthomics-emulator``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.emulator.server import OmicsEmulator
+
+#: What the extra ``emulator`` brings, by import name.
+_EXTRA = ("boto3", "flask", "flask_cors", "moto", "yaml")
+
+#: Exit code when the emulator cannot start, as argparse gives it to wrong arguments.
+_CANNOT_START = 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the emulator until SIGTERM or SIGINT.
+
+    :param arguments: command line without the program's name; default: that of the process.
+    :return: exit code: 0 after a signal, 2 when the emulator cannot start.
+    """
+    options = _parser().parse_args(arguments)
+    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        return _fail(f"The emulator needs {', '.join(missing)}: pip install 'airflow-provider-omics[emulator]'")
+    try:
+        emulator = _emulator(options).start()
+    except OSError as error:
+        return _fail(f"Cannot start on port {options.port}: {error.strerror or error}")
+    except ValueError as error:
+        return _fail(f"Cannot start: {error}")
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        _announce(emulator, options.connection_file)
+        ended.wait()
+    finally:
+        emulator.stop()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="healthomics-emulator",
+        description="A local AWS HealthOmics with S3, CloudWatch Logs, EventBridge, SQS and STS, on 127.0.0.1.",
+    )
+    parser.add_argument("--port", type=int, default=4568, help="0 for a free one; default 4568")
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="emulated seconds per real second, e.g. 3600; default 1"
+    )
+    parser.add_argument("--scenario", type=Path, metavar="FILE.yaml", help="what shall happen; default: all goes well")
+    parser.add_argument("--seed", type=int, default=0, help="of ids and invented details; default 0")
+    parser.add_argument(
+        "--bucket", action="append", default=[], metavar="NAME", help="S3 bucket to create; may be repeated"
+    )
+    parser.add_argument(
+        "--connection-file",
+        type=Path,
+        metavar="FILE.json",
+        help="write the connection there, as `airflow connections import` reads it, once calls are answered",
+    )
+    return parser
+
+
+def _emulator(options: argparse.Namespace) -> OmicsEmulator:
+    from airflow_provider_omics.emulator.clock import ScaledClock  # not before the extra is known to be there
+    from airflow_provider_omics.emulator.server import OmicsEmulator  # not before the extra is known to be there
+
+    return OmicsEmulator(
+        clock=ScaledClock(options.speed),
+        scenario=_scenario(options.scenario),
+        port=options.port,
+        seed=options.seed,
+        buckets=options.bucket,
+    )
+
+
+def _scenario(path: Path | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    import yaml  # not before the extra is known to be there
+
+    try:
+        mapping = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ValueError(f"--scenario {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"--scenario {path} is not YAML: {error}") from error
+    if not isinstance(mapping, dict):
+        raise ValueError(f"--scenario {path} must hold a mapping, not {mapping!r}")  # noqa: TRY004  # main() takes it
+    return mapping
+
+
+def _announce(emulator: OmicsEmulator, connection_file: Path | None) -> None:
+    if connection_file is not None:
+        # Whoever waits for the file must never read half of it.
+        unfinished = connection_file.with_name(f"{connection_file.name}.{os.getpid()}")
+        unfinished.write_text(json.dumps({"aws_default": emulator.connection}, indent=2) + "\n")
+        unfinished.replace(connection_file)
+    sys.stdout.write(f"HealthOmics answers on {emulator.url}\nAIRFLOW_CONN_AWS_DEFAULT='{emulator.connection_json}'\n")
+    sys.stdout.flush()
+
+
+def _fail(reason: str) -> int:
+    sys.stderr.write(f"{reason}\n")
+    return _CANNOT_START
+
+
+if __name__ == "__main__":
+    sys.exit(main())

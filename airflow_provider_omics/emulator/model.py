@@ -1,0 +1,30 @@
+"""The botocore service model of HealthOmics: where the emulator takes its truth from."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from botocore.loaders import create_loader
+from botocore.model import ServiceModel
+
+if TYPE_CHECKING:
+    from botocore.loaders import Loader
+
+
+@lru_cache(maxsize=1)
+def loader() -> Loader:
+    """Find the loader of botocore's own data, shared because it keeps what it has read (100 ms a service).
+
+    :return: the loader; it belongs to no session: a session may fail on the profile or the files of whoever runs this.
+    """
+    return create_loader()
+
+
+@lru_cache(maxsize=1)
+def service_model() -> ServiceModel:
+    """Read the model of ``omics``.
+
+    :return: the model that the installed botocore has.
+    """
+    return ServiceModel(loader().load_service_model("omics", "service-2"), "omics")

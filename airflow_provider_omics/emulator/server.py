@@ -1,0 +1,187 @@
+"""The emulator as one object: service, surroundings, faults and port."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+
+from airflow_provider_omics.emulator.application import Application
+from airflow_provider_omics.emulator.calls import Calls
+from airflow_provider_omics.emulator.clients import SECRET_KEY, make_client
+from airflow_provider_omics.emulator.clock import Clock, RealClock, SteppedClock
+from airflow_provider_omics.emulator.control import Control
+from airflow_provider_omics.emulator.faults import Fault, Faults
+from airflow_provider_omics.emulator.http_server import LOOPBACK, LoopbackServer
+from airflow_provider_omics.emulator.moto_services import DEFAULT_ACCOUNT, MotoServices
+from airflow_provider_omics.emulator.scenario import Scenario
+from airflow_provider_omics.emulator.service import HealthOmics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+    from airflow_provider_omics.emulator.limits import Limits
+
+
+class OmicsEmulator:
+    """A local HealthOmics with S3, Logs, EventBridge, SQS and STS beside it, on one port of 127.0.0.1.
+
+    A context manager: the port is open inside the ``with`` block. moto's state is one per process, so two emulators
+    of one process share buckets, log groups and queues.
+
+    :param clock: the emulator's time; default: the real time. A
+        :class:`~airflow_provider_omics.emulator.clock.SteppedClock` moves with :meth:`advance` only.
+    :param scenario: what shall happen; default: every run completes. A mapping may also hold ``faults``, a list of
+        mappings as :class:`~airflow_provider_omics.emulator.faults.Fault` takes them.
+    :param limits: quotas and rates; default: those of the scenario, else AWS's.
+    :param port: TCP port; default 0: a free one.
+    :param seed: seed of ids, invented outcomes and draws of faults; default 0.
+    :param account: account id of :attr:`connection` and :meth:`client`; 12 digits.
+    :param region: region of the same.
+    :param buckets: S3 buckets that exist from the start, in that account and region, also after :meth:`reset`.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        scenario: Scenario | Mapping[str, Any] | None = None,
+        limits: Limits | None = None,
+        port: int = 0,
+        seed: int = 0,
+        account: str = DEFAULT_ACCOUNT,
+        region: str = "us-east-1",
+        buckets: Iterable[str] = (),
+    ) -> None:
+        self.clock: Clock = clock or RealClock()
+        self.account = account
+        self.region = region
+        self.calls = Calls()
+        self._port = port
+        self._buckets = tuple(buckets)
+        self._moto = MotoServices()
+        self.service = HealthOmics(clock=self.clock, limits=limits, surroundings=self._moto, seed=seed)
+        self.faults = Faults(lambda: self.clock.now().timestamp(), HealthOmics.OPERATIONS, seed)
+        self.application = Application(self.service, self._moto, self.faults, self.calls, Control(self))
+        self._server: LoopbackServer | None = None
+        self._clients: list[Any] = []
+        if scenario is not None:
+            self.set_scenario(scenario)
+        self._create_buckets()
+
+    def start(self) -> OmicsEmulator:
+        """Open the port; calls are answered when this returns.
+
+        :return: the emulator itself.
+        :raises OSError: the port is taken.
+        """
+        if self._server is None:
+            self._server = LoopbackServer(self.application, self._port)
+            self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Close the port, all connections and the clients of :meth:`client`, and wait for the server's threads."""
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def __enter__(self) -> OmicsEmulator:  # noqa: PYI034  # Self is new in Python 3.11
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The endpoint URL of all services.
+
+        :raises RuntimeError: the emulator is not started.
+        """
+        if self._server is None:
+            raise RuntimeError("the emulator is not started: use it in a with block, or call start()")
+        return f"http://{LOOPBACK}:{self._server.port}"
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """The ready-made Airflow connection, as Airflow takes it in JSON (``AIRFLOW_CONN_AWS_DEFAULT``)."""
+        return {
+            "conn_type": "aws",
+            "login": self.account,
+            "password": SECRET_KEY,
+            "extra": {
+                "endpoint_url": self.url,
+                "region_name": self.region,
+                # Else botocore calls workflows-127.0.0.1. OmicsHook does this by itself; other people's hooks do not.
+                "config_kwargs": {"inject_host_prefix": False},
+            },
+        }
+
+    @property
+    def connection_json(self) -> str:
+        """:attr:`connection` as JSON text."""
+        return json.dumps(self.connection)
+
+    def client(self, service: str = "omics", *, account: str | None = None, config: Config | None = None) -> Any:
+        """Make a boto3 client that talks to the emulator over HTTP. :meth:`stop` closes it.
+
+        :param service: name of the service, as in boto3: ``omics``, ``s3``, ``logs``, ``events``, ``sqs``, ``sts``.
+        :param account: account id that calls; default: the emulator's own.
+        :param config: botocore settings, merged over the emulator's.
+        :return: the boto3 client.
+        """
+        base = Config(inject_host_prefix=False)
+        client = make_client(
+            service,
+            access_key=account or self.account,
+            region=self.region,
+            endpoint_url=self.url,
+            config=base.merge(config) if config else base,
+        )
+        self._clients.append(client)
+        return client
+
+    def advance(self, seconds: float) -> None:
+        """Move a stepped clock, and deliver the events of the time that passed.
+
+        :param seconds: how far, 0 or more.
+        :raises TypeError: the emulator's clock is not a stepped one.
+        """
+        if not isinstance(self.clock, SteppedClock):
+            raise TypeError("this emulator's clock runs by itself: only a SteppedClock can be advanced")
+        self.clock.advance(seconds)
+        if self._moto.has_event_rules():
+            self.service.flush_events()
+
+    def set_scenario(self, scenario: Scenario | Mapping[str, Any]) -> None:
+        """Say what shall happen from now on.
+
+        :param scenario: a scenario, or the mapping of one; its ``faults`` replace those in force.
+        :raises ValueError: the scenario or a fault cannot be understood; then nothing has changed.
+        """
+        if isinstance(scenario, Scenario):
+            self.service.set_scenario(scenario)
+            return
+        rest = dict(scenario)
+        faults = [Fault.from_mapping(fault) for fault in rest.pop("faults", ())]
+        self.service.set_scenario(Scenario.from_mapping(rest))
+        self.faults.replace(faults)
+
+    def reset(self) -> None:
+        """Forget runs, batches, buckets, logs, faults and counts. The clock goes on, the first buckets return."""
+        self.service.reset()
+        self._moto.reset()
+        self.faults.clear()
+        self.calls.clear()
+        self._create_buckets()
+
+    def _create_buckets(self) -> None:
+        for bucket in self._buckets:
+            self._moto.create_bucket(self.account, self.region, bucket)

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.config import Config
+
+from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
+from airflow_provider_omics.emulator.http_server import LoopbackServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+COMMAND = [sys.executable, "-m", "airflow_provider_omics.emulator"]
+
+
+def port_of(emulator: OmicsEmulator) -> int:
+    return int(emulator.url.rpartition(":")[2])
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """A port that somebody else listens on."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def test_taken_port_is_told_at_once(taken_port: int) -> None:
+    """Starting on a taken port raises, and leaves nothing behind."""
+    emulator = OmicsEmulator(port=taken_port)
+    with pytest.raises(OSError, match="in use"):
+        emulator.start()
+    with pytest.raises(RuntimeError, match="not started"):
+        _ = emulator.url
+
+
+def test_only_loopback_is_bound(emulator: OmicsEmulator) -> None:
+    """The emulator listens on 127.0.0.1 and on no other address of the machine."""
+    listening = f"{port_of(emulator):04X}"
+    with open("/proc/net/tcp") as table:  # noqa: PTH123  # a kernel table, no path of ours
+        addresses = {line.split()[1] for line in table if line.split()[1].endswith(f":{listening}")}
+    # Little-endian 127.0.0.1; accepted connections have the same local address.
+    assert addresses == {f"0100007F:{listening}"}
+
+
+def test_stop_frees_the_port_and_ends_the_threads(start_run_parameters: Callable[..., dict[str, Any]]) -> None:
+    """After stop() nobody answers, idle keep-alive connections are closed, and no thread is left."""
+    before = set(threading.enumerate())
+    emulator = OmicsEmulator(clock=SteppedClock()).start()
+    port = port_of(emulator)
+    with socket.create_connection(("127.0.0.1", port)) as idle:
+        emulator.client().start_run(**start_run_parameters())
+        emulator.stop()
+        assert idle.recv(1) == b""
+    assert set(threading.enumerate()) <= before
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    with OmicsEmulator(port=port) as again:
+        assert port_of(again) == port
+
+
+def test_connections_are_kept_alive(emulator: OmicsEmulator) -> None:
+    """Many requests travel over one connection; HTTP/1.0 and Connection: close end it."""
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(emulator), timeout=10)
+    connection.connect()
+    local_address = connection.sock.getsockname()
+    for _ in range(3):
+        connection.request("GET", "/_emulator/state")
+        assert json.loads(connection.getresponse().read())["url"] == emulator.url
+        assert connection.sock.getsockname() == local_address
+    connection.request("GET", "/_emulator/state", headers={"Connection": "close"})
+    response = connection.getresponse()
+    assert (response.getheader("Connection"), bool(response.read())) == ("close", True)
+    connection.close()
+
+
+def test_many_clients_at_once(emulator: OmicsEmulator, start_run_parameters: Callable[..., dict[str, Any]]) -> None:
+    """Threads that start runs at the same time each get a run of their own."""
+    omics = emulator.client(config=Config(max_pool_connections=8))
+    started: list[str] = []
+    threads = [
+        threading.Thread(
+            target=lambda: started.extend(omics.start_run(**start_run_parameters())["id"] for _ in range(10))
+        )
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(started)) == 80
+    assert emulator.calls["StartRun"] == 80
+
+
+def test_host_header_does_not_matter(emulator: OmicsEmulator) -> None:
+    """Whoever resolves the prefixed host reaches HealthOmics by the signature, whatever the Host header says."""
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(emulator), timeout=10)
+    credential = (
+        "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/omics/aws4_request, SignedHeaders=host, Signature=0"
+    )
+    headers = {"Host": "workflows-127.0.0.1", "Authorization": credential}
+    connection.request("GET", "/run", headers=headers)
+    assert json.loads(connection.getresponse().read()) == {"items": []}
+    connection.request("GET", "/nonsense", headers=headers)
+    response = connection.getresponse()
+    assert (response.status, response.getheader("x-amzn-errortype")) == (404, "UnknownOperationException")
+    assert "GET /nonsense" in json.loads(response.read())["message"]
+    connection.close()
+
+
+def test_service_that_is_not_there_is_told(emulator: OmicsEmulator) -> None:
+    """A call of a service that the emulator does not have is answered with 501 and the services it has."""
+    dynamodb = emulator.client("dynamodb")
+    with pytest.raises(dynamodb.exceptions.ClientError, match="only omics, events") as caught:
+        dynamodb.list_tables()
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+def test_mistake_of_the_application_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """An exception in the application answers 501, which no SDK retries, and shows its place on the console."""
+
+    def broken(_environ: Any, _start_response: Any) -> list[bytes]:
+        raise KeyError("a mistake")
+
+    server = LoopbackServer(broken)
+    server.start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("GET", "/")
+    response = connection.getresponse()
+    assert (response.status, response.getheader("x-amzn-errortype")) == (501, "EmulatorFault")
+    assert "a mistake" in json.loads(response.read())["message"]
+    connection.close()
+    server.stop()
+    assert "in broken" in capsys.readouterr().err
+
+
+def test_chunked_body_is_read() -> None:
+    """A chunked request arrives as a plain body, and the connection goes on behind it."""
+
+    def echo(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [environ["wsgi.input"].read()]
+
+    server = LoopbackServer(echo)
+    server.start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    for _ in range(2):
+        connection.request(
+            "POST", "/", iter([b"one ", b"two"]), encode_chunked=True, headers={"Transfer-Encoding": "chunked"}
+        )
+        assert connection.getresponse().read() == b"one two"
+    connection.close()
+    server.stop()
+
+
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("COV_CORE")}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_process_announces_itself_and_ends_on_a_signal(number: signal.Signals, tmp_path: Path) -> None:
+    """The process prints address and connection when it answers, writes the file, and ends with 0 on a signal."""
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text("runs:\n  - outcome: FAILED\nfaults:\n  - {operation: GetRun, latency_seconds: 1}\n")
+    file = tmp_path / "connections.json"
+    arguments = ["--port", "0", "--bucket", "one", "--bucket", "two", "--speed", "60", "--seed", "7"]
+    arguments += ["--scenario", str(scenario), "--connection-file", str(file)]
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, text=True, env=environment()) as process:
+        assert process.stdout
+        address = process.stdout.readline().split()[-1]
+        connection = json.loads(process.stdout.readline().partition("=")[2].strip().strip("'"))
+        assert connection["extra"]["endpoint_url"] == address
+        assert json.loads(file.read_text()) == {"aws_default": connection}
+        calls = http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
+        calls.request("GET", "/_emulator/faults")
+        assert json.loads(calls.getresponse().read())[0]["operation"] == "GetRun"
+        calls.close()
+        process.send_signal(number)
+        assert process.wait(timeout=10) == 0
+        assert process.stdout.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--scenario", "/no/such/file.yaml"], "--scenario /no/such/file.yaml: No such file"),
+        (["--speed", "0"], "speed"),
+        (["--speed", "fast"], "--speed"),
+    ],
+)
+def test_process_that_cannot_start_says_why(arguments: list[str], message: str) -> None:
+    """A wrong argument is one message and exit code 2."""
+    process = subprocess.run(
+        [*COMMAND, "--port", "0", *arguments], capture_output=True, text=True, check=False, env=environment()
+    )
+    assert process.returncode == 2
+    assert message in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_process_tells_a_taken_port(taken_port: int) -> None:
+    """A taken port is one sentence and exit code 2, at once."""
+    process = subprocess.run(
+        [*COMMAND, "--port", str(taken_port)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+        timeout=20,
+    )
+    assert process.returncode == 2
+    assert process.stderr.strip() == f"Cannot start on port {taken_port}: Address already in use"
+    assert process.stdout == ""
+
+
+@pytest.mark.parametrize(("text", "message"), [("[1]", "must hold a mapping"), ("a: [", "is not YAML")])
+def test_scenario_file_that_makes_no_sense_is_told(tmp_path: Path, text: str, message: str) -> None:
+    """A scenario file that holds no scenario stops the start with its name."""
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(text)
+    process = subprocess.run(
+        [*COMMAND, "--port", "0", "--scenario", str(scenario)],
+        capture_output=True, text=True, check=False, env=environment(),
+    )  # fmt: skip
+    assert process.returncode == 2
+    assert message in process.stderr
+
+
+def test_missing_extra_is_one_sentence() -> None:
+    """Without the extra the command says how to install it, and imports nothing that is missing."""
+    code = (
+        "import importlib.util, sys\n"
+        "find = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name: None if name == 'moto' else find(name)\n"
+        "from airflow_provider_omics.emulator.__main__ import main\n"
+        "sys.exit(main(['--port', '0']))\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment()
+    )
+    assert process.returncode == 2
+    assert process.stderr == "The emulator needs moto: pip install 'airflow-provider-omics[emulator]'\n"
