@@ -13,6 +13,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_provider_omics.core.errors import (
+    AttemptError,
     BatchVanished,
     InvalidRequest,
     OmicsError,
@@ -22,7 +23,7 @@ from airflow_provider_omics.core.errors import (
 
 # Another try of these would fail the same way (bad input), or could start a second run beside one that may have
 # completed (its record is gone, so nobody can tell).
-FINAL: tuple[type[OmicsError], ...] = (SettingsError, InvalidRequest, RunVanished, BatchVanished)
+FINAL: tuple[type[OmicsError], ...] = (SettingsError, InvalidRequest, RunVanished, BatchVanished, AttemptError)
 
 
 def airflow_error(error: OmicsError, *, final: bool | None = None) -> AirflowException:
@@ -33,7 +34,10 @@ def airflow_error(error: OmicsError, *, final: bool | None = None) -> AirflowExc
     :return: an exception that is both an instance of the error's class and of AirflowException or AirflowFailException;
         raise it ``from`` the original.
     """
-    return _rebuild(type(error), isinstance(error, FINAL) if final is None else final, error.args, error.__dict__)
+    # An error that went through here before is taken by its own class: only that one can be pickled by name.
+    own = next(cls for cls in type(error).__mro__ if cls.__module__ != __name__)
+    final = isinstance(error, (*FINAL, AirflowFailException)) if final is None else final
+    return _rebuild(own, final, error.args, error.__dict__)
 
 
 _classes: dict[tuple[type[OmicsError], bool], type[AirflowException]] = {}

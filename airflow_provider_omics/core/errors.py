@@ -23,6 +23,8 @@
     │   ├── BatchVerdictError  ended, but more runs than tolerated did not complete
     │   └── BatchTimedOut
     ├── LostContact          the wait was given up; the run or batch may still be going
+    ├── AttemptError         an earlier try left something that cannot be resolved; nothing was started
+    ├── NotOwner             a later try owns the attempt; this process is an orphan and touches nothing
     └── EventError           a trigger event that nobody can read
 
 Each carries its facts as attributes and survives pickling. :mod:`airflow_provider_omics.exceptions` turns them
@@ -297,6 +299,35 @@ class LostContact(OmicsError):
         super().__init__(
             f"Lost contact with {kind} {resource_id}: no look at it succeeded for {seconds:.0f} s. "
             f"It may still be going; nothing was cancelled. Last error: {cause}"
+        )
+
+
+class AttemptError(OmicsError):
+    """What an earlier try left behind cannot be resolved without the risk of paying twice; nothing was started.
+
+    :param reason: what cannot be resolved, with its ids, and what to do.
+    :param request_id: request id of the earlier attempt.
+    :param resource_id: id of its run or batch, None where unknown.
+    """
+
+    def __init__(self, reason: str, *, request_id: str, resource_id: str | None = None) -> None:
+        self.request_id = request_id
+        self.resource_id = resource_id
+        super().__init__(reason)
+
+
+class NotOwner(OmicsError):
+    """Another try of the task owns the attempt now: this process outlived its own try, and touches nothing any more.
+
+    :param resource_id: id of the run or batch.
+    :param owner_try: number of the try that owns it.
+    """
+
+    def __init__(self, resource_id: str | None, owner_try: int | None) -> None:
+        self.resource_id = resource_id
+        self.owner_try = owner_try
+        super().__init__(
+            f"Try {owner_try or 'unknown'} of the task owns {resource_id or 'the attempt'} now; this older process ends"
         )
 
 

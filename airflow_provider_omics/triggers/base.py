@@ -109,7 +109,7 @@ class OmicsWaitTrigger(BaseTrigger):
         except Exception as error:  # becomes the event: a trigger that raises loses the reason
             self.log.exception("The wait for %s %s broke", self.kind, self.plan.id)
             event = WaitEvent(Outcome.LOST_CONTACT, _unseen(self.plan), error=f"{type(error).__name__}: {error}")
-        yield TriggerEvent(event.to_payload())  # type: ignore[no-untyped-call]  # Airflow gives its triggers no types
+        yield TriggerEvent(event.to_payload())
 
     async def on_kill(self) -> None:
         """Cancel the run or batch after a user's kill (Airflow 3.3+ calls this; older versions do not).
