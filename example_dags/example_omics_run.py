@@ -1,0 +1,54 @@
+"""One run, checked before it starts, waited for in the triggerer, and its result in the next task.
+
+On the local HealthOmics it runs as it stands. On AWS, point the connection ``aws_default`` at your account and give
+your own workflow, service role and bucket as params when you trigger the DAG, or as their defaults below.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_provider_omics.operators.run import OmicsStartRunOperator
+
+# Seconds between two looks. On the local HealthOmics hours pass in seconds, so the tests and the demo look more often.
+POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
+
+with DAG(
+    "example_omics_run",
+    schedule=None,
+    params={
+        "workflow_id": "2345678",
+        "role_arn": "arn:aws:iam::123456789012:role/omics-service",
+        "output_uri": "s3://omics-results/runs/",
+        "sample": "NA12878",
+    },
+    tags=["example", "healthomics"],
+):
+    germline = OmicsStartRunOperator(
+        task_id="germline",
+        workflow_id="{{ params.workflow_id }}",
+        role_arn="{{ params.role_arn }}",
+        output_uri="{{ params.output_uri }}",
+        run_name="{{ params.sample }}",
+        parameters={
+            "sample_name": "{{ params.sample }}",
+            "fastq_1": "s3://omics-inputs/{{ params.sample }}_1.fastq.gz",
+        },
+        storage_type="DYNAMIC",
+        scratch_storage_mode="LOCAL",
+        check_workflow=True,
+        run_timeout=timedelta(hours=12),
+        poll_interval=POLL_INTERVAL,
+        deferrable=True,
+    )
+
+    @task
+    def locate(run: Any) -> str:
+        """Say where the outputs are."""
+        return f"{run['run_id']} {run['status']}: {run['run_output_uri']}"
+
+    locate(germline.output)

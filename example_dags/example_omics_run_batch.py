@@ -1,0 +1,91 @@
+"""A sample sheet as a batch: one run prepares the genome, then one run for each of the 8 samples uses what it made.
+
+The batch may lose one sample; the last task gets the counts and names of what failed, never a list of all runs.
+
+On the local HealthOmics it runs as it stands; with ``scenario.yaml`` one of the samples fails. On AWS, point the
+connection ``aws_default`` at your account and give your own workflows, service role, bucket and sheet as params when
+you trigger the DAG, or as their defaults below. The workflow of the samples takes ``sample``, ``fastq_1``, ``fastq_2``,
+``genome`` and ``bismark_index``.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_provider_omics.operators.run import OmicsStartRunOperator
+from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+
+# Seconds between two looks. On the local HealthOmics hours pass in seconds, so the tests and the demo look more often.
+POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
+
+with DAG(
+    "example_omics_run_batch",
+    schedule=None,
+    params={
+        "sheet": str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
+        "genome": "GRCh38",
+        "index_workflow_id": "3456789",
+        "workflow_id": "1234567",
+        "role_arn": "arn:aws:iam::123456789012:role/omics-service",
+        "output_uri": "s3://omics-results/methylseq/",
+    },
+    default_args={"poll_interval": POLL_INTERVAL},
+    tags=["example", "healthomics"],
+):
+
+    @task
+    def make_run_settings(params: Any = None) -> list[dict[str, Any]]:
+        """Make one run of each row of the sheet; what they share stands in the batch."""
+        with Path(params["sheet"]).open(newline="") as sheet:
+            return [
+                {
+                    "runSettingId": row["sample"],
+                    "name": row["sample"],
+                    "parameters": {name: row[name] for name in ("sample", "fastq_1", "fastq_2")},
+                }
+                for row in csv.DictReader(sheet)
+            ]
+
+    index = OmicsStartRunOperator(
+        task_id="index",
+        workflow_id="{{ params.index_workflow_id }}",
+        role_arn="{{ params.role_arn }}",
+        output_uri="{{ params.output_uri }}",
+        run_name="bismark-index-{{ params.genome }}",
+        parameters={"genome": "{{ params.genome }}"},
+    )
+
+    batch = OmicsStartRunBatchOperator(
+        task_id="batch",
+        batch_name="methylseq",
+        default_run_setting={
+            "workflowId": "{{ params.workflow_id }}",
+            "roleArn": "{{ params.role_arn }}",
+            "outputUri": "{{ params.output_uri }}",
+            "storageType": "STATIC",
+            "storageCapacity": 1200,
+            "parameters": {
+                "genome": "{{ params.genome }}",
+                "bismark_index": "{{ ti.xcom_pull('index')['run_output_uri'] }}",
+            },
+        },
+        run_settings=make_run_settings(),
+        scratch_storage_mode="LOCAL",
+        max_failed_runs=1,
+        check_workflow=True,
+        deferrable=True,
+    )
+
+    @task
+    def report(batch: Any) -> str:
+        """Say how the batch went, in one line."""
+        failed = ", ".join(batch["failed_run_setting_ids"]) or "none"
+        return f"{batch['completed_runs']} of {batch['total_runs']} samples completed; failed: {failed}"
+
+    index >> batch
+    report(batch.output)
