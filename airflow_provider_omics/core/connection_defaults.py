@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -54,6 +55,9 @@ class ConnectionDefaults:
             "mask_parameters": (bool, "true or false"),
             "calls_per_second": ((int, float), "a number above 0"),
         }
+        if not isinstance(config, Mapping):
+            where = "connection service_config['omics']"
+            raise SettingsError([Problem(where, _shown(config), f"a JSON object with some of {', '.join(kinds)}")])
         problems: list[Problem] = []
         values: dict[str, Any] = {}
         for key, value in config.items():
@@ -68,7 +72,8 @@ class ConnectionDefaults:
             kind, allowed = kinds[key]
             wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
             wrong = wrong or (key.endswith("_s3_uri") and not str(value).startswith("s3://"))
-            wrong = wrong or (key == "calls_per_second" and value <= 0)
+            wrong = wrong or (key == "calls_per_second" and not 0 < value < math.inf)
+            wrong = wrong or (key == "require_settings" and not all(isinstance(name, str) for name in value))
             if wrong:
                 problems.append(Problem(where, _shown(value), allowed))
                 continue

@@ -14,8 +14,16 @@ from typing import Any
 
 from airflow_provider_omics.core.errors import EventError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
+from airflow_provider_omics.core.statuses import Phase
 
 VERSION = 1
+
+_TYPES: dict[str, Any] = {
+    "limit": (str, type(None)),
+    "cancelled": bool,
+    "error": (str, type(None)),
+    "seconds": (int, float),
+}
 
 
 class Outcome(str, Enum):
@@ -42,7 +50,7 @@ class WaitEvent:
     :param limit: for TIMED_OUT: ``"execution_timeout"`` or ``"run_timeout"``.
     :param cancelled: for TIMED_OUT: whether the run or batch was cancelled (False also when that was not asked for).
     :param error: for the other outcomes: the last error as text.
-    :param seconds: for LOST_CONTACT: how long no look succeeded.
+    :param seconds: for LOST_CONTACT and REFUSED: how long no look succeeded.
     """
 
     outcome: Outcome
@@ -88,13 +96,20 @@ def parse_event(payload: object, kind: str) -> WaitEvent:
         )
     read = RunSnapshot.from_payload if kind == "run" else BatchSnapshot.from_payload
     try:
-        return WaitEvent(
+        event = WaitEvent(
             outcome=Outcome(payload["outcome"]),
             snapshot=read(payload["snapshot"]),
             limit=payload.get("limit"),
-            cancelled=bool(payload.get("cancelled")),
+            cancelled=payload.get("cancelled", False),
             error=payload.get("error"),
-            seconds=float(payload.get("seconds") or 0.0),
+            seconds=payload.get("seconds", 0.0),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EventError(f"{type(error).__name__}: {error}") from error
+    for name, types in _TYPES.items():
+        if not isinstance(getattr(event, name), types):
+            raise EventError(f"{name} is {getattr(event, name)!r:.80}")
+    if event.outcome is Outcome.ENDED and event.snapshot.phase is Phase.ACTIVE:
+        # A newer triggerer may know a final status that this version does not.
+        raise EventError(f"it says that the {kind} ended, with status {event.snapshot.status!r:.80}")
+    return event

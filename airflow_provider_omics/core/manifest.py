@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_omics.core.snapshots import RunSnapshot
@@ -48,6 +48,7 @@ def _json_object(message: str) -> dict[str, Any]:
 
 def _moment(text: str | None) -> datetime | None:
     try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
     except ValueError:
         return None
+    return moment.replace(tzinfo=timezone.utc) if moment and not moment.tzinfo else moment

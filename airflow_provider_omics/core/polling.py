@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
-from airflow_provider_omics.core.errors import Conflict, NotFound, ServiceError, Unavailable
+from airflow_provider_omics.core.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unavailable
 from airflow_provider_omics.core.events import Outcome, WaitEvent
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
@@ -42,7 +42,7 @@ class WaitPlan:
 
     :param kind: ``"run"`` or ``"batch"``.
     :param id: its id.
-    :param uuid: its uuid; an answer with another uuid is another run under a reused id. None: not known.
+    :param uuid: its uuid; an answer with another uuid is another run under a reused id. None: that of the first look.
     :param poll_interval: seconds between two looks.
     :param deadline: moment (seconds since the epoch) at which the wait ends with TIMED_OUT; None: never.
     :param run_timeout: seconds that a run may take from its own startTime; queueing before it is free. None: no limit.
@@ -70,7 +70,10 @@ class Look:
 
 @dataclass(frozen=True)
 class ReadManifest:
-    """Read how a vanished run ended from its manifest log stream; answered with a snapshot, or None for silence."""
+    """Read how a vanished run ended from its manifest log stream.
+
+    Answered with a snapshot, None for silence, or a ServiceError.
+    """
 
     id: str
     uuid: str | None
@@ -128,6 +131,7 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
     """
     last: Snapshot = _unseen(plan)
     said: str | None = None
+    warned: str | None = None
     doubted_since: float | None = None
     trouble_since: float | None = None
     failures = 0
@@ -136,10 +140,13 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
         seen = answer.result
         if isinstance(seen, (RunSnapshot, BatchSnapshot)) and not _is_another(plan, seen):
             doubted_since, trouble_since, failures, last = None, None, 0, seen
+            plan = replace(plan, uuid=plan.uuid or seen.uuid)
             line = _line(seen)
             if line != said:
                 said = line
-                yield Say(INFO if seen.is_known_status else WARNING, line)
+                is_news = not seen.is_known_status and seen.status != warned
+                yield Say(WARNING if is_news else INFO, line)
+                warned = seen.status if is_news else warned
             if seen.phase is not Phase.ACTIVE:
                 return WaitEvent(Outcome.ENDED, seen)
             limit = passed_limit(plan, seen, answer.now)
@@ -148,10 +155,10 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
             yield Sleep(_until_limit(plan, seen, answer.now, _spread(plan.poll_interval, spread)))
             continue
 
-        error = seen if isinstance(seen, ServiceError) else NotFound("Get", "IdReused", "the id has another uuid now")
+        error = seen if isinstance(seen, ServiceError) else _reused()
         if not isinstance(error, Unavailable):
             if doubted_since is not None:
-                return (yield from _gone(plan, last, error))
+                return (yield from _gone(plan, last, error, answer.now - doubted_since))
             doubted_since = answer.now
             yield Say(WARNING, f"{error}; looking once more before this is believed")
             yield Sleep(SECOND_LOOK)
@@ -185,13 +192,16 @@ def passed_limit(plan: WaitPlan, snapshot: Snapshot, now: float) -> str | None:
     return None
 
 
-def cancel(plan: WaitPlan, *, patience: float = CANCEL_PATIENCE) -> Generator[Command, Answer, Snapshot | None]:
+def cancel(
+    plan: WaitPlan, *, patience: float = CANCEL_PATIENCE
+) -> Generator[Command, Answer, Snapshot | NotFound | None]:
     """Cancel a run or batch, and bear what may pass: throttling, or a batch that cannot be cancelled yet.
 
     :param plan: what to cancel.
     :param patience: seconds for which to try.
     :return: a generator of commands; its return value is None when the cancel was accepted, the snapshot of what had
-        ended before, or an active snapshot when the cancel failed (a line in the log says why).
+        ended before, NotFound when it is gone, or an active snapshot when the cancel failed (a line in the log says
+        why).
     """
     since: float | None = None
     while True:
@@ -203,11 +213,15 @@ def cancel(plan: WaitPlan, *, patience: float = CANCEL_PATIENCE) -> Generator[Co
         since = answer.now if since is None else since
         if isinstance(error, NotFound):
             yield Say(INFO, f"{plan.kind} {plan.id} does not exist any more: nothing to cancel")
-            return None
-        if isinstance(error, Conflict):
+            return error
+        # Which of the two answers a cancel that the present state does not allow is not documented.
+        if isinstance(error, (Conflict, InvalidRequest)):
             look = yield Look(plan.kind, plan.id)
             seen = look.result
-            if isinstance(seen, (RunSnapshot, BatchSnapshot)) and not _is_another(plan, seen):
+            if isinstance(seen, (RunSnapshot, BatchSnapshot)):
+                if _is_another(plan, seen):
+                    yield Say(INFO, f"{plan.kind} {plan.id} does not exist any more: its id has another uuid now")
+                    return _reused()
                 if seen.phase is not Phase.ACTIVE:
                     yield Say(INFO, f"{plan.kind} {plan.id} has already ended: {seen.status}")
                     return seen
@@ -223,7 +237,7 @@ def cancel(plan: WaitPlan, *, patience: float = CANCEL_PATIENCE) -> Generator[Co
                 f"{plan.kind} {plan.id} could not be cancelled within {patience:.0f} s and may still be going: {error}",
             )
             return _unseen(plan)
-        yield Sleep(CANCEL_RETRY)
+        yield Sleep(min(CANCEL_RETRY, patience - (answer.now - since)))
 
 
 def _time_out(plan: WaitPlan, last: Snapshot, limit: str) -> Flow:
@@ -232,20 +246,35 @@ def _time_out(plan: WaitPlan, last: Snapshot, limit: str) -> Flow:
         return WaitEvent(Outcome.TIMED_OUT, last, limit=limit)
     yield Say(WARNING, f"{limit} passed; cancelling {plan.kind} {plan.id}")
     left = yield from cancel(plan)
+    if isinstance(left, NotFound):
+        return (yield from _gone(plan, last, left))
     if left is not None and left.phase is not Phase.ACTIVE:
         return WaitEvent(Outcome.ENDED, left)
     return WaitEvent(Outcome.TIMED_OUT, last, limit=limit, cancelled=left is None)
 
 
-def _gone(plan: WaitPlan, last: Snapshot, error: ServiceError) -> Flow:
+def _gone(plan: WaitPlan, last: Snapshot, error: ServiceError, seconds: float = 0.0) -> Flow:
     if not isinstance(error, NotFound):
-        return WaitEvent(Outcome.REFUSED, last, error=str(error))
+        return WaitEvent(Outcome.REFUSED, last, error=str(error), seconds=seconds)
+    text = str(error)
     if plan.kind == "run":
-        answer = yield ReadManifest(plan.id, plan.uuid or last.uuid)
+        answer = yield ReadManifest(plan.id, plan.uuid)
         if isinstance(answer.result, RunSnapshot):
             yield Say(WARNING, f"The record of run {plan.id} is gone; its manifest says {answer.result.status}")
-            return WaitEvent(Outcome.ENDED, answer.result)
-    return WaitEvent(Outcome.VANISHED, last, error=str(error))
+            return WaitEvent(Outcome.ENDED, _completed(answer.result, last))
+        if isinstance(answer.result, ServiceError):
+            text += f"; its manifest could not be read: {answer.result}"
+    return WaitEvent(Outcome.VANISHED, last, error=text)
+
+
+def _completed(ended: RunSnapshot, last: Snapshot) -> RunSnapshot:
+    """Fill what the manifest does not tell (where the outputs are, for one) from the last look at the same run."""
+    silent = [f.name for f in fields(ended) if getattr(ended, f.name) is None]
+    return replace(ended, **{name: getattr(last, name) for name in silent})
+
+
+def _reused() -> NotFound:
+    return NotFound("Get", "IdReused", "the id has another uuid now")
 
 
 def _is_another(plan: WaitPlan, seen: Snapshot) -> bool:

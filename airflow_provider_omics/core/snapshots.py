@@ -203,11 +203,18 @@ def _to_payload(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _from_payload(cls: type[Snapshot], payload: Mapping[str, Any]) -> dict[str, Any]:
-    values = {f.name: payload[f.name] for f in fields(cls) if f.name in payload}
-    for name in ("id", "status"):
-        if not isinstance(values[name], str):
-            raise TypeError(f"{name} is {type(values[name]).__name__}, not text")
-    return {name: _time(value) if name.endswith("_time") else value for name, value in values.items()}
+    given = {f.name: payload[f.name] for f in fields(cls) if payload.get(f.name) is not None}
+    return {name: _time(value) if name.endswith("_time") else _typed(name, value) for name, value in given.items()}
+
+
+def _typed(name: str, value: Any) -> Any:
+    """Refuse a value of the wrong type here, where it becomes an EventError, and not later in a verdict."""
+    if name == "counts":
+        return {key: _typed("total_runs", number) for key, number in value.items()}
+    kind = int if name == "total_runs" else str
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r:.80}, not {kind.__name__}")
+    return value
 
 
 def _time(text: str) -> datetime:

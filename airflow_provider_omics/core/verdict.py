@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from fractions import Fraction
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot
@@ -30,9 +31,7 @@ class Tolerance:
     must_succeed: tuple[str, ...] = ()
 
     @classmethod
-    def checked(
-        cls, max_failed_runs: object, max_failed_percent: object, must_succeed: str | Collection[str]
-    ) -> Tolerance:
+    def checked(cls, max_failed_runs: object, max_failed_percent: object, must_succeed: object) -> Tolerance:
         """Build a tolerance from what a template may have turned into text.
 
         :param max_failed_runs: whole number, or its text.
@@ -42,14 +41,17 @@ class Tolerance:
         :raises SettingsError: something is not a number or out of range; all problems at once.
         """
         problems = []
-        runs = _number(max_failed_runs or 0)
+        runs = _number(0 if max_failed_runs in (None, "") else max_failed_runs)
         if runs is None or runs < 0 or runs != int(runs):
             problems.append(Problem("max_failed_runs", repr(max_failed_runs), "a whole number, 0 or more"))
         percent = None if max_failed_percent in (None, "", "None") else _number(max_failed_percent)
         if max_failed_percent not in (None, "", "None") and (percent is None or not 0 <= percent <= 100):
             problems.append(Problem("max_failed_percent", repr(max_failed_percent), "a number from 0 to 100"))
-        patterns = (must_succeed,) if isinstance(must_succeed, str) else tuple(must_succeed)
-        if not all(patterns):
+        given: tuple[object, ...] = (must_succeed,)
+        if isinstance(must_succeed, Collection) and not isinstance(must_succeed, str):
+            given = tuple(must_succeed)
+        patterns = tuple(pattern for pattern in given if isinstance(pattern, str) and pattern)
+        if len(patterns) != len(given):
             problems.append(Problem("must_succeed", repr(must_succeed), "runSettingIds or patterns, each a text"))
         if problems:
             raise SettingsError(problems)
@@ -57,8 +59,9 @@ class Tolerance:
 
     def allowance(self, total_runs: int) -> int:
         """Give how many of so many runs may end otherwise than COMPLETED."""
-        by_percent = 0 if self.max_failed_percent is None else math.floor(total_runs * self.max_failed_percent / 100)
-        return max(self.max_failed_runs, by_percent)
+        # By fractions, as 0.57 % of 10,000 is 57, and by floats 56.99...
+        percent = Fraction(str(self.max_failed_percent or 0))
+        return max(self.max_failed_runs, math.floor(total_runs * percent / 100))
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,9 @@ class BatchCounts:
         failed = batch.count("failed_runs")
         cancelled = batch.count("cancelled_runs")
         not_submitted = batch.count("failed_submissions")
-        unknown = max(0, batch.total_runs - completed - failed - cancelled - not_submitted)
-        return cls(batch.total_runs, completed, failed, cancelled, not_submitted, unknown)
+        counted = completed + failed + cancelled + not_submitted
+        total = max(batch.total_runs, counted)  # an answer without totalRuns must not hide what failed
+        return cls(total, completed, failed, cancelled, not_submitted, total - counted)
 
     @property
     def not_completed(self) -> int:
@@ -151,7 +155,9 @@ def judge(batch: BatchSnapshot, tolerance: Tolerance, failed_ids: Collection[str
     """
     counts = BatchCounts.of(batch)
     allowed = tolerance.allowance(counts.total_runs)
-    missed = tuple(name for name in failed_ids if any(fnmatchcase(name, pattern) for pattern in tolerance.must_succeed))
+    # An id may have brackets, which fnmatch would take for a set of characters.
+    patterns = [pattern.replace("[", "[[]") for pattern in tolerance.must_succeed]
+    missed = tuple(name for name in failed_ids if any(fnmatchcase(name, pattern) for pattern in patterns))
     return Verdict(counts.not_completed <= allowed and not missed, counts, allowed, missed)
 
 
@@ -160,6 +166,6 @@ def _number(value: object) -> float | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None

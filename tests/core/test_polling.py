@@ -1,0 +1,481 @@
+"""The wait for a run or a batch, command by command, against a scripted service and a clock that only sleeps move."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+
+import botocore.session
+import pytest
+
+from airflow_provider_omics.core.errors import (
+    AccessDenied,
+    Conflict,
+    CredentialsExpired,
+    InvalidRequest,
+    NotFound,
+    ServiceError,
+    Throttled,
+    Unavailable,
+)
+from airflow_provider_omics.core.events import Outcome, WaitEvent
+from airflow_provider_omics.core.polling import (
+    INFO,
+    WARNING,
+    Answer,
+    Cancel,
+    Command,
+    Look,
+    ReadManifest,
+    Say,
+    Sleep,
+    WaitPlan,
+    cancel,
+    passed_limit,
+    wait,
+)
+from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
+from airflow_provider_omics.core.statuses import Phase
+
+T = TypeVar("T")
+Result = Snapshot | ServiceError | None
+
+MODEL = botocore.session.get_session().get_service_model("omics")
+RUN_ENDS = {"COMPLETED", "FAILED", "CANCELLED", "DELETED"}
+BATCH_ENDS = {"PROCESSED", "FAILED", "CANCELLED", "RUNS_DELETED", "RUNS_DELETE_FAILED"}
+
+START = 1_750_000_000.0
+RUN = WaitPlan("run", "1", "uuid-1")
+BATCH = WaitPlan("batch", "2", "uuid-2")
+LOOK = Look("run", "1")
+CANCEL = Cancel("run", "1")
+MANIFEST = ReadManifest("1", "uuid-1")
+GONE = NotFound("GetRun", "ResourceNotFoundException", "no such run")
+THROTTLED = Throttled("GetRun", "ThrottlingException", "slow down")
+DENIED = AccessDenied("GetRun", "AccessDeniedException", "not you")
+CONFLICT = Conflict("CancelRun", "ConflictException", "not now")
+INVALID = InvalidRequest("CancelRun", "ValidationException", "not now")
+
+
+def run(status: str, *, uuid: str | None = "uuid-1", started: float | None = None) -> RunSnapshot:
+    """Give a look at run 1; ``started`` is in seconds after START."""
+    start = None if started is None else datetime.fromtimestamp(START + started, timezone.utc)
+    return RunSnapshot("1", status, uuid, run_output_uri="s3://bucket/1", start_time=start)
+
+
+def batch(status: str, **counts: int) -> BatchSnapshot:
+    """Give a look at batch 2."""
+    return BatchSnapshot("2", status, "uuid-2", total_runs=8, counts=counts)
+
+
+def play(flow: Generator[Command, Answer, T], script: Sequence[Any]) -> tuple[T, list[Command], float]:
+    """Drive a flow: each look, cancel and read takes the next answer; a number before it is how long it takes.
+
+    :return: what the flow returns, every command it gave, and the seconds that passed.
+    """
+    now, commands, left = START, list[Command](), list(script)
+    command = next(flow)
+    while True:
+        commands.append(command)
+        result: Any = None
+        if isinstance(command, Sleep):
+            now += command.seconds
+        elif not isinstance(command, Say):
+            assert left, f"nothing left to answer {command} with, after {commands}"
+            result = left.pop(0)
+            while isinstance(result, float):
+                now += result
+                result = left.pop(0)
+        try:
+            command = flow.send(Answer(now, result))
+        except StopIteration as end:
+            assert not left, f"never asked for: {left}"
+            return end.value, commands, now - START
+
+
+def steadily(plan: WaitPlan) -> Generator[Command, Answer, WaitEvent]:
+    """Wait without jitter."""
+    return wait(plan, spread=lambda: 0.5)
+
+
+def sleeps(commands: list[Command]) -> list[float]:
+    return [command.seconds for command in commands if isinstance(command, Sleep)]
+
+
+def warnings(commands: list[Command]) -> list[str]:
+    return [command.message for command in commands if isinstance(command, Say) and command.level == WARNING]
+
+
+@pytest.mark.parametrize("status", MODEL.shape_for("RunStatus").enum)
+def test_every_run_status_is_waited_on_or_ends_the_wait(status: str) -> None:
+    """A final status ends the wait at the first look; any other is looked at again."""
+    again = () if status in RUN_ENDS else (run("COMPLETED"),)
+
+    event, commands, _ = play(steadily(RUN), [run(status), *again])
+
+    assert event == WaitEvent(Outcome.ENDED, again[0] if again else run(status))
+    more = [Sleep(30.0), LOOK, Say(INFO, "Run 1: COMPLETED")] if again else []
+    assert commands == [LOOK, Say(INFO, f"Run 1: {status}"), *more]
+
+
+@pytest.mark.parametrize("status", MODEL.shape_for("BatchStatus").enum)
+def test_every_batch_status_is_waited_on_or_ends_the_wait(status: str) -> None:
+    """The same for batches; PROCESSED ends the wait whatever the counts say."""
+    processed = batch("PROCESSED", failed_runs=8)
+    again = () if status in BATCH_ENDS else (processed,)
+
+    event, commands, _ = play(steadily(BATCH), [batch(status), *again])
+
+    assert event == WaitEvent(Outcome.ENDED, processed if again else batch(status))
+    look = Look("batch", "2")
+    more = [Sleep(30.0), look, Say(INFO, "Batch 2: PROCESSED: failed 8 of 8")] if again else []
+    assert commands == [look, Say(INFO, f"Batch 2: {status}: nothing yet of 8"), *more]
+
+
+def test_a_line_is_written_for_a_change_only() -> None:
+    """Looks that show the same as the one before are not told."""
+    looks = [run(status) for status in ("PENDING", "PENDING", "RUNNING", "RUNNING", "RUNNING", "COMPLETED")]
+
+    _, commands, _ = play(steadily(RUN), looks)
+
+    said = [command.message for command in commands if isinstance(command, Say)]
+    assert said == ["Run 1: PENDING", "Run 1: RUNNING", "Run 1: COMPLETED"]
+    assert sleeps(commands) == [30.0] * 5
+
+
+def test_progress_of_a_batch_is_a_change() -> None:
+    """A batch is told again when a count has changed, though its status has not."""
+    looks = [batch("INPROGRESS", running_runs=8), batch("INPROGRESS", running_runs=8), batch("INPROGRESS")]
+
+    _, commands, _ = play(steadily(BATCH), [*looks, batch("PROCESSED", completed_runs=8)])
+
+    assert [command.message for command in commands if isinstance(command, Say)] == [
+        "Batch 2: INPROGRESS: running 8 of 8",
+        "Batch 2: INPROGRESS: nothing yet of 8",
+        "Batch 2: PROCESSED: completed 8 of 8",
+    ]
+
+
+def test_an_unknown_run_status_is_waited_on_with_one_warning() -> None:
+    """AWS adds statuses: one that nobody knows is taken for still going."""
+    event, commands, _ = play(steadily(RUN), [run("PAUSED"), run("PAUSED"), run("COMPLETED")])
+
+    assert event.snapshot.status == "COMPLETED"
+    assert warnings(commands) == ["Run 1: PAUSED (a status unknown to this version: taken for still going)"]
+
+
+def test_an_unknown_batch_status_is_warned_of_once_whatever_the_counts_do() -> None:
+    """Progress in an unknown status is told, but the warning is not repeated."""
+    looks = [batch("RETRYING", running_runs=number) for number in (3, 2, 1)]
+
+    _, commands, _ = play(steadily(BATCH), [*looks, batch("PROCESSED")])
+
+    assert [command.level for command in commands if isinstance(command, Say)] == [WARNING, INFO, INFO, INFO]
+
+
+@pytest.mark.parametrize(("spread", "seconds"), [(0.0, 27.0), (0.5, 30.0), (1.0, 33.0)])
+def test_jitter_is_a_tenth_of_the_interval(spread: float, seconds: float) -> None:
+    """The interval varies by 10 % up and down."""
+    _, commands, _ = play(wait(RUN, spread=lambda: spread), [run("RUNNING"), run("COMPLETED")])
+
+    assert sleeps(commands) == [pytest.approx(seconds)]
+
+
+def test_looks_are_spread_without_being_asked() -> None:
+    """Unless told otherwise, sleeps differ and stay within the jitter."""
+    _, commands, _ = play(wait(RUN), [*[run("RUNNING")] * 20, run("COMPLETED")])
+
+    assert len(set(sleeps(commands))) > 1
+    assert all(27.0 <= seconds <= 33.0 for seconds in sleeps(commands))
+
+
+# -- time limits ---------------------------------------------------------------------------------------------------
+
+
+def test_the_last_sleep_ends_at_the_deadline() -> None:
+    """A sleep never goes beyond the deadline, and the deadline itself is too late."""
+    plan = replace(RUN, deadline=START + 40.0)
+
+    event, commands, seconds = play(steadily(plan), [run("RUNNING"), run("RUNNING"), run("RUNNING"), None])
+
+    assert event == WaitEvent(Outcome.TIMED_OUT, run("RUNNING"), limit="execution_timeout", cancelled=True)
+    assert commands == [
+        *[LOOK, Say(INFO, "Run 1: RUNNING"), Sleep(30.0), LOOK, Sleep(10.0), LOOK],
+        *[Say(WARNING, "execution_timeout passed; cancelling run 1"), CANCEL, Say(INFO, "Cancelled run 1")],
+    ]
+    assert seconds == 40.0
+
+
+def test_a_deadline_shorter_than_the_interval() -> None:
+    """The first sleep is cut to the deadline."""
+    _, commands, _ = play(steadily(replace(RUN, deadline=START + 7.0)), [run("RUNNING"), run("RUNNING"), None])
+
+    assert sleeps(commands) == [7.0]
+
+
+def test_the_moment_before_the_deadline_is_in_time() -> None:
+    """A limit is passed when it is reached, not before."""
+    plan = replace(RUN, deadline=START, run_timeout=5.0)
+
+    assert passed_limit(plan, run("RUNNING"), START - 0.001) is None
+    assert passed_limit(plan, run("RUNNING"), START) == "execution_timeout"
+    assert passed_limit(replace(plan, deadline=None), run("RUNNING", started=0), START + 4.999) is None
+    assert passed_limit(replace(plan, deadline=None), run("RUNNING", started=0), START + 5.0) == "run_timeout"
+
+
+def test_run_timeout_counts_from_the_start_of_the_run() -> None:
+    """Queueing is free: the timeout begins with startTime, and its end cuts the sleep."""
+    running = run("RUNNING", started=100.0)
+    script = [*[run("PENDING")] * 5, running, running, None]
+
+    event, commands, seconds = play(steadily(replace(RUN, run_timeout=60.0)), script)
+
+    assert event == WaitEvent(Outcome.TIMED_OUT, running, limit="run_timeout", cancelled=True)
+    assert sleeps(commands) == [30.0] * 5 + [10.0]
+    assert seconds == 160.0
+
+
+@pytest.mark.parametrize("late", [0.0, 1.0, 86_400.0])
+@pytest.mark.parametrize("ended", [run("COMPLETED", started=-100), run("FAILED", started=-100)], ids=str)
+def test_a_run_found_finished_wins_over_the_deadline(ended: RunSnapshot, late: float) -> None:
+    """However late the look is, what has ended is not timed out and not cancelled."""
+    plan = replace(RUN, deadline=START, run_timeout=1.0)
+
+    event, commands, _ = play(steadily(plan), [late, ended])
+
+    assert event == WaitEvent(Outcome.ENDED, ended)
+    assert CANCEL not in commands
+
+
+def test_without_cancel_a_time_limit_leaves_it_going() -> None:
+    """With cancel off nothing is cancelled, and the log says so."""
+    plan = replace(RUN, deadline=START, cancel=False)
+
+    event, commands, _ = play(steadily(plan), [run("RUNNING")])
+
+    assert event == WaitEvent(Outcome.TIMED_OUT, run("RUNNING"), limit="execution_timeout", cancelled=False)
+    assert warnings(commands) == ["execution_timeout passed; run 1 is left going, as cancel_on_kill is off"]
+    assert CANCEL not in commands
+
+
+@pytest.mark.parametrize("refusal", [CONFLICT, INVALID], ids=lambda error: error.code)
+def test_it_ended_before_the_cancel_came(refusal: ServiceError) -> None:
+    """A refused cancel is followed by a look; what has ended meanwhile is the outcome."""
+    script = [run("RUNNING"), refusal, run("COMPLETED")]
+
+    event, commands, _ = play(steadily(replace(RUN, deadline=START)), script)
+
+    assert event == WaitEvent(Outcome.ENDED, run("COMPLETED"))
+    assert commands[3:] == [CANCEL, LOOK, Say(INFO, "run 1 has already ended: COMPLETED")]
+
+
+@pytest.mark.parametrize(("told", "outcome"), [(run("COMPLETED"), Outcome.ENDED), (None, Outcome.VANISHED)], ids=str)
+def test_it_is_gone_when_the_cancel_comes(told: Result, outcome: Outcome) -> None:
+    """Retention may remove a completed run just before its cancel: its manifest is read, and it was not cancelled."""
+    event, commands, _ = play(steadily(replace(RUN, deadline=START)), [run("RUNNING"), GONE, told])
+
+    assert (event.outcome, event.cancelled) == (outcome, False)
+    assert MANIFEST in commands
+
+
+def test_the_deadline_ends_the_wait_during_an_outage() -> None:
+    """Looks that fail do not put the deadline off; the cancel is tried all the same."""
+    plan = replace(RUN, deadline=START + 50.0)
+
+    event, commands, seconds = play(steadily(plan), [run("RUNNING"), THROTTLED, THROTTLED, None])
+
+    assert event == WaitEvent(Outcome.TIMED_OUT, run("RUNNING"), limit="execution_timeout", cancelled=True)
+    assert (sleeps(commands), seconds) == ([30.0, 20.0], 50.0)
+
+
+# -- cancel --------------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_in_creating_is_cancelled_once_it_is_pending() -> None:
+    """CREATING refuses a cancel; it is tried again every five seconds."""
+    left, commands, seconds = play(cancel(BATCH), [CONFLICT, batch("CREATING"), CONFLICT, batch("CREATING"), None])
+
+    again = [Cancel("batch", "2"), Look("batch", "2"), Sleep(5.0)]
+    assert left is None
+    assert commands == [*again, *again, Cancel("batch", "2"), Say(INFO, "Cancelled batch 2")]
+    assert seconds == 10.0
+
+
+def test_what_is_stopping_counts_as_cancelled() -> None:
+    """A cancel that is refused because one is under way is done."""
+    left, commands, _ = play(cancel(BATCH), [CONFLICT, batch("STOPPING")])
+
+    assert left is None
+    assert commands[-1] == Say(INFO, "batch 2 is already stopping")
+
+
+def test_a_cancel_bears_throttling() -> None:
+    """What may pass by itself is tried again, also when the look between fails."""
+    left, commands, _ = play(cancel(RUN), [THROTTLED, CONFLICT, THROTTLED, THROTTLED, None])
+
+    assert left is None
+    assert sleeps(commands) == [5.0] * 3
+
+
+@pytest.mark.parametrize(("patience", "pauses"), [(60.0, [5.0] * 12), (4.0, [4.0]), (7.0, [5.0, 2.0]), (0.0, [])])
+def test_a_cancel_is_given_up_at_the_end_of_its_patience(patience: float, pauses: list[float]) -> None:
+    """The last pause is cut to the patience: a worker has five seconds before it is killed."""
+    tries = len(pauses) + 1
+
+    left, commands, _ = play(cancel(RUN, patience=patience), [THROTTLED] * tries)
+
+    assert isinstance(left, RunSnapshot)
+    assert left.phase is Phase.ACTIVE
+    assert sleeps(commands) == pauses
+    assert commands.count(CANCEL) == tries
+    assert "may still be going" in warnings(commands)[0]
+
+
+def test_a_cancel_without_permission_is_not_repeated() -> None:
+    """A refusal that does not pass by itself is told at once; the run counts as going."""
+    event, commands, _ = play(steadily(replace(RUN, deadline=START)), [run("RUNNING"), DENIED])
+
+    assert event == WaitEvent(Outcome.TIMED_OUT, run("RUNNING"), limit="execution_timeout", cancelled=False)
+    assert "run 1 was not cancelled and may still be going: GetRun: AccessDeniedException" in warnings(commands)[-1]
+
+
+@pytest.mark.parametrize("answer", [[GONE], [CONFLICT, run("RUNNING", uuid="other")]], ids=["gone", "reused"])
+def test_there_is_nothing_to_cancel(answer: list[Result]) -> None:
+    """An id that is gone, or that another run has now, is left alone and told as NotFound."""
+    left, commands, _ = play(cancel(RUN), answer)
+
+    assert isinstance(left, NotFound)
+    assert commands.count(CANCEL) == 1
+
+
+# -- what cannot be seen -------------------------------------------------------------------------------------------
+
+
+def test_not_found_once_is_not_believed() -> None:
+    """A second look follows five seconds later; the doubt is then forgotten."""
+    script = [GONE, run("RUNNING"), GONE, run("COMPLETED")]
+
+    event, commands, _ = play(steadily(RUN), script)
+
+    assert event == WaitEvent(Outcome.ENDED, run("COMPLETED"))
+    assert sleeps(commands) == [5.0, 30.0, 5.0]
+    assert warnings(commands) == [f"{GONE}; looking once more before this is believed"] * 2
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "FAILED", "CANCELLED"])
+def test_the_manifest_tells_how_a_vanished_run_ended(status: str) -> None:
+    """Its own facts count; what it does not tell comes from the last look."""
+    told = RunSnapshot("1", status, "uuid-1", failure_reason="X")
+
+    event, commands, _ = play(steadily(RUN), [run("RUNNING", started=0), GONE, GONE, told])
+
+    expected = replace(run(status, started=0), failure_reason="X")
+    assert event == WaitEvent(Outcome.ENDED, expected)
+    assert commands[-2:] == [MANIFEST, Say(WARNING, f"The record of run 1 is gone; its manifest says {status}")]
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [(None, str(GONE)), (DENIED, f"{GONE}; its manifest could not be read: {DENIED}")],
+    ids=["silent", "error"],
+)
+def test_a_run_vanishes_when_its_manifest_does_not_tell(told: Result, error: str) -> None:
+    """Silence is not success, and a manifest that could not be read is told as such."""
+    event, commands, _ = play(steadily(RUN), [run("RUNNING"), GONE, GONE, told])
+
+    assert event == WaitEvent(Outcome.VANISHED, run("RUNNING"), error=error)
+    assert commands[-1] == MANIFEST
+
+
+def test_a_batch_has_no_manifest() -> None:
+    """A batch that is not found twice has vanished."""
+    event, commands, _ = play(steadily(BATCH), [GONE, GONE])
+
+    assert event == WaitEvent(Outcome.VANISHED, BatchSnapshot("2", "UNKNOWN", "uuid-2"), error=str(GONE))
+    assert not any(isinstance(command, ReadManifest) for command in commands)
+
+
+@pytest.mark.parametrize("uuid", ["uuid-1", None], ids=["known from the start", "known from the first look"])
+def test_another_run_under_the_same_id_is_not_ours(uuid: str | None) -> None:
+    """Ids are used again after deletion: another uuid means that our run is gone, however well the other one ended."""
+    other = run("COMPLETED", uuid="other")
+
+    event, commands, _ = play(steadily(replace(RUN, uuid=uuid)), [run("RUNNING"), other, other, None])
+
+    assert (event.outcome, event.snapshot) == (Outcome.VANISHED, run("RUNNING"))
+    assert commands[-1] == MANIFEST
+
+
+def test_a_run_whose_uuid_nobody_knows_is_taken_as_it_is() -> None:
+    """Without a uuid in the plan, or in the answer, nothing is compared."""
+    assert play(steadily(replace(RUN, uuid=None)), [run("COMPLETED")])[0].outcome is Outcome.ENDED
+    assert play(steadily(RUN), [run("COMPLETED", uuid=None)])[0].outcome is Outcome.ENDED
+
+
+@pytest.mark.parametrize("error", [DENIED, INVALID], ids=lambda error: error.code)
+def test_a_refusal_is_believed_the_second_time(error: ServiceError) -> None:
+    """A missing permission ends the wait after a second look, without any cancel."""
+    event, commands, _ = play(steadily(replace(RUN, deadline=START + 9.0)), [run("STARTING"), 9.0, error, error])
+
+    assert event == WaitEvent(Outcome.REFUSED, run("STARTING"), error=str(error), seconds=5.0)
+    assert CANCEL not in commands
+
+
+@pytest.mark.parametrize(
+    "error", [THROTTLED, Unavailable("GetRun", "EndpointConnectionError", "no connection")], ids=str
+)
+def test_an_outage_is_borne(error: ServiceError) -> None:
+    """Looks that fail are repeated more and more slowly, at most every five minutes; one warning tells of it."""
+    script = [run("RUNNING"), *[error] * 6, run("RUNNING"), error, run("COMPLETED")]
+
+    event, commands, _ = play(steadily(RUN), script)
+
+    assert event == WaitEvent(Outcome.ENDED, run("COMPLETED"))
+    assert sleeps(commands) == [30.0, 30.0, 60.0, 120.0, 240.0, 300.0, 300.0, 30.0, 30.0]
+    assert warnings(commands) == [f"{error}; going on for up to 10800 s"] * 2
+
+
+def test_an_interval_beyond_the_longest_back_off() -> None:
+    """A failed look is repeated after five minutes at the latest, also where looks are an hour apart."""
+    _, commands, _ = play(steadily(replace(RUN, poll_interval=3600.0)), [THROTTLED, run("COMPLETED")])
+
+    assert sleeps(commands) == [300.0]
+
+
+def test_contact_is_lost_when_patience_is_exhausted() -> None:
+    """After failing for longer than the patience the wait ends, nothing is cancelled, and the seconds are told."""
+    last = CredentialsExpired("GetRun", "ExpiredTokenException", "expired")
+
+    event, commands, _ = play(steadily(replace(RUN, patience=100.0)), [run("RUNNING"), *[THROTTLED] * 3, last])
+
+    assert event == WaitEvent(Outcome.LOST_CONTACT, run("RUNNING"), error=str(last), seconds=210.0)
+    assert CANCEL not in commands
+
+
+def test_a_good_look_renews_the_patience() -> None:
+    """Patience counts failures without a look between; outages that follow each other do not add up."""
+    script = [THROTTLED, THROTTLED, run("RUNNING")] * 5
+
+    event, _, _ = play(steadily(replace(RUN, patience=60.0)), [*script, run("COMPLETED")])
+
+    assert event.outcome is Outcome.ENDED
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome", "pauses"),
+    [
+        ([THROTTLED, GONE, THROTTLED, run("COMPLETED")], Outcome.ENDED, [30.0, 5.0, 60.0]),
+        ([THROTTLED, GONE, THROTTLED, GONE, None], Outcome.VANISHED, [30.0, 5.0, 60.0]),
+        ([GONE, THROTTLED, DENIED], Outcome.REFUSED, [5.0, 30.0]),
+        ([GONE, run("RUNNING"), THROTTLED, GONE, run("COMPLETED")], Outcome.ENDED, [5.0, 30.0, 30.0, 5.0]),
+    ],
+    ids=["found again", "gone", "refused", "each doubt forgotten"],
+)
+def test_throttling_between_doubts(script: list[Result], outcome: Outcome, pauses: list[float]) -> None:
+    """Throttling neither confirms a doubt nor ends it; a good look does."""
+    event, commands, _ = play(steadily(RUN), script)
+
+    assert event.outcome is outcome
+    assert sleeps(commands) == pauses
