@@ -1,0 +1,139 @@
+"""The example DAGs as a user meets them: read by Airflow, and run to their ends on the emulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import DAG
+
+    from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.conftest import RunDag
+
+EXAMPLE_DAGS = Path(__file__).parents[2] / "example_dags"
+FAILING_SAMPLE = "SRR7961163_GSM3415727_MShef4_J2"
+
+
+@pytest.fixture
+def emulator(
+    omics_emulator_scaled: OmicsEmulator, omics_connection_scaled: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> OmicsEmulator:
+    """An emulator whose hours pass in seconds; the examples look for changes that often."""
+    monkeypatch.setenv("OMICS_POLL_INTERVAL", "0.1")
+    return omics_emulator_scaled
+
+
+def read_dag(name: str) -> DAG:
+    """Read an example as Airflow does."""
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # the same class where Airflow 2 has it
+        from airflow.models.dagbag import DagBag  # type: ignore[no-redef]  # noqa: TID251
+
+    bag = DagBag(EXAMPLE_DAGS / name)
+    assert not bag.import_errors
+    (dag,) = bag.dags.values()
+    return dag
+
+
+def start_batch(emulator: OmicsEmulator) -> str:
+    """Start a batch as someone else would: with boto3."""
+    started = emulator.client().start_run_batch(
+        defaultRunSetting={
+            "workflowId": "1234567",
+            "roleArn": "arn:aws:iam::123456789012:role/omics-service",
+            "outputUri": "s3://omics-results/",
+        },
+        batchRunSettings={"inlineSettings": [{"runSettingId": name} for name in ("NA12878", "NA12891")]},
+        requestId="someone-else",
+    )
+    return str(started["id"])
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLE_DAGS.glob("example_*.py")), ids=lambda path: path.stem)
+def test_examples_are_read_without_network(path: Path) -> None:
+    """Every example is a DAG named as its file, that says what it shows, and needs no connection to be read."""
+    dag = read_dag(path.name)
+
+    assert dag.dag_id == path.stem
+    assert "On AWS" in path.read_text().split('"""')[1]
+
+
+def test_run(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """A single run completes, and the next task knows where its outputs are."""
+    outcome = run_dag("example_omics_run.py", conf={"sample": "NA12891"})
+
+    (run,) = emulator.client().list_runs()["items"]
+    assert outcome.state == "success"
+    assert run["name"] == "NA12891"
+    assert outcome.xcoms["locate"]["return_value"] == f"{run['id']} COMPLETED: s3://omics-results/runs/{run['id']}"
+
+
+def test_run_batch(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """Eight real samples run on what the first run made; the one that fails is tolerated and named."""
+    emulator.set_scenario(yaml.safe_load((EXAMPLE_DAGS / "scenario.yaml").read_text()))
+
+    outcome = run_dag("example_omics_run_batch.py")
+
+    omics = emulator.client()
+    runs = [omics.get_run(id=item["id"]) for item in omics.list_runs(batchId="2000001")["items"]]
+    assert outcome.state == "success"
+    assert {run["parameters"]["bismark_index"] for run in runs} == {
+        outcome.xcoms["index"]["return_value"]["run_output_uri"]
+    }
+    assert {run["name"]: run.get("failureReason") for run in runs if run["status"] != "COMPLETED"} == {
+        FAILING_SAMPLE: "FILE_SYSTEM_OUT_OF_SPACE"
+    }
+    assert outcome.xcoms["report"]["return_value"] == f"7 of 8 samples completed; failed: {FAILING_SAMPLE}"
+
+
+def test_run_batch_on_the_default_scenario(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """The defaults of the params fit an emulator that was started without a scenario."""
+    outcome = run_dag("example_omics_run_batch.py")
+
+    assert outcome.xcoms["report"]["return_value"] == "8 of 8 samples completed; failed: none"
+
+
+@pytest.mark.parametrize(("failing", "state"), [(1, "success"), (3, "failed")])
+def test_run_group(emulator: OmicsEmulator, run_dag: RunDag, failing: int, state: str) -> None:
+    """The group caps the batch, and is deleted whether the batch is a success or not."""
+    parents = ["NA12891", "NA12892", "NA12878"][:failing]
+    emulator.set_scenario({"runs": [{"match": {"run_setting_id": name}, "outcome": "FAILED"} for name in parents]})
+
+    outcome = run_dag("example_omics_run_group.py")
+
+    omics = emulator.client()
+    groups = {omics.get_run(id=item["id"])["runGroupId"] for item in omics.list_runs()["items"]}
+    assert outcome.state == outcome.task_states["batch"] == state
+    assert len(groups) == 1
+    assert outcome.task_states["delete_group"] == "success"
+    assert omics.list_run_groups()["items"] == []
+
+
+def test_sensor(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """A batch that someone else started is waited for, and the next task sees its counts."""
+    batch_id = start_batch(emulator)
+
+    outcome = run_dag("example_omics_sensor.py", conf={"batch_id": batch_id})
+
+    assert outcome.state == "success"
+    assert outcome.task_states["cancel"] == "skipped"
+    assert outcome.xcoms["accept"]["return_value"] == "2 of 2 completed: True"
+
+
+def test_sensor_that_waits_too_long(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """When the time is up, what is left of the batch is cancelled, and the DAG run fails."""
+    emulator.set_scenario({"runs": [{"running": 1_000_000}]})
+    batch_id = start_batch(emulator)
+    dag = read_dag("example_omics_sensor.py")
+    setattr(dag.get_task("wait"), "timeout", 0.5)  # noqa: B010  # Airflow's hint allows a mapped task, without timeout
+
+    outcome = run_dag(dag, conf={"batch_id": batch_id})
+
+    assert outcome.state == "failed"
+    assert outcome.task_states == {"wait": "failed", "cancel": "success", "accept": "upstream_failed"}
+    assert emulator.client().get_batch(batchId=batch_id)["status"] in ("STOPPING", "CANCELLED")
