@@ -28,14 +28,18 @@ from airflow_provider_omics.core.errors import (
     Unavailable,
 )
 
-# Error codes of the omics service model, and of AWS's front end (signature, credentials) which no model lists.
-# Source: API reference, "Common errors"; botocore's own list of throttling codes.
+# Error codes of the omics service model, of AWS's front end (signature, credentials) which no model lists, and of S3's
+# conditional writes. Source: API references, "Common errors" and "Error responses"; botocore's throttling codes.
 _BY_CODE: dict[str, type[ServiceError]] = {
     "AccessDeniedException": AccessDenied,
     "AccessDenied": AccessDenied,
     "UnauthorizedOperation": AccessDenied,
     "ResourceNotFoundException": NotFound,
     "ConflictException": Conflict,
+    "PreconditionFailed": Conflict,
+    "ConditionalRequestConflict": Conflict,
+    "NoSuchKey": NotFound,
+    "NoSuchBucket": NotFound,
     "ServiceQuotaExceededException": QuotaExceeded,
     "ValidationException": InvalidRequest,
     "ThrottlingException": Throttled,
@@ -53,14 +57,15 @@ _BY_CODE: dict[str, type[ServiceError]] = {
     "InvalidSignatureException": CredentialsExpired,
 }
 
+_TAGS = (
+    "iam:PassRole on the service role, and omics:TagResource when tags are sent (tag_with_airflow_context: false in "
+    "the connection's service_config switches the tags of Airflow off)"
+)
 # What a call needs beside the action of its own name. Source: Service Authorization Reference, HealthOmics; user
 # guide, "Run batches" (a batch needs the permission of the single-run operation as well).
 _ALSO_NEEDED = {
-    "StartRun": "iam:PassRole on the service role, and omics:TagResource when tags are sent",
-    "StartRunBatch": (
-        "omics:StartRun, iam:PassRole on the service role, and omics:TagResource when tags are sent; the service "
-        "role needs s3:GetObject on the settings file"
-    ),
+    "StartRun": _TAGS,
+    "StartRunBatch": f"omics:StartRun, {_TAGS}; the service role needs s3:GetObject on the settings file",
     "CancelRunBatch": "omics:CancelRun",
     "DeleteRunBatch": "omics:DeleteRun",
     "CreateRunGroup": "omics:TagResource when tags are sent",

@@ -15,8 +15,9 @@ from airflow_provider_omics.core.polling import UNKNOWN, WaitPlan
 from airflow_provider_omics.core.settings import START_RUN_ARGUMENTS, CheckedRequest, build_start_run_request
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
 from airflow_provider_omics.links.omics import OmicsRunLink, OmicsRunLogsLink
-from airflow_provider_omics.operators.base import OmicsActionOperator, OmicsStartOperator, with_request
+from airflow_provider_omics.operators.base import OmicsActionOperator
 from airflow_provider_omics.operators.masking import unmasked
+from airflow_provider_omics.operators.start import OmicsStartOperator, with_request
 from airflow_provider_omics.triggers.run import OmicsRunTrigger
 
 
@@ -52,7 +53,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
     :param session_policy: JSON text of a policy that narrows the role, at most 2,048 characters.
     :param engine_settings: settings of the workflow engine (Nextflow: ``{"profile": "test"}``).
     :param run_timeout: how long the run may take from its own start; queueing in PENDING is free. Default: no limit.
-    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
+    :param kwargs: see :class:`~airflow_provider_omics.operators.start.OmicsStartOperator` and
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``run_id, run_uuid, run_arn, status, run_output_uri, started_at, stopped_at, workflow_id, workflow_uuid,
         workflow_version_name, workflow_digest, engine_version, role_arn``.
@@ -144,8 +145,8 @@ class OmicsStartRunOperator(OmicsStartOperator):
             log_level=request.get("logLevel"),
         )
 
-    def _plan(self, started: Snapshot) -> WaitPlan:
-        plan = super()._plan(started)
+    def _plan(self, started: Snapshot, started_at: float) -> WaitPlan:
+        plan = super()._plan(started, started_at)
         if self.run_timeout is None:
             return plan
         return WaitPlan(**{**vars(plan), "run_timeout": self.run_timeout.total_seconds()})

@@ -7,10 +7,18 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import Context
+from airflow.providers.common.compat.sdk import Context, XComArg
 
 from airflow_provider_omics.core.console import run_list_url
-from airflow_provider_omics.core.errors import BatchFailed, BatchVerdictError, Conflict, NotFound, OmicsError
+from airflow_provider_omics.core.errors import (
+    BatchFailed,
+    BatchVerdictError,
+    Conflict,
+    NotFound,
+    OmicsError,
+    Problem,
+    SettingsError,
+)
 from airflow_provider_omics.core.events import WaitEvent
 from airflow_provider_omics.core.outcomes import batch_result
 from airflow_provider_omics.core.polling import UNKNOWN, WaitPlan, wait
@@ -21,12 +29,13 @@ from airflow_provider_omics.core.settings import (
 )
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
-from airflow_provider_omics.core.verdict import Tolerance, judge
+from airflow_provider_omics.core.verdict import Tolerance, Verdict, judge
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
-from airflow_provider_omics.operators.base import OmicsActionOperator, OmicsStartOperator
+from airflow_provider_omics.operators.base import OmicsActionOperator
 from airflow_provider_omics.operators.masking import unmasked
-from airflow_provider_omics.operators.waiting import drive
-from airflow_provider_omics.results import failed_runs, started_run_ids
+from airflow_provider_omics.operators.start import OmicsStartOperator
+from airflow_provider_omics.operators.waiting import Driver
+from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
 from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
 
 SHOWN_FAILURES = 20
@@ -51,7 +60,9 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     :param max_failed_runs: how many runs may end otherwise than COMPLETED; default 0.
     :param max_failed_percent: the same as a percentage of all runs; the larger allowance counts. Default: none.
     :param must_succeed: ``runSettingId``s or patterns (``*``, ``?``) that are never tolerated.
-    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
+    :param rerun: what a clear of the task does after a success: ``"failed"`` (default) starts nothing as long as the
+        settings are unchanged, ``"all"`` starts over.
+    :param kwargs: see :class:`~airflow_provider_omics.operators.start.OmicsStartOperator` and
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
         unknown_runs, failed_submissions, succeeded, failed_run_setting_ids``.
@@ -70,6 +81,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "max_failed_runs",
         "max_failed_percent",
         "must_succeed",
+        "rerun",
         "dry_run",
         "cancel_on_kill",
     )
@@ -85,7 +97,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self,
         *,
         default_run_setting: Mapping[str, Any] | None = None,
-        run_settings: Iterable[Mapping[str, Any]] | None = None,
+        run_settings: Iterable[Mapping[str, Any]] | XComArg | None = None,
         run_settings_s3_uri: str | None = None,
         batch_name: str | None = None,
         tags: Mapping[str, str] | None = None,
@@ -93,6 +105,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         max_failed_runs: int | str = 0,
         max_failed_percent: float | str | None = None,
         must_succeed: str | Collection[str] = (),
+        rerun: str = "failed",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -105,9 +118,12 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.max_failed_runs = max_failed_runs
         self.max_failed_percent = max_failed_percent
         self.must_succeed = must_succeed
+        self.rerun = rerun
 
     def _build_request(self, request_id: str) -> CheckedRequest:
         self._tolerance()
+        if self.rerun not in ("failed", "all"):
+            raise SettingsError([Problem("rerun", repr(self.rerun), "'failed' or 'all'")])
         return build_start_run_batch_request(
             default_run_setting=unmasked(self.default_run_setting),
             run_settings=unmasked(self.run_settings),
@@ -119,6 +135,12 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
             require=self.defaults.require_settings,
             request_id=request_id,
         )
+
+    def _keeps_success(self) -> bool:
+        return self.rerun == "failed"
+
+    def _is_success(self, ended: Snapshot) -> bool:
+        return ended.phase is Phase.PROCESSED and self._verdict(_batch(ended))[0].succeeded
 
     def _tolerance(self) -> Tolerance:
         return Tolerance.checked(self.max_failed_runs, self.max_failed_percent, self.must_succeed)
@@ -163,13 +185,10 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
 
     def _finish(self, context: Context, ended: Snapshot) -> dict[str, Any]:
         batch = _batch(ended)
-        tolerance = self._tolerance()
-        failed = []
-        if judge(batch, tolerance).counts.not_completed:
-            failed = list(failed_runs(self.hook, batch, explained=SHOWN_FAILURES))
-        failed_ids = tuple(run.run_setting_id for run in failed)
-        verdict = judge(batch, tolerance, failed_ids)
-        result = batch_result(batch, succeeded=verdict.succeeded, failed_ids=failed_ids)
+        verdict, failed = self._verdict(batch)
+        result = batch_result(
+            batch, succeeded=verdict.succeeded, failed_ids=tuple(run.run_setting_id for run in failed)
+        )
         if verdict.succeeded:
             for run in failed[:SHOWN_FAILURES]:
                 self.log.warning("Tolerated: %s (run %s) %s", run.run_setting_id, run.run_id, run.reason)
@@ -185,6 +204,13 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
             failed_run_settings={run.run_setting_id: run.reason for run in failed[:SHOWN_FAILURES]},
             console_url=run_list_url(self.hook.conn_region_name),
         )
+
+    def _verdict(self, batch: BatchSnapshot) -> tuple[Verdict, list[FailedRun]]:
+        tolerance = self._tolerance()
+        failed: list[FailedRun] = []
+        if judge(batch, tolerance).counts.not_completed:
+            failed = list(failed_runs(self.hook, batch, explained=SHOWN_FAILURES))
+        return judge(batch, tolerance, [run.run_setting_id for run in failed]), failed
 
     def _push(self, context: Context, result: dict[str, Any]) -> None:
         """Push the result of a task that is about to fail: a task with trigger rule ``all_done`` needs it."""
@@ -244,7 +270,7 @@ class OmicsDeleteRunBatchOperator(OmicsActionOperator):
         if not self.wait_for_completion:
             return f"Deleting the runs of batch {self.batch_id}"
         plan = WaitPlan("batch", self.batch_id, poll_interval=self.poll_interval, cancel=False)
-        batch = drive(wait(plan), self.hook, self.log).snapshot
+        batch = Driver(self.hook, self.log).drive(wait(plan)).snapshot
         if batch.status == "RUNS_DELETE_FAILED":
             raise BatchFailed(
                 "Some runs could not be deleted.", batch_id=batch.id, batch_uuid=batch.uuid, status=batch.status

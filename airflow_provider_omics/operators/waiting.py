@@ -1,9 +1,9 @@
-"""The driver that runs a wait in a worker: it sleeps where the triggerer's driver awaits, and decides nothing."""
+"""The driver that does in a worker what a flow of :mod:`airflow_provider_omics.core` asks for; it decides nothing."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 from airflow_provider_omics.core.errors import ServiceError
@@ -15,41 +15,52 @@ from airflow_provider_omics.hooks.run_logs import ended_run
 T = TypeVar("T")
 
 
-def drive(flow: Generator[Command, Answer, T], hook: OmicsHook, log: Any) -> T:
-    """Do what a wait or a cancel asks for until it ends.
+class Driver:
+    """Does what a wait or a cancel asks for; sleeps where the triggerer's driver awaits.
 
-    :param flow: :func:`airflow_provider_omics.core.polling.wait` or ``cancel``.
     :param hook: where to ask.
     :param log: the task's logger.
-    :return: what the flow returns.
+    :param before_cancel: called before each cancel; raises when this process may not cancel. Default: it may.
     """
-    try:
-        command = next(flow)
-        while True:
-            command = flow.send(_perform(command, hook, log))
-    except StopIteration as end:
-        result: T = end.value
-        return result
 
+    def __init__(self, hook: OmicsHook, log: Any, *, before_cancel: Callable[[], None] | None = None) -> None:
+        self._hook = hook
+        self._log = log
+        self._before_cancel = before_cancel
 
-def _perform(command: Command, hook: OmicsHook, log: Any) -> Answer:
-    result: Snapshot | ServiceError | None = None
-    if isinstance(command, Sleep):
-        time.sleep(command.seconds)  # noqa: TID251 - this is the wait itself; tests step it
-    elif isinstance(command, Say):
-        log.log(command.level, command.message)
-    elif isinstance(command, ReadManifest):
-        result = ended_run(hook, command.id, command.uuid)
-    else:
+    def drive(self, flow: Generator[Any, Any, T]) -> T:
+        """Run a flow to its end.
+
+        :param flow: a generator of commands.
+        :return: what the flow returns.
+        """
         try:
-            result = _call(command, hook)
-        except ServiceError as error:
-            result = error
-    return Answer(time.time(), result)
+            command = next(flow)
+            while True:
+                command = flow.send(self._perform(command))
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
+    def _perform(self, command: Command) -> Answer:
+        result: Snapshot | ServiceError | None = None
+        if isinstance(command, Sleep):
+            time.sleep(command.seconds)  # noqa: TID251 - this is the wait itself; tests step it
+        elif isinstance(command, Say):
+            self._log.log(command.level, "%s", command.message)
+        elif isinstance(command, ReadManifest):
+            result = ended_run(self._hook, command.id, command.uuid)
+        else:
+            try:
+                result = self._call(command)
+            except ServiceError as error:
+                result = error
+        return Answer(time.time(), result)
 
-def _call(command: Look | Cancel, hook: OmicsHook) -> Snapshot | None:
-    if isinstance(command, Look):
-        return hook.look(command.kind, command.id)
-    hook.cancel(command.kind, command.id)
-    return None
+    def _call(self, command: Look | Cancel) -> Snapshot | None:
+        if isinstance(command, Look):
+            return self._hook.look(command.kind, command.id)
+        if self._before_cancel is not None:
+            self._before_cancel()
+        self._hook.cancel(command.kind, command.id)
+        return None

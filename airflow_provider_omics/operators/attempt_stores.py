@@ -1,0 +1,151 @@
+"""Where the attempt record is kept: Airflow's task state store, an S3 object, or nowhere beyond this try."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Protocol
+from urllib.parse import quote, urlsplit
+
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from airflow.providers.common.compat.sdk import Context, conf
+
+from airflow_provider_omics.core.attempt_record import AttemptRecord
+from airflow_provider_omics.core.errors import AttemptError, Conflict, NotFound, NotOwner
+from airflow_provider_omics.core.identity import TaskIdentity
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.service_errors import service_errors
+
+KEY = "omics_attempt"
+"""Key in Airflow's task state store. Records of tasks under way bear it: it must not change."""
+
+
+class AttemptStore(Protocol):
+    """Keeps one record for a task instance across its tries."""
+
+    def load(self) -> AttemptRecord | None:
+        """Give the stored record; None: there is none."""
+
+    def save(self, record: AttemptRecord) -> None:
+        """Store the record."""
+
+
+class TaskStateAttemptStore:
+    """Airflow's task state store (3.3+): survives a retry, a crash and a clear.
+
+    :param accessor: ``context["task_state_store"]``.
+    """
+
+    def __init__(self, accessor: Any) -> None:
+        self._accessor = accessor
+
+    def load(self) -> AttemptRecord | None:
+        """Give the stored record; None: there is none."""
+        return _parsed(self._accessor.get(KEY))
+
+    def save(self, record: AttemptRecord) -> None:
+        """Store the record; it never expires, as a run may outlast the default of 30 days in a queue."""
+        # The value of airflow.sdk.NEVER_EXPIRE, which Airflow compares by identity and older versions do not have.
+        self._accessor.set(KEY, record.to_json(), retention=timedelta.max)
+
+
+class S3AttemptStore:
+    """An object under ``staging_s3_uri``, for Airflow before 3.3.
+
+    It is created with If-None-Match and replaced with If-Match, so that of two tries that overlap only one writes.
+
+    :param hook: the hook whose connection is used.
+    :param staging_s3_uri: ``s3://bucket/prefix/``; each Airflow deployment needs its own.
+    :param identity: the task instance.
+    """
+
+    def __init__(self, hook: OmicsHook, staging_s3_uri: str, identity: TaskIdentity) -> None:
+        self._s3 = S3Hook(aws_conn_id=hook.aws_conn_id, region_name=hook.region_name, verify=hook.verify)
+        parts = urlsplit(staging_s3_uri)
+        # Two deployments that share the place by mistake differ in their address, unless both kept the default.
+        address = conf.get("api", "base_url", fallback="") or conf.get("webserver", "base_url", fallback="")
+        deployment = hashlib.sha256(str(address).encode()).hexdigest()[:8]
+        names = (identity.dag_id, identity.run_id, identity.task_id, str(identity.map_index))
+        path = "/".join(quote(name, safe="") for name in names)
+        self._bucket = parts.netloc
+        self._key = f"{parts.path.strip('/')}/airflow-attempts/{deployment}/{path}.json".lstrip("/")
+        self._etag: str | None = None
+
+    def load(self) -> AttemptRecord | None:
+        """Give the stored record; None: there is none."""
+        try:
+            with service_errors("GetObject"):
+                answer = self._s3.conn.get_object(Bucket=self._bucket, Key=self._key)
+                body = answer["Body"].read()
+        except NotFound:
+            self._etag = None
+            return None
+        self._etag = answer["ETag"]
+        return _parsed(json.loads(body))
+
+    def save(self, record: AttemptRecord) -> None:
+        """Store the record, unless another try has written since this one read.
+
+        :raises NotOwner: another try has written.
+        """
+        condition = {"IfMatch": self._etag} if self._etag else {"IfNoneMatch": "*"}
+        try:
+            with service_errors("PutObject"):
+                answer = self._s3.conn.put_object(
+                    Bucket=self._bucket,
+                    Key=self._key,
+                    Body=json.dumps(record.to_json()).encode(),
+                    ContentType="application/json",
+                    **condition,
+                )
+        except Conflict as error:
+            raise NotOwner(record.resource_id, None) from error
+        self._etag = answer["ETag"]
+
+
+class TryAttemptStore:
+    """Keeps the record for the length of this try: where Airflow has no store and no ``staging_s3_uri`` is set."""
+
+    def __init__(self) -> None:
+        self._record: AttemptRecord | None = None
+
+    def load(self) -> AttemptRecord | None:
+        """Give the record of this try; None: there is none."""
+        return self._record
+
+    def save(self, record: AttemptRecord) -> None:
+        """Keep the record."""
+        self._record = record
+
+
+def attempt_store(context: Context, hook: OmicsHook, identity: TaskIdentity) -> AttemptStore:
+    """Choose the store for a task instance.
+
+    :param context: Airflow's context of the task.
+    :param hook: the hook, for the connection's ``staging_s3_uri``.
+    :param identity: the task instance.
+    :return: Airflow's task state store, else the S3 object, else one for this try only.
+    """
+    accessor = context.get("task_state_store")
+    if accessor is not None:
+        return TaskStateAttemptStore(accessor)
+    if hook.defaults.staging_s3_uri:
+        return S3AttemptStore(hook, hook.defaults.staging_s3_uri, identity)
+    return TryAttemptStore()
+
+
+def _parsed(value: Any) -> AttemptRecord | None:
+    if value is None:
+        return None
+    try:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"{type(value).__name__}, not an object")  # noqa: TRY301 - one way out for all that is wrong
+        return AttemptRecord.from_json(value)
+    except (KeyError, TypeError, ValueError) as error:
+        raise AttemptError(
+            f"The stored attempt record cannot be read ({error}); starting in spite of it could start a second run. "
+            f"Delete the task's state {KEY!r} (or the S3 object) once the console shows that nothing is going.",
+            request_id="unknown",
+        ) from error

@@ -1,0 +1,380 @@
+"""The road from a request to a result that the operators for a run and for a batch share."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, ClassVar, NoReturn
+
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, Context, conf
+
+from airflow_provider_omics.core.attempt_record import Ended
+from airflow_provider_omics.core.attempts import Begun
+from airflow_provider_omics.core.errors import AccessDenied, OmicsError, Problem, ServiceError, SettingsError
+from airflow_provider_omics.core.events import Outcome, WaitEvent, parse_event
+from airflow_provider_omics.core.identity import TaskIdentity
+from airflow_provider_omics.core.outcomes import error_of
+from airflow_provider_omics.core.polling import WaitPlan, cancel, wait
+from airflow_provider_omics.core.settings import CheckedRequest
+from airflow_provider_omics.core.snapshots import Snapshot
+from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.workflow_parameters import check_parameters
+from airflow_provider_omics.exceptions import airflow_error
+from airflow_provider_omics.operators.attempt import KILL_PATIENCE, Attempt, Starter, task_state
+from airflow_provider_omics.operators.attempt_stores import TryAttemptStore, attempt_store
+from airflow_provider_omics.operators.base import OmicsBaseOperator
+from airflow_provider_omics.operators.masking import Masked
+from airflow_provider_omics.triggers.base import OmicsWaitTrigger
+
+MARGIN = 0.1
+"""Part of ``execution_timeout`` kept free, so that the cancel and the typed error come before Airflow's own end."""
+
+LONGEST_MARGIN = 60.0
+"""Seconds that are enough for it, however long the timeout is."""
+
+SHOWN_REQUESTS = 3
+"""Requests that ``dry_run`` shows."""
+
+
+def deadline_of(execution_timeout: timedelta | None, started: float) -> float | None:
+    """Give the moment at which a wait must end, so that Airflow's own timeout does not come first.
+
+    :param execution_timeout: the task's; None: no limit.
+    :param started: when the task started, in seconds since the epoch.
+    :return: seconds since the epoch, or None.
+    """
+    if execution_timeout is None:
+        return None
+    seconds = execution_timeout.total_seconds()
+    return started + seconds - min(seconds * MARGIN, LONGEST_MARGIN)
+
+
+class OmicsStartOperator(OmicsBaseOperator):
+    """Base of the operators that start a run or a batch, wait for its end, and judge it.
+
+    :param wait_for_completion: wait for the end (default); otherwise the task ends once the run or batch is started.
+    :param deferrable: wait in the triggerer instead of a worker; default: ``[operators] default_deferrable``.
+    :param poll_interval: seconds between two looks; default 30.
+    :param cancel_on_kill: whether a user's kill of the task, and a time limit, cancel the run or batch; default True.
+    :param durable: a retry adopts what an earlier try has started, instead of starting a second one (default). It needs
+        Airflow 3.3, or ``staging_s3_uri`` in the connection. Off: each try starts afresh.
+    :param patience: how long throttling, errors of the service and a lost connection are borne; default three hours.
+    :param tag_with_airflow_context: tag runs and batches with the ids of DAG, task and DAG run, and with the request id
+        by which a later try finds them; default: the connection's, which is on by default.
+    :param check_workflow: look the workflow up first (GetWorkflow): is it ACTIVE, and do the parameters fit its
+        template? Default False.
+    :param dry_run: check everything, start nothing, and show what would be sent; default False.
+    :param mask_parameters: store and show parameters in Airflow as counts and keys only; default: the connection's
+        ``mask_parameters``, which is off by default.
+    """
+
+    kind: ClassVar[str]
+    trigger_class: ClassVar[Callable[..., OmicsWaitTrigger]]
+    masked_fields: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        *,
+        wait_for_completion: bool = True,
+        deferrable: bool | None = None,
+        poll_interval: float = 30.0,
+        cancel_on_kill: bool = True,
+        durable: bool = True,
+        patience: timedelta = timedelta(hours=3),
+        tag_with_airflow_context: bool | None = None,
+        check_workflow: bool = False,
+        dry_run: bool = False,
+        mask_parameters: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = (
+            conf.getboolean("operators", "default_deferrable", fallback=False) if deferrable is None else deferrable
+        )
+        self.poll_interval = poll_interval
+        self.cancel_on_kill = cancel_on_kill
+        self.durable = durable
+        self.patience = patience
+        self.tag_with_airflow_context = tag_with_airflow_context
+        self.check_workflow = check_workflow
+        # The argument hides BaseOperator.dry_run(), which only renders templates for a command line option.
+        self.dry_run = dry_run  # type: ignore[assignment,method-assign]
+        self.mask_parameters = mask_parameters
+        self._attempt: Attempt | None = None
+        self._may_be_adopted = False
+        self._task_instance: Any = None
+
+    # -- what a run and a batch do differently ---------------------------------------------------------------------
+
+    @abstractmethod
+    def _build_request(self, request_id: str) -> CheckedRequest:
+        """Check the settings and make the request."""
+
+    @abstractmethod
+    def _start(self, request: Mapping[str, Any]) -> Snapshot:
+        """Send the request; the snapshot has what the answer and the request tell."""
+
+    @abstractmethod
+    def _persist_links(self, context: Context, started: Snapshot) -> None:
+        """Store the ids that the console links need."""
+
+    @abstractmethod
+    def _result(self, snapshot: Snapshot) -> dict[str, Any]:
+        """Give the task's result for a run or batch that has not ended, or that completed."""
+
+    @abstractmethod
+    def _parameters_by_run(self, request: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        """Give the merged parameters of each run, with the name of the argument they stand in."""
+
+    def _finish(self, context: Context, ended: Snapshot) -> dict[str, Any]:
+        """Give the result of what ended well; a batch is judged here."""
+        return self._result(ended)
+
+    # -- the road --------------------------------------------------------------------------------------------------
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Start, wait and judge; called by Airflow.
+
+        :return: the result, a small dict.
+        :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
+        """
+        started_at = time.time()
+        try:
+            checked = self._build_request(str(uuid.uuid4()))
+            for warning in checked.warnings:
+                self.log.warning("%s", warning)
+            if self.check_workflow:
+                self._check_workflow(checked.request)
+            if self._is_true("dry_run"):
+                return self._show(checked.request)
+            begun = self._begin(context, checked.request)
+            self._persist_links(context, begun.snapshot)
+            plan = self._plan(begun.snapshot, started_at)
+            if begun.vanished:
+                error = "an earlier try has started it, and no answer tells its end"
+                return self._conclude(context, WaitEvent(Outcome.VANISHED, begun.snapshot, error=error))
+            if not self.wait_for_completion:
+                return self._result(begun.snapshot)
+            return self._wait(context, plan, begun.snapshot)
+        except OmicsError as error:
+            self._raise(error)
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Take up the task when its trigger has fired; called by Airflow.
+
+        :param event: the payload of the trigger's event.
+        :return: the result, a small dict.
+        :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
+        """
+        try:
+            parsed = parse_event(event, self.kind)
+            self._new_attempt(context).take_up()
+            return self._conclude(context, parsed)
+        except OmicsError as error:
+            self._raise(error)
+
+    def on_kill(self) -> None:
+        """Cancel the run or batch when a user ends the task while it runs on a worker; called by Airflow."""
+        if self._attempt is None:
+            return
+        if not self._is_true("cancel_on_kill"):
+            self.log.warning("What this task has started is left going, as cancel_on_kill is off")
+            return
+        self._attempt.kill(may_leave=self._may_be_adopted, task_state=lambda: task_state(self._task_instance))
+
+    def _begin(self, context: Context, request: Mapping[str, Any]) -> Begun:
+        attempt = self._new_attempt(context)
+        try:
+            return attempt.begin(
+                request,
+                max_tries=self._task_instance.max_tries,
+                durable=self.durable,
+                keep_success=self._keeps_success(),
+                cancel_old=self._is_true("cancel_on_kill"),
+                patience=self.patience.total_seconds(),
+            )
+        except AirflowTaskTimeout:
+            attempt.kill(may_leave=False, task_state=lambda: None)
+            raise
+
+    def _new_attempt(self, context: Context) -> Attempt:
+        self._task_instance = context["ti"]
+        task_instance = self._task_instance
+        identity = TaskIdentity(
+            dag_id=task_instance.dag_id,
+            task_id=task_instance.task_id,
+            run_id=task_instance.run_id,
+            map_index=task_instance.map_index,
+        )
+        store = attempt_store(context, self.hook, identity)
+        # Only what outlives this try can be adopted by the next, and only if there is one.
+        lasting = not isinstance(store, TryAttemptStore)
+        self._may_be_adopted = self.durable and lasting and task_instance.try_number <= task_instance.max_tries
+        tags = self.defaults.tag_with_airflow_context if self.tag_with_airflow_context is None else None
+        self._attempt = Attempt(
+            self.hook,
+            self.log,
+            Starter(self.kind, self._start, self._is_success),
+            store,
+            identity,
+            task_instance.try_number,
+            tag=self._is_true("tag_with_airflow_context") if tags is None else tags,
+        )
+        return self._attempt
+
+    def _keeps_success(self) -> bool:
+        """Whether a clear after a success returns the stored result instead of starting again."""
+        return False
+
+    def _is_success(self, ended: Snapshot) -> bool:
+        return ended.phase is Phase.SUCCEEDED
+
+    def _wait(self, context: Context, plan: WaitPlan, started: Snapshot) -> dict[str, Any]:
+        assert self._attempt is not None  # noqa: S101 - set by _begin
+        if started.phase is not Phase.ACTIVE:
+            # The answer of a start does not have all of what an ended run has: one look more.
+            return self._conclude(context, self._attempt.drive(wait(plan)))
+        if self.deferrable:
+            self._defer(plan)
+        try:
+            event = self._attempt.drive(wait(plan))
+        except AirflowTaskTimeout:
+            # The deadline lies before Airflow's own, but one slow call can outlast the margin.
+            left = self._attempt.drive(cancel(plan, patience=KILL_PATIENCE)) if plan.cancel else started
+            event = WaitEvent(Outcome.TIMED_OUT, started, limit="execution_timeout", cancelled=left is None)
+        return self._conclude(context, event)
+
+    def _defer(self, plan: WaitPlan) -> NoReturn:
+        self.defer(
+            trigger=self.trigger_class(
+                plan.id,
+                plan.uuid,
+                poll_interval=plan.poll_interval,
+                deadline=plan.deadline,
+                **({"run_timeout": plan.run_timeout} if self.kind == "run" else {}),
+                patience=plan.patience,
+                cancel_on_kill=plan.cancel,
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                botocore_config=self.botocore_config,
+            ),
+            method_name="execute_complete",
+        )
+
+    def _conclude(self, context: Context, event: WaitEvent) -> dict[str, Any]:
+        """Turn the end of the wait into the task's result or error, and record how the attempt ended."""
+        assert self._attempt is not None  # noqa: S101 - set by _begin and execute_complete
+        try:
+            error = error_of(event, self.hook.conn_region_name)
+            if error is not None:
+                raise error
+            result = self._finish(context, event.snapshot)
+        except ServiceError:
+            raise  # the judge could not be asked: nothing is known to have ended badly
+        except OmicsError:
+            still_going = event.outcome is not Outcome.ENDED and not event.cancelled
+            self._attempt.end(Ended.LOST if still_going else Ended.BADLY)
+            raise
+        self._attempt.end(Ended.WELL)
+        return result
+
+    def _plan(self, started: Snapshot, started_at: float) -> WaitPlan:
+        return WaitPlan(
+            kind=self.kind,
+            id=started.id,
+            uuid=started.uuid,
+            poll_interval=self.poll_interval,
+            deadline=deadline_of(self.execution_timeout, started_at),
+            patience=self.patience.total_seconds(),
+            cancel=self._is_true("cancel_on_kill"),
+        )
+
+    def _raise(self, error: OmicsError) -> NoReturn:
+        raise airflow_error(error) from error
+
+    # -- before the start ------------------------------------------------------------------------------------------
+
+    def _check_workflow(self, request: Mapping[str, Any]) -> None:
+        """Ask whether the workflow is ACTIVE and the merged parameters of each run fit its template."""
+        setting = request.get("defaultRunSetting", request)
+        workflow_id = setting.get("workflowId")
+        if workflow_id is None:
+            self.log.info("check_workflow: a repeated run takes its workflow from the source run; nothing to look up")
+            return
+        version = setting.get("workflowVersionName")
+        whose = {
+            "workflow_type": setting.get("workflowType"),
+            "workflow_owner_id": setting.get("workflowOwnerId"),
+        }
+        answer: Mapping[str, Any]
+        try:
+            if version:
+                answer = self.hook.get_workflow_version(workflow_id, version, **whose)
+            else:
+                answer = self.hook.get_workflow(workflow_id, **whose)
+        except AccessDenied as error:
+            self.log.warning("check_workflow: going on without the check: %s", error)
+            return
+        name = f"{workflow_id} version {version}" if version else workflow_id
+        problems = []
+        if answer.get("status") != "ACTIVE":
+            problems.append(Problem("workflow_id", f"{name} ({answer.get('status')})", "a workflow that is ACTIVE"))
+        template = answer.get("parameterTemplate")
+        for argument, parameters in self._parameters_by_run(request):
+            problems += check_parameters(template, parameters, argument=argument)
+        if problems:
+            raise SettingsError(problems)
+
+    def _show(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        runs = list(self._parameters_by_run(request))
+        self.log.info("Dry run: nothing is started. %d run(s) would be:", len(runs))
+        for argument, parameters in runs[:SHOWN_REQUESTS]:
+            self.log.info("  %s with parameters %s", argument, ", ".join(parameters) or "(none)")
+        # Values can identify a patient: they are for those who turn the debug level on.
+        self.log.debug("The request: %s", request)
+        return {**dict.fromkeys(self._result(self._nothing())), "status": "DRY_RUN"}
+
+    @abstractmethod
+    def _nothing(self) -> Snapshot:
+        """Give an empty snapshot: its result has the keys of every result."""
+
+    # -- template fields -------------------------------------------------------------------------------------------
+
+    def _is_true(self, argument: str) -> bool:
+        """Read a flag that a template may have turned into text."""
+        value = getattr(self, argument)
+        if isinstance(value, str):
+            if value.strip().lower() in ("true", "1", "yes", "on"):
+                return True
+            if value.strip().lower() in ("false", "0", "no", "off", "none", ""):
+                return False
+            raise SettingsError([Problem(argument, repr(value), "true or false")])
+        return bool(value)
+
+    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+        """Mask after rendering, before Airflow stores the fields; Airflow calls this for mapped tasks as well."""
+        super()._do_render_template_fields(parent, *args, **kwargs)
+        masks = self.defaults.mask_parameters if self.mask_parameters is None else self._is_true("mask_parameters")
+        if parent is not self or not masks:
+            return
+        for name in self.masked_fields:
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, Masked):
+                setattr(self, name, Masked(value))
+
+
+def with_request(snapshot: Snapshot, **known: Any) -> Snapshot:
+    """Fill what a start's answer does not tell from what the request said.
+
+    :param snapshot: taken from the answer.
+    :param known: field -> value; None and fields that the answer had are left alone.
+    :return: the completed snapshot.
+    """
+    missing = {name: value for name, value in known.items() if value is not None and getattr(snapshot, name) is None}
+    return replace(snapshot, **missing)
