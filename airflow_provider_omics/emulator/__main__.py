@@ -32,15 +32,15 @@ def main(arguments: list[str] | None = None) -> int:
     missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
     if missing:
         return _fail(f"The emulator needs {', '.join(missing)}: pip install 'airflow-provider-omics[emulator]'")
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
     try:
         emulator = _emulator(options).start()
     except OSError as error:
         return _fail(f"Cannot start on port {options.port}: {error.strerror or error}")
     except ValueError as error:
         return _fail(f"Cannot start: {error}")
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
     try:
         _announce(emulator, options.connection_file)
         ended.wait()

@@ -12,7 +12,7 @@ PUT    ``/_emulator/scenario``      a scenario                                 `
 GET    ``/_emulator/faults``        --                                         faults in force
 PUT    ``/_emulator/faults``        list of faults; replaces those in force    faults in force
 DELETE ``/_emulator/faults``        --                                         ``[]``
-POST   ``/_emulator/reset``         --                                         ``{}``; nothing is left but the clock
+POST   ``/_emulator/reset``         --                                         ``{}``; left are clock and scenario
 POST   ``/_emulator/forget-request-ids``  --                                   ``{}``
 DELETE ``/_emulator/runs/{id}``     --                                         ``{}``; as retention removes a run
 ====== ============================ ========================================== =====================================

@@ -110,9 +110,11 @@ class _Connection(socketserver.StreamRequestHandler):
 
     def _serve_one(self) -> bool:
         request_line = self.rfile.readline(65537)
-        if not request_line.strip():
+        words = request_line.decode("latin-1").split()
+        if len(words) != 3 or not words[2].startswith("HTTP/1."):
+            # The end of the connection, or no HTTP at all.
             return False
-        method, target, version = request_line.decode("latin-1").split()
+        method, target, version = words
         environ = wsgi_environ(method, target, self._headers(), server=(LOOPBACK, self.server.port))
         set_body(environ, self._body(environ))
         started: list[tuple[str, list[tuple[str, str]]]] = []

@@ -7,6 +7,7 @@ the same buckets. One lock surrounds every use of them.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -44,6 +45,8 @@ _BACKENDS: tuple[BackendDict[Any], ...] = (
 )
 # HealthOmics exists in this partition only (General Reference, HealthOmics endpoints).
 _PARTITION = "aws"
+# S3 User Guide, "General purpose bucket naming rules".
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 class MotoServices:
@@ -79,8 +82,8 @@ class MotoServices:
         if len(access_key) == 12 and access_key.isdecimal():
             return access_key
         with self._lock:
-            for account, backends in iam_backends.items():
-                if any(access_key in backend.access_keys for backend in backends.values()):
+            for account, backends in list(iam_backends.items()):
+                if any(access_key in backend.access_keys for backend in list(backends.values())):
                     return account
         return DEFAULT_ACCOUNT
 
@@ -89,9 +92,9 @@ class MotoServices:
         with self._lock:
             return any(
                 bus.rules
-                for backends in events_backends.values()
-                for backend in backends.values()
-                for bus in backend.event_buses.values()
+                for backends in list(events_backends.values())
+                for backend in list(backends.values())
+                for bus in list(backend.event_buses.values())
             )
 
     def create_bucket(self, account: str, region: str, bucket: str) -> None:
@@ -100,7 +103,13 @@ class MotoServices:
         :param account: account id of the owner.
         :param region: region of the bucket.
         :param bucket: its name.
+        :raises ValueError: S3 would not allow the name.
         """
+        if not _BUCKET_NAME.fullmatch(bucket):
+            raise ValueError(
+                f"bucket {bucket!r}: a name has 3 to 63 lowercase letters, digits, dots and hyphens, "
+                "and begins and ends with a letter or digit"
+            )
         with self._lock:
             if bucket not in s3_backends.bucket_accounts:
                 self._s3(account).create_bucket(bucket, region)

@@ -41,6 +41,7 @@ class OmicsEmulator:
     :param account: account id of :attr:`connection` and :meth:`client`; 12 digits.
     :param region: region of the same.
     :param buckets: S3 buckets that exist from the start, in that account and region, also after :meth:`reset`.
+    :raises ValueError: the scenario, a fault or a bucket's name makes no sense.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class OmicsEmulator:
         self.application = Application(self.service, self._moto, self.faults, self.calls, Control(self))
         self._server: LoopbackServer | None = None
         self._clients: list[Any] = []
+        self._scenario_faults: list[Fault] = []
         if scenario is not None:
             self.set_scenario(scenario)
         self._create_buckets()
@@ -167,18 +169,23 @@ class OmicsEmulator:
         :raises ValueError: the scenario or a fault cannot be understood; then nothing has changed.
         """
         if isinstance(scenario, Scenario):
-            self.service.set_scenario(scenario)
-            return
-        rest = dict(scenario)
-        faults = [Fault.from_mapping(fault) for fault in rest.pop("faults", ())]
-        self.service.set_scenario(Scenario.from_mapping(rest))
+            scripted, faults = scenario, []
+        else:
+            rest = dict(scenario)
+            faults = [Fault.from_mapping(fault) for fault in rest.pop("faults", None) or ()]
+            scripted = Scenario.from_mapping(rest)
+        self.service.set_scenario(scripted)
         self.faults.replace(faults)
+        self._scenario_faults = faults
 
     def reset(self) -> None:
-        """Forget runs, batches, buckets, logs, faults and counts. The clock goes on, the first buckets return."""
+        """Forget runs, batches, objects, logs, rules, faults and counts.
+
+        The clock goes on; the scenario stays, with its faults; the buckets of the start are made anew.
+        """
         self.service.reset()
         self._moto.reset()
-        self.faults.clear()
+        self.faults.replace(self._scenario_faults)
         self.calls.clear()
         self._create_buckets()
 

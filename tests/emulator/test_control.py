@@ -100,6 +100,16 @@ def test_scenario_is_put(emulator: OmicsEmulator, start_run_parameters: Callable
     assert emulator.calls.by_code()["GetRun"] == {"ThrottlingException": 1, "OK": 1}
 
 
+def test_faults_of_the_scenario_survive_a_reset(emulator: OmicsEmulator) -> None:
+    """POST reset brings back the scenario's faults, unused, and no others."""
+    fault = {"operation": "ListRuns", "error": "ThrottlingException", "times": 1}
+    assert control(emulator, "PUT", "scenario", {"faults": [fault]}) == (200, {})
+    emulator.client().list_runs()
+    emulator.faults.add(lost_response=True)
+    assert control(emulator, "POST", "reset") == (200, {})
+    assert [(active["error"], active["struck"]) for active in emulator.faults.active()] == [("ThrottlingException", 0)]
+
+
 def test_run_is_removed_as_by_retention(
     emulator: OmicsEmulator, start_run_parameters: Callable[..., dict[str, Any]]
 ) -> None:

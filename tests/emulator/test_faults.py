@@ -184,7 +184,7 @@ def test_lost_request_is_a_call_that_was_not_done(
 
 
 def test_latency_is_wall_time(emulator: OmicsEmulator) -> None:
-    """The answer comes late although the emulator's clock stands; another client's does not wait for it."""
+    """The answer comes late although the emulator's clock stands."""
     emulator.faults.add(operation="ListRuns", latency_seconds=0.2)
     before = time.perf_counter()
     emulator.client().list_runs()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
@@ -131,6 +133,36 @@ def test_events_before_the_first_rule_are_nobodys(
     emulator.advance(100_000)
     runs = [event for event in received() if event["detail-type"] == "Run Status Change"]
     assert {event["detail"]["runId"] for event in runs} == {second}
+
+
+def test_archive_sees_no_past(emulator: OmicsEmulator, start_run_parameters: Callable[..., dict[str, Any]]) -> None:
+    """An event archive, too, holds what happens after it was made."""
+    events, omics = emulator.client("events"), emulator.client()
+    bus = events.describe_event_bus()["Arn"]
+    omics.start_run(**start_run_parameters())
+    emulator.advance(100_000)
+    events.create_archive(ArchiveName="all", EventSourceArn=bus)
+    assert events.describe_archive(ArchiveName="all")["EventCount"] == 0
+    omics.start_run(**start_run_parameters())
+    assert events.describe_archive(ArchiveName="all")["EventCount"] == 1
+
+
+def test_waiting_consumer_is_served_at_once(
+    emulator: OmicsEmulator, start_run_parameters: Callable[..., dict[str, Any]]
+) -> None:
+    """A long poll of a queue blocks no other call, and ends with the first event."""
+    listen(emulator, {"source": ["aws.omics"]})
+    sqs, polling = emulator.client("sqs"), threading.Event()
+    url = sqs.get_queue_url(QueueName="omics-events")["QueueUrl"]
+    sqs.meta.events.register("before-send.sqs.ReceiveMessage", lambda **_: polling.set())
+    with ThreadPoolExecutor() as pool:
+        poll = pool.submit(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=20)
+        assert polling.wait(10)
+        # A little time for the poll to arrive; these would wait for it if it held a lock.
+        assert len([emulator.client("s3").list_buckets() for _ in range(5)]) == 5
+        emulator.client().start_run(**start_run_parameters())
+        (message,) = poll.result(timeout=10)["Messages"]
+    assert json.loads(message["Body"])["detail"]["status"] == "PENDING"
 
 
 def test_account_follows_the_access_key(
