@@ -34,7 +34,7 @@ def run_from_manifest(messages: Iterable[str], run_id: str, run_uuid: str | None
             continue
         texts = {key: value for key, value in entry.items() if isinstance(value, str)}
         times = {key: _moment(texts.pop(key, None)) for key in ("creationTime", "startTime", "stopTime")}
-        return RunSnapshot.from_response({**texts, **times, "id": run_id, "uuid": run_uuid or entry.get("uuid")})
+        return RunSnapshot.from_response({**texts, **times, "id": run_id, "uuid": run_uuid or texts.get("uuid")})
     return None
 
 
