@@ -16,18 +16,9 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended, Present
-from airflow_provider_omics.core.errors import (
-    AttemptError,
-    Conflict,
-    CredentialsExpired,
-    NotFound,
-    ServiceError,
-    Unavailable,
-)
-from airflow_provider_omics.core.polling import (
+from airflow_provider_omics.core.cancelling import cancel
+from airflow_provider_omics.core.commands import (
     INFO,
-    LONGEST_BACK_OFF,
-    SECOND_LOOK,
     UNKNOWN,
     WARNING,
     Answer,
@@ -37,8 +28,16 @@ from airflow_provider_omics.core.polling import (
     Say,
     Sleep,
     WaitPlan,
-    cancel,
 )
+from airflow_provider_omics.core.errors import (
+    AttemptError,
+    Conflict,
+    CredentialsExpired,
+    NotFound,
+    ServiceError,
+    Unavailable,
+)
+from airflow_provider_omics.core.polling import LONGEST_BACK_OFF, SECOND_LOOK
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 
@@ -50,6 +49,9 @@ FIRST_BACK_OFF = 2.0
 
 LIST_LAG = 10.0
 """Seconds that a started run may be missing from lists; a search that found nothing is repeated after it."""
+
+SETTLE = 10.0
+"""Seconds that a new attempt waits for the batch before it to end, so that what a partial cancel leaves is cancelled."""
 
 SEARCHES = 2
 """Searches without a find before a request counts as never arrived."""
@@ -191,7 +193,7 @@ def _cancel_old(
     if seen.status == "STOPPING":
         yield Say(INFO, f"{present.kind} {seen.id} is already stopping")
         return
-    left = yield from cancel(WaitPlan(present.kind, seen.id, seen.uuid), patience=present.patience)
+    left = yield from cancel(WaitPlan(present.kind, seen.id, seen.uuid), patience=present.patience, settle=SETTLE)
     if isinstance(left, (RunSnapshot, BatchSnapshot)) and left.phase is Phase.ACTIVE:
         raise AttemptError(
             f"The task was cleared, but {present.kind} {seen.id} of try {record.owner_try} could not be cancelled, and "

@@ -12,7 +12,9 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.config import Config
 
 from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
+from airflow_provider_omics.core.errors import InvalidRequest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
+from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES, Phase, run_phase
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 if TYPE_CHECKING:
@@ -176,9 +178,28 @@ class OmicsHook(AwsBaseHook):
         :return: items of ListRuns; they carry neither uuid nor output nor tags.
         :raises ServiceError: a call was refused or did not get through.
         """
-        return self._items(
-            "ListRuns", "items", name=name, runGroupId=run_group_id, batchId=batch_id, status=status, maxResults=100
-        )
+        both = batch_id is not None and status is not None
+        filters: dict[str, Any] = {"name": name, "runGroupId": run_group_id, "batchId": batch_id}
+        try:
+            yield from self._items("ListRuns", "items", **filters, status=status, maxResults=100)
+        except InvalidRequest:
+            if not both:
+                raise
+            # Whether ListRuns takes the two filters together is not documented; if not, the status is filtered here.
+            for item in self._items("ListRuns", "items", **filters, maxResults=100):
+                if item["status"] == status:
+                    yield item
+
+    def active_run_ids(self, batch_id: str) -> list[str]:
+        """List the runs of a batch that have not ended.
+
+        :param batch_id: id of the batch.
+        :return: run ids, each once, by status in the order of a run's life.
+        :raises ServiceError: a call was refused or did not get through.
+        """
+        statuses = [status.value for status in ACTIVE_RUN_STATUSES]
+        items = (item for status in statuses for item in self.list_runs(batch_id=batch_id, status=status))
+        return list(dict.fromkeys(item["id"] for item in items))
 
     def list_run_tasks(self, run_id: str, *, status: str | None = None) -> Iterator[dict[str, Any]]:
         """Iterate over the tasks of a run.
@@ -454,6 +475,17 @@ class AsyncOmicsClient:
             return
         with service_errors("CancelRunBatch"):
             await self._client.cancel_run_batch(batchId=resource_id)
+
+    async def active_run_ids(self, batch_id: str) -> list[str]:
+        """List the runs of a batch that have not ended."""
+        pages = self._client.get_paginator("list_runs").paginate(batchId=batch_id, maxResults=100)
+        with service_errors("ListRuns"):
+            return [
+                item["id"]
+                async for page in pages
+                for item in page["items"]
+                if run_phase(item["status"]) is Phase.ACTIVE
+            ]
 
 
 def _given(**parameters: Any) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from typing import Any
 
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended, Present
 from airflow_provider_omics.core.attempts import AttemptAnswer, Begun, Find, IsSuccess, Save, Start, begin
+from airflow_provider_omics.core.cancelling import cancel
+from airflow_provider_omics.core.commands import Answer, WaitPlan
 from airflow_provider_omics.core.errors import InvalidRequest, NotOwner, OmicsError, ServiceError
 from airflow_provider_omics.core.identity import (
     REQUEST_ID_TAG,
@@ -19,7 +21,6 @@ from airflow_provider_omics.core.identity import (
     fingerprint,
     identified_request,
 )
-from airflow_provider_omics.core.polling import Answer, WaitPlan, cancel
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.attempt_stores import AttemptStore
@@ -156,7 +157,7 @@ class Attempt(Driver):
         record = self._record
         assert record is not None  # noqa: S101 - checked by kill
         name = f"{self._starter.kind} {record.resource_id or 'of request ' + record.request_id}"
-        state = _bounded(task_state, STATE_PATIENCE)
+        state = _bounded(task_state, STATE_PATIENCE, self._log)
         if may_leave and state in (None, "running"):
             self._log.warning("%s is left going for the next try: the task is not ended by a user", name)
             return
@@ -166,7 +167,8 @@ class Attempt(Driver):
             self._log.warning("%s: nothing to cancel was found yet", name)
             return
         try:
-            self.drive(cancel(WaitPlan(self._starter.kind, snapshot.id, snapshot.uuid), patience=KILL_PATIENCE))
+            plan = WaitPlan(self._starter.kind, snapshot.id, snapshot.uuid)
+            self.drive(cancel(plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE))
         except NotOwner as error:
             self._log.warning("Not cancelled: %s", error)
 
@@ -256,34 +258,21 @@ class Attempt(Driver):
             raise NotOwner(stored.resource_id, stored.owner_try)
 
 
-def task_state(task_instance: Any) -> str | None:
-    """Ask Airflow for the present state of a task instance.
-
-    :param task_instance: ``context["ti"]``.
-    :return: ``"running"``, ``"failed"``, ``"deferred"``, ...; None when it has none or nobody answers.
-    """
-    if hasattr(task_instance, "get_task_states"):  # Airflow 3: through the supervisor
-        states = task_instance.get_task_states(
-            dag_id=task_instance.dag_id,
-            task_ids=[task_instance.task_id],
-            run_ids=[task_instance.run_id],
-            map_index=task_instance.map_index,
-        )
-        # {run id: {task id: state}}; a mapped task's key ends in its index.
-        found = [state for by_task in states.values() for state in by_task.values()]
-        return str(found[0]) if found and found[0] else None
-    state = task_instance.current_state()
-    return str(state) if state else None
-
-
 def _found(result: Snapshot | ServiceError | None) -> Snapshot | None:
     return None if isinstance(result, (OmicsError, type(None))) else result
 
 
-def _bounded(ask: Callable[[], str | None], seconds: float) -> str | None:
+def _bounded(ask: Callable[[], str | None], seconds: float, log: Any) -> str | None:
     """Ask in a thread of its own, and give up after some time; no answer is None."""
     answers: list[str | None] = []
-    thread = threading.Thread(target=lambda: answers.append(ask()), daemon=True)
+
+    def answer() -> None:
+        try:
+            answers.append(ask())
+        except Exception:
+            log.warning("Airflow did not tell the state of the task", exc_info=True)
+
+    thread = threading.Thread(target=answer, daemon=True)
     thread.start()
     thread.join(seconds)
     return answers[0] if answers else None

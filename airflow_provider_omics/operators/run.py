@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context
 
+from airflow_provider_omics.core.commands import UNKNOWN, WaitPlan
 from airflow_provider_omics.core.errors import Conflict, NotFound
 from airflow_provider_omics.core.outcomes import run_result
-from airflow_provider_omics.core.polling import UNKNOWN, WaitPlan
 from airflow_provider_omics.core.settings import START_RUN_ARGUMENTS, CheckedRequest, build_start_run_request
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
+from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.links.omics import OmicsRunLink, OmicsRunLogsLink
 from airflow_provider_omics.operators.base import OmicsActionOperator
 from airflow_provider_omics.operators.masking import unmasked
@@ -205,5 +206,9 @@ class OmicsDeleteRunOperator(OmicsActionOperator):
         self.run_id = run_id
 
     def _act(self) -> str:
-        self.hook.delete_run(self.run_id)
+        try:
+            self.hook.delete_run(self.run_id)
+        except Conflict:
+            if self.hook.look("run", self.run_id).phase is not Phase.DELETED:
+                raise  # still going
         return f"Deleted run {self.run_id}"

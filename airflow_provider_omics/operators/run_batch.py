@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context, XComArg
 
+from airflow_provider_omics.core.cancelling import cancel_stragglers
+from airflow_provider_omics.core.commands import UNKNOWN, WaitPlan
 from airflow_provider_omics.core.console import run_list_url
 from airflow_provider_omics.core.errors import (
     BatchFailed,
@@ -21,7 +23,7 @@ from airflow_provider_omics.core.errors import (
 )
 from airflow_provider_omics.core.events import WaitEvent
 from airflow_provider_omics.core.outcomes import batch_result
-from airflow_provider_omics.core.polling import UNKNOWN, WaitPlan, wait
+from airflow_provider_omics.core.polling import wait
 from airflow_provider_omics.core.settings import (
     CheckedRequest,
     build_start_run_batch_request,
@@ -177,7 +179,9 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
             self._push(context, batch_result(_batch(event.snapshot), succeeded=False))
             started = started_run_ids(self.hook, error.batch_id, SHOWN_FAILURES)
             if started:
-                self.log.warning("The failed batch had started runs, which may be going: %s", ", ".join(started))
+                self.log.warning("The failed batch had started runs, the first: %s", ", ".join(started))
+            if self._is_true("cancel_on_kill"):
+                Driver(self.hook, self.log).drive(cancel_stragglers(error.batch_id))
             raise
         except OmicsError:
             self._push(context, batch_result(_batch(event.snapshot), succeeded=False))

@@ -14,20 +14,23 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, Context, con
 
 from airflow_provider_omics.core.attempt_record import Ended
 from airflow_provider_omics.core.attempts import Begun
+from airflow_provider_omics.core.cancelling import cancel
+from airflow_provider_omics.core.commands import WaitPlan
 from airflow_provider_omics.core.errors import AccessDenied, OmicsError, Problem, ServiceError, SettingsError
 from airflow_provider_omics.core.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.core.outcomes import error_of
-from airflow_provider_omics.core.polling import WaitPlan, cancel, wait
+from airflow_provider_omics.core.polling import wait
 from airflow_provider_omics.core.settings import CheckedRequest
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.workflow_parameters import check_parameters
 from airflow_provider_omics.exceptions import airflow_error
-from airflow_provider_omics.operators.attempt import KILL_PATIENCE, Attempt, Starter, task_state
+from airflow_provider_omics.operators.attempt import KILL_PATIENCE, Attempt, Starter
 from airflow_provider_omics.operators.attempt_stores import TryAttemptStore, attempt_store
 from airflow_provider_omics.operators.base import OmicsBaseOperator
 from airflow_provider_omics.operators.masking import Masked
+from airflow_provider_omics.task_state import task_state
 from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 
 MARGIN = 0.1
@@ -245,7 +248,11 @@ class OmicsStartOperator(OmicsBaseOperator):
             event = self._attempt.drive(wait(plan))
         except AirflowTaskTimeout:
             # The deadline lies before Airflow's own, but one slow call can outlast the margin.
-            left = self._attempt.drive(cancel(plan, patience=KILL_PATIENCE)) if plan.cancel else started
+            left = (
+                self._attempt.drive(cancel(plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE))
+                if plan.cancel
+                else started
+            )
             event = WaitEvent(Outcome.TIMED_OUT, started, limit="execution_timeout", cancelled=left is None)
         return self._conclude(context, event)
 
@@ -357,11 +364,18 @@ class OmicsStartOperator(OmicsBaseOperator):
             raise SettingsError([Problem(argument, repr(value), "true or false")])
         return bool(value)
 
+    def _masks_parameters(self) -> bool:
+        if self.mask_parameters is not None:
+            return self._is_true("mask_parameters")
+        try:
+            return self.defaults.mask_parameters
+        except SettingsError:
+            return True  # execute() tells what is wrong with the connection; until then nothing is shown
+
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         """Mask after rendering, before Airflow stores the fields; Airflow calls this for mapped tasks as well."""
         super()._do_render_template_fields(parent, *args, **kwargs)
-        masks = self.defaults.mask_parameters if self.mask_parameters is None else self._is_true("mask_parameters")
-        if parent is not self or not masks:
+        if parent is not self or not self._masks_parameters():
             return
         for name in self.masked_fields:
             value = getattr(self, name)

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
+from airflow_provider_omics.core.commands import Answer, Cancel, Command, ListActive, Look, ReadManifest, Say, Sleep
 from airflow_provider_omics.core.errors import ServiceError
-from airflow_provider_omics.core.polling import Answer, Cancel, Command, Look, ReadManifest, Say, Sleep
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import ended_run
@@ -52,6 +52,8 @@ class Driver:
             result = ended_run(self._hook, command.id, command.uuid)
         else:
             try:
+                if isinstance(command, ListActive):
+                    return Answer(time.time(), run_ids=tuple(self._hook.active_run_ids(command.batch_id)))
                 result = self._call(command)
             except ServiceError as error:
                 result = error

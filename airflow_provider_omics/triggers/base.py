@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Generator
 from contextlib import AsyncExitStack
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError
-from airflow_provider_omics.core.events import Outcome, WaitEvent
-from airflow_provider_omics.core.polling import (
-    UNKNOWN,
+from airflow_provider_omics.core.cancelling import cancel
+from airflow_provider_omics.core.commands import (
     Answer,
     Cancel,
     Command,
+    ListActive,
     Look,
     ReadManifest,
     Say,
     Sleep,
     WaitPlan,
-    cancel,
-    wait,
 )
-from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
+from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError
+from airflow_provider_omics.core.events import Outcome, WaitEvent
+from airflow_provider_omics.core.polling import wait
+from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.hooks.omics import AsyncOmicsClient, OmicsHook
 from airflow_provider_omics.hooks.run_logs import ended_run
 from airflow_provider_omics.hooks.service_errors import service_errors
+from airflow_provider_omics.task_state import task_state
+
+T = TypeVar("T")
+
+STATE_PATIENCE = 5.0
+"""Seconds for Airflow's answer when a trigger is cancelled."""
 
 KILL_PATIENCE = 25.0
 """Seconds that a cancel may take after a kill; Airflow's own limit is 30 (``[triggerer] on_kill_timeout``)."""
@@ -103,41 +109,63 @@ class OmicsWaitTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire one event, whatever happens."""
-        driver = _Driver(self._hook(), self.plan, self.log)
+        driver = _Driver(self._hook(), self.log)
         try:
-            event = await driver.drive_wait()
+            event = await driver.drive(wait(self.plan))
+        except asyncio.CancelledError:
+            if not hasattr(BaseTrigger, "on_kill"):
+                await _finish(self._cancel_if_killed())
+            raise
         except Exception as error:  # becomes the event: a trigger that raises loses the reason
             self.log.exception("The wait for %s %s broke", self.kind, self.plan.id)
-            event = WaitEvent(Outcome.LOST_CONTACT, _unseen(self.plan), error=f"{type(error).__name__}: {error}")
+            text = f"{type(error).__name__}: {error}"
+            event = WaitEvent(Outcome.LOST_CONTACT, self.plan.unseen(), error=text)
         yield TriggerEvent(event.to_payload())
 
     async def on_kill(self) -> None:
         """Cancel the run or batch after a user's kill (Airflow 3.3+ calls this; older versions do not).
 
-        Airflow interrupts this again and again while it lasts, so the work runs in a task of its own.
+        A triggerer that stalled and lost its triggers to another is told to kill them too, so Airflow is asked first:
+        a task that is still DEFERRED was not killed. No answer: it was.
         """
         if not self.plan.cancel:
             self.log.info("%s %s is left going, as cancel_on_kill is off", self.kind, self.plan.id)
             return
-        work = asyncio.ensure_future(self._cancel())
-        while not work.done():
-            try:
-                await asyncio.shield(work)
-            except asyncio.CancelledError:
-                if work.cancelled():
-                    break
+        await _finish(self._cancel_unless_deferred())
+
+    async def _cancel_unless_deferred(self) -> None:
+        if await self._task_state() == "deferred":
+            self.log.info("%s %s is left going: the task still waits for it", self.kind, self.plan.id)
+            return
+        await self._cancel()
+
+    async def _cancel_if_killed(self) -> None:
+        """Tell a kill from a restart of the triggerer, in the versions of Airflow that do not (before 3.3).
+
+        The task's state is known and is not DEFERRED: a user marked or cleared it. After a clear the new try may be
+        DEFERRED already; then it cancels the old run itself, by the attempt record.
+        """
+        state = await self._task_state()
+        if self.plan.cancel and state not in (None, "deferred"):
+            await self._cancel()
+
+    async def _task_state(self) -> str | None:
+        task_instance = self.task_instance
+        if task_instance is None:
+            return None
+        try:
+            return await asyncio.wait_for(sync_to_async(task_state)(task_instance), STATE_PATIENCE)
+        except Exception:
+            self.log.warning("Airflow did not tell the state of the task", exc_info=True)
+            return None
 
     async def _cancel(self) -> None:
-        driver = _Driver(self._hook(), self.plan, self.log)
+        driver = _Driver(self._hook(), self.log)
+        flow = cancel(self.plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE)
         try:
-            await asyncio.wait_for(driver.drive_cancel(KILL_PATIENCE), KILL_PATIENCE)
+            await asyncio.wait_for(driver.drive(flow), KILL_PATIENCE)
         except asyncio.TimeoutError:
-            self.log.warning(
-                "%s %s could not be cancelled within %.0f s and may still be going",
-                self.kind,
-                self.plan.id,
-                KILL_PATIENCE,
-            )
+            self.log.warning("The cancel of %s %s was not finished in %.0f s", self.kind, self.plan.id, KILL_PATIENCE)
 
     def _hook(self) -> OmicsHook:
         return OmicsHook(
@@ -148,48 +176,50 @@ class OmicsWaitTrigger(BaseTrigger):
         )
 
 
-class _Driver:
-    """Does what a wait asks for, with asyncio; decides nothing."""
+async def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """Do some work to its end in a task of its own, however often the present one is cancelled meanwhile.
 
-    def __init__(self, hook: OmicsHook, plan: WaitPlan, log: Any) -> None:
+    Airflow repeats the cancel of a trigger about once a second until the trigger is gone.
+    """
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                break
+
+
+class _Driver:
+    """Does what a flow asks for, with asyncio; decides nothing."""
+
+    def __init__(self, hook: OmicsHook, log: Any) -> None:
         self._hook = hook
-        self._plan = plan
         self._log = log
         self._client: AsyncOmicsClient | None = None
         self._open = AsyncExitStack()
 
-    async def drive_wait(self) -> WaitEvent:
-        flow = wait(self._plan)
+    async def drive(self, flow: Generator[Command, Answer, T]) -> T:
         async with self._open:
             command = next(flow)
             while True:
                 try:
                     command = flow.send(await self._perform(command))
                 except StopIteration as end:
-                    event: WaitEvent = end.value
-                    return event
-
-    async def drive_cancel(self, patience: float) -> None:
-        flow = cancel(self._plan, patience=patience)
-        async with self._open:
-            command = next(flow)
-            while True:
-                try:
-                    command = flow.send(await self._perform(command))
-                except StopIteration:
-                    return
+                    result: T = end.value
+                    return result
 
     async def _perform(self, command: Command) -> Answer:
         result: Snapshot | ServiceError | None = None
         if isinstance(command, Sleep):
             await asyncio.sleep(command.seconds)
         elif isinstance(command, Say):
-            self._log.log(command.level, command.message)
+            self._log.log(command.level, "%s", command.message)
         elif isinstance(command, ReadManifest):
             result = await sync_to_async(ended_run)(self._hook, command.id, command.uuid)
         else:
             try:
-                result = await self._call(command)
+                return await self._call(command)
             except ServiceError as error:
                 result = error
                 if isinstance(error, CredentialsExpired):
@@ -197,17 +227,15 @@ class _Driver:
                     self._client = None
         return Answer(time.time(), result)
 
-    async def _call(self, command: Look | Cancel) -> Snapshot | None:
+    async def _call(self, command: Look | Cancel | ListActive) -> Answer:
         if self._client is None:
             # The connection may assume a role first, which is a call that fails like any other.
             with service_errors("AssumeRole"):
                 self._client = await self._open.enter_async_context(self._hook.async_client())
+        if isinstance(command, ListActive):
+            run_ids = await self._client.active_run_ids(command.batch_id)
+            return Answer(time.time(), run_ids=tuple(run_ids))
         if isinstance(command, Look):
-            return await self._client.look(command.kind, command.id)
+            return Answer(time.time(), await self._client.look(command.kind, command.id))
         await self._client.cancel(command.kind, command.id)
-        return None
-
-
-def _unseen(plan: WaitPlan) -> Snapshot:
-    cls = RunSnapshot if plan.kind == "run" else BatchSnapshot
-    return cls(plan.id, UNKNOWN, plan.uuid)
+        return Answer(time.time())

@@ -29,9 +29,20 @@ ALLOWED = {
     "sheets": {"core", "exceptions", "sheets"},
     "results": {"core", "exceptions", "hooks", "results", "sheets"},
     "links": {"core", "links"},
-    "triggers": {"core", "exceptions", "hooks", "results", "sheets", "triggers"},
+    "task_state": set(),
+    "triggers": {"core", "exceptions", "hooks", "results", "sheets", "task_state", "triggers"},
     "sensors": {"core", "exceptions", "hooks", "links", "results", "sensors", "sheets", "triggers"},
-    "operators": {"core", "exceptions", "hooks", "links", "operators", "results", "sheets", "triggers"},
+    "operators": {
+        "core",
+        "exceptions",
+        "hooks",
+        "links",
+        "operators",
+        "results",
+        "sheets",
+        "task_state",
+        "triggers",
+    },
     "emulator": {"emulator"},
 }
 AWS_SDK = {"aiobotocore", "boto3", "botocore"}

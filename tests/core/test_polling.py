@@ -2,110 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
-from typing import Any, TypeVar
 
 import botocore.session
 import pytest
 
-from airflow_provider_omics.core.errors import (
-    AccessDenied,
-    Conflict,
-    CredentialsExpired,
-    InvalidRequest,
-    NotFound,
-    ServiceError,
-    Throttled,
-    Unavailable,
-)
-from airflow_provider_omics.core.events import Outcome, WaitEvent
-from airflow_provider_omics.core.polling import (
+from airflow_provider_omics.core.commands import (
     INFO,
     WARNING,
-    Answer,
-    Cancel,
-    Command,
     Look,
     ReadManifest,
     Say,
     Sleep,
-    WaitPlan,
-    cancel,
-    passed_limit,
-    wait,
 )
-from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
-from airflow_provider_omics.core.statuses import Phase
-
-T = TypeVar("T")
-Result = Snapshot | ServiceError | None
+from airflow_provider_omics.core.errors import (
+    CredentialsExpired,
+    ServiceError,
+    Unavailable,
+)
+from airflow_provider_omics.core.events import Outcome, WaitEvent
+from airflow_provider_omics.core.polling import passed_limit, wait
+from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
+from tests.core.flows import (
+    BATCH,
+    CANCEL,
+    CONFLICT,
+    DENIED,
+    GONE,
+    INVALID,
+    LOOK,
+    MANIFEST,
+    RUN,
+    START,
+    THROTTLED,
+    Result,
+    batch,
+    play,
+    run,
+    sleeps,
+    steadily,
+    warnings,
+)
 
 MODEL = botocore.session.get_session().get_service_model("omics")
 RUN_ENDS = {"COMPLETED", "FAILED", "CANCELLED", "DELETED"}
 BATCH_ENDS = {"PROCESSED", "FAILED", "CANCELLED", "RUNS_DELETED", "RUNS_DELETE_FAILED"}
-
-START = 1_750_000_000.0
-RUN = WaitPlan("run", "1", "uuid-1")
-BATCH = WaitPlan("batch", "2", "uuid-2")
-LOOK = Look("run", "1")
-CANCEL = Cancel("run", "1")
-MANIFEST = ReadManifest("1", "uuid-1")
-GONE = NotFound("GetRun", "ResourceNotFoundException", "no such run")
-THROTTLED = Throttled("GetRun", "ThrottlingException", "slow down")
-DENIED = AccessDenied("GetRun", "AccessDeniedException", "not you")
-CONFLICT = Conflict("CancelRun", "ConflictException", "not now")
-INVALID = InvalidRequest("CancelRun", "ValidationException", "not now")
-
-
-def run(status: str, *, uuid: str | None = "uuid-1", started: float | None = None) -> RunSnapshot:
-    """Give a look at run 1; ``started`` is in seconds after START."""
-    start = None if started is None else datetime.fromtimestamp(START + started, timezone.utc)
-    return RunSnapshot("1", status, uuid, run_output_uri="s3://bucket/1", start_time=start)
-
-
-def batch(status: str, **counts: int) -> BatchSnapshot:
-    """Give a look at batch 2."""
-    return BatchSnapshot("2", status, "uuid-2", total_runs=8, counts=counts)
-
-
-def play(flow: Generator[Command, Answer, T], script: Sequence[Any]) -> tuple[T, list[Command], float]:
-    """Drive a flow: each look, cancel and read takes the next answer; a number before it is how long it takes.
-
-    :return: what the flow returns, every command it gave, and the seconds that passed.
-    """
-    now, commands, left = START, list[Command](), list(script)
-    command = next(flow)
-    while True:
-        commands.append(command)
-        result: Any = None
-        if isinstance(command, Sleep):
-            now += command.seconds
-        elif not isinstance(command, Say):
-            assert left, f"nothing left to answer {command} with, after {commands}"
-            result = left.pop(0)
-            while isinstance(result, float):
-                now += result
-                result = left.pop(0)
-        try:
-            command = flow.send(Answer(now, result))
-        except StopIteration as end:
-            assert not left, f"never asked for: {left}"
-            return end.value, commands, now - START
-
-
-def steadily(plan: WaitPlan) -> Generator[Command, Answer, WaitEvent]:
-    """Wait without jitter."""
-    return wait(plan, spread=lambda: 0.5)
-
-
-def sleeps(commands: list[Command]) -> list[float]:
-    return [command.seconds for command in commands if isinstance(command, Sleep)]
-
-
-def warnings(commands: list[Command]) -> list[str]:
-    return [command.message for command in commands if isinstance(command, Say) and command.level == WARNING]
 
 
 @pytest.mark.parametrize("status", MODEL.shape_for("RunStatus").enum)
@@ -291,66 +232,6 @@ def test_the_deadline_ends_the_wait_during_an_outage() -> None:
 
 
 # -- cancel --------------------------------------------------------------------------------------------------------
-
-
-def test_a_batch_in_creating_is_cancelled_once_it_is_pending() -> None:
-    """CREATING refuses a cancel; it is tried again every five seconds."""
-    left, commands, seconds = play(cancel(BATCH), [CONFLICT, batch("CREATING"), CONFLICT, batch("CREATING"), None])
-
-    again = [Cancel("batch", "2"), Look("batch", "2"), Sleep(5.0)]
-    assert left is None
-    assert commands == [*again, *again, Cancel("batch", "2"), Say(INFO, "Cancelled batch 2")]
-    assert seconds == 10.0
-
-
-def test_what_is_stopping_counts_as_cancelled() -> None:
-    """A cancel that is refused because one is under way is done."""
-    left, commands, _ = play(cancel(BATCH), [CONFLICT, batch("STOPPING")])
-
-    assert left is None
-    assert commands[-1] == Say(INFO, "batch 2 is already stopping")
-
-
-def test_a_cancel_bears_throttling() -> None:
-    """What may pass by itself is tried again, also when the look between fails."""
-    left, commands, _ = play(cancel(RUN), [THROTTLED, CONFLICT, THROTTLED, THROTTLED, None])
-
-    assert left is None
-    assert sleeps(commands) == [5.0] * 3
-
-
-@pytest.mark.parametrize(("patience", "pauses"), [(60.0, [5.0] * 12), (4.0, [4.0]), (7.0, [5.0, 2.0]), (0.0, [])])
-def test_a_cancel_is_given_up_at_the_end_of_its_patience(patience: float, pauses: list[float]) -> None:
-    """The last pause is cut to the patience: a worker has five seconds before it is killed."""
-    tries = len(pauses) + 1
-
-    left, commands, _ = play(cancel(RUN, patience=patience), [THROTTLED] * tries)
-
-    assert isinstance(left, RunSnapshot)
-    assert left.phase is Phase.ACTIVE
-    assert sleeps(commands) == pauses
-    assert commands.count(CANCEL) == tries
-    assert "may still be going" in warnings(commands)[0]
-
-
-def test_a_cancel_without_permission_is_not_repeated() -> None:
-    """A refusal that does not pass by itself is told at once; the run counts as going."""
-    event, commands, _ = play(steadily(replace(RUN, deadline=START)), [run("RUNNING"), DENIED])
-
-    assert event == WaitEvent(Outcome.TIMED_OUT, run("RUNNING"), limit="execution_timeout", cancelled=False)
-    assert "run 1 was not cancelled and may still be going: GetRun: AccessDeniedException" in warnings(commands)[-1]
-
-
-@pytest.mark.parametrize("answer", [[GONE], [CONFLICT, run("RUNNING", uuid="other")]], ids=["gone", "reused"])
-def test_there_is_nothing_to_cancel(answer: list[Result]) -> None:
-    """An id that is gone, or that another run has now, is left alone and told as NotFound."""
-    left, commands, _ = play(cancel(RUN), answer)
-
-    assert isinstance(left, NotFound)
-    assert commands.count(CANCEL) == 1
-
-
-# -- what cannot be seen -------------------------------------------------------------------------------------------
 
 
 def test_not_found_once_is_not_believed() -> None:

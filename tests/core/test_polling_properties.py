@@ -8,9 +8,10 @@ import botocore.session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_omics.core.commands import Answer, Cancel, Look, ReadManifest, Sleep, WaitPlan
 from airflow_provider_omics.core.errors import AccessDenied, Conflict, InvalidRequest, NotFound, ServiceError, Throttled
 from airflow_provider_omics.core.events import Outcome, WaitEvent, parse_event
-from airflow_provider_omics.core.polling import Answer, Cancel, Look, ReadManifest, Sleep, WaitPlan, passed_limit, wait
+from airflow_provider_omics.core.polling import passed_limit, wait
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
 
