@@ -7,9 +7,8 @@ from functools import lru_cache
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from botocore.session import get_session
-
 from airflow_provider_omics.emulator.errors import ServiceError
+from airflow_provider_omics.emulator.model import service_model
 from airflow_provider_omics.emulator.region import Region
 from airflow_provider_omics.emulator.request_check import RequestCheck
 from airflow_provider_omics.emulator.store import Entry
@@ -116,7 +115,7 @@ def _to_entries(region: Region, settings: Any) -> list[Entry]:
 
 @lru_cache(maxsize=1)
 def _check_of_inline_setting() -> RequestCheck:
-    return RequestCheck(get_session().get_service_model("omics").shape_for("InlineSetting"))
+    return RequestCheck(service_model().shape_for("InlineSetting"))
 
 
 def _refuse_constant(name: str) -> NoReturn:

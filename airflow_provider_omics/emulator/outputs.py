@@ -32,14 +32,12 @@ def write_outputs(region: Region, bucket: str | None = None, key_prefix: str = "
 
 def output_objects(run: Run) -> dict[str, bytes]:
     """
-    Make the objects that an ended run leaves.
+    Make the objects that a run leaves that has ended and was not cancelled.
 
     :param run: The run.
     :return: Key -> body. The engine log always; a completed run adds a result and, for WDL and CWL, the summary
-        ``logs/outputs.json`` (User Guide, "Run outputs"). None for a cancelled run.
+        ``logs/outputs.json`` (User Guide, "Run outputs").
     """
-    if run.outcome == statuses.CANCELLED:
-        return {}
     folder = _folder(run)
     objects = {f"{folder}logs/engine.log": logs.engine_log(run).encode()}
     if run.outcome == statuses.COMPLETED:

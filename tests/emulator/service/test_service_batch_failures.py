@@ -183,6 +183,19 @@ def test_cancels_may_fail(make_omics: Callable[..., Any]) -> None:
     assert len(omics.entries(batch_id, submissionStatus="CANCEL_FAILED")) == 1
 
 
+def test_cancelled_batch_is_never_processed(make_omics: Callable[..., Any]) -> None:
+    """Runs that end by themselves before their cancel has its turn do not make a STOPPING batch PROCESSED."""
+    omics = make_omics({"limits": {"cancels_per_second": 0.01}})
+    batch_id = omics.start_batch(2)
+    omics.advance(650)
+    omics("CancelRunBatch", batchId=batch_id)
+    omics.advance(60)
+    assert {run["status"] for run in omics.pages("ListRuns")} == {"CANCELLED", "COMPLETED"}
+    assert omics.batch(batch_id)["status"] == "STOPPING"
+    omics.advance(40)
+    assert omics.batch(batch_id)["status"] == "CANCELLED"
+
+
 def test_runs_of_a_batch_are_deleted(omics: Any) -> None:
     """DeleteRunBatch: the runs go, the batch stays and says so."""
     batch_id = omics.start_batch(3)
@@ -275,6 +288,9 @@ def test_settings_file_must_not_change(omics: Any, when: float, change: str, fai
         omics.put_settings([{"runSettingId": "T"}])
     else:
         omics.surroundings.objects.clear()
+    if when == 0:
+        omics.advance(2)
+        assert omics.batch(batch_id)["status"] == "FAILED", "seen when it is read, not later"
     omics.advance(1000)
     batch = omics.batch(batch_id)
     assert batch["status"] == ("FAILED" if fails else "PROCESSED")

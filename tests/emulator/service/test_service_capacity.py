@@ -109,6 +109,16 @@ def test_caps_of_a_group_hold_its_runs_back(
     assert started(omics) == expected
 
 
+def test_small_run_does_not_overtake_a_large_one_of_its_group(make_omics: Callable[..., Any]) -> None:
+    """A run for which there would be room waits behind one of its group for which there is none."""
+    omics = make_omics({"runs": GROUP_RULES})
+    group = omics("CreateRunGroup", requestId="g", maxCpus=10)["id"]
+    for name in ("a", "big", "c"):
+        omics.start_run(name=name, runGroupId=group)
+        omics.advance(5)
+    assert started(omics) == ["a"]
+
+
 def test_queue_of_a_group_moves_on_when_a_run_ends(make_omics: Callable[..., Any]) -> None:
     """A place in a group is given back at the end of a run, and UpdateRunGroup makes more at once."""
     omics = make_omics()

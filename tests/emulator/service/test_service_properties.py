@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -153,13 +154,14 @@ def test_batch_of_100_000_runs(omics: Any) -> None:
     batch_id = omics.start_batch(
         omics.put_settings([{"runSettingId": f"S{number}"} for number in range(100_000)]), {"parameters": {"a": 1}}
     )
+    # Measuring coverage line by line makes Python some five times slower.
+    patience = 1 if sys.gettrace() is None else 6
     before = time.process_time()
     while omics.batch(batch_id)["status"] != "PROCESSED":
         omics.advance(100_000)
     # About 4 s on two shared cores; the margin is for slower machines.
-    assert time.process_time() - before < 15
+    assert time.process_time() - before < 15 * patience
     batch = omics.batch(batch_id)
-    # One run more than can be stored while an older one is there would fail; here all fit.
     assert batch["runSummary"]["completedRunCount"] == 100_000
     call = omics.service.call
     for operation, parameters in (
@@ -174,4 +176,4 @@ def test_batch_of_100_000_runs(omics: Any) -> None:
         before = time.process_time()
         for _ in range(10):
             call(operation, parameters)
-        assert (time.process_time() - before) / 10 < 0.005, operation
+        assert (time.process_time() - before) / 10 < 0.005 * patience, operation

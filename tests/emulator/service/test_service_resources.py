@@ -98,6 +98,19 @@ def test_group_with_active_runs_stays(omics: Any) -> None:
     assert omics.run(run_id)["runGroupId"] == group
 
 
+def test_deleted_run_leaves_its_group_and_its_batch(omics: Any) -> None:
+    """A deleted run is in no list of its group or batch."""
+    group = omics("CreateRunGroup", requestId="g")["id"]
+    batch_id = omics.start_batch(2, {"runGroupId": group})
+    omics.advance(1000)
+    first, second = (run["id"] for run in omics.pages("ListRuns", runGroupId=group))
+    omics("DeleteRun", id=first)
+    assert [run["id"] for run in omics.pages("ListRuns", runGroupId=group)] == [second]
+    assert [run["id"] for run in omics.pages("ListRuns", batchId=batch_id)] == [second]
+    omics.service.remove_run(second)
+    assert omics.pages("ListRuns", batchId=batch_id) == omics.pages("ListRuns", runGroupId=group) == []
+
+
 def test_caches_behavior_is_the_default_of_its_runs(omics: Any) -> None:
     """A run with a cache tells the cache's behaviour unless it has its own."""
     cache = omics("CreateRunCache", requestId="c", cacheS3Location="s3://cache")["id"]

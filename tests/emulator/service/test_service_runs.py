@@ -178,9 +178,10 @@ def test_deleted_run_may_be_told_for_a_while(make_omics: Callable[..., Any]) -> 
 
 def test_finished_run_may_vanish(make_omics: Callable[..., Any]) -> None:
     """With vanish_after a run is forgotten so many seconds after its end."""
-    omics = make_omics({"runs": [{"vanish_after": 10}]})
-    run_id = omics.start_run()["id"]
+    omics = make_omics({"runs": [{"vanish_after": 10}], "deleted_visible": 10})
+    run_id, deleted = (omics.start_run()["id"] for _ in range(2))
     omics.advance(704)
+    omics("DeleteRun", id=deleted)
     assert omics.run(run_id)["status"] == "COMPLETED"
     omics.advance(1)
     assert omics.refuses("GetRun", id=run_id) == "ResourceNotFoundException"
