@@ -1,0 +1,216 @@
+"""README is true: its code runs, its output is what is printed, its names exist."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+import yaml
+
+from airflow_provider_omics.core.errors import OmicsError
+from airflow_provider_omics.core.events import Outcome, WaitEvent
+from airflow_provider_omics.core.outcomes import error_of
+from airflow_provider_omics.core.settings import build_start_run_batch_request
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.conftest import RunDag
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+AT_ONCE = {"pending": 0, "starting": 0, "running": 0, "stopping": 0}
+"""A run that has ended when it is first looked at: the DAGs of README wait half a minute between two looks."""
+
+
+def block(language: str, containing: str) -> str:
+    """Give the one block of a language that contains a text."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    (found,) = [text for text in blocks if containing in text]
+    return str(found)
+
+
+@pytest.fixture
+def dags_folder(airflow_home: Path, airflow_db: Path) -> Iterator[Path]:
+    """The DAGs folder with the two DAGs of README."""
+    files = {name: airflow_home / "dags" / f"{name}.py" for name in ("germline", "trio")}
+    for name, path in files.items():
+        path.write_text(block("python", f'with DAG("{name}"'))
+    yield airflow_home / "dags"
+    for path in files.values():
+        path.unlink()
+
+
+def test_run_dag(
+    omics_emulator_scaled: OmicsEmulator,
+    omics_connection_scaled: dict[str, Any],
+    run_dag: RunDag,
+    dags_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The DAG of a run runs with README's connection, and the team's defaults reach the run."""
+    shown = json.loads(block("json", "service_config"))
+    merged = {**omics_connection_scaled, "extra": {**shown["extra"], **omics_connection_scaled["extra"]}}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(merged))
+    omics_emulator_scaled.set_scenario({"runs": [AT_ONCE]})
+
+    outcome = run_dag(dags_folder / "germline.py")
+
+    result = outcome.xcoms["germline"]["return_value"]
+    run = omics_emulator_scaled.client().get_run(id=str(result["run_id"]))
+    assert outcome.state == "success"
+    assert shown["conn_type"] == "aws"
+    assert {"scratchStorageMode": "LOCAL", "storageType": "DYNAMIC"}.items() <= run.items()
+    assert run["tags"]["team"] == "genomics"
+    (told,) = re.findall(r"The task returns a small dict: (.*?):? enough", README, re.DOTALL)
+    assert re.findall(r"`(\w+)`", told) == list(result)
+
+
+@pytest.mark.usefixtures("omics_connection_scaled")
+def test_batch_dag(omics_emulator_scaled: OmicsEmulator, run_dag: RunDag, dags_folder: Path) -> None:
+    """The DAG of a batch runs, and its second task has the counts."""
+    failing = {"match": {"run_setting_id": "NA12891"}, "outcome": "FAILED"}
+    omics_emulator_scaled.set_scenario(
+        {"runs": [AT_ONCE | failing, AT_ONCE], "batches": [{"creating": 0, "pending": 0}]}
+    )
+
+    outcome = run_dag(dags_folder / "trio.py")
+
+    assert outcome.xcoms["report"]["return_value"] == "2 of 3; failed: ['NA12891']"
+
+
+def test_tests_of_users(dags_folder: Path, tmp_path: Path) -> None:
+    """The tests that README shows pass in a project of their own, by the fixtures that the package brings."""
+    for name in ("test_a_parent_may_fail", "test_throttling_is_borne"):
+        (tmp_path / f"{name}.py").write_text(block("python", f"def {name}("))
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {dags_folder}\n")
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stdout[-3000:]
+    assert "2 passed" in ended.stdout
+
+
+def test_scenario(omics_emulator: OmicsEmulator) -> None:
+    """The emulator takes the scenario of README, faults included."""
+    omics_emulator.set_scenario(yaml.safe_load(block("yaml", "faults:")))
+
+    assert [fault["operation"] for fault in omics_emulator.faults.active()] == ["GetBatch", "StartRun"]
+
+
+def test_commands(omics_emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The emulator knows its options, and the variables lead an AWS client without settings of its own to it."""
+    from airflow_provider_omics.emulator.__main__ import _parser
+
+    command, *lines = [line for line in block("sh", "healthomics-emulator").splitlines() if line]
+    options = _parser().parse_args(shlex.split(command)[1:])
+    for line in lines:
+        if line.startswith("export "):
+            for assignment in line.split()[1:]:
+                name, _, value = assignment.partition("=")
+                monkeypatch.setenv(name, value.replace("http://127.0.0.1:4568", omics_emulator.url))
+
+    client = boto3.client("omics")
+    runs = client.list_runs()["items"]
+    client.close()
+
+    assert runs == []
+    assert (options.port, options.bucket) == (4568, ["omics-results"])
+    assert (ROOT / options.scenario).is_file()
+
+
+def test_settings_error() -> None:
+    """What README shows for bad settings is what is raised."""
+    with pytest.raises(OmicsError) as raised:
+        build_start_run_batch_request(
+            default_run_setting={
+                "workflowId": "1234567",
+                "roleArn": "arn:aws:iam::123456789012:role/omics-service",
+                "outputUri": "s3://omics-results/",
+                "scratchStorage": "LOCAL",
+            },
+            run_settings=[{"runSettingId": "NA12878", "scratchStorageMode": "local"}, {"runSettingId": "NA12878"}],
+            request_id="one",
+        )
+
+    assert str(raised.value) == block("text", "problems in the settings").rstrip()
+
+
+@pytest.mark.usefixtures("omics_connection")
+def test_failure_errors(omics_emulator: OmicsEmulator) -> None:
+    """What README shows for failed runs and batches is what is raised."""
+    omics_emulator.set_scenario(
+        {
+            "runs": [
+                {
+                    "match": {"name": "NA1289*"},
+                    "outcome": "FAILED",
+                    "failure_reason": "FILE_SYSTEM_OUT_OF_SPACE",
+                    "status_message": "The file system of 1200 GiB is full.",
+                }
+            ]
+        }
+    )
+    hook = OmicsHook()
+    setting = {"workflowId": "1234567", "roleArn": "arn:aws:iam::123456789012:role/omics", "outputUri": "s3://results/"}
+    run = hook.start_run({**setting, "name": "NA12891", "requestId": "run"})
+    names = ("NA12878", "NA12891", "NA12892")
+    batch = hook.start_run_batch(
+        {
+            "defaultRunSetting": setting,
+            "batchRunSettings": {"inlineSettings": [{"runSettingId": name, "name": name} for name in names]},
+            "requestId": "batch",
+        }
+    )
+    omics_emulator.advance(7200)
+
+    run_error = error_of(WaitEvent(Outcome.ENDED, hook.look("run", run["id"])), "us-east-1")
+    operator = OmicsStartRunBatchOperator(task_id="trio", max_failed_runs=1, do_xcom_push=False)
+    with pytest.raises(OmicsError) as batch_error:
+        operator._finish({}, hook.look("batch", batch["id"]))
+
+    assert str(run_error) == block("text", "The run failed.").rstrip()
+    assert str(batch_error.value) == block("text", "too few completed").rstrip()
+
+
+def test_names() -> None:
+    """Every class of README's table is where the table says."""
+    rows = re.findall(r"^\| (`(?:operators|sensors|triggers|links|hooks)\..*?) \|", README, re.MULTILINE)
+    paths = [path for row in rows for path in re.findall(r"`([\w.]+)`", row)]
+    module = ""
+    for path in paths:
+        module = path.rpartition(".")[0] or module
+        assert hasattr(import_module(f"airflow_provider_omics.{module}"), path.rpartition(".")[2])
+    assert len(paths) == 17
+
+
+def test_links() -> None:
+    """Every file that README points to exists."""
+    for target in re.findall(r"\]\((?!https:|#)([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_waiter_of_botocore() -> None:
+    """The waiter of botocore is as README says: it gives up after ten minutes, and knows two ends of a run."""
+    waiter = boto3.client("omics", region_name="us-east-1").get_waiter("run_completed")
+
+    acceptors = {acceptor.expected for acceptor in waiter.config.acceptors}
+    assert waiter.config.delay * waiter.config.max_attempts == 600
+    assert acceptors.isdisjoint({"CANCELLED", "DELETED"})
