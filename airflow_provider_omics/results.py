@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from airflow_provider_omics.core.errors import NotFound
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import RunStatus, SubmissionStatus
+from airflow_provider_omics.core.verdict import BatchCounts
 from airflow_provider_omics.hooks.omics import OmicsHook
 
 PAGE = 100
@@ -21,7 +22,7 @@ class FailedRun:
 
     :param run_setting_id: the user's own id of it.
     :param run_id: its run; None when it was never submitted.
-    :param status: FAILED, CANCELLED, or NOT_SUBMITTED.
+    :param status: FAILED, CANCELLED, NOT_SUBMITTED, or UNKNOWN where no record tells.
     :param reason: AWS's reason and message, as far as they were asked for.
     """
 
@@ -39,7 +40,8 @@ def failed_runs(hook: OmicsHook, batch: BatchSnapshot, *, explained: int = 20) -
     :param hook: where to ask.
     :param batch: the batch, ended.
     :param explained: for how many runs that failed while executing the reason is asked for.
-    :return: first the runs that were not submitted, then those that failed, then the cancelled ones.
+    :return: first the runs that were not submitted, then those that failed, then the cancelled ones, then those that
+        nobody can tell of.
     :raises ServiceError: a call was refused or did not get through.
     """
     if batch.count("failed_submissions"):
@@ -56,6 +58,8 @@ def failed_runs(hook: OmicsHook, batch: BatchSnapshot, *, explained: int = 20) -
     for number, (run_id, status) in enumerate(ended.items()):
         reason = _reason(hook, run_id) if number < explained else ""
         yield FailedRun(names.get(run_id, ""), run_id, status, reason or status)
+    if BatchCounts.of(batch).unknown_runs:
+        yield from _unknown_runs(hook, batch, ended)
 
 
 def started_run_ids(hook: OmicsHook, batch_id: str, limit: int) -> list[str]:
@@ -73,6 +77,15 @@ def started_run_ids(hook: OmicsHook, batch_id: str, limit: int) -> list[str]:
             break
         ids.append(item["runId"])
     return ids
+
+
+def _unknown_runs(hook: OmicsHook, batch: BatchSnapshot, ended: dict[str, str]) -> Iterator[FailedRun]:
+    """Find the runs that were submitted and are neither listed as COMPLETED nor among those that ended otherwise."""
+    completed = {item["id"] for item in hook.list_runs(batch_id=batch.id, status=RunStatus.COMPLETED.value)}
+    for item in hook.list_runs_in_batch(batch.id):
+        run_id = item.get("runId")
+        if run_id not in completed and run_id not in ended and item["submissionStatus"] != SubmissionStatus.FAILED:
+            yield FailedRun(item["runSettingId"], run_id, "UNKNOWN", "its record is gone: nobody can tell how it ended")
 
 
 def _run_setting_ids(hook: OmicsHook, batch: BatchSnapshot, run_ids: dict[str, str]) -> dict[str, str]:

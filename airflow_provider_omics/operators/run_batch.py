@@ -19,10 +19,11 @@ from airflow_provider_omics.core.errors import (
     NotFound,
     OmicsError,
     Problem,
+    ServiceError,
     SettingsError,
 )
-from airflow_provider_omics.core.events import WaitEvent
-from airflow_provider_omics.core.outcomes import batch_result
+from airflow_provider_omics.core.events import Outcome, WaitEvent
+from airflow_provider_omics.core.outcomes import batch_result, error_of
 from airflow_provider_omics.core.polling import wait
 from airflow_provider_omics.core.settings import (
     CheckedRequest,
@@ -175,17 +176,24 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     def _conclude(self, context: Context, event: WaitEvent) -> dict[str, Any]:
         try:
             return super()._conclude(context, event)
-        except BatchFailed as error:
+        except BatchVerdictError:
+            raise  # its result is pushed already, with the failed ids
+        except OmicsError as error:
             self._push(context, batch_result(_batch(event.snapshot), succeeded=False))
-            started = started_run_ids(self.hook, error.batch_id, SHOWN_FAILURES)
-            if started:
-                self.log.warning("The failed batch had started runs, the first: %s", ", ".join(started))
-            if self._is_true("cancel_on_kill"):
-                Driver(self.hook, self.log).drive(cancel_stragglers(error.batch_id))
+            if isinstance(error, BatchFailed):
+                self._name_started_runs(error.batch_id)
+                if self._is_true("cancel_on_kill"):
+                    Driver(self.hook, self.log).drive(cancel_stragglers(error.batch_id))
             raise
-        except OmicsError:
-            self._push(context, batch_result(_batch(event.snapshot), succeeded=False))
-            raise
+
+    def _name_started_runs(self, batch_id: str) -> None:
+        try:
+            started = started_run_ids(self.hook, batch_id, SHOWN_FAILURES)
+        except ServiceError as error:
+            self.log.warning("Whether the failed batch had started runs cannot be told: %s", error)
+            return
+        if started:
+            self.log.warning("The failed batch had started runs, the first: %s", ", ".join(started))
 
     def _finish(self, context: Context, ended: Snapshot) -> dict[str, Any]:
         batch = _batch(ended)
@@ -196,7 +204,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         if verdict.succeeded:
             for run in failed[:SHOWN_FAILURES]:
                 self.log.warning("Tolerated: %s (run %s) %s", run.run_setting_id, run.run_id, run.reason)
-            self.log.log(30 if failed else 20, "Batch %s: %s", batch.id, verdict.sentence)
+            self.log.log(30 if verdict.counts.not_completed else 20, "Batch %s: %s", batch.id, verdict.sentence)
             return result
         self._push(context, result)
         raise BatchVerdictError(
@@ -211,9 +219,15 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
 
     def _verdict(self, batch: BatchSnapshot) -> tuple[Verdict, list[FailedRun]]:
         tolerance = self._tolerance()
+        by_counts = judge(batch, tolerance)
         failed: list[FailedRun] = []
-        if judge(batch, tolerance).counts.not_completed:
-            failed = list(failed_runs(self.hook, batch, explained=SHOWN_FAILURES))
+        if by_counts.counts.not_completed:
+            try:
+                failed = list(failed_runs(self.hook, batch, explained=SHOWN_FAILURES))
+            except ServiceError as error:
+                if by_counts.succeeded and tolerance.must_succeed:
+                    raise  # it depends on who failed
+                self.log.warning("The runs that did not complete cannot be named: %s", error)
         return judge(batch, tolerance, [run.run_setting_id for run in failed]), failed
 
     def _push(self, context: Context, result: dict[str, Any]) -> None:
@@ -274,8 +288,12 @@ class OmicsDeleteRunBatchOperator(OmicsActionOperator):
         if not self.wait_for_completion:
             return f"Deleting the runs of batch {self.batch_id}"
         plan = WaitPlan("batch", self.batch_id, poll_interval=self.poll_interval, cancel=False)
-        batch = Driver(self.hook, self.log).drive(wait(plan)).snapshot
-        if batch.status == "RUNS_DELETE_FAILED":
+        event = Driver(self.hook, self.log).drive(wait(plan))
+        unseen = error_of(event, self.hook.conn_region_name) if event.outcome is not Outcome.ENDED else None
+        if unseen is not None:
+            raise unseen
+        batch = event.snapshot
+        if batch.status != "RUNS_DELETED":
             raise BatchFailed(
                 "Some runs could not be deleted.", batch_id=batch.id, batch_uuid=batch.uuid, status=batch.status
             )

@@ -22,7 +22,7 @@ from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.core.outcomes import error_of
 from airflow_provider_omics.core.polling import wait
 from airflow_provider_omics.core.settings import CheckedRequest
-from airflow_provider_omics.core.snapshots import Snapshot
+from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.workflow_parameters import check_parameters
 from airflow_provider_omics.exceptions import airflow_error
@@ -253,7 +253,10 @@ class OmicsStartOperator(OmicsBaseOperator):
                 if plan.cancel
                 else started
             )
-            event = WaitEvent(Outcome.TIMED_OUT, started, limit="execution_timeout", cancelled=left is None)
+            if isinstance(left, (RunSnapshot, BatchSnapshot)) and left.phase is not Phase.ACTIVE:
+                event = WaitEvent(Outcome.ENDED, left)  # what is found ended wins over the limit
+            else:
+                event = WaitEvent(Outcome.TIMED_OUT, started, limit="execution_timeout", cancelled=left is None)
         return self._conclude(context, event)
 
     def _defer(self, plan: WaitPlan) -> NoReturn:
@@ -340,7 +343,11 @@ class OmicsStartOperator(OmicsBaseOperator):
 
     def _show(self, request: Mapping[str, Any]) -> dict[str, Any]:
         runs = list(self._parameters_by_run(request))
-        self.log.info("Dry run: nothing is started. %d run(s) would be:", len(runs))
+        in_s3 = request.get("batchRunSettings", {}).get("s3UriSettings")
+        if in_s3:
+            self.log.info("Dry run: nothing is started. The runs would be those of %s, which is not looked at", in_s3)
+        else:
+            self.log.info("Dry run: nothing is started. %d run(s) would be:", len(runs))
         for argument, parameters in runs[:SHOWN_REQUESTS]:
             self.log.info("  %s with parameters %s", argument, ", ".join(parameters) or "(none)")
         # Values can identify a patient: they are for those who turn the debug level on.
