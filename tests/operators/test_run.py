@@ -1,0 +1,585 @@
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from botocore.exceptions import ClientError
+
+from airflow_provider_omics.core.errors import (
+    AccessDenied,
+    Conflict,
+    NotFound,
+    OmicsError,
+    QuotaExceeded,
+    RunCancelled,
+    RunDeleted,
+    RunFailed,
+    RunVanished,
+    ServiceError,
+    SettingsError,
+)
+from airflow_provider_omics.core.settings import START_RUN_ARGUMENTS
+from airflow_provider_omics.operators.run import OmicsCancelRunOperator, OmicsDeleteRunOperator, OmicsStartRunOperator
+from tests.airflow_support import BUCKET, ONE_TRY, OUTPUT, ROLE, RUN, own_tags, perform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.airflow_support import Connect, Meanwhile, SteppedTime
+
+deferrable = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferred"])
+
+FAILS = {"outcome": "FAILED", "failure_reason": "OUT_OF_MEMORY_ERROR", "status_message": "ALIGN ran out of memory"}
+
+
+def start_run(**arguments: Any) -> OmicsStartRunOperator:
+    return OmicsStartRunOperator(**{"task_id": "align", **RUN, **arguments})
+
+
+@deferrable
+def test_completed_run_is_returned(emulator: OmicsEmulator, stepped: SteppedTime, *, deferrable: bool) -> None:
+    """A run that completes is returned with all that says later what made its outputs."""
+    ended = perform(
+        start_run(
+            deferrable=deferrable,
+            workflow_id="4567890",
+            workflow_version_name="3.18.0",
+            parameters={"input": f"s3://{BUCKET}/sheet.csv"},
+        )
+    )
+
+    (run,) = emulator.service.started_runs()
+    got = emulator.client().get_run(id=run["id"])
+    assert ended.error is None
+    assert ended.deferred is deferrable
+    assert ended.result == {
+        "run_id": run["id"],
+        "run_uuid": run["uuid"],
+        "run_arn": f"arn:aws:omics:us-east-1:123456789012:run/{run['id']}",
+        "status": "COMPLETED",
+        "run_output_uri": f"{OUTPUT}/{run['id']}",
+        "started_at": run["startTime"].isoformat(),
+        "stopped_at": run["stopTime"].isoformat(),
+        "workflow_id": "4567890",
+        "workflow_uuid": got["workflowUuid"],
+        "workflow_version_name": "3.18.0",
+        "workflow_digest": got["digest"],
+        "engine_version": got["engineVersion"],
+        "role_arn": ROLE,
+    }
+
+
+@deferrable
+@pytest.mark.parametrize(
+    ("rule", "status", "act", "expected"),
+    [
+        pytest.param(FAILS, None, None, RunFailed, id="FAILED"),
+        pytest.param({}, "RUNNING", "CancelRun", RunCancelled, id="CANCELLED by someone else"),
+        pytest.param({}, "COMPLETED", "DeleteRun", RunDeleted, id="DELETED by someone else"),
+        pytest.param({}, "RUNNING", "vanish", RunVanished, id="vanished without a manifest"),
+        pytest.param(FAILS, "FAILED", "vanish", RunFailed, id="vanished, FAILED by its manifest"),
+        pytest.param({}, "COMPLETED", "vanish", None, id="vanished, COMPLETED by its manifest"),
+    ],
+)
+def test_end_of_a_run(
+    emulator: OmicsEmulator,
+    meanwhile: Meanwhile,
+    *,
+    deferrable: bool,
+    rule: dict[str, Any],
+    status: str | None,
+    act: str | None,
+    expected: type[OmicsError] | None,
+) -> None:
+    """Each end of a run is told by its own error, with the ids; a vanished run by what its manifest says."""
+    emulator.set_scenario({"runs": [rule], "deleted_visible": 3600})
+    if status is not None:
+        meanwhile(
+            status,
+            lambda id_: (
+                emulator.service.remove_run(id_) if act == "vanish" else emulator.service.call(str(act), {"id": id_})
+            ),
+        )
+
+    ended = perform(start_run(deferrable=deferrable))
+
+    (run,) = emulator.service.started_runs()
+    assert ended.deferred is deferrable
+    if expected is None:
+        assert ended.error is None
+        assert (ended.result["run_uuid"], ended.result["status"]) == (run["uuid"], "COMPLETED")
+        return
+    error = ended.error
+    assert isinstance(error, expected)
+    assert isinstance(error, AirflowException)
+    # Another try could start a second run beside one that completed: only of the vanished run can nobody tell.
+    assert isinstance(error, AirflowFailException) is (expected is RunVanished)
+    assert (error.run_id, error.run_uuid) == (run["id"], run["uuid"])  # type: ignore[attr-defined]
+
+
+@deferrable
+def test_failed_run_tells_why(emulator: OmicsEmulator, stepped: SteppedTime, *, deferrable: bool) -> None:
+    """The error of a failed run names status, reason, message, log streams and the console page."""
+    emulator.set_scenario({"runs": [FAILS]})
+
+    error = perform(start_run(deferrable=deferrable)).error
+
+    assert isinstance(error, RunFailed)
+    (run_id,) = (run["id"] for run in emulator.service.started_runs())
+    streams = {stream["logStreamName"] for stream in _log_streams(emulator)}
+    assert error.status == "FAILED"
+    assert error.failure_reason == "OUT_OF_MEMORY_ERROR"
+    assert error.status_message == "ALIGN ran out of memory"
+    assert set(error.log_streams) == {f"run/{run_id}", f"run/{run_id}/engine"} <= streams
+    assert error.console_url == f"https://console.aws.amazon.com/omics/home?region=us-east-1#/runs/{run_id}"
+    for fact in (run_id, error.run_uuid, "OUT_OF_MEMORY_ERROR", "ALIGN ran out of memory", error.console_url):
+        assert str(fact) in str(error)
+
+
+def _log_streams(emulator: OmicsEmulator) -> list[dict[str, Any]]:
+    answer = emulator.client("logs").describe_log_streams(logGroupName="/aws/omics/WorkflowLog")
+    streams: list[dict[str, Any]] = answer["logStreams"]
+    return streams
+
+
+@deferrable
+def test_started_run_is_enough_without_waiting(
+    emulator: OmicsEmulator, stepped: SteppedTime, *, deferrable: bool
+) -> None:
+    """Without waiting the task ends once the run is started: one call, no deferral, what StartRun told."""
+    ended = perform(start_run(wait_for_completion=False, deferrable=deferrable))
+
+    (run,) = emulator.service.started_runs()
+    assert not ended.deferred
+    assert emulator.calls.by_operation() == {"StartRun": 1}
+    known = {"run_id": run["id"], "run_uuid": run["uuid"], "status": "PENDING", "role_arn": ROLE, "stopped_at": None}
+    assert known.items() <= ended.result.items()
+
+
+@deferrable
+def test_links_are_there_before_the_wait(emulator: OmicsEmulator, stepped: SteppedTime, *, deferrable: bool) -> None:
+    """The console links can be followed while the task is still deferred."""
+    ended = perform(start_run(deferrable=deferrable))
+
+    ids = {"region_name": "us-east-1", "run_id": ended.result["run_id"]}
+    for key in ("omics_run", "omics_run_logs"):
+        assert ids.items() <= ended.xcoms[key].items()
+    assert ended.pushed_before_deferral == ({"omics_run", "omics_run_logs"} if deferrable else None)
+
+
+# A value for each argument, what else it needs, and where GetRun tells it.
+POLICY = '{"Version": "2012-10-17", "Statement": []}'
+ARGUMENTS: dict[str, tuple[Any, dict[str, Any], Any]] = {
+    "workflow_id": ("3456789", {}, "workflowId"),
+    "source_run_id": ("<the first run>", {"workflow_id": None}, "runId"),
+    "role_arn": ("arn:aws:iam::123456789012:role/other", {}, "roleArn"),
+    "output_uri": (f"s3://{BUCKET}/elsewhere", {}, "outputUri"),
+    "run_name": ("NA12878", {}, "name"),
+    "parameters": ({"input": "s3://b/in", "deep": {"list": [1, 2.5, None, True]}}, {}, "parameters"),
+    "workflow_type": ("READY2RUN", {"workflow_id": "9500764"}, "workflowType"),
+    "workflow_owner_id": ("111122223333", {"workflow_id": "5678901"}, "workflowOwnerId"),
+    "workflow_version_name": (
+        "3.14.0",
+        {"workflow_id": "4567890", "parameters": {"input": "s3://b/in"}},
+        "workflowVersionName",
+    ),
+    "cache_id": ("<the cache>", {}, "cacheId"),
+    "cache_behavior": ("CACHE_ALWAYS", {"cache_id": "<the cache>"}, "cacheBehavior"),
+    "run_group_id": ("<the group>", {}, "runGroupId"),
+    "priority": (7, {}, "priority"),
+    "storage_type": ("STATIC", {}, "storageType"),
+    "storage_capacity": (2400, {"storage_type": "STATIC"}, "storageCapacity"),
+    "log_level": ("FATAL", {}, "logLevel"),
+    "tags": ({"cohort": "1000g"}, {}, "tags"),
+    "retention_mode": ("REMOVE", {}, "retentionMode"),
+    "networking_mode": ("VPC", {"configuration_name": "lab-vpc"}, "networkingMode"),
+    "configuration_name": ("lab-vpc", {"networking_mode": "VPC"}, ("configuration", "name")),
+    "scratch_storage_mode": ("LOCAL", {}, "scratchStorageMode"),
+    "session_policy": (POLICY, {}, "sessionPolicy"),
+    "engine_settings": ({"profile": "test"}, {}, "engineSettings"),
+}
+
+
+def test_no_argument_is_left_out() -> None:
+    """The table below has every field of StartRun."""
+    assert ARGUMENTS.keys() == START_RUN_ARGUMENTS.keys()
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_argument_arrives(emulator: OmicsEmulator, stepped: SteppedTime, argument: str) -> None:
+    """Every argument arrives in the run, whatever way it took through the settings."""
+    omics = emulator.client()
+    made = {}
+    if argument == "source_run_id":
+        made["<the first run>"] = omics.start_run(
+            workflowId="1234567", roleArn=ROLE, outputUri=OUTPUT, requestId="first"
+        )["id"]
+    elif argument.startswith("cache"):
+        made["<the cache>"] = omics.create_run_cache(cacheS3Location=f"s3://{BUCKET}/cache", requestId="cache")["id"]
+    elif argument == "run_group_id":
+        made["<the group>"] = omics.create_run_group(name="lab", requestId="group")["id"]
+    value, needs, told = ARGUMENTS[argument]
+    given = {name: made.get(v, v) if isinstance(v, str) else v for name, v in {**needs, argument: value}.items()}
+
+    ended = perform(start_run(wait_for_completion=False, **given))
+
+    run = omics.get_run(id=ended.result["run_id"])
+    for key in told if isinstance(told, tuple) else (told,):
+        run = run[key]
+    assert (own_tags(run) if argument == "tags" else run) == given[argument]
+
+
+def test_templates_are_rendered_and_text_becomes_numbers(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """Templates stand anywhere in the settings; what they turn into text is read as the number or flag that it is."""
+    task = start_run(
+        run_name="{{ sample }}",
+        priority="{{ 3 + 4 }}",
+        storage_type="STATIC",
+        storage_capacity="{{ gib }}",
+        parameters={"sample": "{{ sample }}", "reads": ["s3://b/{{ sample }}.fq"]},
+        tags={"sample": "{{ sample }}"},
+        dry_run="{{ false }}",
+        cancel_on_kill="{{ true }}",
+        wait_for_completion=False,
+    )
+
+    ended = perform(task, sample="NA12878", gib=4800)
+
+    run = emulator.client().get_run(id=ended.result["run_id"])
+    assert (run["name"], run["priority"], run["storageCapacity"]) == ("NA12878", 7, 4800)
+    assert run["parameters"] == {"sample": "NA12878", "reads": ["s3://b/NA12878.fq"]}
+    assert own_tags(run["tags"]) == {"sample": "NA12878"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "connection", "expected"),
+    [
+        ({}, {}, None),
+        ({}, {"scratchStorageMode": "LOCAL"}, "LOCAL"),
+        ({"scratch_storage_mode": "SHARED"}, {"scratchStorageMode": "LOCAL"}, "SHARED"),
+        ({"scratch_storage_mode": "LOCAL"}, {}, "LOCAL"),
+    ],
+)
+def test_scratch_storage_mode(
+    emulator: OmicsEmulator,
+    stepped: SteppedTime,
+    connect: Connect,
+    arguments: dict[str, Any],
+    connection: dict[str, Any],
+    expected: str | None,
+) -> None:
+    """The mode comes from the argument, else from the connection; unset it stays unset."""
+    connect({"default_run_setting": connection})
+
+    ended = perform(start_run(wait_for_completion=False, **arguments))
+
+    assert emulator.client().get_run(id=ended.result["run_id"]).get("scratchStorageMode") == expected
+
+
+def test_connection_defaults_lie_under_arguments(
+    emulator: OmicsEmulator, stepped: SteppedTime, connect: Connect
+) -> None:
+    """Team defaults fill what the task leaves out, key by key for parameters, tags and engine settings."""
+    connect(
+        {
+            "default_run_setting": {
+                "roleArn": ROLE,
+                "outputUri": OUTPUT,
+                "logLevel": "ALL",
+                "retentionMode": "REMOVE",
+                "parameters": {"genome": "GRCh38", "aligner": "star"},
+                "runTags": {"team": "germline", "cost": "lab"},
+                "engineSettings": {"profile": "team"},
+            }
+        }
+    )
+    task = OmicsStartRunOperator(
+        task_id="align",
+        workflow_id="1234567",
+        retention_mode="RETAIN",
+        parameters={"aligner": "hisat2"},
+        tags={"cost": "project"},
+        engine_settings={"engineVersion": "25.10.1"},
+        wait_for_completion=False,
+    )
+
+    run = emulator.client().get_run(id=perform(task).result["run_id"])
+
+    assert (run["roleArn"], run["outputUri"], run["logLevel"], run["retentionMode"]) == (ROLE, OUTPUT, "ALL", "RETAIN")
+    assert run["parameters"] == {"genome": "GRCh38", "aligner": "hisat2"}
+    assert own_tags(run["tags"]) == {"team": "germline", "cost": "project"}
+    assert run["engineSettings"] == {"profile": "team", "engineVersion": "25.10.1"}
+
+
+@pytest.mark.parametrize(
+    ("omics", "arguments", "argument"),
+    [
+        ({"require_settings": ["runGroupId"]}, {}, "run_group_id"),
+        ({"default_run_setings": {}}, {}, "default_run_setings"),
+        ({"require_settings": "runGroupId"}, {}, "require_settings"),
+        ({"default_run_setting": {"logLevel": "LOUD"}}, {}, "connection default_run_setting['logLevel']"),
+        ({}, {"role_arn": None}, "role_arn"),
+        ({}, {"output_uri": "https://elsewhere"}, "output_uri"),
+        ({}, {"cancel_on_kill": "perhaps"}, "cancel_on_kill"),
+        ({}, {"dry_run": "perhaps"}, "dry_run"),
+    ],
+)
+def test_bad_settings_start_nothing(
+    emulator: OmicsEmulator,
+    stepped: SteppedTime,
+    connect: Connect,
+    omics: dict[str, Any],
+    arguments: dict[str, Any],
+    argument: str,
+) -> None:
+    """Settings that cannot work, the task's or the connection's, are refused before any call, and never tried again."""
+    connect(omics)
+
+    error = perform(start_run(**arguments)).error
+
+    assert isinstance(error, SettingsError)
+    assert isinstance(error, AirflowFailException)
+    assert argument in str(error)
+    assert emulator.calls.by_operation() == {}
+
+
+@pytest.mark.parametrize("dry_run", [True, "{{ 'yes' }}"])
+def test_dry_run_starts_nothing(
+    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]], dry_run: Any
+) -> None:
+    """A dry run checks and shows parameter names, never values, makes no call, and returns a dict of the usual keys."""
+    usual = perform(start_run(wait_for_completion=False)).result
+    emulator.calls.clear()
+
+    ended = perform(start_run(dry_run=dry_run, parameters={"patient": "P-0042"}))
+
+    assert ended.error is None
+    assert ended.result == {**dict.fromkeys(usual), "status": "DRY_RUN"}
+    assert emulator.calls.by_operation() == {}
+    log = "\n".join(log_lines())
+    assert "patient" in log
+    assert "P-0042" not in log
+
+
+def test_dry_run_refuses_bad_settings(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """A dry run finds what the real one would not start with."""
+    assert isinstance(perform(start_run(dry_run=True, role_arn=None)).error, SettingsError)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"workflow_id": "4567890", "parameters": {"input": "s", "aligne": "x"}}, "aligner"),
+        ({"workflow_id": "4567890", "parameters": {"genome": "GRCh38"}}, "input"),
+        ({"workflow_id": "7777777"}, "INACTIVE"),
+        (
+            {"workflow_id": "4567890", "workflow_version_name": "3.18.0", "parameters": {"genome": "GRCh38"}},
+            "input",
+        ),
+    ],
+    ids=["unknown name", "missing name", "inactive", "version"],
+)
+def test_check_workflow_refuses(
+    emulator: OmicsEmulator, stepped: SteppedTime, arguments: dict[str, Any], message: str
+) -> None:
+    """check_workflow refuses parameters that do not fit the template, and a workflow that is not ACTIVE."""
+    declared = {
+        "id": "4567890",
+        "name": "rnaseq",
+        "parameter_template": {"input": {}, "genome": {"optional": True}, "aligner": {"optional": True}},
+        "versions": ["3.18.0"],
+    }
+    emulator.set_scenario({"workflows": [declared, {"id": "7777777", "name": "old", "status": "INACTIVE"}]})
+
+    error = perform(start_run(check_workflow=True, **arguments)).error
+
+    assert isinstance(error, SettingsError)
+    assert message in str(error)
+    assert emulator.calls["StartRun"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "operation"),
+    [
+        ({"workflow_id": "4567890", "parameters": {"input": "s3://b/in"}}, "GetWorkflow"),
+        (
+            {"workflow_id": "4567890", "workflow_version_name": "3.14.0", "parameters": {"input": "s3://b/in"}},
+            "GetWorkflowVersion",
+        ),
+        ({"workflow_id": "9500764", "workflow_type": "READY2RUN"}, "GetWorkflow"),
+        ({"workflow_id": "5678901", "workflow_owner_id": "111122223333"}, "GetWorkflow"),
+    ],
+)
+def test_check_workflow_lets_pass(
+    emulator: OmicsEmulator, stepped: SteppedTime, arguments: dict[str, Any], operation: str
+) -> None:
+    """check_workflow asks once, with type and owner, and lets pass what fits."""
+    ended = perform(start_run(check_workflow=True, wait_for_completion=False, **arguments))
+
+    assert ended.error is None
+    assert emulator.calls.by_code() == {operation: {"OK": 1}, "StartRun": {"OK": 1}}
+
+
+def test_check_workflow_needs_no_permission(
+    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]]
+) -> None:
+    """Who may not look at workflows gets one warning, and the run is started."""
+    emulator.faults.add(operation="GetWorkflow", error="AccessDeniedException")
+
+    ended = perform(start_run(check_workflow=True, wait_for_completion=False))
+
+    assert ended.result["status"] == "PENDING"
+    (warning,) = log_lines(logging.WARNING)
+    assert "check_workflow" in warning
+    assert "omics:GetWorkflow" in warning
+
+
+def test_check_workflow_of_a_repeated_run(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """A repeated run has its workflow from the source run: there is nothing to look up."""
+    first = perform(start_run(wait_for_completion=False)).result
+    task = start_run(workflow_id=None, source_run_id=first["run_id"], check_workflow=True, wait_for_completion=False)
+
+    assert perform(task).error is None
+    assert emulator.calls.by_operation() == {"StartRun": 2}
+
+
+@pytest.mark.parametrize(
+    ("code", "expected", "advice"),
+    [
+        ("AccessDeniedException", AccessDenied, "omics:StartRun, and iam:PassRole"),
+        ("ServiceQuotaExceededException", QuotaExceeded, "retentionMode REMOVE"),
+        ("ResourceNotFoundException", NotFound, ""),
+        ("ConflictException", Conflict, ""),
+    ],
+)
+def test_refused_start(
+    emulator: OmicsEmulator, stepped: SteppedTime, code: str, expected: type[ServiceError], advice: str
+) -> None:
+    """A start that the service refuses raises the typed error, with advice, and the error of AWS behind it."""
+    emulator.faults.add(operation="StartRun", error=code)
+
+    error = perform(start_run(botocore_config=ONE_TRY)).error
+
+    assert isinstance(error, expected)
+    assert isinstance(error, AirflowException)
+    assert not isinstance(error, AirflowFailException)
+    assert error.code == code
+    assert advice in str(error)
+    assert error.__cause__ is not None
+    assert isinstance(error.__cause__.__cause__, ClientError)
+
+
+def test_lost_answer_starts_one_run(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """When the answer to StartRun is lost, the same request is sent again, and the service starts no second run."""
+    emulator.faults.add(operation="StartRun", lost_response=True, times=1)
+
+    ended = perform(start_run(wait_for_completion=False))
+
+    assert emulator.calls["StartRun"] == 2
+    assert [run["id"] for run in emulator.service.started_runs()] == [ended.result["run_id"]]
+
+
+def test_progress_is_told_once_a_change(
+    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]]
+) -> None:
+    """A wait of hours writes one line for each status, not one for each look."""
+    emulator.set_scenario({"runs": [{"pending": 3600, "running": 7200, "stopping": 120}]})
+
+    perform(start_run())
+
+    lines = [line for line in log_lines() if line.startswith("Run ")]
+    statuses = ("PENDING", "STARTING", "RUNNING", "STOPPING", "COMPLETED")
+    assert [line.rpartition(" ")[2] for line in lines] == list(statuses)
+    assert emulator.calls["GetRun"] > 300
+
+
+def test_poll_interval_is_spread(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """Looks come at poll_interval seconds, spread by a tenth so that waits do not stay in step."""
+    perform(start_run(poll_interval=60))
+
+    assert len(set(stepped.slept)) > 1
+    assert all(54 <= seconds <= 66 for seconds in stepped.slept)
+
+
+# -- cancel and delete -----------------------------------------------------------------------------------------------
+
+
+def started(emulator: OmicsEmulator) -> str:
+    request = {"workflowId": "1234567", "roleArn": ROLE, "outputUri": OUTPUT, "requestId": "theirs"}
+    run_id: str = emulator.service.call("StartRun", request)["id"]
+    return run_id
+
+
+@pytest.mark.parametrize(("age", "expected"), [(0, "CANCELLED"), (200, "CANCELLED"), (3600, "COMPLETED")])
+def test_cancel_run(emulator: OmicsEmulator, stepped: SteppedTime, age: float, expected: str) -> None:
+    """A run is cancelled wherever it is; one that has ended counts as done."""
+    run_id = started(emulator)
+    emulator.advance(age)
+
+    ended = perform(OmicsCancelRunOperator(task_id="cancel", run_id="{{ run }}"), run=run_id)
+
+    assert ended.error is None
+    emulator.advance(60)
+    assert emulator.client().get_run(id=run_id)["status"] == expected
+
+
+@pytest.mark.parametrize("operator", [OmicsCancelRunOperator, OmicsDeleteRunOperator])
+def test_run_that_is_gone_counts_as_done(emulator: OmicsEmulator, stepped: SteppedTime, operator: Any) -> None:
+    """There is nothing to cancel or delete any more, and that is no error."""
+    assert perform(operator(task_id="clean", run_id="424242")).error is None
+
+
+@pytest.mark.parametrize("deleted_visible", [0, 3600])
+def test_delete_run(emulator: OmicsEmulator, stepped: SteppedTime, deleted_visible: float) -> None:
+    """The record of an ended run is deleted; a second delete has nothing to do."""
+    emulator.set_scenario({"deleted_visible": deleted_visible})
+    run_id = started(emulator)
+    emulator.advance(3600)
+    task = OmicsDeleteRunOperator(task_id="delete", run_id=run_id)
+
+    assert perform(task).error is None
+    assert [run["status"] for run in emulator.service.started_runs()] == ["DELETED"]
+    assert perform(task).error is None
+
+
+def test_delete_of_an_active_run_is_an_error(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """A run that is still going is not deleted, and the task does not say that it was."""
+    run_id = started(emulator)
+
+    assert isinstance(perform(OmicsDeleteRunOperator(task_id="delete", run_id=run_id)).error, Conflict)
+
+
+def test_refused_cancel_is_an_error(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """A cancel without permission fails the task, and names the action that is missing."""
+    emulator.faults.add(operation="CancelRun", error="AccessDeniedException")
+
+    error = perform(OmicsCancelRunOperator(task_id="cancel", run_id=started(emulator))).error
+
+    assert isinstance(error, AccessDenied)
+    assert "omics:CancelRun" in str(error)
+
+
+def test_default_args_reach_every_argument(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """Arguments can stand in a DAG's default_args."""
+    from airflow.providers.common.compat.sdk import DAG
+
+    defaults = {
+        **RUN,
+        "poll_interval": 5,
+        "deferrable": True,
+        "patience": timedelta(minutes=5),
+        "region_name": "us-west-2",
+    }
+    with DAG("defaults", schedule=None, default_args=defaults):
+        task = OmicsStartRunOperator(task_id="align")
+
+    ended = perform(task)
+
+    assert ended.result["status"] == "COMPLETED"
+    assert ended.trigger is not None
+    assert {"poll_interval": 5, "patience": 300.0, "region_name": "us-west-2"}.items() <= ended.trigger[1].items()
+    assert {run["region"] for run in emulator.service.started_runs()} == {"us-west-2"}
