@@ -6,6 +6,7 @@ the standard library only, and each fixture loads what it needs when it is asked
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def omics_emulator() -> Iterator[OmicsEmulator]:
     """A local HealthOmics with a stepped clock: time stands still until ``omics_emulator.advance(seconds)``."""
+    _need_extra()
     from airflow_provider_omics.emulator.clock import SteppedClock  # every pytest run loads this module
 
     yield from _running(SteppedClock())
@@ -28,6 +30,7 @@ def omics_emulator() -> Iterator[OmicsEmulator]:
 @pytest.fixture
 def omics_emulator_scaled() -> Iterator[OmicsEmulator]:
     """A local HealthOmics whose clock runs by itself: an hour in a second."""
+    _need_extra()
     from airflow_provider_omics.emulator.clock import ScaledClock  # every pytest run loads this module
 
     yield from _running(ScaledClock(3600))
@@ -46,6 +49,12 @@ def omics_connection(omics_emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPa
 def omics_connection_scaled(omics_emulator_scaled: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The same as ``omics_connection``, to the emulator of ``omics_emulator_scaled``."""
     return _connect(omics_emulator_scaled, monkeypatch)
+
+
+def _need_extra() -> None:
+    if importlib.util.find_spec("moto") is None:
+        advice = "The local HealthOmics needs its extra: pip install 'airflow-provider-omics[emulator]'"
+        pytest.fail(advice, pytrace=False)
 
 
 def _running(clock: Any) -> Iterator[OmicsEmulator]:
