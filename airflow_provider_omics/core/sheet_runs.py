@@ -145,7 +145,7 @@ class SheetRuns:
         for problem in mapping.problems:
             self._complete = False
             self._add(problem)
-        if self._sheet.input_sheet is not None and self._input_sheet_uri is None:
+        if self._sheet.input_sheet is not None and self._input_sheet_uri is None and self._complete:
             allowed = "a place for the sheets of the runs: the operator's staging_s3_uri, or input_sheet_uri"
             self._add(Problem(in_sheet("input_sheet"), show_value(self._sheet.input_sheet), allowed))
         if fixed:
@@ -204,6 +204,7 @@ class SheetRuns:
     def _run(self, mapping: SheetMapping, run_setting_id: str, rows: Sequence[Row]) -> SheetRun | None:
         faults: list[CellFault] = []
         mapping.identity.fill(rows, faults)
+        del faults[1:]  # other cells that read as the same id: one of them says enough
         if self._sheet.build is not None:
             setting = self._built(run_setting_id, rows)
         else:
