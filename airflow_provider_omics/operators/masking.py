@@ -10,25 +10,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_MASKED_KEYS = ("parameters", "sessionPolicy")
+# Of what is no parameter itself, these keys alone are hidden: a role and an output place are worth seeing.
+_HIDDEN_KEYS: Mapping[str, tuple[str, ...]] = {"default_run_setting": ("parameters", "sessionPolicy")}
 
 
 class Masked:
     """A value that shows itself as counts and keys.
 
     :param value: the rendered value of a template field.
+    :param field: name of the template field.
     """
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, field: str) -> None:
         self.value = value
+        self._hidden_keys = _HIDDEN_KEYS.get(field)
 
     def serialize(self) -> str:
         """Give what Airflow 3 stores and shows."""
-        return _shown(self.value)
+        return repr(self)
 
     def __repr__(self) -> str:
         """Give what Airflow 2 stores and shows, and what a log line shows."""
-        return _shown(self.value)
+        if self._hidden_keys is None or not isinstance(self.value, Mapping):
+            return _shown(self.value)
+        shown = {key: _shown(entry) if key in self._hidden_keys else entry for key, entry in self.value.items()}
+        return f"masked: {shown}"
 
 
 def unmasked(value: Any) -> Any:
@@ -38,9 +44,6 @@ def unmasked(value: Any) -> Any:
 
 def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
-        if any(key in value for key in _MASKED_KEYS):
-            shown = {key: _shown(entry) if key in _MASKED_KEYS else entry for key, entry in value.items()}
-            return f"masked: {shown}"
         return f"masked: {len(value)} keys: {', '.join(map(str, value))}"
     if isinstance(value, str):
         return f"masked: text of {len(value)} characters"

@@ -9,9 +9,14 @@ from typing import Any, ClassVar
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_omics.core.errors import OmicsError
+from airflow_provider_omics.core.errors import OmicsError, Problem, SettingsError
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.operators.base import OmicsActionOperator, OmicsBaseOperator
+
+MAX_CAP = 100_000
+"""Greatest value of each cap (CreateRunGroup API reference)."""
+
+_CAPS = {"max_runs": "maxRuns", "max_cpus": "maxCpus", "max_gpus": "maxGpus", "max_duration": "maxDuration"}
 
 
 class OmicsCreateRunGroupOperator(OmicsBaseOperator):
@@ -57,24 +62,30 @@ class OmicsCreateRunGroupOperator(OmicsBaseOperator):
         :return: its id.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
         """
-        caps = {
-            "maxRuns": self.max_runs,
-            "maxCpus": self.max_cpus,
-            "maxGpus": self.max_gpus,
-            "maxDuration": self.max_duration,
-        }
-        request: dict[str, Any] = {name: int(cap) for name, cap in caps.items() if cap is not None}
-        if self.name is not None:
-            request["name"] = self.name
-        if self.tags:
-            request["tags"] = dict(self.tags)
         try:
+            request: dict[str, Any] = self._caps()
+            if self.name is not None:
+                request["name"] = self.name
+            if self.tags:
+                request["tags"] = dict(self.tags)
             # One id per try: the group of a try that died keeps its id in AWS, and costs nothing.
             created = self.hook.create_run_group({**request, "requestId": str(uuid.uuid4())})
         except OmicsError as error:
             raise airflow_error(error) from error
         self.log.info("Created run group %s", created["id"])
         return str(created["id"])
+
+    def _caps(self) -> dict[str, int]:
+        """Read the caps, which a template may have turned into text."""
+        caps = {argument: getattr(self, argument) for argument in _CAPS if getattr(self, argument) is not None}
+        problems = [
+            Problem(argument, repr(cap), f"a whole number from 1 to {MAX_CAP:,}, or None for no cap")
+            for argument, cap in caps.items()
+            if isinstance(cap, bool) or not str(cap).isdecimal() or not 1 <= int(cap) <= MAX_CAP
+        ]
+        if problems:
+            raise SettingsError(problems)
+        return {_CAPS[argument]: int(cap) for argument, cap in caps.items()}
 
 
 class OmicsDeleteRunGroupOperator(OmicsActionOperator):

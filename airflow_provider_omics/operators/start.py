@@ -387,7 +387,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         for name in self.masked_fields:
             value = getattr(self, name)
             if value is not None and not isinstance(value, Masked):
-                setattr(self, name, Masked(value))
+                setattr(self, name, Masked(value, name))
 
 
 def with_request(snapshot: Snapshot, **known: Any) -> Snapshot:
