@@ -8,9 +8,7 @@ import pytest
 
 from airflow_provider_omics.core.cancelling import cancel, cancel_stragglers
 from airflow_provider_omics.core.commands import INFO, Cancel, ListActive, Look, Say, Sleep
-from airflow_provider_omics.core.errors import (
-    NotFound,
-)
+from airflow_provider_omics.core.errors import NotFound
 from airflow_provider_omics.core.events import Outcome, WaitEvent
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
@@ -92,7 +90,7 @@ def test_there_is_nothing_to_cancel(answer: list[Result]) -> None:
     assert commands.count(CANCEL) == 1
 
 
-# -- what cannot be seen -------------------------------------------------------------------------------------------
+# -- what a partial cancel leaves ----------------------------------------------------------------------------------
 
 
 def test_runs_whose_own_cancel_failed_are_cancelled_one_by_one() -> None:
@@ -109,6 +107,25 @@ def test_runs_whose_own_cancel_failed_are_cancelled_one_by_one() -> None:
     ]
 
 
+def test_runs_of_a_batch_that_failed_under_the_cancel_are_cancelled() -> None:
+    """A batch may fail with runs going, and refuses a cancel from then on; what has ended or gone is passed over."""
+    script = [None, batch("FAILED"), ("11", "12", "13"), GONE, CONFLICT, None]
+
+    _, commands, _ = play(cancel(BATCH), script)
+
+    assert commands[-1] == Say(INFO, "Cancelled 1 of 3 runs that outlived batch 2")
+    assert warnings(commands) == []
+
+
+@pytest.mark.parametrize("end", [batch("PROCESSED"), batch("CANCELLED"), GONE], ids=["processed", "cancelled", "gone"])
+def test_a_batch_that_has_ended_is_not_waited_for(end: Result) -> None:
+    """The first look that shows an end is the last."""
+    left, commands, seconds = play(cancel(BATCH), [None, end])
+
+    assert (left, seconds) == (None, 0.0)
+    assert commands[-1] == Look("batch", "2")
+
+
 @pytest.mark.parametrize("looks", [[batch("STOPPING")] * 3, [THROTTLED] * 3])
 def test_a_batch_that_stops_slowly_is_waited_for_no_longer_than_asked(looks: list[Result]) -> None:
     """A worker has a few seconds: it does not wait for the end of the batch."""
@@ -117,13 +134,6 @@ def test_a_batch_that_stops_slowly_is_waited_for_no_longer_than_asked(looks: lis
     assert left is None
     assert seconds == 7.0
     assert sleeps(commands) == [5.0, 2.0]
-
-
-def test_a_batch_without_failed_cancels_is_not_listed() -> None:
-    """Nothing is listed when every run was cancelled with its batch."""
-    _, commands, _ = play(cancel(BATCH), [None, batch("CANCELLED")])
-
-    assert ListActive("2") not in commands
 
 
 def test_a_straggler_that_cannot_be_cancelled_is_named() -> None:

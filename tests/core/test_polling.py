@@ -212,6 +212,25 @@ def test_it_ended_before_the_cancel_came(refusal: ServiceError) -> None:
     assert commands[3:] == [CANCEL, LOOK, Say(INFO, "run 1 has already ended: COMPLETED")]
 
 
+def test_a_cancel_that_fails_is_told() -> None:
+    """A run that may not be cancelled is going on: the event does not say otherwise."""
+    event, _, _ = play(steadily(replace(RUN, deadline=START)), [run("RUNNING"), DENIED])
+
+    assert event == WaitEvent(Outcome.TIMED_OUT, run("RUNNING"), limit="execution_timeout", cancelled=False)
+
+
+def test_a_batch_that_is_still_created_at_its_deadline() -> None:
+    """CREATING refuses the cancel; it comes through as soon as the batch is PENDING."""
+    creating = batch("CREATING")
+
+    event, _, seconds = play(
+        steadily(replace(BATCH, deadline=START)), [creating, CONFLICT, creating, None, batch("CANCELLED")]
+    )
+
+    assert event == WaitEvent(Outcome.TIMED_OUT, creating, limit="execution_timeout", cancelled=True)
+    assert seconds == 5.0
+
+
 @pytest.mark.parametrize(("told", "outcome"), [(run("COMPLETED"), Outcome.ENDED), (None, Outcome.VANISHED)], ids=str)
 def test_it_is_gone_when_the_cancel_comes(told: Result, outcome: Outcome) -> None:
     """Retention may remove a completed run just before its cancel: its manifest is read, and it was not cancelled."""
@@ -325,13 +344,15 @@ def test_an_interval_beyond_the_longest_back_off() -> None:
     assert sleeps(commands) == [300.0]
 
 
-def test_contact_is_lost_when_patience_is_exhausted() -> None:
-    """After failing for longer than the patience the wait ends, nothing is cancelled, and the seconds are told."""
+@pytest.mark.parametrize(("patience", "looks", "seconds"), [(89.0, 3, 90.0), (90.0, 3, 90.0), (91.0, 4, 210.0)])
+def test_contact_is_lost_when_patience_is_exhausted(patience: float, looks: int, seconds: float) -> None:
+    """The first failing look beyond the patience ends the wait; nothing is cancelled, and the seconds are told."""
     last = CredentialsExpired("GetRun", "ExpiredTokenException", "expired")
+    script = [run("RUNNING"), *[THROTTLED] * (looks - 1), last]
 
-    event, commands, _ = play(steadily(replace(RUN, patience=100.0)), [run("RUNNING"), *[THROTTLED] * 3, last])
+    event, commands, _ = play(steadily(replace(RUN, patience=patience)), script)
 
-    assert event == WaitEvent(Outcome.LOST_CONTACT, run("RUNNING"), error=str(last), seconds=210.0)
+    assert event == WaitEvent(Outcome.LOST_CONTACT, run("RUNNING"), error=str(last), seconds=seconds)
     assert CANCEL not in commands
 
 

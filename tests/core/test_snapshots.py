@@ -139,6 +139,26 @@ def test_a_batch_takes_every_field_from_getbatch() -> None:
     assert batch.phase is Phase.ACTIVE
 
 
+def test_each_count_is_that_of_its_member() -> None:
+    """No two are mixed up."""
+    runs = ["pending", "starting", "running", "stopping", "completed", "deleted", "failed", "cancelled"]
+    submissions = ["successfulStart", "failedStart", "pendingStart", "failedCancel"]
+    response = {
+        "id": "99",
+        "status": "STOPPING",
+        "runSummary": {f"{name}RunCount": number for number, name in enumerate(runs, 1)},
+        "submissionSummary": {f"{name}SubmissionCount": number for number, name in enumerate(submissions, 11)},
+    }
+
+    assert BatchSnapshot.from_response(response).counts == {
+        **{f"{name}_runs": number for number, name in enumerate(runs, 1)},
+        "successful_submissions": 11,
+        "failed_submissions": 12,
+        "pending_submissions": 13,
+        "failed_cancels": 14,
+    }
+
+
 @pytest.mark.parametrize("summary", [{}, {"runSummary": None, "totalRuns": None}, {"runSummary": {}}], ids=str)
 def test_a_batch_takes_what_startrunbatch_gives(summary: dict[str, Any]) -> None:
     """Without summaries every count is 0."""
