@@ -27,6 +27,8 @@ class AttemptRecord:
     :param owner_try: number of the try that waits for it now.
     :param max_tries: Airflow's ``max_tries`` of the task then; only a clear changes it.
     :param requested_at: when the request was first sent, in seconds since the epoch.
+    :param tagged: whether the request has our tags; a resend has them exactly then.
+    :param name_hash: hash of the name that the user gave it; None: its name is made of the request id.
     :param resource_id: id of the run or batch; None until the start was answered.
     :param resource_uuid: its uuid.
     :param ended: how it ended; None while it is going.
@@ -38,6 +40,8 @@ class AttemptRecord:
     owner_try: int
     max_tries: int
     requested_at: float
+    tagged: bool = True
+    name_hash: str | None = None
     resource_id: str | None = None
     resource_uuid: str | None = None
     ended: Ended | None = None
@@ -65,6 +69,8 @@ class Present:
     :param max_tries: Airflow's ``max_tries`` of the task now.
     :param fingerprint: hash of the request as it would be now.
     :param new_request_id: a fresh uuid4, for the case that a new attempt is made.
+    :param tagged: whether a new attempt's request gets our tags (``tag_with_airflow_context``).
+    :param name_hash: hash of the name that the user gives a new attempt's run or batch; None: a generated one.
     :param durable: adopt what an earlier try left; otherwise each try starts afresh.
     :param keep_success: a clear after a success returns the stored result (a batch with ``rerun="failed"``).
     :param cancel: whether what a clear leaves behind is cancelled (``cancel_on_kill``).
@@ -76,6 +82,8 @@ class Present:
     max_tries: int
     fingerprint: str
     new_request_id: str
+    tagged: bool = True
+    name_hash: str | None = None
     durable: bool = True
     keep_success: bool = False
     cancel: bool = True

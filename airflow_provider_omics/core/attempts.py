@@ -211,6 +211,8 @@ def _start_afresh(present: Present, now: float) -> AttemptFlow:
         owner_try=present.try_number,
         max_tries=present.max_tries,
         requested_at=now,
+        tagged=present.tagged,
+        name_hash=present.name_hash,
     )
     return (yield from _start(record, present))
 

@@ -46,7 +46,7 @@ class TaskIdentity:
             "airflow:map_index": str(self.map_index),
         }
         # Characters that every AWS service takes in a tag: letters, digits, spaces and these signs.
-        return {key: re.sub(r"[^\w\s.:/=+\-@]", "_", value)[:TAG_VALUE_LENGTH] for key, value in values.items()}
+        return {key: re.sub(r"[^\w .:/=+\-@]", "_", value)[:TAG_VALUE_LENGTH] for key, value in values.items()}
 
 
 def fingerprint(request: Mapping[str, Any]) -> str:
@@ -57,6 +57,26 @@ def fingerprint(request: Mapping[str, Any]) -> str:
     """
     content = {name: value for name, value in request.items() if name != "requestId"}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def given_name(kind: str, request: Mapping[str, Any]) -> str | None:
+    """Give the name that the user chose.
+
+    :param kind: ``"run"`` or ``"batch"``.
+    :param request: a StartRun or StartRunBatch request before a name of ours is added.
+    :return: the name; None: the user chose none.
+    """
+    field, _ = _NAME_FIELDS[kind]
+    return request.get(field)
+
+
+def name_hash(name: str | None) -> str | None:
+    """Hash a name, by which a later try recognises it although its own settings may say another.
+
+    :param name: the name; None: there is none.
+    :return: SHA-256 in hexadecimal, or None.
+    """
+    return None if name is None else hashlib.sha256(name.encode()).hexdigest()
 
 
 def generated_name(kind: str, identity: TaskIdentity, request_id: str) -> str:
@@ -77,19 +97,15 @@ class IdentifiedRequest:
     """A request with our name and tags in it.
 
     :param request: to be sent; the same to the letter whenever it is made from the same settings and record.
-    :param name: the name in it.
-    :param is_findable: whether the name or a tag in it tells the run or batch from all others.
     :param warnings: what had to be left out.
     """
 
     request: dict[str, Any]
-    name: str
-    is_findable: bool
     warnings: tuple[str, ...] = ()
 
 
 def identified_request(
-    kind: str, request: Mapping[str, Any], identity: TaskIdentity, record: AttemptRecord, *, tag: bool
+    kind: str, request: Mapping[str, Any], identity: TaskIdentity, record: AttemptRecord
 ) -> IdentifiedRequest:
     """Put the attempt's request id, a name and the identity's tags into a checked request.
 
@@ -98,16 +114,16 @@ def identified_request(
     :param kind: ``"run"`` or ``"batch"``.
     :param request: a checked StartRun or StartRunBatch request.
     :param identity: who starts it.
-    :param record: the attempt, for its request id and first try.
-    :param tag: whether to add tags (``tag_with_airflow_context``).
+    :param record: the attempt, for its request id, its first try, and whether it is tagged.
     :return: the request to send.
     """
     name_field, _ = _NAME_FIELDS[kind]
-    named = name_field in request
-    name = request[name_field] if named else generated_name(kind, identity, record.request_id)
+    name = given_name(kind, request)
+    if name is None:
+        name = generated_name(kind, identity, record.request_id)
     result: dict[str, Any] = {**request, "requestId": record.request_id, name_field: name}
-    if not tag:
-        return IdentifiedRequest(result, name, not named)
+    if not record.tagged:
+        return IdentifiedRequest(result)
     ours = {
         REQUEST_ID_TAG: record.request_id,
         "airflow:try_number": str(record.first_try),
@@ -122,11 +138,9 @@ def identified_request(
         run_tags, left_out_of_runs = _with_room(identity.tags(), shared, used)
         result["defaultRunSetting"] = {**default, "runTags": run_tags}
         left_out += [key for key in left_out_of_runs if key not in left_out]
-    findable = not named or result["tags"].get(REQUEST_ID_TAG) == record.request_id
     if not left_out:
-        return IdentifiedRequest(result, name, findable)
-    text = f"No room under {TAG_LIMIT} tags: {', '.join(left_out)} left out"
-    return IdentifiedRequest(result, name, findable, (text,))
+        return IdentifiedRequest(result)
+    return IdentifiedRequest(result, (f"No room under {TAG_LIMIT} tags: {', '.join(left_out)} left out",))
 
 
 def _with_room(ours: Mapping[str, str], theirs: Mapping[str, str], used: int) -> tuple[dict[str, str], list[str]]:

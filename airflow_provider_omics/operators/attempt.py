@@ -12,14 +12,24 @@ from typing import Any
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended, Present
 from airflow_provider_omics.core.attempts import AttemptAnswer, Begun, Find, IsSuccess, Save, Start, begin
 from airflow_provider_omics.core.cancelling import cancel
-from airflow_provider_omics.core.commands import Answer, WaitPlan
-from airflow_provider_omics.core.errors import InvalidRequest, NotOwner, OmicsError, ServiceError
+from airflow_provider_omics.core.commands import Answer, Cancel, Look, WaitPlan
+from airflow_provider_omics.core.errors import (
+    AttemptError,
+    InvalidRequest,
+    NotFound,
+    NotOwner,
+    OmicsError,
+    ServiceError,
+)
 from airflow_provider_omics.core.identity import (
     REQUEST_ID_TAG,
     IdentifiedRequest,
     TaskIdentity,
     fingerprint,
+    generated_name,
+    given_name,
     identified_request,
+    name_hash,
 )
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
@@ -31,6 +41,9 @@ STATE_PATIENCE = 2.0
 
 KILL_PATIENCE = 4.0
 """Seconds for all that ``on_kill`` does: SIGKILL follows 5 seconds after SIGTERM."""
+
+ENDED_BY_USER = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "restarting"})
+"""States of a task instance whose worker is told to end, in which no retry of Airflow's own can put it."""
 
 CLOCK_SKEW = 300.0
 """Seconds by which the clocks of worker and AWS may differ when a started run is searched by its creation time."""
@@ -82,6 +95,7 @@ class Attempt(Driver):
         self._request: Mapping[str, Any] = {}
         self._record: AttemptRecord | None = None
         self._killed = False
+        self._ended_by_user = False
         self.snapshot: Snapshot | None = None
 
     def begin(
@@ -112,14 +126,24 @@ class Attempt(Driver):
             max_tries=max_tries,
             fingerprint=fingerprint(request),
             new_request_id=str(uuid.uuid4()),
+            tagged=self._tag,
+            name_hash=name_hash(given_name(self._starter.kind, request)),
             durable=durable,
             keep_success=keep_success,
             cancel=cancel_old,
             patience=patience,
         )
-        begun = self.drive(begin(self._store.load(), present, now=time.time()))
-        self._record, self.snapshot = begun.record, begun.snapshot
-        return begun
+        while True:
+            self._record = self._store.load()
+            try:
+                begun = self.drive(begin(self._record, present, now=time.time()))
+            except NotOwner as error:
+                if error.owner_try is None or error.owner_try >= self._try_number:
+                    raise
+                self._log.warning("The process of try %s is still at work; reading its record anew", error.owner_try)
+                continue
+            self._record, self.snapshot = begun.record, begun.snapshot
+            return begun
 
     def take_up(self) -> None:
         """Take the stored record in hand, when a task is taken up after its deferral."""
@@ -134,43 +158,58 @@ class Attempt(Driver):
         if record is None or record.owner_try != self._try_number:
             return
         try:
+            self._check_owner()
             self._store.save(replace(record, ended=ended))
         except Exception:  # noqa: BLE001 - whatever store it is: the task's outcome must not depend on this note
             self._log.warning("The end of the attempt could not be recorded", exc_info=True)
 
     def kill(self, *, may_leave: bool, task_state: Callable[[], str | None]) -> None:
-        """Cancel what this try has started, if it was a user who ended the task; called in a signal handler.
+        """Cancel what this try, or the one before it, has started; called in a signal handler.
 
-        A node drain, a deploy or an outage of the api-server end a worker as well: while Airflow still takes the task
-        for running, or does not answer, and another try will adopt it, the run is left alone.
+        A node drain, a deploy or an outage of the api-server end a worker as well: unless Airflow says that the task
+        was ended, and while another try will adopt it, the run is left alone.
 
         :param may_leave: whether another try would adopt it.
         :param task_state: asks Airflow for the task's state.
         """
         if self._record is None:
             return
-        work = threading.Thread(target=self._kill, args=(may_leave, task_state), daemon=True)
+        work = threading.Thread(target=self._kill, args=(self._record, may_leave, task_state), daemon=True)
         work.start()
         work.join(KILL_PATIENCE)
 
-    def _kill(self, may_leave: bool, task_state: Callable[[], str | None]) -> None:
-        record = self._record
-        assert record is not None  # noqa: S101 - checked by kill
+    def _kill(self, record: AttemptRecord, may_leave: bool, task_state: Callable[[], str | None]) -> None:
         name = f"{self._starter.kind} {record.resource_id or 'of request ' + record.request_id}"
         state = _bounded(task_state, STATE_PATIENCE, self._log)
-        if may_leave and state in (None, "running"):
+        self._ended_by_user = state in ENDED_BY_USER
+        if may_leave and not self._ended_by_user:
             self._log.warning("%s is left going for the next try: the task is not ended by a user", name)
             return
         self._killed = True
-        snapshot = self.snapshot or _found(self._find(record))
-        if snapshot is None:
-            self._log.warning("%s: nothing to cancel was found yet", name)
-            return
         try:
+            snapshot = self.snapshot or self._left(record)
+            if snapshot is None:
+                self._log.warning("%s: nothing to cancel was found", name)
+                return
             plan = WaitPlan(self._starter.kind, snapshot.id, snapshot.uuid)
             self.drive(cancel(plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE))
-        except NotOwner as error:
-            self._log.warning("Not cancelled: %s", error)
+        except Exception as error:  # noqa: BLE001 - the end of a thread: nobody else would hear of it
+            self._log.warning("%s was not cancelled: %s", name, error, exc_info=not isinstance(error, NotOwner))
+
+    def _left(self, record: AttemptRecord) -> Snapshot | None:
+        """Look at what a record names, of which this try has seen nothing yet; None: nothing that could be going."""
+        if record.ended in (Ended.WELL, Ended.BADLY):
+            return None
+        if record.resource_id is None:
+            return _found(self._find(record))
+        plan = WaitPlan(self._starter.kind, record.resource_id, record.resource_uuid)
+        try:
+            seen = self._hook.look(plan.kind, plan.id)
+        except NotFound:
+            return None
+        except ServiceError:
+            return plan.unseen()
+        return None if plan.is_another(seen) else seen
 
     def _perform(self, command: Any) -> Answer:
         if isinstance(command, Save):
@@ -186,7 +225,22 @@ class Attempt(Driver):
             return AttemptAnswer(answer.now, answer.result)
         return AttemptAnswer(time.time())
 
+    def _call(self, command: Look | Cancel) -> Snapshot | None:
+        seen = super()._call(command)
+        record = self._record
+        if isinstance(command, Cancel) and record is not None and command.id == record.resource_id:
+            # Another try must not adopt what is stopping on our word; it may come before this one is told the end.
+            self._record = replace(record, ended=Ended.BADLY)
+            try:
+                self._store.save(self._record)
+            except Exception:  # noqa: BLE001 - whatever store it is: the cancel is what matters
+                self._log.warning("The cancel could not be recorded", exc_info=True)
+        return seen
+
     def _save(self, record: AttemptRecord) -> None:
+        known = self._record
+        if known is not None and known.request_id == record.request_id and known.ended is Ended.BADLY:
+            record = replace(record, ended=Ended.BADLY)  # cancelled by a kill while this was under way
         try:
             self._store.save(record)
         except NotOwner:
@@ -199,62 +253,77 @@ class Attempt(Driver):
         self._record = record
 
     def _start(self, record: AttemptRecord) -> Snapshot | ServiceError:
-        self._check_owner()
+        if self._killed:
+            raise AttemptError("The task was ended before its start was answered", request_id=record.request_id)
         identified = self._identified(record)
         if record.owner_try == record.first_try:
             for warning in identified.warnings:
                 self._log.warning("%s", warning)
         try:
+            self._check_owner()
             started = self._starter.start(identified.request)
         except ServiceError as error:
             return error
         self.snapshot = started
         self._log.info("Started %s %s (uuid %s)", self._starter.kind, started.id, started.uuid)
         if self._killed:
-            self._hook.cancel(self._starter.kind, started.id)
-            self._log.warning("Cancelled %s %s: the task was killed while it started", self._starter.kind, started.id)
+            self._log.warning("%s %s has started although the task was ended", self._starter.kind, started.id)
+            self._record = replace(record, resource_id=started.id, resource_uuid=started.uuid)
+            self.drive(cancel(WaitPlan(self._starter.kind, started.id, started.uuid), settle=KILL_PATIENCE))
         return started
 
     def _find(self, record: AttemptRecord) -> Snapshot | ServiceError | None:
-        identified = self._identified(record)
-        if not identified.is_findable:
+        """Search what the record's request has started, by the name it had then, and by its tag."""
+        kind = self._starter.kind
+        name = given_name(kind, self._request)
+        if record.name_hash is None:
+            name = generated_name(kind, self._identity, record.request_id)
+        elif REQUEST_ID_TAG not in self._identified(record).request.get("tags", {}):
             return InvalidRequest("ListRuns", "NotFindable", "a user's name and no tag do not tell it from others")
+        elif name_hash(name) != record.name_hash:
+            name = None  # the settings have changed: all are listed, and compared by the hash
         try:
-            for item in self._candidates(identified.name):
+            for item in self._hook.list_runs(name=name) if kind == "run" else self._hook.list_batches(name=name):
                 created = item.get("creationTime") or item.get("createdAt")
                 if created is not None and created.timestamp() < record.requested_at - CLOCK_SKEW:
                     continue
-                found = self._confirmed(item["id"], identified)
+                if name is None and name_hash(item.get("name")) != record.name_hash:
+                    continue
+                found = self._confirmed(item["id"], record)
                 if found is not None:
                     return found
         except ServiceError as error:
             return error
         return None
 
-    def _candidates(self, name: str) -> Any:
-        return self._hook.list_runs(name=name) if self._starter.kind == "run" else self._hook.list_batches(name=name)
-
-    def _confirmed(self, resource_id: str, identified: IdentifiedRequest) -> Snapshot | None:
+    def _confirmed(self, resource_id: str, record: AttemptRecord) -> Snapshot | None:
         """Look at a run or batch of the right name, and give it if it is ours."""
         get = self._hook.get_run if self._starter.kind == "run" else self._hook.get_batch
-        response: Mapping[str, Any] = get(resource_id)
-        request_id = identified.request["requestId"]
+        try:
+            response: Mapping[str, Any] = get(resource_id)
+        except NotFound:
+            return None  # removed since it was listed
         tagged = (response.get("tags") or {}).get(REQUEST_ID_TAG)
-        if tagged != request_id and not (tagged is None and request_id in identified.name):
+        if tagged != record.request_id and not (tagged is None and record.request_id in response.get("name", "")):
             return None
         read = RunSnapshot.from_response if self._starter.kind == "run" else BatchSnapshot.from_response
         return read(response)
 
     def _identified(self, record: AttemptRecord) -> IdentifiedRequest:
-        return identified_request(self._starter.kind, self._request, self._identity, record, tag=self._tag)
+        return identified_request(self._starter.kind, self._request, self._identity, record)
 
     def _check_owner(self) -> None:
         """Refuse to touch what a later try owns: the orphaned process of an earlier try can live on.
 
-        :raises NotOwner: a later try owns the attempt.
+        :raises NotOwner: a later try owns the attempt, or the record is out of this process's reach: Airflow closes
+            its store to a try once there is a later one. When a user cleared the running task, that is no obstacle.
         """
         stored = self._store.load()
-        if stored is not None and stored.owner_try > self._try_number:
+        if stored is None:
+            if self._record is None or self._ended_by_user:
+                return
+            raise NotOwner(self._record.resource_id, None)
+        if stored.owner_try > self._try_number:
             raise NotOwner(stored.resource_id, stored.owner_try)
 
 

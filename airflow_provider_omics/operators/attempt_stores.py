@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
+import airflow
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.common.compat.sdk import Context, conf
 
@@ -65,7 +66,8 @@ class S3AttemptStore:
         self._s3 = S3Hook(aws_conn_id=hook.aws_conn_id, region_name=hook.region_name, verify=hook.verify)
         parts = urlsplit(staging_s3_uri)
         # Two deployments that share the place by mistake differ in their address, unless both kept the default.
-        address = conf.get("api", "base_url", fallback="") or conf.get("webserver", "base_url", fallback="")
+        section = "webserver" if airflow.__version__.startswith("2.") else "api"
+        address = conf.get(section, "base_url", fallback="")
         deployment = hashlib.sha256(str(address).encode()).hexdigest()[:8]
         names = (identity.dag_id, identity.run_id, identity.task_id, str(identity.map_index))
         path = "/".join(quote(name, safe="") for name in names)
@@ -83,7 +85,7 @@ class S3AttemptStore:
             self._etag = None
             return None
         self._etag = answer["ETag"]
-        return _parsed(json.loads(body))
+        return _parsed(body)
 
     def save(self, record: AttemptRecord) -> None:
         """Store the record, unless another try has written since this one read.
@@ -101,7 +103,10 @@ class S3AttemptStore:
                     **condition,
                 )
         except Conflict as error:
-            raise NotOwner(record.resource_id, None) from error
+            stored = self.load()
+            if stored == record:
+                return  # our own write, repeated by botocore after its answer was lost
+            raise NotOwner(record.resource_id, stored.owner_try if stored else None) from error
         self._etag = answer["ETag"]
 
 
@@ -140,6 +145,8 @@ def _parsed(value: Any) -> AttemptRecord | None:
     if value is None:
         return None
     try:
+        if isinstance(value, bytes):
+            value = json.loads(value)
         if not isinstance(value, Mapping):
             raise TypeError(f"{type(value).__name__}, not an object")  # noqa: TRY301 - one way out for all that is wrong
         return AttemptRecord.from_json(value)

@@ -202,7 +202,8 @@ class OmicsStartOperator(OmicsBaseOperator):
                 patience=self.patience.total_seconds(),
             )
         except AirflowTaskTimeout:
-            attempt.kill(may_leave=False, task_state=lambda: None)
+            if self._is_true("cancel_on_kill"):
+                attempt.kill(may_leave=False, task_state=lambda: None)
             raise
 
     def _new_attempt(self, context: Context) -> Attempt:

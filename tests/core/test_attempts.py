@@ -1,0 +1,293 @@
+"""What a new try does with what an earlier one left, command by command, for a run and for a batch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
+from airflow_provider_omics.core.attempts import (
+    LIST_LAG,
+    REQUEST_ID_MEMORY,
+    Begun,
+    Find,
+    IsSuccess,
+    Save,
+    Start,
+)
+from airflow_provider_omics.core.commands import UNKNOWN, Cancel, Look, ReadManifest
+from airflow_provider_omics.core.errors import (
+    AttemptError,
+)
+from airflow_provider_omics.core.polling import SECOND_LOOK
+from airflow_provider_omics.core.snapshots import RunSnapshot
+from tests.core.attempt_flows import (
+    DENIED,
+    GONE,
+    NOW,
+    anew,
+    answered,
+    cleared,
+    first,
+    fresh,
+    kinds,
+    known,
+    play,
+    present,
+    seen,
+    started,
+)
+
+
+@kinds
+def test_first_try_saves_its_request_id_before_it_sends_and_the_id_right_after(kind: str) -> None:
+    """The record is stored before the request leaves, and the run's id as soon as it is known."""
+    now_present = present(kind, try_number=1, new_request_id="new-id", tagged=False, name_hash="hash")
+
+    played = play(None, now_present, [started(kind)])
+
+    record = fresh(first_try=1, owner_try=1, tagged=False, name_hash="hash")
+    assert played.all == [Save(record), Start(record), Save(answered(record))]
+    assert played.begun == Begun(answered(record), started(kind))
+
+
+@kinds
+@pytest.mark.parametrize("changed", [False, True], ids=["same settings", "changed settings"])
+@pytest.mark.parametrize("ended", [None, Ended.LOST], ids=["crashed", "lost contact"])
+@pytest.mark.parametrize("status", ["PENDING", "RUNNING", "STOPPING", "A_NEW_STATUS"])
+def test_what_is_alive_is_adopted(kind: str, status: str, ended: Ended | None, *, changed: bool) -> None:
+    """A retry takes over what is going, whatever its settings are by now: one look, one save, no start."""
+    record = known(ended=ended)
+    now_present = present(kind, fingerprint="other" if changed else "same")
+
+    played = play(record, now_present, [seen(kind, status)])
+
+    adopted = replace(record, owner_try=2, ended=None)
+    assert played.done == [Look(kind, "7"), Save(adopted)]
+    assert played.begun == Begun(adopted, seen(kind, status))
+    assert ("settings have changed" in played.said) is changed
+    assert "Adopting" in played.said
+
+
+@kinds
+@pytest.mark.parametrize("changed", [False, True], ids=["same settings", "changed settings"])
+@pytest.mark.parametrize("lag", [False, True], ids=["listed at once", "listed late"])
+def test_unanswered_request_is_searched_first(kind: str, *, changed: bool, lag: bool) -> None:
+    """A request id without a run: its run is found by name and tag, and adopted; lists may lag."""
+    record = first()
+    now_present = present(kind, fingerprint="other" if changed else "same")
+
+    played = play(record, now_present, [*([None] if lag else []), seen(kind, "RUNNING")])
+
+    adopted = replace(known(), owner_try=2)
+    finds = [Find(record)] * (2 if lag else 1)
+    assert played.done == [*finds, Save(known()), Save(adopted)]
+    assert played.slept == ([LIST_LAG] if lag else [])
+    assert played.begun == Begun(adopted, seen(kind, "RUNNING"))
+
+
+@kinds
+@pytest.mark.parametrize("age", [60.0, REQUEST_ID_MEMORY + 60.0], ids=["at once", "hours later"])
+def test_request_that_never_arrived_is_sent_again(kind: str, age: float) -> None:
+    """Found nowhere in two searches: the same request goes out again under the same id, its first try unchanged."""
+    record = first(requested_at=NOW - age)
+
+    played = play(record, present(kind), [None, None, started(kind)])
+
+    again = replace(record, owner_try=2)
+    assert played.done == [Find(record), Find(record), Save(again), Start(again), Save(answered(again))]
+    assert played.begun == Begun(answered(again), started(kind))
+
+
+@kinds
+def test_another_request_is_never_sent_under_the_old_id(kind: str) -> None:
+    """Changed settings, and nothing came of the old request: a new one under a new id."""
+    played = play(first(), present(kind, fingerprint="other"), [None, None, started(kind)])
+
+    new = fresh(fingerprint="other", requested_at=NOW + LIST_LAG)
+    assert played.done == [
+        Find(first()), Find(first()), Save(first()), Save(new), Start(new), Save(answered(new))
+    ]  # fmt: skip
+    assert played.begun == Begun(answered(new), started(kind))
+
+
+@kinds
+@pytest.mark.parametrize("changed", [False, True], ids=["same settings", "changed settings"])
+@pytest.mark.parametrize("ended", [None, Ended.LOST, Ended.WELL], ids=["crashed", "lost contact", "told well"])
+def test_what_ended_well_is_returned(kind: str, ended: Ended | None, *, changed: bool) -> None:
+    """Finished while nobody looked: its result is used, nothing is started."""
+    end = seen(kind, "COMPLETED" if kind == "run" else "PROCESSED")
+    record = known(ended=ended)
+
+    played = play(record, present(kind, fingerprint="other" if changed else "same"), [end, True])
+
+    assert played.done == [Look(kind, "7"), IsSuccess(end)]
+    assert played.begun == Begun(replace(record, owner_try=2), end)
+
+
+@kinds
+@pytest.mark.parametrize("status", ["FAILED", "CANCELLED", "PROCESSED"])
+def test_what_is_found_to_have_ended_badly_is_replaced(kind: str, status: str) -> None:
+    """Failed while nobody looked: a new attempt under a new id."""
+    end = seen(kind, "FAILED" if (kind, status) == ("run", "PROCESSED") else status)
+
+    played = play(known(), present(kind), [end, False, started(kind)])
+
+    assert played.done == [Look(kind, "7"), IsSuccess(end), *anew(kind)]
+
+
+@kinds
+def test_what_the_earlier_try_saw_fail_is_not_looked_at_again(kind: str) -> None:
+    """A recorded failure: a new attempt at once."""
+    played = play(known(ended=Ended.BADLY), present(kind), [started(kind)])
+
+    assert played.done == anew(kind)
+
+
+@kinds
+@pytest.mark.parametrize("record", [first(), known(), known(ended=Ended.LOST)], ids=["unanswered", "alive", "lost"])
+def test_without_durable_each_try_starts_afresh(kind: str, record: AttemptRecord) -> None:
+    """durable=False: nothing is looked at, and the record is still written."""
+    played = play(record, present(kind, durable=False), [started(kind)])
+
+    assert played.done == anew(kind)
+
+
+@kinds
+def test_vanished_run_is_not_started_again(kind: str) -> None:
+    """Not found twice, some time apart, and no manifest tells its end: handed on as vanished, nothing is started."""
+    played = play(known(), present(kind), [GONE, GONE, *([None] if kind == "run" else [])])
+
+    assert played.done == [Look(kind, "7")] * 2 + ([ReadManifest("7", "uuid-7")] if kind == "run" else [])
+    assert played.slept == [SECOND_LOOK]
+    assert played.begun == Begun(known(), seen(kind, UNKNOWN), vanished=True)
+
+
+@kinds
+def test_a_reused_id_is_not_ours(kind: str) -> None:
+    """An answer with another uuid is another run: ours counts as gone."""
+    other = seen(kind, "RUNNING", uuid="uuid-of-another")
+
+    played = play(known(), present(kind), [other, other, *([DENIED] if kind == "run" else [])])
+
+    assert played.begun == Begun(known(), seen(kind, UNKNOWN), vanished=True)
+
+
+def test_vanished_run_that_completed_by_its_manifest_is_returned() -> None:
+    """Retention removed the record of a completed run: its manifest counts."""
+    end = RunSnapshot("7", "COMPLETED", "uuid-7")
+
+    played = play(known(), present("run"), [GONE, GONE, end, True])
+
+    assert played.begun == Begun(replace(known(), owner_try=2), end)
+    assert Start not in map(type, played.done)
+
+
+@kinds
+def test_a_moment_of_not_found_is_not_believed(kind: str) -> None:
+    """Not found once, then there: adopted."""
+    played = play(known(), present(kind), [GONE, seen(kind, "RUNNING")])
+
+    assert played.begun == Begun(replace(known(), owner_try=2), seen(kind, "RUNNING"))
+
+
+# -- cleared by a user: max_tries differs ------------------------------------------------------------------------------
+
+
+@kinds
+@pytest.mark.parametrize("record", [first(), known(), known(ended=Ended.LOST)], ids=["unanswered", "known", "lost"])
+def test_clear_cancels_what_is_alive_and_starts_afresh(kind: str, record: AttemptRecord) -> None:
+    """After a clear the old one is found, cancelled and not waited for; then a new one is made."""
+    find: list[Any] = [Find(record), Save(known())] if record.resource_id is None else [Look(kind, "7")]
+    settled = [seen(kind, "CANCELLED")] if kind == "batch" else []
+
+    played = play(record, cleared(kind), [seen(kind, "RUNNING"), None, *settled, started(kind)])
+
+    looks = [Look(kind, "7")] * len(settled)
+    assert played.done == [*find, Cancel(kind, "7"), *looks, *anew(kind, max_tries=2)]
+    assert played.begun == Begun(answered(fresh(max_tries=2)), started(kind))
+
+
+@kinds
+@pytest.mark.parametrize("changed", [False, True], ids=["same settings", "changed settings"])
+@pytest.mark.parametrize("misses", [1, 2])
+def test_clear_searches_what_was_not_answered(kind: str, misses: int, *, changed: bool) -> None:
+    """An unanswered request is searched after a clear too; nothing found: a new one under a new id."""
+    now_present = cleared(kind, fingerprint="other" if changed else "same")
+    found = [seen(kind, "FAILED")] if misses == 1 else []
+
+    played = play(first(), now_present, [*[None] * misses, *found, started(kind)])
+
+    assert [command for command in played.done if isinstance(command, Find)] == [Find(first())] * 2
+    (start,) = (command for command in played.done if isinstance(command, Start))
+    assert start.record.request_id == "new-id"
+    assert start.record.max_tries == 2
+
+
+@kinds
+def test_clear_without_cancel_on_kill_leaves_the_old_one_going(kind: str) -> None:
+    """cancel_on_kill=False holds for a clear as well: said in the log, and a new one is started."""
+    played = play(known(), cleared(kind, cancel=False), [seen(kind, "RUNNING"), started(kind)])
+
+    assert played.done == [Look(kind, "7"), *anew(kind, max_tries=2)]
+    assert "left going" in played.said
+
+
+@kinds
+def test_clear_does_not_cancel_what_stops_already(kind: str) -> None:
+    """STOPPING: the trigger's own cancel came first, or it is at its end."""
+    played = play(known(), cleared(kind), [seen(kind, "STOPPING"), started(kind)])
+
+    assert played.done == [Look(kind, "7"), *anew(kind, max_tries=2)]
+
+
+@kinds
+def test_clear_starts_nothing_beside_what_cannot_be_cancelled(kind: str) -> None:
+    """The old one lives and may not be cancelled: an error that names both ids, nothing started."""
+    played = play(known(), cleared(kind), [seen(kind, "RUNNING"), DENIED])
+
+    assert isinstance(played.error, AttemptError)
+    assert (played.error.request_id, played.error.resource_id) == ("old-id", "7")
+    assert played.done == [Look(kind, "7"), Cancel(kind, "7")]
+
+
+@kinds
+@pytest.mark.parametrize("ended", [Ended.WELL, Ended.BADLY])
+def test_clear_of_what_has_ended_starts_a_new_one(kind: str, ended: Ended) -> None:
+    """After success or failure a cleared task starts afresh, without a look at the old one."""
+    played = play(known(ended=ended), cleared(kind), [started(kind)])
+
+    assert played.done == anew(kind, max_tries=2)
+
+
+@pytest.mark.parametrize("ended", [None, Ended.LOST, Ended.WELL], ids=["crashed", "lost contact", "told well"])
+def test_cleared_batch_that_succeeded_is_not_submitted_again(ended: Ended | None) -> None:
+    """rerun="failed" with unchanged settings: the stored result, and the way to force a new one."""
+    end = seen("batch", "PROCESSED")
+
+    played = play(known(ended=ended), cleared("batch", keep_success=True), [end, True])
+
+    kept = known(owner_try=2, max_tries=2, ended=ended)
+    assert played.done == [Look("batch", "7"), IsSuccess(end), Save(kept)]
+    assert played.begun == Begun(kept, end)
+    assert "rerun='all'" in played.said
+
+
+@pytest.mark.parametrize(
+    ("ended", "changes", "script"),
+    [
+        pytest.param(Ended.WELL, {"fingerprint": "other"}, [], id="changed settings"),
+        pytest.param(Ended.BADLY, {}, [], id="it had failed"),
+        pytest.param(Ended.WELL, {}, [seen("batch", "PROCESSED"), False], id="stricter tolerance by now"),
+        pytest.param(Ended.WELL, {}, [GONE, GONE], id="its record is deleted"),
+    ],
+)
+def test_cleared_batch_is_submitted_again(ended: Ended, changes: dict[str, Any], script: list[Any]) -> None:
+    """rerun="failed" keeps only a success of the same settings that can still be shown."""
+    now_present = cleared("batch", keep_success=True, **changes)
+
+    played = play(known(ended=ended), now_present, [*script, started("batch")])
+
+    assert played.done[-3:] == anew("batch", max_tries=2, requested_at=played.now, **changes)
