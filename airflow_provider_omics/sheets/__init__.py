@@ -34,8 +34,9 @@ def open_rows(path: str, *, delimiter: str | None = None, s3_hook: S3Hook | None
     :raises SettingsError: the file cannot be read, or its header cannot be used.
     :raises ServiceError: S3 refused.
     """
-    with open_bytes(path, s3_hook) as stream:
-        yield rows_of(stream, path.rstrip("/").rpartition("/")[2], delimiter)
+    file = path.rpartition("/")[2]
+    with open_bytes(path, s3_hook) as stream, rows_of(stream, file, delimiter) as rows:
+        yield rows
 
 
 @contextmanager

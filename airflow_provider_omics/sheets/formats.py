@@ -9,6 +9,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -24,11 +25,14 @@ _QUOTED = re.compile('"[^"]*"')
 # How `surrogateescape` keeps a byte that is not UTF-8.
 _BAD_BYTE = re.compile("[\udc80-\udcff]")
 _PARQUET = b"PAR1"
+# What gzip raises for a file that was cut off or changed.
+_DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
 
 Rows = Iterator["tuple[int, Mapping[str, Any]] | Problem"]
 
 
-def rows_of(stream: io.BufferedReader, file: str, delimiter: str | None = None) -> SheetRows:
+@contextmanager
+def rows_of(stream: io.BufferedReader[Any], file: str, delimiter: str | None = None) -> Iterator[SheetRows]:
     """Read the rows of a sheet, as a stream.
 
     The format is told by the name (``.csv``, ``.tsv``, ``.tab``, ``.jsonl``, ``.ndjson``, ``.json``, ``.parquet``; with
@@ -38,25 +42,36 @@ def rows_of(stream: io.BufferedReader, file: str, delimiter: str | None = None) 
     :param file: its name, for messages.
     :param delimiter: one character between the cells. Default: comma for ``.csv`` whose header has one, tab for
         ``.tsv`` and ``.tab``, else the one of tab, comma, semicolon and bar that the header has most of.
-    :return: the rows.
+    :return: the rows, as a context: the stream is closed at its end.
     :raises SettingsError: the header cannot be used, or the file cannot be read at all.
     """
     if delimiter is not None and not _is_delimiter(delimiter):
         raise SettingsError([Problem("sample_sheet['delimiter']", repr(delimiter), "one character, such as ','")])
     extension = _extension(file)
-    # newline="": csv needs the line ends as they are, quoted cells may hold some.
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
-        if extension == ".parquet" or (extension not in _TEXT and stream.peek(4).startswith(_PARQUET)):
-            return parquet_rows(text.detach(), file)
+        is_parquet = extension == ".parquet" or (extension not in _TEXT and stream.peek(4).startswith(_PARQUET))
+    except _DAMAGE as error:
+        raise SettingsError([_damaged(file, error)]) from error
+    if is_parquet:
+        with parquet_rows(stream, file) as rows:
+            yield rows
+        return
+    # newline="": csv needs the line ends as they are, quoted cells may hold some.
+    with io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+        yield _text_rows(text, file, extension, delimiter)
+
+
+def _text_rows(text: Iterable[str], file: str, extension: str, delimiter: str | None) -> SheetRows:
+    try:
         line, first = next(((number, line) for number, line in enumerate(text, 1) if line.strip()), (1, ""))
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except _DAMAGE as error:
         raise SettingsError([_damaged(file, error)]) from error
     if not first:
         return SheetRows(file, None, ())
     lines = chain([first], text)
-    if delimiter is None and (extension in JSON_LINES or (extension not in _TEXT and first.lstrip()[0] in "{[")):
-        if first.lstrip()[0] == "[":
+    start = first.lstrip()[0]
+    if delimiter is None and (extension in JSON_LINES or (extension not in _TEXT and start in "{[")):
+        if start == "[":
             raise SettingsError([Problem(file, "a JSON array", "one JSON object in each line: jq -c '.[]' makes them")])
         return SheetRows(file, None, _whole(_json_lines(lines, line, file), file))
     chosen = delimiter or _BY_EXTENSION.get(extension) or _sniffed(first, extension)
@@ -85,7 +100,7 @@ def _delimited(lines: Iterable[str], first: int, file: str, delimiter: str) -> S
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         columns = tuple(next(reader))
-    except (csv.Error, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (csv.Error, *_DAMAGE) as error:
         raise SettingsError([_broken(file, first, error)]) from error
     problems = []
     for position, column in enumerate(columns):
@@ -167,7 +182,7 @@ def _whole(rows: Rows, file: str) -> Rows:
             if isinstance(row, tuple):
                 line = row[0]
             yield row
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except _DAMAGE as error:
         yield _damaged(f"{file} after line {line}", error)
 
 

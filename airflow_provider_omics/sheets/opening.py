@@ -29,7 +29,7 @@ _OTHERS = {
 
 
 @contextmanager
-def open_bytes(path: str, s3_hook: S3Hook | None = None) -> Iterator[io.BufferedReader]:
+def open_bytes(path: str, s3_hook: S3Hook | None = None) -> Iterator[io.BufferedReader[Any]]:
     """Open a file as a stream of bytes; gzip, told by its first bytes, is unpacked.
 
     :param path: a local path, or ``s3://bucket/key``.
@@ -51,11 +51,11 @@ def open_bytes(path: str, s3_hook: S3Hook | None = None) -> Iterator[io.Buffered
 
 
 @contextmanager
-def _local_file(path: str) -> Iterator[io.BufferedReader]:
+def _local_file(path: str) -> Iterator[io.BufferedReader[Any]]:
     if "://" in path:
         raise SettingsError([Problem("sheet path", repr(path), "a local path, or s3://bucket/key")])
     try:
-        stream: io.BufferedReader = io.BufferedReader(io.FileIO(path), BUFFER)
+        stream = io.BufferedReader(io.FileIO(path), BUFFER)
     except OSError as error:
         allowed = f"a file that can be read here, in {os.getcwd()}, or s3://bucket/key"  # noqa: PTH109 - for a message
         raise SettingsError([Problem("sheet path", repr(path), f"{error.strerror}; {allowed}")]) from error
@@ -64,7 +64,7 @@ def _local_file(path: str) -> Iterator[io.BufferedReader]:
 
 
 @contextmanager
-def _s3_object(uri: str, s3_hook: S3Hook | None) -> Iterator[io.BufferedReader]:
+def _s3_object(uri: str, s3_hook: S3Hook | None) -> Iterator[io.BufferedReader[Any]]:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not bucket or not key:
         raise SettingsError([Problem("sheet path", repr(uri), "s3://bucket/key of a file")])
@@ -94,16 +94,17 @@ def _s3_error(uri: str, error: Any) -> SettingsError | ServiceError:
     code, status = told.get("Code", ""), metadata.get("HTTPStatusCode")
     if status == 404:
         return SettingsError([Problem("sheet path", repr(uri), f"there is no such object ({code})")])
-    denied = status == 403
-    kind = AccessDenied if denied else ServiceError
-    advice = (
-        f"The connection's role needs s3:GetObject on {uri}; without s3:ListBucket a missing object is refused too."
-    )
+    if code == "InvalidObjectState":
+        return SettingsError([Problem("sheet path", repr(uri), "an object that is not archived: restore it first")])
+    kind, advice = ServiceError, f"It was about {uri}."
+    if code in ("AccessDenied", "403"):  # a number where the answer carries no code
+        kind = AccessDenied
+        advice = f"The connection needs s3:GetObject for {uri}, and s3:ListBucket to be told of a missing object."
     return kind(
         "GetObject",
         code,
         told.get("Message", ""),
         http_status=status,
         request_id=metadata.get("RequestId"),
-        advice=advice if denied else f"It was about {uri}.",
+        advice=advice,
     )

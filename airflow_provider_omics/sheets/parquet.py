@@ -7,6 +7,7 @@ import io
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -18,12 +19,13 @@ BATCH = 1_000
 """Rows that are in memory at once."""
 
 
-def parquet_rows(stream: io.BufferedReader, file: str) -> SheetRows:
+@contextmanager
+def parquet_rows(stream: io.BufferedReader[Any], file: str) -> Iterator[SheetRows]:
     """Read the rows of a Parquet file, a batch of rows at a time.
 
     :param stream: its bytes; what cannot be read from its end on, such as an S3 object, is copied to a temporary file.
     :param file: its name, for messages.
-    :return: the rows, numbered from 1; dates and decimal numbers as text.
+    :return: the rows, as a context; numbered from 1, dates and decimal numbers as text.
     :raises SettingsError: pyarrow is not installed, or this is no Parquet file.
     """
     try:
@@ -31,16 +33,17 @@ def parquet_rows(stream: io.BufferedReader, file: str) -> SheetRows:
     except ImportError as error:
         allowed = "CSV, TSV or JSON Lines; Parquet needs pyarrow, which is not installed here: pip install pyarrow"
         raise SettingsError([Problem(file, "a Parquet file", allowed)]) from error
-    seekable: Any = stream
-    if not stream.seekable():  # its index stands at the end
-        seekable = tempfile.TemporaryFile()  # noqa: SIM115 - read to the end below, and gone with its last reference
-        shutil.copyfileobj(stream, seekable)
-        seekable.seek(0)
-    try:
-        table = parquet.ParquetFile(seekable)
-    except (ValueError, OSError) as error:  # pyarrow's own errors are of these kinds
-        raise SettingsError([Problem(file, "not readable as Parquet", str(error))]) from error
-    return SheetRows(file, tuple(table.schema_arrow.names), _rows(table), unit="row")
+    with ExitStack() as stack:
+        seekable: Any = stream
+        if not stream.seekable():  # its index stands at the end
+            seekable = stack.enter_context(tempfile.TemporaryFile())
+            shutil.copyfileobj(stream, seekable)
+            seekable.seek(0)
+        try:
+            table = stack.enter_context(parquet.ParquetFile(seekable))
+        except (ValueError, OSError) as error:  # pyarrow's own errors are of these kinds
+            raise SettingsError([Problem(file, "not readable as Parquet", str(error))]) from error
+        yield SheetRows(file, tuple(table.schema_arrow.names), _rows(table), unit="row")
 
 
 def _rows(table: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
