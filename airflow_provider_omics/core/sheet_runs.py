@@ -72,8 +72,8 @@ class SheetRuns:
     :param rows: the rows.
     :param rules: what the batch's defaults mean for each run, from ``run_setting_rules``. Default: nothing is required.
     :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit. Default: not compared.
-    :param input_sheet_uri: gives the ``s3://`` URI where the own sheet of a run is going to be, from its id. Needed if
-        the sheet asks for ``input_sheet``; who writes it there is the caller.
+    :param input_sheet_uri: gives the ``s3://`` URI where the own sheet of a run is going to be, from its id and its
+        text. Needed if the sheet asks for ``input_sheet``; who writes it there is the caller.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class SheetRuns:
         *,
         rules: RunSettingRules | None = None,
         template: Mapping[str, Mapping[str, Any]] | None = None,
-        input_sheet_uri: Callable[[str], str] | None = None,
+        input_sheet_uri: Callable[[str, str], str] | None = None,
     ) -> None:
         self.rows = 0
         """Rows read so far."""
@@ -218,7 +218,7 @@ class SheetRuns:
         if self._sheet.input_sheet and self._input_sheet_uri:
             own_sheet = _csv_text(mapping, rows)
             given = setting.get("parameters") or {}
-            setting["parameters"] = {**given, self._sheet.input_sheet: self._input_sheet_uri(run_setting_id)}
+            setting["parameters"] = {**given, self._sheet.input_sheet: self._input_sheet_uri(run_setting_id, own_sheet)}
         # A column that differs between the rows is told once, however many places use it.
         told: dict[Any, CellFault] = {}
         for fault in faults:

@@ -46,7 +46,7 @@ def open_runs(
     s3_hook: S3Hook | None = None,
     rules: RunSettingRules | None = None,
     template: Mapping[str, Mapping[str, Any]] | None = None,
-    input_sheet_uri: Callable[[str], str] | None = None,
+    input_sheet_uri: Callable[[str, str], str] | None = None,
 ) -> Iterator[SheetRuns]:
     """Open a sheet and give its runs, as a stream that ends with an error if anything is wrong.
 
@@ -61,7 +61,7 @@ def open_runs(
     :param s3_hook: reads what is in S3. Default: the hook of the connection ``aws_default``.
     :param rules: what the batch's defaults mean for each run, from ``run_setting_rules``. Default: nothing is required.
     :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit. Default: not compared.
-    :param input_sheet_uri: gives the ``s3://`` URI of a run's own sheet, from its id; see ``SampleSheet``.
+    :param input_sheet_uri: gives the ``s3://`` URI of a run's own sheet, from its id and its text; see ``SampleSheet``.
     :return: the runs, as a context: the file is closed at its end.
     :raises SettingsError: with all problems (the first 50), at the end of the iteration, or at once if the file cannot
         be read or its header cannot be used.
@@ -77,7 +77,7 @@ def run_settings_from_sheet(
     default_run_setting: Mapping[str, Any] | None = None,
     require: Collection[str] = (),
     template: Mapping[str, Mapping[str, Any]] | None = None,
-    input_sheet_uri: Callable[[str], str] | None = None,
+    input_sheet_uri: Callable[[str, str], str] | None = None,
     aws_conn_id: str | None = "aws_default",
     region_name: str | None = None,
 ) -> list[dict[str, Any]]:
@@ -100,8 +100,8 @@ def run_settings_from_sheet(
         known, and nothing is missed that it could give.
     :param require: settings that must be given in each run or in the default (``require_settings``). Default: none.
     :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit. Default: not compared.
-    :param input_sheet_uri: gives the ``s3://`` URI of a run's own sheet, from its id; needed with ``input_sheet``.
-        Writing it there is the caller's.
+    :param input_sheet_uri: gives the ``s3://`` URI of a run's own sheet, from its id and its text; needed with
+        ``input_sheet``. Writing it there is the caller's.
     :param aws_conn_id: the connection that reads what is in S3. Default: "aws_default".
     :param region_name: AWS Region. Default: the connection's.
     :return: one dict for each run, in the spelling of AWS, in the order of the rows.

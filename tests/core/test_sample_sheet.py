@@ -29,7 +29,7 @@ def runs_of(rows: list[dict[str, Any]], *, columns: bool = True, **sheet: Any) -
     names = tuple(rows[0]) if columns and rows else None
     source = SheetRows("samples.csv", names, list(enumerate(rows, 2 if columns else 1)))
     made = SampleSheet.from_mapping({"path": "samples.csv", **sheet})
-    return list(SheetRuns(made, source, input_sheet_uri=lambda run_setting_id: f"s3://staging/{run_setting_id}.csv"))
+    return list(SheetRuns(made, source, input_sheet_uri=lambda name, text: f"s3://staging/{name}-{len(text)}.csv"))
 
 
 def setting_of(row: dict[str, Any], **sheet: Any) -> dict[str, Any]:
@@ -395,8 +395,8 @@ def test_a_run_can_have_a_sheet_of_its_own() -> None:
     runs = runs_of(rows, group_by_id=True, input_sheet="input", types={"x": "str"})
 
     assert [run.setting for run in runs] == [
-        {"runSettingId": "A", "parameters": {"input": "s3://staging/A.csv"}},
-        {"runSettingId": "B", "parameters": {"input": "s3://staging/B.csv"}},
+        {"runSettingId": "A", "parameters": {"input": "s3://staging/A-27.csv"}},
+        {"runSettingId": "B", "parameters": {"input": "s3://staging/B-12.csv"}},
     ]
     assert [run.input_sheet for run in runs] == ['sample,x\nA,"q""1,2"\nA,007\n', "sample,x\nB,\n"]
 
@@ -405,7 +405,7 @@ def test_own_sheets_stand_beside_parameters() -> None:
     """``input_sheet`` adds one parameter to those that are given, and checks them together."""
     setting = setting_of({"id": "A"}, input_sheet="input", parameters={"genome": "GRCh38"})
 
-    assert setting["parameters"] == {"genome": "GRCh38", "input": "s3://staging/A.csv"}
+    assert setting["parameters"] == {"genome": "GRCh38", "input": "s3://staging/A-5.csv"}
 
 
 def test_a_function_can_make_the_setting() -> None:
