@@ -395,7 +395,7 @@ def test_a_run_can_have_a_sheet_of_its_own() -> None:
     runs = runs_of(rows, group_by_id=True, input_sheet="input", types={"x": "str"})
 
     assert [run.setting for run in runs] == [
-        {"runSettingId": "A", "parameters": {"input": "s3://staging/A-27.csv"}},
+        {"runSettingId": "A", "parameters": {"input": "s3://staging/A-26.csv"}},
         {"runSettingId": "B", "parameters": {"input": "s3://staging/B-12.csv"}},
     ]
     assert [run.input_sheet for run in runs] == ['sample,x\nA,"q""1,2"\nA,007\n', "sample,x\nB,\n"]
