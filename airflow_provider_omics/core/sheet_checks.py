@@ -39,7 +39,8 @@ def setting_faults(
     for path, shown, allowed in uri_faults(parameters):
         problems.append((Problem(f"{_PLACE}['parameters']{path}", shown, allowed), False))
     if template and isinstance(parameters, (Mapping, type(None))):
-        merged = {**(rules.default.get("parameters") or {}), **(parameters or {})}
+        default = rules.default.get("parameters")
+        merged = {**(default if isinstance(default, Mapping) else {}), **(parameters or {})}
         # A parameter that the workflow does not know comes from the mapping, and is the same in all rows.
         found = check_parameters(template, merged, argument=f"{_PLACE}['parameters']")
         problems += [(problem, problem.value != NOT_SET) for problem in found]

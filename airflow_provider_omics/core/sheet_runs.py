@@ -218,7 +218,9 @@ class SheetRuns:
         if self._sheet.input_sheet and self._input_sheet_uri:
             own_sheet = _csv_text(mapping, rows)
             given = setting.get("parameters") or {}
-            setting["parameters"] = {**given, self._sheet.input_sheet: self._input_sheet_uri(run_setting_id, own_sheet)}
+            if isinstance(given, Mapping):  # else the checks below refuse it
+                uri = self._input_sheet_uri(run_setting_id, own_sheet)
+                setting["parameters"] = {**given, self._sheet.input_sheet: uri}
         # A column that differs between the rows is told once, however many places use it.
         told: dict[Any, CellFault] = {}
         for fault in faults:

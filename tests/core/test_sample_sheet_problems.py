@@ -180,6 +180,15 @@ def test_parameters_fit_the_workflow(template: dict[str, Any], told: str) -> Non
     assert "\n" not in text
 
 
+def test_parameters_of_a_wrong_kind_get_no_own_sheet() -> None:
+    """What is no dict is refused as such, also where a parameter would be added to it."""
+    checks = {"input_sheet_uri": lambda name, _: f"s3://staging/{name}", "template": {"in": {}}}
+
+    text = problems_of([ROW], checks=checks, input_sheet="in", build=lambda _: {"parameters": [1]})
+
+    assert text == "s.csv line 2 (parameters) = list: a JSON object (dict) of names and values"
+
+
 def test_what_all_runs_lack_is_told_once() -> None:
     """Without an output URI in sheet and default, one problem says so, not one for each run."""
     rules = run_setting_rules({}, require=["priority"])
