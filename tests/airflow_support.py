@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import BaseSensorOperator, TaskDeferred
 from botocore.loaders import JSONFileLoader
 
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
@@ -36,7 +36,7 @@ OUTPUT = f"s3://{BUCKET}/runs"
 ONE_TRY = {"retries": {"total_max_attempts": 1}}
 """botocore's retries sleep in wall time: where a test provokes errors, they are turned off."""
 
-RUN = {"workflow_id": "1234567", "role_arn": ROLE, "output_uri": OUTPUT}
+RUN: dict[str, Any] = {"workflow_id": "1234567", "role_arn": ROLE, "output_uri": OUTPUT}
 """The least that OmicsStartRunOperator takes."""
 
 DEFAULT_RUN_SETTING = {"workflowId": "1234567", "roleArn": ROLE, "outputUri": OUTPUT}
@@ -70,6 +70,8 @@ class SteppedTime:
 
     def time(self) -> float:
         return self._emulator.clock.now().timestamp()
+
+    monotonic = time
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -143,6 +145,7 @@ def connect(emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> Connect
 def stepped(emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> SteppedTime:
     """Our waits in the emulator's time: a day of waiting takes no time. The connection is there as well."""
     stepped = SteppedTime(emulator)
+    monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", stepped)
     for name, module in list(sys.modules.items()):
         if name.startswith(_OF_THE_PACKAGE) and getattr(module, "time", None) is time:
             monkeypatch.setattr(module, "time", stepped)
@@ -169,8 +172,11 @@ class TaskInstanceRecord:
     def xcom_push(self, key: str, value: Any, **_: Any) -> None:
         self.xcoms[key] = json.loads(json.dumps(value))  # XCom is JSON
 
-    def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
-        return {self.run_id: {self.task_id: self.state}}
+    def current_state(self) -> str:
+        return self.state
+
+    def get_first_reschedule_date(self, context: object) -> None:
+        return None
 
 
 @dataclass

@@ -9,15 +9,23 @@ from typing import Any, ClassVar, NoReturn
 
 from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import AirflowSkipException, Context, PokeReturnValue, conf
+from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    Context,
+    PokeReturnValue,
+    conf,
+)
 
-from airflow_provider_omics.core.errors import OmicsError, Unavailable
+from airflow_provider_omics.core.commands import WaitPlan
+from airflow_provider_omics.core.errors import NotFound, OmicsError, Unavailable
 from airflow_provider_omics.core.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.outcomes import error_of
-from airflow_provider_omics.core.snapshots import Snapshot
+from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.run_logs import ended_run
 from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 
 
@@ -74,7 +82,7 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
             trigger=self.trigger_class(
                 self.resource_id,
                 poll_interval=self.poll_interval,
-                deadline=time.time() + self.timeout,
+                deadline=time.time() + self._limit(),
                 patience=self.patience.total_seconds(),
                 cancel_on_kill=False,
                 aws_conn_id=self.aws_conn_id,
@@ -85,6 +93,11 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
             method_name="execute_complete",
         )
 
+    def _limit(self) -> float:
+        """Seconds that the sensor may wait: ``timeout``, or ``execution_timeout`` where that is shorter."""
+        execution_timeout = self.execution_timeout
+        return min([self.timeout, *([execution_timeout.total_seconds()] if execution_timeout else [])])
+
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; called by Airflow."""
         try:
@@ -92,12 +105,23 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
         except Unavailable as error:
             self.log.warning("%s; looking again at the next poke", error)
             return PokeReturnValue(is_done=False)
+        except NotFound as error:
+            return PokeReturnValue(is_done=True, xcom_value=self._conclude(self._gone(error)))
         except OmicsError as error:
             self._raise(error)
         self.log.info("%s %s is %s", self.kind, seen.id, seen.status)
         if seen.phase is Phase.ACTIVE:
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=self._conclude(WaitEvent(Outcome.ENDED, seen)))
+
+    def _gone(self, error: NotFound) -> WaitEvent:
+        """Tell the end of what is gone: a run's manifest outlives its record."""
+        unseen = WaitPlan(self.kind, self.resource_id).unseen()
+        ended = ended_run(self.hook, self.resource_id, None) if self.kind == "run" else None
+        if isinstance(ended, RunSnapshot):
+            self.log.warning("The record of run %s is gone; its manifest says %s", ended.id, ended.status)
+            return WaitEvent(Outcome.ENDED, ended)
+        return WaitEvent(Outcome.VANISHED, unseen, error=str(error))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Take up the task when its trigger has fired; called by Airflow.
@@ -113,13 +137,19 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
         return self._conclude(parsed)
 
     def _conclude(self, event: WaitEvent) -> dict[str, Any]:
+        if event.outcome is Outcome.TIMED_OUT:
+            text = f"{self.kind} {event.snapshot.id} is still {event.snapshot.status} after {self._limit():.0f} s"
+            raise AirflowSkipException(f"Skipping: {text}") if self._skips() else AirflowSensorTimeout(text)
         error = error_of(event, self.hook.conn_region_name)
         if error is not None:
             self._raise(error)
         return self._result(event.snapshot)
 
     def _raise(self, error: OmicsError) -> NoReturn:
-        """Raise the error, or skip: Airflow's own handling of ``soft_fail`` differs between its versions."""
-        if self.soft_fail:
-            raise AirflowSkipException(f"Skipping, as soft_fail is on: {error}") from error
+        """Raise the error, or skip: Airflow's handling of ``soft_fail`` differs between modes and versions."""
+        if self._skips():
+            raise AirflowSkipException(f"Skipping: {error}") from error
         raise airflow_error(error) from error
+
+    def _skips(self) -> bool:
+        return bool(self.soft_fail or self.never_fail)
