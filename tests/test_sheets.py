@@ -98,6 +98,13 @@ def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
     assert rows_in(content.encode(), tmp_path) == [(5, {"id": "A", "x": "1\n1"}), (9, {"id": "B", "x": "2"})]
 
 
+def test_line_breaks_in_cells_stay_as_they_are(tmp_path: Path) -> None:
+    """A quoted cell keeps each of its line ends, whatever the line ends of the sheet."""
+    content = b'id,x\r\nA,"1\r2\r\n3\n4"\r\n'
+
+    assert rows_in(content, tmp_path) == [(2, {"id": "A", "x": "1\r2\r\n3\n4"})]
+
+
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("name", ["s.jsonl", "s.ndjson", "s.json", "s"])
 def test_json_lines_are_read(name: str, packed: bool, tmp_path: Path) -> None:

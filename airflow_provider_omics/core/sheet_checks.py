@@ -55,8 +55,7 @@ def _located(problem: Problem, rows: Sequence[Row], leaves: list[Leaf] | None, *
     name, _, rest = path.removeprefix("['").partition("']")
     if leaves is None:
         return CellFault(rows[0].line, (), f"{name}{rest}", problem.value, problem.allowed)
-    above = [leaf for leaf in leaves if path.startswith(leaf.path)]
-    blamed = max(above, key=lambda leaf: len(leaf.path), default=None)
+    blamed = next((leaf for leaf in leaves if path.startswith(leaf.path)), None)
     if blamed and blamed.columns and not of_mapping:
         return CellFault(blamed.line, blamed.columns, f"{name}{rest}", problem.value, problem.allowed)
     if not of_mapping and any(leaf.columns for leaf in leaves if leaf.path.startswith(path)):
