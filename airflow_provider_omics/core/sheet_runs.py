@@ -129,10 +129,10 @@ class SheetRuns:
                 continue
             if self._sheet.group_by_id is True:
                 groups.setdefault(run_setting_id, []).append(row)
-            elif lines.setdefault(run_setting_id, line) != line:
+                continue
+            if lines.setdefault(run_setting_id, line) != line:
                 self._add_duplicate(mapping, row, run_setting_id, lines[run_setting_id])
-            else:
-                yield from self._given(mapping, run_setting_id, (row,))
+            yield from self._given(mapping, run_setting_id, (row,))
         if mapping is not None:
             self._add_missing(mapping, [column for column in mapping.used if column in self._unseen])
             for run_setting_id in list(groups):

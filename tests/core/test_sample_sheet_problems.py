@@ -235,13 +235,13 @@ def test_values_of_cells_stay_out_of_errors() -> None:
 def test_all_problems_are_told_at_once() -> None:
     """Problems of reading, of the mapping and of rows stand in one error, in the order in which they were found."""
     rows = [
-        {"id": "A", "x": "1"},
+        {"id": "A", "x": "1", "u": ""},
         Problem("s.csv line 3", "3 cells", "2"),
         {"id": "", "x": "2"},
-        {"id": "A", "x": "z"},
+        {"id": "A", "x": "z", "u": "s3:/u"},
         {"id": "C", "x": "y"},
     ]
-    text = problems_of(rows, types={"x": "int"}, parameters={"u": "s3:/x"})
+    text = problems_of(rows, types={"x": "int"}, parameters={"u": "s3:/x", "v": "{u}"})
 
     assert [line.partition(" = ")[0] for line in text.splitlines()] == [
         "sample_sheet['parameters']['u']",
@@ -249,6 +249,7 @@ def test_all_problems_are_told_at_once() -> None:
         "s.csv line 4 column id",
         "s.csv line 5 column x",
         "s.csv line 5 column id",
+        "s.csv line 5 column u (parameters['v'])",
         "s.csv line 6 column x",
     ]
 
