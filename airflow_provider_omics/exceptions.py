@@ -14,16 +14,26 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_provider_omics.core.errors import (
     AttemptError,
+    BatchDeleted,
     BatchVanished,
     InvalidRequest,
     OmicsError,
+    RunDeleted,
     RunVanished,
     SettingsError,
 )
 
 # Another try of these would fail the same way (bad input), or could start a second run beside one that may have
 # completed (its record is gone, so nobody can tell).
-FINAL: tuple[type[OmicsError], ...] = (SettingsError, InvalidRequest, RunVanished, BatchVanished, AttemptError)
+FINAL: tuple[type[OmicsError], ...] = (
+    SettingsError,
+    InvalidRequest,
+    RunVanished,
+    RunDeleted,
+    BatchVanished,
+    BatchDeleted,
+    AttemptError,
+)
 
 
 def airflow_error(error: OmicsError, *, final: bool | None = None) -> AirflowException:

@@ -147,7 +147,7 @@ def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Atte
         yield Say(INFO, "Nothing came of the earlier request; it is not sent with other settings: a new one")
         answer = yield Save(record)
         return (yield from _start_afresh(present, answer.now))
-    if seen.status == UNKNOWN:
+    if seen.status == UNKNOWN or seen.phase is Phase.DELETED:
         return Begun(record, seen, vanished=True)
     if seen.phase is Phase.ACTIVE:
         yield Say(INFO, f"Adopting {present.kind} {seen.id} of try {record.owner_try}: {seen.status}")

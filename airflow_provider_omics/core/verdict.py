@@ -14,6 +14,7 @@ from fractions import Fraction
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot
+from airflow_provider_omics.core.statuses import Phase
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,15 @@ class Tolerance:
         return max(self.max_failed_runs, math.floor(total_runs * percent / 100))
 
 
+_GOING = ("pending_submissions", "pending_runs", "starting_runs", "running_runs", "stopping_runs")
+
+
 @dataclass(frozen=True)
 class BatchCounts:
-    """The runs of an ended batch by outcome; they add up to ``total_runs``.
+    """The runs of a batch by outcome; once it has ended they add up to ``total_runs``.
 
     ``unknown_runs`` are those that no count accounts for, and those whose record was deleted: nobody can tell how
-    they ended, so they are not successes.
+    they ended, so they are not successes. What is still going is in none of the counts but the total.
     """
 
     total_runs: int
@@ -81,9 +85,9 @@ class BatchCounts:
 
     @classmethod
     def of(cls, batch: BatchSnapshot) -> BatchCounts:
-        """Count an ended batch.
+        """Count the runs of a batch.
 
-        :param batch: a snapshot in a final status.
+        :param batch: a snapshot, in any status; counts are final at PROCESSED only.
         :return: its counts.
         """
         completed = batch.count("completed_runs")
@@ -92,7 +96,8 @@ class BatchCounts:
         not_submitted = batch.count("failed_submissions")
         counted = completed + failed + cancelled + not_submitted
         total = max(batch.total_runs, counted)  # an answer without totalRuns must not hide what failed
-        return cls(total, completed, failed, cancelled, not_submitted, total - counted)
+        going = sum(batch.count(name) for name in _GOING) if batch.phase is Phase.ACTIVE else 0
+        return cls(total, completed, failed, cancelled, not_submitted, max(0, total - counted - going))
 
     @property
     def not_completed(self) -> int:
@@ -158,7 +163,9 @@ def judge(batch: BatchSnapshot, tolerance: Tolerance, failed_ids: Collection[str
     # An id may have brackets, which fnmatch would take for a set of characters.
     patterns = [pattern.replace("[", "[[]") for pattern in tolerance.must_succeed]
     missed = tuple(name for name in failed_ids if any(fnmatchcase(name, pattern) for pattern in patterns))
-    return Verdict(counts.not_completed <= allowed and not missed, counts, allowed, missed)
+    # A batch has at least one run: an answer without any count tells nothing, and silence is no success.
+    succeeded = counts.total_runs > 0 and counts.not_completed <= allowed and not missed
+    return Verdict(succeeded, counts, allowed, missed)
 
 
 def _number(value: object) -> float | None:

@@ -89,14 +89,20 @@ class Attempt(Driver):
         super().__init__(hook, log, before_cancel=self._check_owner)
         self._starter = starter
         self._store = store
-        self._identity = identity
+        self.identity = identity
         self._try_number = try_number
         self._tag = tag
         self._request: Mapping[str, Any] = {}
         self._record: AttemptRecord | None = None
+        self._request_id: str | None = None
         self._killed = False
         self._ended_by_user = False
         self.snapshot: Snapshot | None = None
+
+    @property
+    def request_id(self) -> str | None:
+        """Request id of the attempt in hand; None: there is none."""
+        return self._request_id if self._record is None else self._record.request_id
 
     def begin(
         self,
@@ -145,9 +151,13 @@ class Attempt(Driver):
             self._record, self.snapshot = begun.record, begun.snapshot
             return begun
 
-    def take_up(self) -> None:
-        """Take the stored record in hand, when a task is taken up after its deferral."""
+    def take_up(self, request_id: str | None) -> None:
+        """Take the stored record in hand, when a task is taken up after its deferral.
+
+        :param request_id: what the task carried through the deferral, for where no record outlives it; None: nothing.
+        """
         self._record = self._store.load()
+        self._request_id = request_id
 
     def end(self, ended: Ended) -> None:
         """Record how the attempt ended; a failure is told in the log only, as the outcome is more important.
@@ -277,7 +287,7 @@ class Attempt(Driver):
         kind = self._starter.kind
         name = given_name(kind, self._request)
         if record.name_hash is None:
-            name = generated_name(kind, self._identity, record.request_id)
+            name = generated_name(kind, self.identity, record.request_id)
         elif REQUEST_ID_TAG not in self._identified(record).request.get("tags", {}):
             return InvalidRequest("ListRuns", "NotFindable", "a user's name and no tag do not tell it from others")
         elif name_hash(name) != record.name_hash:
@@ -310,7 +320,7 @@ class Attempt(Driver):
         return read(response)
 
     def _identified(self, record: AttemptRecord) -> IdentifiedRequest:
-        return identified_request(self._starter.kind, self._request, self._identity, record)
+        return identified_request(self._starter.kind, self._request, self.identity, record)
 
     def _check_owner(self) -> None:
         """Refuse to touch what a later try owns: the orphaned process of an earlier try can live on.

@@ -168,7 +168,7 @@ def test_counts_add_up_and_failures_count(total: int, counts: dict[str, int], ru
     assert outcomes.pop("total_runs") == sum(outcomes.values())
     assert min(outcomes.values()) >= 0
     known_failures = sum(counts.get(name, 0) for name in ("failed_runs", "cancelled_runs", "failed_submissions"))
-    assert verdict.succeeded is (verdict.counts.not_completed <= runs)
+    assert verdict.succeeded is (verdict.counts.total_runs > 0 and verdict.counts.not_completed <= runs)
     assert not verdict.succeeded or known_failures <= runs
 
 
@@ -224,3 +224,15 @@ def test_must_succeed_is_never_tolerated(pattern: str, failed: list[str], missed
 
     assert (verdict.succeeded, verdict.missed) == (not missed, missed)
     assert verdict.sentence.endswith(f"; must succeed but did not: {', '.join(missed)}" if missed else "50 may fail")
+
+
+def test_silence_is_no_success() -> None:
+    """A batch has at least one run: an answer without any count says nothing of how it went."""
+    assert not judge(BatchSnapshot("1", "PROCESSED"), Tolerance(max_failed_runs=5)).succeeded
+
+
+def test_what_is_going_is_not_unknown() -> None:
+    """A batch that is left or cancelled while it is going has runs of no outcome yet."""
+    going = BatchSnapshot("1", "INPROGRESS", total_runs=8, counts={"running_runs": 5, "completed_runs": 2})
+
+    assert BatchCounts.of(going).unknown_runs == 1

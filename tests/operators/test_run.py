@@ -117,7 +117,7 @@ def test_end_of_a_run(
     assert isinstance(error, expected)
     assert isinstance(error, AirflowException)
     # Another try could start a second run beside one that completed: only of the vanished run can nobody tell.
-    assert isinstance(error, AirflowFailException) is (expected is RunVanished)
+    assert isinstance(error, AirflowFailException) is (expected in {RunDeleted, RunVanished})
     assert (error.run_id, error.run_uuid) == (run["id"], run["uuid"])  # type: ignore[attr-defined]
 
 

@@ -118,7 +118,7 @@ def test_end_of_a_batch(
     assert ended.deferred is deferrable
     assert isinstance(error, expected)
     assert isinstance(error, AirflowException)
-    assert isinstance(error, AirflowFailException) is (expected is BatchVanished)
+    assert isinstance(error, AirflowFailException) is (expected in {BatchDeleted, BatchVanished})
     assert (error.batch_id, error.batch_uuid) == (batch["id"], batch["uuid"])  # type: ignore[attr-defined]
     pushed = ended.xcoms["return_value"]
     assert (pushed["batch_id"], pushed["succeeded"]) == (batch["id"], False)

@@ -115,7 +115,7 @@ def test_bad_end_of_a_run(
 
     _check(error, expected, soft_fail=soft_fail)
     if not soft_fail:
-        assert isinstance(error, AirflowFailException) is (expected is RunVanished)
+        assert isinstance(error, AirflowFailException) is (expected in {RunDeleted, RunVanished})
 
 
 def _check(error: BaseException | None, expected: type[OmicsError], *, soft_fail: bool) -> None:

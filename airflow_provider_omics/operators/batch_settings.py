@@ -1,0 +1,229 @@
+"""From what the user gave (a sheet, a list, an S3 object) to a checked request of StartRunBatch."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
+from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.identity import TaskIdentity
+from airflow_provider_omics.core.run_setting_checks import RunSettingRules, check_run_setting, run_setting_rules
+from airflow_provider_omics.core.sample_sheet import SampleSheet
+from airflow_provider_omics.core.setting_checks import clean_setting
+from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS, MAX_RUNS_IN_BATCH, Place
+from airflow_provider_omics.core.settings import CheckedRequest, build_start_run_batch_request, merge_settings
+from airflow_provider_omics.sheets import open_runs
+from airflow_provider_omics.staging import MAX_FILE_BYTES, RunSettingsSpool
+
+MAX_PROBLEMS = 50
+"""Problems of a list that are told; reading stops there."""
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """All that a user gave for a batch.
+
+    :param default_run_setting: what the runs share.
+    :param run_settings: a list of the runs; exactly one of this and the next two.
+    :param run_settings_s3_uri: an S3 object with them.
+    :param sample_sheet: a sheet, as a path, a mapping or a SampleSheet.
+    :param batch_name: name of the batch.
+    :param tags: tags of the batch.
+    :param scratch_storage_mode: for all runs.
+    :param staging_s3_uri: where large lists are put; None: nowhere.
+    :param max_runs: more runs than this are refused; None: no limit but the service's.
+    """
+
+    default_run_setting: Any
+    run_settings: Any
+    run_settings_s3_uri: str | None
+    sample_sheet: Any
+    batch_name: str | None
+    tags: Any
+    scratch_storage_mode: str | None
+    staging_s3_uri: str | None
+    max_runs: int | None
+
+
+@dataclass
+class CheckedBatch:
+    """A checked request, and the settings behind it where they are not in it.
+
+    :param checked: the request and its warnings; the S3 URI of staged settings ends in their digest, for the request's
+        fingerprint: the object itself is named by the request id, which is not known yet.
+    :param spool: the settings; None where the user gave an S3 object.
+    :param is_staged: whether they have to be put into S3.
+    """
+
+    checked: CheckedRequest
+    spool: RunSettingsSpool | None
+    is_staged: bool = False
+
+
+def check_batch(
+    given: BatchSettings, defaults: ConnectionDefaults, s3_hook: S3Hook, request_id: str, log: Any
+) -> CheckedBatch:
+    """Read, check and count the settings of a batch, and build its request; nothing is sent.
+
+    :param given: what the user gave.
+    :param defaults: the connection's team defaults.
+    :param s3_hook: reads a sheet that lies in S3.
+    :param request_id: the idempotency token.
+    :param log: the task's logger.
+    :return: the request, and the settings on their way to S3.
+    :raises SettingsError: with all problems, of the defaults and of every run.
+    """
+    sources = {
+        "run_settings": given.run_settings,
+        "run_settings_s3_uri": given.run_settings_s3_uri,
+        "sample_sheet": given.sample_sheet,
+    }
+    named = [name for name, value in sources.items() if value is not None]
+    if len(named) != 1:
+        shown = "all set" if named else "not set"
+        raise SettingsError([Problem(" and ".join(named or sources), shown, f"exactly one of {', '.join(sources)}")])
+    common: dict[str, Any] = {
+        "default_run_setting": given.default_run_setting,
+        "batch_name": given.batch_name,
+        "tags": given.tags,
+        "scratch_storage_mode": given.scratch_storage_mode,
+        "defaults": defaults.default_run_setting,
+        "require": defaults.require_settings,
+        "request_id": request_id,
+    }
+    if given.run_settings_s3_uri is not None:
+        return CheckedBatch(
+            build_start_run_batch_request(run_settings_s3_uri=given.run_settings_s3_uri, **common), None
+        )
+    spool = RunSettingsSpool()
+    try:
+        return _checked_spool(given, defaults, s3_hook, spool, common, log)
+    except BaseException:
+        spool.close()
+        raise
+
+
+def staged_uri(staging_s3_uri: str, identity: TaskIdentity, request_id: str) -> str:
+    """Give the place of an attempt's settings; the request id makes it new, so it is never rewritten.
+
+    :param staging_s3_uri: ``s3://bucket/prefix/``.
+    :param identity: the task instance; part of the path for people who look there.
+    :param request_id: the attempt's.
+    :return: ``s3://bucket/prefix/run-settings/{dag}/{run}/{task}/{request id}.json``.
+    """
+    names = (identity.dag_id, identity.run_id, identity.task_id)
+    path = "/".join(re.sub(r"[^A-Za-z0-9_.\-]", "_", name)[:64] for name in names)
+    return f"{staging_s3_uri.rstrip('/')}/run-settings/{path}/{request_id}.json"
+
+
+def _checked_spool(
+    given: BatchSettings,
+    defaults: ConnectionDefaults,
+    s3_hook: S3Hook,
+    spool: RunSettingsSpool,
+    common: Mapping[str, Any],
+    log: Any,
+) -> CheckedBatch:
+    layers = (defaults.default_run_setting, given.default_run_setting or {})
+    default = merge_settings(*(layer for layer in layers if isinstance(layer, Mapping)))
+    rules = run_setting_rules(default, defaults.require_settings)
+    problems: list[Problem] = []
+    inline = _short_list(given.run_settings)
+    try:
+        if given.sample_sheet is not None:
+            _read_sheet(SampleSheet.from_mapping(given.sample_sheet), given.staging_s3_uri, rules, s3_hook, spool, log)
+        elif inline is None:
+            _read_list(given.run_settings, rules, spool)
+    except SettingsError as error:
+        problems += error.problems
+    total = len(inline) if inline is not None else spool.total_runs
+    problems += _size_problems(given, total, spool.size)
+    is_staged = inline is None and not spool.fits_inline
+    if inline is None and not is_staged and not problems:
+        inline = list(spool)
+    try:
+        if inline is not None:
+            checked = build_start_run_batch_request(run_settings=inline, **common)
+        else:
+            place = given.staging_s3_uri or "s3://staging-is-not-set/"
+            uri = f"{place.rstrip('/')}/{spool.digest}.json"
+            runs = min(max(total, 1), MAX_RUNS_IN_BATCH)
+            checked = build_start_run_batch_request(run_settings_s3_uri=uri, total_runs=runs, **common)
+    except SettingsError as error:
+        problems += error.problems
+        raise SettingsError(problems) from error
+    if problems:
+        raise SettingsError(problems)
+    if not spool.total_runs:
+        for setting in checked.request["batchRunSettings"]["inlineSettings"]:
+            spool.add(setting)
+    return CheckedBatch(checked, spool, is_staged)
+
+
+def _short_list(run_settings: Any) -> list[Any] | None:
+    """Give a list that may stand in the request, or what is no list at all: the request's own check tells which."""
+    if isinstance(run_settings, (str, bytes, Mapping)) or not isinstance(run_settings, Iterable):
+        return None if run_settings is None else [run_settings]
+    settings = run_settings if isinstance(run_settings, list) else list(run_settings)
+    return settings if len(settings) <= MAX_INLINE_SETTINGS else None
+
+
+def _read_list(run_settings: Iterable[Any], rules: RunSettingRules, spool: RunSettingsSpool) -> None:
+    problems: list[Problem] = []
+    positions: dict[str, int] = {}
+    for index, setting in enumerate(run_settings):
+        problems += check_run_setting(setting, index, rules, positions)
+        if len(problems) >= MAX_PROBLEMS:
+            break
+        if not problems:
+            spool.add(clean_setting(setting, Place.PER_RUN))
+    if problems:
+        raise SettingsError(problems[:MAX_PROBLEMS])
+
+
+def _read_sheet(
+    sheet: SampleSheet,
+    staging_s3_uri: str | None,
+    rules: RunSettingRules,
+    s3_hook: S3Hook,
+    spool: RunSettingsSpool,
+    log: Any,
+) -> None:
+    if sheet.input_sheet and not staging_s3_uri:
+        allowed = "needs staging_s3_uri, here or in the connection: the runs' own sheets are put there"
+        raise SettingsError([Problem("sample_sheet['input_sheet']", repr(sheet.input_sheet), allowed)])
+    uris: dict[str, str] = {}
+
+    def input_sheet_uri(run_setting_id: str, text: str) -> str:
+        # Named by its content: unchanged rows give the same parameter on every try.
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        name = re.sub(r"[^A-Za-z0-9_.\-]", "_", run_setting_id)
+        uris[run_setting_id] = f"{(staging_s3_uri or '').rstrip('/')}/input-sheets/{name}-{digest}.csv"
+        return uris[run_setting_id]
+
+    with open_runs(sheet, s3_hook=s3_hook, rules=rules, input_sheet_uri=input_sheet_uri) as runs:
+        for run in runs:
+            spool.add(clean_setting(run.setting, Place.PER_RUN))
+            if run.input_sheet is not None:
+                spool.add_input_sheet(uris.pop(run.setting["runSettingId"]), run.input_sheet)
+        log.info("%s", runs.summary)
+
+
+def _size_problems(given: BatchSettings, total: int, size: int) -> Iterator[Problem]:
+    source = "sample_sheet" if given.sample_sheet is not None else "run_settings"
+    if given.max_runs is not None and total > given.max_runs:
+        yield Problem(source, f"{total:,} runs", f"at most {given.max_runs:,}, as max_runs says")
+    if total > MAX_RUNS_IN_BATCH or size > MAX_FILE_BYTES:
+        allowed = f"at most {MAX_RUNS_IN_BATCH:,} runs and 6 GB in one batch: split it, by sheet or with where"
+        yield Problem(source, f"{total:,} runs, {size:,} bytes", allowed)
+    if total > MAX_INLINE_SETTINGS and not given.staging_s3_uri:
+        allowed = (
+            f"at most {MAX_INLINE_SETTINGS} runs without a staging place: set staging_s3_uri, here or in the connection"
+        )
+        yield Problem(source, f"{total:,} runs", allowed)

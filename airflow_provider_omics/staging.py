@@ -1,0 +1,197 @@
+"""The run settings of a batch on their way to HealthOmics: checked, written to a temporary file, staged in S3 if many.
+
+StartRunBatch takes up to 100 settings in the request and up to 100,000 in an S3 object of at most 6 GB, which it reads
+with the service role and which must not change (user guide, "Run batches").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+from airflow_provider_omics.core.errors import NotFound
+from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.service_errors import service_errors
+
+MAX_INLINE_BYTES = 1_000_000
+"""Size up to which settings go into the request; the service's own limit for a request is not documented."""
+
+MAX_FILE_BYTES = 6_000_000_000
+"""Largest settings file (user guide, "Fixed quotas")."""
+
+PARALLEL_UPLOADS = 16
+"""Input sheets written at a time: each is a small object, so latency counts."""
+
+_TRANSFER = {"max_concurrency": 2, "max_io_queue": 10}
+"""For the settings file: two parts of 8 MB at a time keep the memory small."""
+
+
+class RunSettingsSpool:
+    """Settings of the runs of a batch in a temporary file, as the JSON array that HealthOmics reads.
+
+    The file has no name and is gone with the process at the latest; :meth:`close` ends it earlier.
+    """
+
+    def __init__(self) -> None:
+        self._files = ExitStack()
+        self._settings = self._files.enter_context(tempfile.TemporaryFile(prefix="omics-run-settings-"))  # noqa: SIM115 - in the ExitStack
+        self._sheets = self._files.enter_context(tempfile.TemporaryFile(prefix="omics-input-sheets-"))  # noqa: SIM115 - in the ExitStack
+        self._hash = hashlib.sha256()
+        self.total_runs = 0
+        """Settings written so far."""
+        self.size = 0
+        """Bytes of the file so far."""
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        self._files.close()
+
+    def add(self, setting: Mapping[str, Any]) -> None:
+        """Write one setting.
+
+        :param setting: a checked run setting, as AWS spells it.
+        """
+        line = json.dumps(setting, separators=(",", ":"), allow_nan=False).encode()
+        self._hash.update(line)
+        text = (b",\n" if self.total_runs else b"[\n") + line
+        self._settings.write(text)
+        self.size += len(text)
+        self.total_runs += 1
+
+    def add_input_sheet(self, uri: str, text: str) -> None:
+        """Keep the own sheet of a run until it is uploaded.
+
+        :param uri: where it is going to be: ``s3://bucket/key``.
+        :param text: the CSV.
+        """
+        self._sheets.write(json.dumps([uri, text]).encode() + b"\n")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the settings in their order, in hexadecimal."""
+        return self._hash.hexdigest()
+
+    @property
+    def fits_inline(self) -> bool:
+        """Whether the settings may stand in the request."""
+        return self.total_runs <= MAX_INLINE_SETTINGS and self.size <= MAX_INLINE_BYTES
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Give the settings again, in their order."""
+        self._settings.seek(0)
+        self._settings.readline()
+        for line in self._settings:
+            yield json.loads(line.rstrip(b",\n"))
+
+    def upload(self, staging: StagingPlace, uri: str) -> None:
+        """Put the settings into S3, in parts; an object that is there already is the same, and is left alone.
+
+        A failed upload leaves no object behind: S3 shows one only when all its parts have come.
+
+        :param staging: where settings are staged.
+        :param uri: ``s3://bucket/key``; contains the request id, so no two contents share it.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        if staging.has(uri):
+            return
+        self._settings.seek(0, 2)
+        end = self._settings.tell()
+        self._settings.write(b"\n]")
+        self._settings.seek(0)
+        try:
+            staging.put_file(self._settings, uri)
+        finally:
+            self._settings.seek(end)
+            self._settings.truncate()
+
+    def upload_input_sheets(self, staging: StagingPlace) -> None:
+        """Put the runs' own sheets into S3.
+
+        :param staging: where settings are staged.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        self._sheets.seek(0)
+        sheets = (json.loads(line) for line in self._sheets)
+        with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
+            for _ in pool.map(lambda sheet: staging.put_text(*sheet), sheets):
+                pass
+
+
+class StagingPlace:
+    """An S3 prefix for what HealthOmics reads.
+
+    :param hook: the hook whose connection is used.
+    :param uri: ``s3://bucket/prefix/``.
+    :param kms_key_id: KMS key to encrypt with; None: the bucket's own encryption.
+    """
+
+    def __init__(self, hook: OmicsHook, uri: str, kms_key_id: str | None = None) -> None:
+        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
+        self.uri = uri.rstrip("/")
+        self._s3 = S3Hook(
+            aws_conn_id=hook.aws_conn_id,
+            region_name=hook.region_name,
+            verify=hook.verify,
+            extra_args=encryption,
+            transfer_config_args=dict(_TRANSFER),
+        )
+
+    def has(self, uri: str) -> bool:
+        """Tell whether an object exists.
+
+        :param uri: ``s3://bucket/key``.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        bucket, key = _parts(uri)
+        try:
+            with service_errors("HeadObject"):
+                self._s3.conn.head_object(Bucket=bucket, Key=key)
+        except NotFound:
+            return False
+        return True
+
+    def put_file(self, file: Any, uri: str) -> None:
+        """Upload an open file, in parts.
+
+        :param file: opened for reading bytes.
+        :param uri: ``s3://bucket/key``.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        bucket, key = _parts(uri)
+        # The transfer closes what it is given: it gets the descriptor under a name of its own.
+        with service_errors("PutObject"), open(file.fileno(), "rb", closefd=False) as stream:
+            self._s3.load_file_obj(stream, key, bucket, replace=True)
+
+    def put_text(self, uri: str, text: str) -> None:
+        """Write a small object.
+
+        :param uri: ``s3://bucket/key``.
+        :param text: its content.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        bucket, key = _parts(uri)
+        with service_errors("PutObject"):
+            self._s3.conn.put_object(Bucket=bucket, Key=key, Body=text.encode(), **self._s3.extra_args)
+
+    def delete(self, uri: str) -> None:
+        """Delete an object; one that is not there is no error.
+
+        :param uri: ``s3://bucket/key``.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        bucket, key = _parts(uri)
+        with service_errors("DeleteObject"):
+            self._s3.conn.delete_object(Bucket=bucket, Key=key)
+
+
+def _parts(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
