@@ -1,0 +1,219 @@
+"""How the hook makes its clients: endpoint and host prefix, retries, team defaults."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
+from botocore.config import Config
+
+from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.hooks.omics import OmicsHook
+from tests.airflow_support import DEFAULT_RUN_SETTING, ROLE
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.airflow_support import Connect
+
+# What each place says; EMULATOR stands for its address.
+EMULATOR = "EMULATOR"
+IGNORE = {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
+CASES = [
+    # extra of the connection, environment, config of the hook -> host prefix injected, emulator reached
+    pytest.param({}, {}, {}, True, False, id="nothing: AWS"),
+    pytest.param({"endpoint_url": EMULATOR}, {}, {}, False, True, id="connection"),
+    pytest.param(
+        {"service_config": {"omics": {"endpoint_url": EMULATOR}}}, {}, {}, False, True, id="service_config.omics"
+    ),
+    pytest.param(
+        {"service_config": {"s3": {"endpoint_url": EMULATOR}}}, {}, {}, True, False, id="another service's endpoint"
+    ),
+    pytest.param(
+        {"endpoint_url": EMULATOR, "service_config": {"omics": {"endpoint_url": None}}},
+        {},
+        {},
+        True,
+        False,
+        id="service_config.omics takes the connection's back",
+    ),
+    pytest.param({}, {"AWS_ENDPOINT_URL": EMULATOR}, {}, False, True, id="AWS_ENDPOINT_URL"),
+    pytest.param({}, {"AWS_ENDPOINT_URL_OMICS": EMULATOR}, {}, False, True, id="AWS_ENDPOINT_URL_OMICS"),
+    pytest.param({}, {"AWS_ENDPOINT_URL_S3": EMULATOR}, {}, True, False, id="AWS_ENDPOINT_URL_S3"),
+    pytest.param({}, {"AWS_ENDPOINT_URL": EMULATOR, **IGNORE}, {}, True, False, id="variables ignored"),
+    pytest.param({"endpoint_url": EMULATOR}, IGNORE, {}, False, True, id="ignored variables, connection holds"),
+    pytest.param(
+        {"endpoint_url": EMULATOR, "config_kwargs": {"inject_host_prefix": True}},
+        {},
+        {},
+        True,
+        False,
+        id="connection wants it",
+    ),
+    pytest.param(
+        {"endpoint_url": EMULATOR, "config_kwargs": {"inject_host_prefix": False}},
+        {},
+        {},
+        False,
+        True,
+        id="connection does not want it",
+    ),
+    pytest.param({"endpoint_url": EMULATOR}, {}, {"inject_host_prefix": True}, True, False, id="task wants it"),
+    pytest.param({}, {}, {"inject_host_prefix": False}, False, False, id="task does not want it"),
+    pytest.param({}, {"AWS_DISABLE_HOST_PREFIX_INJECTION": "true"}, {}, False, False, id="variable turns it off"),
+    pytest.param(
+        {"endpoint_url": EMULATOR},
+        {"AWS_DISABLE_HOST_PREFIX_INJECTION": "false"},
+        {},
+        True,
+        False,
+        id="variable keeps it",
+    ),
+    pytest.param(
+        {"endpoint_url": EMULATOR}, {}, {"connect_timeout": 5}, False, True, id="a config about something else"
+    ),
+]
+
+
+def put_address(value: Any, address: str) -> Any:
+    return json.loads(json.dumps(value).replace(EMULATOR, address))
+
+
+@pytest.mark.parametrize("config_type", [dict, Config], ids=["dict", "Config"])
+@pytest.mark.parametrize(("extra", "environment", "config", "injected", "reached"), CASES)
+def test_host_prefix(
+    emulator: OmicsEmulator,
+    monkeypatch: pytest.MonkeyPatch,
+    extra: dict[str, Any],
+    environment: dict[str, str],
+    config: dict[str, Any],
+    config_type: Any,
+    *,
+    injected: bool,
+    reached: bool,
+) -> None:
+    """An endpoint that is set turns the host prefix off, unless the user said otherwise; for both kinds of clients."""
+    connection = emulator.connection
+    connection["extra"] = {"region_name": "us-east-1", **put_address(extra, emulator.url)}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+    for name, value in put_address(environment, emulator.url).items():
+        monkeypatch.setenv(name, value)
+    hook = OmicsHook(config=config_type(**config) if config else None)
+
+    async def asynchronous() -> bool:
+        async with hook.async_client() as client:
+            if reached:
+                await client._client.list_runs()
+            wants: bool = client._client.meta.config.inject_host_prefix
+            return wants
+
+    assert hook.conn.meta.config.inject_host_prefix is injected
+    assert asyncio.run(asynchronous()) is injected
+    if reached:
+        assert list(hook.list_runs()) == []
+        assert emulator.calls["ListRuns"] == 2
+
+
+def test_without_a_connection(emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """aws_conn_id=None means boto3's own credential chain, with the same rule."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_OMICS", emulator.url)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", emulator.account)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", emulator.connection["password"])
+
+    hook = OmicsHook(aws_conn_id=None)
+
+    assert list(hook.list_runs()) == []
+    assert hook.defaults.default_run_setting == {}
+
+
+@pytest.mark.parametrize(
+    ("extra", "environment", "config", "mode", "attempts"),
+    [
+        ({}, {}, None, "standard", 10),
+        ({}, {}, {"connect_timeout": 5}, "standard", 10),
+        ({"config_kwargs": {"retries": {"mode": "adaptive", "total_max_attempts": 3}}}, {}, None, "adaptive", 3),
+        ({}, {}, {"retries": {"mode": "legacy", "total_max_attempts": 2}}, "legacy", 2),
+        ({}, {}, {"retries": {"total_max_attempts": 4}}, "legacy", 4),
+        ({}, {"AWS_RETRY_MODE": "adaptive"}, None, "adaptive", None),
+        ({}, {"AWS_MAX_ATTEMPTS": "7"}, None, "legacy", 7),
+    ],
+)
+def test_retries(
+    emulator: OmicsEmulator,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    extra: dict[str, Any],
+    environment: dict[str, str],
+    config: dict[str, Any] | None,
+    mode: str,
+    attempts: int | None,
+) -> None:
+    """Ten attempts in standard mode, unless connection, task or environment say anything of retries."""
+    connect(**extra)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    hook = OmicsHook(config=config)
+
+    async def asynchronous() -> dict[str, Any]:
+        async with hook.async_client() as client:
+            retries: dict[str, Any] = client._client.meta.config.retries
+            return retries
+
+    for retries in (hook.conn.meta.config.retries, asyncio.run(asynchronous())):
+        assert retries["mode"] == mode
+        assert retries.get("total_max_attempts") == attempts
+
+
+def test_throttling_is_retried(emulator: OmicsEmulator, connect: Connect) -> None:
+    """What botocore retries by itself is not seen above."""
+    emulator.faults.add(operation="ListRuns", error="ThrottlingException", times=1)
+
+    assert list(OmicsHook().list_runs()) == []
+    assert emulator.calls["ListRuns"] == 2
+
+
+def test_defaults(emulator: OmicsEmulator, connect: Connect) -> None:
+    """Team defaults stand in the connection's extra, beside what the Amazon provider reads there."""
+    connect(
+        {
+            "endpoint_url": emulator.url,
+            "default_run_setting": {"roleArn": ROLE},
+            "require_settings": ["runGroupId"],
+            "mask_parameters": True,
+            "calls_per_second": 2,
+        }
+    )
+
+    defaults = OmicsHook().defaults
+
+    assert defaults.default_run_setting == {"roleArn": ROLE}
+    assert defaults.require_settings == ("runGroupId",)
+    assert (defaults.mask_parameters, defaults.tag_with_airflow_context, defaults.calls_per_second) == (True, True, 2)
+
+
+@pytest.mark.parametrize(
+    "omics", [{"defaults": {}}, {"default_run_setting": []}, {"staging_s3_uri": "bucket"}, {"calls_per_second": 0}]
+)
+def test_wrong_defaults(emulator: OmicsEmulator, connect: Connect, omics: dict[str, Any]) -> None:
+    """A wrong extra is told by the path of its key, and does not keep the hook from being made."""
+    connect(omics)
+    hook = OmicsHook()
+
+    with pytest.raises(SettingsError) as caught:
+        _ = hook.defaults
+
+    assert all(f"service_config['omics']['{key}']" in str(caught.value) for key in omics)
+
+
+def test_hook_is_the_amazon_providers(emulator: OmicsEmulator, connect: Connect) -> None:
+    """Region, TLS and user agent are handled by the Amazon provider; the service is always omics."""
+    hook = OmicsHook(aws_conn_id="aws_default", region_name="eu-central-1", verify=False)
+
+    assert hook.conn.meta.service_model.service_name == "omics"
+    assert hook.conn_region_name == "eu-central-1"
+    assert isinstance(hook.conn_config, AwsConnectionWrapper)
+    hook.start_run({**DEFAULT_RUN_SETTING, "requestId": "one"})
+    assert emulator.service.started_runs()[0]["region"] == "eu-central-1"

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_omics.links.omics import OmicsRunBatchLink, OmicsRunLink, OmicsRunLogsLink
+from airflow_provider_omics.operators.run import OmicsStartRunOperator
+from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+from tests.airflow_support import DEFAULT_RUN_SETTING, RUN, TaskInstanceRecord, perform, samples
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.airflow_support import Connect, SteppedTime
+
+CONSOLE = "https://console.aws.amazon.com"
+
+
+def test_addresses() -> None:
+    """The addresses are those of the AWS console, escaped as it does."""
+    ids = {"region_name": "eu-west-1", "aws_domain": "aws.amazon.com"}
+
+    assert OmicsRunLink().format_link(**ids, run_id="123") == f"{CONSOLE}/omics/home?region=eu-west-1#/runs/123"
+    assert OmicsRunBatchLink().format_link(**ids, batch_id="7") == f"{CONSOLE}/omics/home?region=eu-west-1#/runs"
+    assert OmicsRunLogsLink().format_link(**ids, run_id="123") == (
+        f"{CONSOLE}/cloudwatch/home?region=eu-west-1#logsV2:log-groups/log-group/"
+        "%2Faws%2Fomics%2FWorkflowLog/log-events/run%2F123"
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "links"),
+    [
+        (OmicsStartRunOperator(task_id="t", wait_for_completion=False, **RUN), (OmicsRunLink, OmicsRunLogsLink)),
+        (
+            OmicsStartRunBatchOperator(
+                task_id="t",
+                wait_for_completion=False,
+                default_run_setting=DEFAULT_RUN_SETTING,
+                run_settings=samples("S1"),
+            ),
+            (OmicsRunBatchLink,),
+        ),
+    ],
+    ids=["run", "batch"],
+)
+def test_links_are_made_of_what_the_operator_stored(
+    emulator: OmicsEmulator, stepped: SteppedTime, connect: Connect, task: Any, links: tuple[Any, ...]
+) -> None:
+    """Each link of an operator finds all it needs in the XCom that the operator has pushed."""
+    ended = perform(task)
+
+    assert tuple(type(link) for link in task.operator_extra_links) == links
+    for link in links:
+        stored = json.loads(json.dumps(ended.xcoms[link.key]))
+        address = link().format_link(**stored)
+        assert address.startswith(CONSOLE)
+        assert "us-east-1" in address
+        if "run_id" in stored:
+            assert stored["run_id"] in address
+
+
+def test_nothing_is_stored_without_xcom(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """A task that pushes no XCom pushes no links either."""
+    task = OmicsStartRunOperator(task_id="t", wait_for_completion=False, do_xcom_push=False, **RUN)
+
+    assert perform(task).xcoms == {}
+
+
+def test_names_and_keys_differ() -> None:
+    """Airflow tells links of a task apart by name, and finds their XCom by key."""
+    links = (OmicsRunLink, OmicsRunLogsLink, OmicsRunBatchLink)
+
+    assert len({link.name for link in links}) == len({link.key for link in links}) == 3
+
+
+def test_a_link_that_cannot_be_stored_does_not_fail_the_task(
+    emulator: OmicsEmulator, stepped: SteppedTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is started: that its link is lost must not lose the run as well."""
+
+    def broken(self: TaskInstanceRecord, key: str, value: Any, **_: Any) -> None:
+        raise RuntimeError(key)
+
+    monkeypatch.setattr(TaskInstanceRecord, "xcom_push", broken)
+
+    ended = perform(OmicsStartRunOperator(task_id="t", **RUN))
+
+    assert ended.error is None
+    assert ended.result["status"] == "COMPLETED"
