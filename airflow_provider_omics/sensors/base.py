@@ -36,6 +36,11 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
     :param poll_interval: seconds between two looks while deferred; default 30. Otherwise ``poke_interval`` counts.
     :param patience: how long throttling, errors of the service and a lost connection are borne while deferred; default
         three hours. Otherwise a failed look is one poke without an answer, and ``timeout`` counts.
+    :param aws_conn_id: the Airflow connection of type ``aws``; default ``aws_default``.
+    :param region_name: AWS Region; default: the connection's.
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle; default: the connection's.
+    :param botocore_config: botocore configuration as a dict; default: the connection's.
+    :param kwargs: see Airflow's ``BaseSensorOperator``: ``timeout``, ``soft_fail``, ``mode``, ``poke_interval``, ...
     """
 
     aws_hook_class = OmicsHook
