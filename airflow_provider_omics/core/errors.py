@@ -161,7 +161,13 @@ class RunError(OmicsError):
     :param status_message: AWS's statusMessage, None when it gave none.
     :param log_streams: names of the CloudWatch streams of the run in ``/aws/omics/WorkflowLog``.
     :param console_url: the run in the AWS console.
+
+    ``diagnosis`` is None, or what was found out of the cause, as JSON values: ``summary``, ``cause``, ``owner``,
+    ``action``, ``failure_class``, ``failed_tasks``, ``links``, ... of
+    :meth:`airflow_provider_omics.core.diagnosis.RunDiagnosis.to_json`, and ``final``: whether Airflow tries no more.
     """
+
+    diagnosis: Mapping[str, Any] | None = None
 
     def __init__(
         self,
@@ -224,7 +230,13 @@ class BatchError(OmicsError):
     :param counts: number of runs by outcome: ``{"total_runs": 8, "completed_runs": 7, "failed_runs": 1, ...}``.
     :param failed_run_settings: ``runSettingId`` -> reason of the first runs that did not complete (at most 20).
     :param console_url: the run list of the AWS console.
+
+    ``diagnosis`` is None, or what was found out of the causes, as JSON values: ``summary``, ``causes``, ``examples``,
+    ... of :meth:`airflow_provider_omics.core.failure_groups.BatchDiagnosis.to_json`, and ``final``: whether Airflow
+    tries no more.
     """
+
+    diagnosis: Mapping[str, Any] | None = None
 
     def __init__(
         self,

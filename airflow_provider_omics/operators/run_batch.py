@@ -13,6 +13,7 @@ from airflow_provider_omics.core.cancelling import cancel_stragglers
 from airflow_provider_omics.core.commands import UNKNOWN, WaitPlan
 from airflow_provider_omics.core.console import run_list_url
 from airflow_provider_omics.core.errors import (
+    BatchError,
     BatchFailed,
     BatchVerdictError,
     Conflict,
@@ -33,6 +34,7 @@ from airflow_provider_omics.core.settings import (
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.verdict import Tolerance, Verdict, judge
+from airflow_provider_omics.diagnosis import diagnosis_of_lists
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
 from airflow_provider_omics.operators.base import OmicsActionOperator
 from airflow_provider_omics.operators.masking import unmasked
@@ -198,24 +200,49 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     def _finish(self, context: Context, ended: Snapshot) -> dict[str, Any]:
         batch = _batch(ended)
         verdict, failed = self._verdict(batch)
+        known = diagnosis_of_lists(batch, failed, self.hook.conn_region_name)
+        diagnosis = self._collect(lambda diagnoser: diagnoser.batch(batch, failed), known) if failed else known
+        reasons = diagnosis.told_of((run.run_setting_id, run.status) for run in failed[:SHOWN_FAILURES])
         result = batch_result(
-            batch, succeeded=verdict.succeeded, failed_ids=tuple(run.run_setting_id for run in failed)
+            batch,
+            succeeded=verdict.succeeded,
+            failed_ids=tuple(run.run_setting_id for run in failed),
+            causes=diagnosis.causes(),
         )
         if verdict.succeeded:
             for run in failed[:SHOWN_FAILURES]:
-                self.log.warning("Tolerated: %s (run %s) %s", run.run_setting_id, run.run_id, run.reason)
+                self.log.warning(
+                    "Tolerated: %s (run %s) %s", run.run_setting_id, run.run_id, reasons[run.run_setting_id]
+                )
             self.log.log(30 if verdict.counts.not_completed else 20, "Batch %s: %s", batch.id, verdict.sentence)
             return result
         self._push(context, result)
-        raise BatchVerdictError(
+        self._reported = result
+        error = BatchVerdictError(
             f"Every run has ended, but too few completed: {verdict.sentence}.",
             batch_id=batch.id,
             batch_uuid=batch.uuid,
             status=batch.status,
             counts=verdict.counts.as_dict(),
-            failed_run_settings={run.run_setting_id: run.reason for run in failed[:SHOWN_FAILURES]},
+            failed_run_settings=reasons,
             console_url=run_list_url(self.hook.conn_region_name),
         )
+        self._explain(context, error, diagnosis)
+        raise error
+
+    def _report_failure(self, context: Context, seen: Snapshot, error: OmicsError) -> None:
+        if isinstance(error, BatchVerdictError) or not isinstance(error, BatchError):
+            return
+        batch = _batch(seen)
+        self._reported = batch_result(batch, succeeded=False)
+        if isinstance(error, BatchFailed):
+            known = diagnosis_of_lists(batch, (), self.hook.conn_region_name)
+            self._explain(context, error, self._collect(lambda diagnoser: diagnoser.failed_batch(batch), known))
+
+    def _lineage_documents(self) -> Iterable[Any]:
+        if not self._masks_parameters():
+            yield from (unmasked(self.default_run_setting), unmasked(self.run_settings))
+        yield self.run_settings_s3_uri
 
     def _verdict(self, batch: BatchSnapshot) -> tuple[Verdict, list[FailedRun]]:
         tolerance = self._tolerance()
@@ -223,7 +250,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         failed: list[FailedRun] = []
         if by_counts.counts.not_completed:
             try:
-                failed = list(failed_runs(self.hook, batch, explained=SHOWN_FAILURES))
+                failed = list(failed_runs(self.hook, batch))
             except ServiceError as error:
                 if by_counts.succeeded and tolerance.must_succeed:
                     raise  # it depends on who failed

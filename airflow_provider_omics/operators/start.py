@@ -28,8 +28,8 @@ from airflow_provider_omics.core.workflow_parameters import check_parameters
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.operators.attempt import KILL_PATIENCE, Attempt, Starter
 from airflow_provider_omics.operators.attempt_stores import TryAttemptStore, attempt_store
-from airflow_provider_omics.operators.base import OmicsBaseOperator
 from airflow_provider_omics.operators.masking import Masked
+from airflow_provider_omics.operators.reporting import OmicsReportingOperator
 from airflow_provider_omics.task_state import task_state
 from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 
@@ -56,7 +56,7 @@ def deadline_of(execution_timeout: timedelta | None, started: float) -> float | 
     return started + seconds - min(seconds * MARGIN, LONGEST_MARGIN)
 
 
-class OmicsStartOperator(OmicsBaseOperator):
+class OmicsStartOperator(OmicsReportingOperator):
     """Base of the operators that start a run or a batch, wait for its end, and judge it.
 
     :param wait_for_completion: wait for the end (default); otherwise the task ends once the run or batch is started.
@@ -73,6 +73,7 @@ class OmicsStartOperator(OmicsBaseOperator):
     :param dry_run: check everything, start nothing, and show what would be sent; default False.
     :param mask_parameters: store and show parameters in Airflow as counts and keys only; default: the connection's
         ``mask_parameters``, which is off by default.
+    :param kwargs: see :class:`~airflow_provider_omics.operators.reporting.OmicsReportingOperator`.
     """
 
     kind: ClassVar[str]
@@ -162,7 +163,7 @@ class OmicsStartOperator(OmicsBaseOperator):
                 error = "an earlier try has started it, and no answer tells its end"
                 return self._conclude(context, WaitEvent(Outcome.VANISHED, begun.snapshot, error=error))
             if not self.wait_for_completion:
-                return self._result(begun.snapshot)
+                return self._report_success(context, self._result(begun.snapshot))
             return self._wait(context, plan, begun.snapshot)
         except OmicsError as error:
             self._raise(error)
@@ -282,18 +283,19 @@ class OmicsStartOperator(OmicsBaseOperator):
         """Turn the end of the wait into the task's result or error, and record how the attempt ended."""
         assert self._attempt is not None  # noqa: S101 - set by _begin and execute_complete
         try:
-            error = error_of(event, self.hook.conn_region_name)
-            if error is not None:
-                raise error
+            ended_badly = error_of(event, self.hook.conn_region_name)
+            if ended_badly is not None:
+                raise ended_badly
             result = self._finish(context, event.snapshot)
         except ServiceError:
             raise  # the judge could not be asked: nothing is known to have ended badly
-        except OmicsError:
+        except OmicsError as error:
             still_going = event.outcome is not Outcome.ENDED and not event.cancelled
             self._attempt.end(Ended.LOST if still_going else Ended.BADLY)
+            self._report_failure(context, event.snapshot, error)
             raise
         self._attempt.end(Ended.WELL)
-        return result
+        return self._report_success(context, result)
 
     def _plan(self, started: Snapshot, started_at: float) -> WaitPlan:
         return WaitPlan(
@@ -307,7 +309,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         )
 
     def _raise(self, error: OmicsError) -> NoReturn:
-        raise airflow_error(error) from error
+        raise airflow_error(error, final=self._final_of(error)) from error
 
     # -- before the start ------------------------------------------------------------------------------------------
 
