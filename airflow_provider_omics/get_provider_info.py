@@ -32,7 +32,14 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": _modules("sensors.run", "sensors.run_batch"),
         "triggers": _modules("triggers.run", "triggers.run_batch"),
         "extra-links": [
-            f"{_PACKAGE}.links.omics.{name}" for name in ("OmicsRunLink", "OmicsRunLogsLink", "OmicsRunBatchLink")
+            f"{_PACKAGE}.links.omics.{name}"
+            for name in (
+                "OmicsRunLink",
+                "OmicsRunLogsLink",
+                "OmicsFailedTaskLogsLink",
+                "OmicsRunOutputsLink",
+                "OmicsRunBatchLink",
+            )
         ],
     }
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from airflow_provider_omics.core.errors import NotFound
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import RunStatus, SubmissionStatus
 from airflow_provider_omics.core.verdict import BatchCounts
@@ -23,31 +23,41 @@ class FailedRun:
     :param run_setting_id: the user's own id of it.
     :param run_id: its run; None when it was never submitted.
     :param status: FAILED, CANCELLED, NOT_SUBMITTED, or UNKNOWN where no record tells.
-    :param reason: AWS's reason and message, as far as they were asked for.
+    :param code: AWS's code, of one that was not submitted.
+    :param message: AWS's message.
     """
 
     run_setting_id: str
     run_id: str | None
     status: str
-    reason: str
+    code: str | None = None
+    message: str | None = None
+
+    @classmethod
+    def not_submitted(cls, item: Mapping[str, Any]) -> FailedRun:
+        """Take a run that was never created from an item of ListRunsInBatch.
+
+        :param item: the item, with submissionStatus FAILED.
+        """
+        reason, message = item.get("submissionFailureReason"), item.get("submissionFailureMessage")
+        return cls(item["runSettingId"], None, "NOT_SUBMITTED", reason, message)
 
 
-def failed_runs(hook: OmicsHook, batch: BatchSnapshot, *, explained: int = 20) -> Iterator[FailedRun]:
+def failed_runs(hook: OmicsHook, batch: BatchSnapshot) -> Iterator[FailedRun]:
     """Find the runs of an ended batch that did not complete.
 
-    ListRunsInBatch knows submissions only, so executions come from ListRuns; the reason of each costs one GetRun more.
+    ListRunsInBatch knows submissions only, so executions come from ListRuns; why they failed is for
+    :mod:`airflow_provider_omics.diagnosis` to find out.
 
     :param hook: where to ask.
     :param batch: the batch, ended.
-    :param explained: for how many runs that failed while executing the reason is asked for.
     :return: first the runs that were not submitted, then those that failed, then the cancelled ones, then those that
         nobody can tell of.
     :raises ServiceError: a call was refused or did not get through.
     """
     if batch.count("failed_submissions"):
         for item in hook.list_runs_in_batch(batch.id, submission_status=SubmissionStatus.FAILED.value):
-            reasons = [item.get("submissionFailureReason"), item.get("submissionFailureMessage")]
-            yield FailedRun(item["runSettingId"], None, "NOT_SUBMITTED", _joined(reasons))
+            yield FailedRun.not_submitted(item)
     ended = {
         item["id"]: status.value
         for status, count in ((RunStatus.FAILED, "failed_runs"), (RunStatus.CANCELLED, "cancelled_runs"))
@@ -55,9 +65,8 @@ def failed_runs(hook: OmicsHook, batch: BatchSnapshot, *, explained: int = 20) -
         for item in hook.list_runs(batch_id=batch.id, status=status.value)
     }
     names = _run_setting_ids(hook, batch, ended)
-    for number, (run_id, status) in enumerate(ended.items()):
-        reason = _reason(hook, run_id) if number < explained else ""
-        yield FailedRun(names.get(run_id, ""), run_id, status, reason or status)
+    for run_id, status in ended.items():
+        yield FailedRun(names.get(run_id, ""), run_id, status)
     if BatchCounts.of(batch).unknown_runs:
         yield from _unknown_runs(hook, batch, ended)
 
@@ -85,7 +94,8 @@ def _unknown_runs(hook: OmicsHook, batch: BatchSnapshot, ended: dict[str, str]) 
     for item in hook.list_runs_in_batch(batch.id):
         run_id = item.get("runId")
         if run_id not in completed and run_id not in ended and item["submissionStatus"] != SubmissionStatus.FAILED:
-            yield FailedRun(item["runSettingId"], run_id, "UNKNOWN", "its record is gone: nobody can tell how it ended")
+            message = "its record is gone: nobody can tell how it ended"
+            yield FailedRun(item["runSettingId"], run_id, "UNKNOWN", message=message)
 
 
 def _run_setting_ids(hook: OmicsHook, batch: BatchSnapshot, run_ids: dict[str, str]) -> dict[str, str]:
@@ -101,15 +111,3 @@ def _run_setting_ids(hook: OmicsHook, batch: BatchSnapshot, run_ids: dict[str, s
         for item in hook.list_runs_in_batch(batch.id)
         if item.get("runId") in run_ids
     }
-
-
-def _reason(hook: OmicsHook, run_id: str) -> str:
-    try:
-        run = hook.get_run(run_id)
-    except NotFound:
-        return "its record is gone"
-    return _joined([run.get("failureReason"), run.get("statusMessage")])
-
-
-def _joined(reasons: list[str | None]) -> str:
-    return ": ".join(reason for reason in reasons if reason)

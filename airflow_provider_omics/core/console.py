@@ -40,3 +40,13 @@ def log_stream_url(region: str, stream: str) -> str:
         f"{BASE}/cloudwatch/home?region={quote(region)}#logsV2:log-groups/log-group/{quote_plus(LOG_GROUP)}"
         f"/log-events/{quote_plus(stream)}"
     )
+
+
+def s3_url(uri: str) -> str:
+    """Give the S3 console page of a folder.
+
+    :param uri: ``s3://bucket/prefix``.
+    """
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
+    return f"https://s3.console.aws.amazon.com/s3/buckets/{quote(bucket, safe='')}?prefix={quote(prefix)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from airflow_provider_omics.core.documents import Fault
@@ -19,6 +20,21 @@ _WELL_FORMED = re.compile(
 _ALLOWED = (
     "s3://bucket/key, omics://account.storage.region.amazonaws.com/... or https://host/...; no white space around it"
 )
+
+
+def s3_uris(document: Any) -> Iterator[str]:
+    """Find the S3 addresses within a document.
+
+    :param document: parameters, settings, or one URI.
+    :return: each text that is one, as often as it occurs.
+    """
+    if isinstance(document, str):
+        if document.startswith("s3://") and _WELL_FORMED.fullmatch(document):
+            yield document
+        return
+    items = document.values() if isinstance(document, dict) else document if isinstance(document, (list, tuple)) else ()
+    for item in items:
+        yield from s3_uris(item)
 
 
 def uri_faults(parameters: Any) -> list[Fault]:

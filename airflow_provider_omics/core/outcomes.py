@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -89,12 +90,20 @@ def run_result(run: RunSnapshot) -> dict[str, Any]:
     }
 
 
-def batch_result(batch: BatchSnapshot, *, succeeded: bool | None, failed_ids: tuple[str, ...] = ()) -> dict[str, Any]:
+def batch_result(
+    batch: BatchSnapshot,
+    *,
+    succeeded: bool | None,
+    failed_ids: tuple[str, ...] = (),
+    causes: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
     """Give what a task that started a batch returns.
 
     :param batch: the last snapshot of the batch.
     :param succeeded: the verdict; None while the batch is going.
     :param failed_ids: ``runSettingId``s of runs that did not complete; the first 20 are kept.
+    :param causes: the causes of failures, as
+        :meth:`airflow_provider_omics.core.failure_groups.BatchDiagnosis.causes` gives them.
     :return: a small dict of JSON values, the same size for 8 runs and for 100,000.
     """
     return {
@@ -105,6 +114,7 @@ def batch_result(batch: BatchSnapshot, *, succeeded: bool | None, failed_ids: tu
         **BatchCounts.of(batch).as_dict(),
         "succeeded": succeeded,
         "failed_run_setting_ids": list(failed_ids[:20]),
+        "causes": [dict(cause) for cause in causes],
     }
 
 

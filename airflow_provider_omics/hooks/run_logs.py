@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.logs import AwsLogsHook
@@ -11,6 +14,12 @@ from airflow_provider_omics.core.manifest import run_from_manifest
 from airflow_provider_omics.core.snapshots import LOG_GROUP, RunSnapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.service_errors import service_errors
+
+MANIFEST_EVENTS = 20_000
+"""Events of a manifest stream that are read at most: one for each task, up to 10,000 a call."""
+
+CLOCK_SKEW = 60.0
+"""Seconds by which log lines may seem older than the run that wrote them."""
 
 
 class RunLogsHook(AwsLogsHook):
@@ -23,7 +32,7 @@ class RunLogsHook(AwsLogsHook):
         :param hook: the hook of the run.
         :return: the logs hook.
         """
-        options: dict[str, Any] = {"region_name": hook.region_name, "verify": hook.verify}
+        options: dict[str, Any] = {"region_name": hook.region_name, "verify": hook.verify, "config": hook.config}
         return cls(aws_conn_id=hook.aws_conn_id, **options)
 
     def read_manifest(self, run_id: str, run_uuid: str | None) -> RunSnapshot | None:
@@ -34,15 +43,48 @@ class RunLogsHook(AwsLogsHook):
         :return: the run with its final status; None when there is no such stream, or it does not tell.
         :raises ServiceError: CloudWatch Logs could not be read.
         """
+        return run_from_manifest(self.manifest_messages(run_id, run_uuid), run_id, run_uuid)
+
+    def manifest_messages(self, run_id: str, run_uuid: str | None) -> Iterator[str]:
+        """Iterate over the manifest stream of a run.
+
+        :param run_id: id of the run.
+        :param run_uuid: its uuid; without it the newest stream under ``manifest/run/{run_id}/`` is read.
+        :return: its messages, oldest first, at most :data:`MANIFEST_EVENTS`; none when there is no such stream.
+        :raises ServiceError: CloudWatch Logs could not be read.
+        """
         with service_errors("DescribeLogStreams"):
             prefix = f"manifest/run/{run_id}/{run_uuid or ''}"
             answer = self.conn.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=prefix)
         streams = sorted(answer.get("logStreams", ()), key=lambda stream: stream.get("creationTime", 0))
         if not streams:
-            return None
+            return
         with service_errors("GetLogEvents"):
             events = self.get_log_events(LOG_GROUP, streams[-1]["logStreamName"], start_from_head=True)
-            return run_from_manifest((event["message"] for event in events), run_id, run_uuid)
+            for event in islice(events, MANIFEST_EVENTS):
+                yield event["message"]
+
+    def last_messages(self, stream: str, count: int, *, since: datetime | None = None) -> list[str]:
+        """Read the end of a log stream.
+
+        An answer may be empty although there are events (CloudWatch Logs API reference, GetLogEvents): one more call is
+        made then.
+
+        :param stream: name of the stream: ``"run/123/task/456"``.
+        :param count: events that are read at most.
+        :param since: when its run was created: ids of runs are used again, and so are the names of their streams.
+        :return: the messages, oldest first.
+        :raises NotFound: there is no such stream.
+        :raises ServiceError: CloudWatch Logs could not be read.
+        """
+        request: dict[str, Any] = {"logGroupName": LOG_GROUP, "logStreamName": stream, "startFromHead": False}
+        if since is not None:
+            request["startTime"] = max(int((since.timestamp() - CLOCK_SKEW) * 1000), 0)
+        with service_errors("GetLogEvents"):
+            answer = self.conn.get_log_events(**request, limit=count)
+            if not answer["events"]:
+                answer = self.conn.get_log_events(**request, limit=count, nextToken=answer["nextBackwardToken"])
+        return [event["message"] for event in answer["events"]]
 
 
 def ended_run(hook: OmicsHook, run_id: str, run_uuid: str | None) -> RunSnapshot | ServiceError | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 
-from airflow_provider_omics.core.console import log_stream_url, run_list_url, run_url
+from airflow_provider_omics.core.console import log_stream_url, run_list_url, run_url, s3_url
 
 
 class OmicsRunLink(BaseAwsLink):
@@ -30,6 +30,28 @@ class OmicsRunLogsLink(BaseAwsLink):
     def format_link(self, **kwargs: str) -> str:
         """Give the address, from the ``region_name`` and ``run_id`` that the operator stored."""
         return log_stream_url(kwargs["region_name"], f"run/{kwargs['run_id']}")
+
+
+class OmicsFailedTaskLogsLink(BaseAwsLink):
+    """The log stream of the task that made a run fail, in the CloudWatch console."""
+
+    name = "HealthOmics failed task logs"
+    key = "omics_failed_task_logs"
+
+    def format_link(self, **kwargs: str) -> str:
+        """Give the address, from the ``region_name``, ``run_id`` and ``task_id`` that the operator stored."""
+        return log_stream_url(kwargs["region_name"], f"run/{kwargs['run_id']}/task/{kwargs['task_id']}")
+
+
+class OmicsRunOutputsLink(BaseAwsLink):
+    """The outputs of the run in the S3 console."""
+
+    name = "HealthOmics run outputs"
+    key = "omics_run_outputs"
+
+    def format_link(self, **kwargs: str) -> str:
+        """Give the address, from the ``run_output_uri`` that the operator stored."""
+        return s3_url(kwargs["run_output_uri"])
 
 
 class OmicsRunBatchLink(BaseAwsLink):

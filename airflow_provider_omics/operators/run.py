@@ -10,12 +10,18 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_omics.core.commands import UNKNOWN, WaitPlan
-from airflow_provider_omics.core.errors import Conflict, NotFound
+from airflow_provider_omics.core.diagnosis import RunDiagnosis
+from airflow_provider_omics.core.errors import Conflict, NotFound, OmicsError, RunError, RunFailed
 from airflow_provider_omics.core.outcomes import run_result
 from airflow_provider_omics.core.settings import START_RUN_ARGUMENTS, CheckedRequest, build_start_run_request
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
-from airflow_provider_omics.links.omics import OmicsRunLink, OmicsRunLogsLink
+from airflow_provider_omics.links.omics import (
+    OmicsFailedTaskLogsLink,
+    OmicsRunLink,
+    OmicsRunLogsLink,
+    OmicsRunOutputsLink,
+)
 from airflow_provider_omics.operators.base import OmicsActionOperator
 from airflow_provider_omics.operators.masking import unmasked
 from airflow_provider_omics.operators.start import OmicsStartOperator, with_request
@@ -70,7 +76,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
         "engine_settings": "json",
         "session_policy": "json",
     }
-    operator_extra_links = (OmicsRunLink(), OmicsRunLogsLink())
+    operator_extra_links = (OmicsRunLink(), OmicsRunLogsLink(), OmicsFailedTaskLogsLink(), OmicsRunOutputsLink())
 
     def __init__(
         self,
@@ -153,14 +159,23 @@ class OmicsStartRunOperator(OmicsStartOperator):
         return WaitPlan(**{**vars(plan), "run_timeout": self.run_timeout.total_seconds()})
 
     def _persist_links(self, context: Context, started: Snapshot) -> None:
+        place = {"region_name": self.hook.conn_region_name, "aws_partition": self.hook.conn_partition}
         for link in (OmicsRunLink, OmicsRunLogsLink):
-            link.persist(
-                context=context,
-                operator=self,
-                region_name=self.hook.conn_region_name,
-                aws_partition=self.hook.conn_partition,
-                run_id=started.id,
-            )
+            link.persist(context=context, operator=self, **place, run_id=started.id)
+        uri = started.run_output_uri if isinstance(started, RunSnapshot) else None
+        if uri is not None:
+            OmicsRunOutputsLink.persist(context=context, operator=self, **place, run_output_uri=uri)
+
+    def _report_failure(self, context: Context, seen: Snapshot, error: OmicsError) -> None:
+        if not isinstance(error, RunError) or not isinstance(seen, RunSnapshot):
+            return
+        self._reported = run_result(seen)
+        if isinstance(error, RunFailed):
+            known = RunDiagnosis(seen, self.hook.conn_region_name)
+            self._explain(context, error, self._collect(lambda diagnoser: diagnoser.run(seen), known))
+
+    def _lineage_documents(self) -> Iterable[Any]:
+        return () if self._masks_parameters() else (unmasked(self.parameters),)
 
     def _parameters_by_run(self, request: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
         yield "parameters", request.get("parameters") or {}

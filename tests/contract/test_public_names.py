@@ -24,7 +24,13 @@ PUBLIC = {
     "sensors.run_batch": {"OmicsRunBatchSensor"},
     "triggers.run": {"OmicsRunTrigger"},
     "triggers.run_batch": {"OmicsRunBatchTrigger"},
-    "links.omics": {"OmicsRunLink", "OmicsRunLogsLink", "OmicsRunBatchLink"},
+    "links.omics": {
+        "OmicsRunLink",
+        "OmicsRunLogsLink",
+        "OmicsFailedTaskLogsLink",
+        "OmicsRunOutputsLink",
+        "OmicsRunBatchLink",
+    },
 }
 
 

@@ -214,5 +214,6 @@ def test_result_of_a_batch(succeeded: bool | None) -> None:
         "failed_submissions": 0,
         "succeeded": succeeded,
         "failed_run_setting_ids": list(failed[:20]),
+        "causes": [],
     }
     assert json.loads(json.dumps(result)) == result

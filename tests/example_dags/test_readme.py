@@ -21,6 +21,7 @@ from airflow_provider_omics.core.outcomes import error_of
 from airflow_provider_omics.core.settings import build_start_run_batch_request
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+from tests.airflow_support import TaskInstanceRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,7 +185,7 @@ def test_failure_errors(omics_emulator: OmicsEmulator) -> None:
     run_error = error_of(WaitEvent(Outcome.ENDED, hook.look("run", run["id"])), "us-east-1")
     operator = OmicsStartRunBatchOperator(task_id="trio", max_failed_runs=1, do_xcom_push=False)
     with pytest.raises(OmicsError) as batch_error:
-        operator._finish({}, hook.look("batch", batch["id"]))
+        operator._finish({"ti": TaskInstanceRecord()}, hook.look("batch", batch["id"]))
 
     assert str(run_error) == block("text", "The run failed.").rstrip()
     assert str(batch_error.value) == block("text", "too few completed").rstrip()

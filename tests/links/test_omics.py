@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.links.omics import OmicsRunBatchLink, OmicsRunLink, OmicsRunLogsLink
+from airflow_provider_omics.links.omics import (
+    OmicsFailedTaskLogsLink,
+    OmicsRunBatchLink,
+    OmicsRunLink,
+    OmicsRunLogsLink,
+    OmicsRunOutputsLink,
+)
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import DEFAULT_RUN_SETTING, RUN, TaskInstanceRecord, perform, samples
@@ -27,12 +33,22 @@ def test_addresses() -> None:
         f"{CONSOLE}/cloudwatch/home?region=eu-west-1#logsV2:log-groups/log-group/"
         "%2Faws%2Fomics%2FWorkflowLog/log-events/run%2F123"
     )
+    assert OmicsFailedTaskLogsLink().format_link(**ids, run_id="123", task_id="456") == (
+        f"{CONSOLE}/cloudwatch/home?region=eu-west-1#logsV2:log-groups/log-group/"
+        "%2Faws%2Fomics%2FWorkflowLog/log-events/run%2F123%2Ftask%2F456"
+    )
+    assert OmicsRunOutputsLink().format_link(**ids, run_output_uri="s3://results/a b/run=1&2/#3") == (
+        "https://s3.console.aws.amazon.com/s3/buckets/results?prefix=a%20b/run%3D1%262/%233/"
+    )
 
 
 @pytest.mark.parametrize(
     ("task", "links"),
     [
-        (OmicsStartRunOperator(task_id="t", wait_for_completion=False, **RUN), (OmicsRunLink, OmicsRunLogsLink)),
+        (
+            OmicsStartRunOperator(task_id="t", **RUN),
+            (OmicsRunLink, OmicsRunLogsLink, OmicsFailedTaskLogsLink, OmicsRunOutputsLink),
+        ),
         (
             OmicsStartRunBatchOperator(
                 task_id="t",
@@ -49,14 +65,16 @@ def test_links_are_made_of_what_the_operator_stored(
     emulator: OmicsEmulator, stepped: SteppedTime, connect: Connect, task: Any, links: tuple[Any, ...]
 ) -> None:
     """Each link of an operator finds all it needs in the XCom that the operator has pushed."""
+    emulator.set_scenario({"runs": [{"outcome": "FAILED"}]})
+
     ended = perform(task)
 
     assert tuple(type(link) for link in task.operator_extra_links) == links
     for link in links:
         stored = json.loads(json.dumps(ended.xcoms[link.key]))
         address = link().format_link(**stored)
-        assert address.startswith(CONSOLE)
-        assert "us-east-1" in address
+        assert address.startswith((CONSOLE, "https://s3.console.aws.amazon.com"))
+        assert "us-east-1" in address or link is OmicsRunOutputsLink
         if "run_id" in stored:
             assert stored["run_id"] in address
 
@@ -70,9 +88,9 @@ def test_nothing_is_stored_without_xcom(emulator: OmicsEmulator, stepped: Steppe
 
 def test_names_and_keys_differ() -> None:
     """Airflow tells links of a task apart by name, and finds their XCom by key."""
-    links = (OmicsRunLink, OmicsRunLogsLink, OmicsRunBatchLink)
+    links = (OmicsRunLink, OmicsRunLogsLink, OmicsFailedTaskLogsLink, OmicsRunOutputsLink, OmicsRunBatchLink)
 
-    assert len({link.name for link in links}) == len({link.key for link in links}) == 3
+    assert len({link.name for link in links}) == len({link.key for link in links}) == 5
 
 
 def test_a_link_that_cannot_be_stored_does_not_fail_the_task(

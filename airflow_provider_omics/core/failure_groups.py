@@ -1,0 +1,300 @@
+"""The failures of a batch, grouped by cause: reason, failing task, and message without what differs from run to run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_omics.core.diagnosis import RunDiagnosis
+from airflow_provider_omics.core.failure_reasons import (
+    BATCH_FAILED,
+    FailureClass,
+    FailureReason,
+    reason_of_end,
+    worth_of,
+)
+from airflow_provider_omics.core.log_text import clean_line, clean_message
+
+SHOWN_GROUPS = 10
+"""Groups that the text and a task's result tell; what is rarer is summed up."""
+
+SHOWN_IDS = 5
+"""``runSettingId``s that each of them names."""
+
+DIAGNOSED_GROUPS = 5
+"""Groups of which one run is diagnosed in full."""
+
+LONGEST_CAUSE_MESSAGE = 160
+
+# What differs between runs that fail for the same cause, in the order in which it is replaced.
+_VARIABLE = (
+    (re.compile(r"\b(s3|omics|https?)://[^\s'\",)]+"), r"\1://..."),
+    (re.compile(r"\barn:[^\s'\",)]+"), "arn:..."),
+    (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE), "..."),
+    (re.compile(r"\b(?=\w*\d)[0-9a-f]{8,}\b", re.IGNORECASE), "..."),
+    (re.compile(r"\d+(?:\.\d+)?"), "#"),
+)
+# How IAM words a refusal (IAM user guide, "Troubleshoot access denied error messages"). Only the advice depends on it.
+_REFUSED_ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
+
+
+@dataclass(frozen=True)
+class SampleFailure:
+    """A run of a batch that did not complete, as far as it was looked at.
+
+    :param run_setting_id: the user's own id of it.
+    :param run_id: its run; None when it was never submitted.
+    :param status: FAILED, NOT_SUBMITTED, CANCELLED or UNKNOWN.
+    :param code: failureReason or submissionFailureReason; for a general failureReason that of the failed task.
+    :param message: what AWS says of it.
+    :param task: name of the task that failed.
+    :param looked_at: whether its reason was asked for; of a FAILED run only then code, message and task are known.
+    """
+
+    run_setting_id: str
+    run_id: str | None
+    status: str
+    code: str | None = None
+    message: str | None = None
+    task: str | None = None
+    looked_at: bool = True
+
+    @property
+    def reason(self) -> FailureReason:
+        """What it means, and whose move it is."""
+        return reason_of_end(self.status, self.code)
+
+    @property
+    def failure_class(self) -> FailureClass:
+        """Whether another try can help."""
+        return self.reason.failure_class
+
+    @property
+    def cause(self) -> str:
+        """The cause in a few words: ``"FILE_SYSTEM_OUT_OF_SPACE in MARKDUPLICATES"``; for a results file."""
+        if not self.looked_at:
+            return f"{self.status}: not looked at"
+        code = self.code or (self.status if self.status in ("CANCELLED", "UNKNOWN") else "no reason given")
+        return f"{code} in {self.task}" if self.task else code
+
+    @property
+    def told(self) -> str:
+        """Code and message as one text; the status where there is neither."""
+        return ": ".join(text for text in (self.code, self.message) if text) or self.status
+
+    @property
+    def pattern(self) -> str:
+        """The message without what differs from run to run."""
+        return normalised(self.message or "", (self.run_setting_id, self.run_id or ""))
+
+
+@dataclass(frozen=True)
+class FailureGroup:
+    """Failures with one cause.
+
+    :param cause: in a few words.
+    :param pattern: their message, without what differs.
+    :param failures: the failures, in the order given.
+    """
+
+    cause: str
+    pattern: str
+    failures: tuple[SampleFailure, ...]
+
+    @property
+    def reason(self) -> FailureReason:
+        """What it means, and whose move it is."""
+        return self.failures[0].reason
+
+    @property
+    def action(self) -> str:
+        """What to do; of a refused start, which permission is missing."""
+        refused = _REFUSED_ACTION.search(self.failures[0].message or "")
+        if refused and self.failures[0].status == "NOT_SUBMITTED":
+            return _grant(refused.group(1))
+        return self.reason.action
+
+    def summary(self) -> list[str]:
+        """Tell the group in two lines: how many, what and which; whose move and what to do."""
+        ids = [failure.run_setting_id or failure.run_id or "?" for failure in self.failures]
+        named = ", ".join(clean_line(name, 128) for name in ids[:SHOWN_IDS])
+        more = f", ... {len(ids) - SHOWN_IDS:,} more" if len(ids) > SHOWN_IDS else ""
+        said = f": {clean_line(self.pattern, LONGEST_CAUSE_MESSAGE)}" if self.pattern else ""
+        owner, kind = self.reason.owner.value, self.reason.failure_class.value
+        return [
+            f"  {len(ids):,} {clean_line(self.cause, 200)}{said} ({named}{more})",
+            f"    {self.reason.explanation} Whose move: {owner} ({kind} failure). {self.action}",
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the group as a small JSON object, for a task's result."""
+        return {
+            "cause": clean_line(self.cause, 200),
+            "message": clean_line(self.pattern, LONGEST_CAUSE_MESSAGE),
+            "count": len(self.failures),
+            "failure_class": self.reason.failure_class.value,
+            "owner": self.reason.owner.value,
+            "run_setting_ids": [failure.run_setting_id for failure in self.failures[:SHOWN_IDS]],
+        }
+
+
+@dataclass(frozen=True)
+class BatchDiagnosis:
+    """Why runs of a batch did not complete.
+
+    :param batch_id: id of the batch.
+    :param total_runs: number of its runs.
+    :param failed_runs: number of those that did not complete.
+    :param groups: those that were looked at, the largest group first.
+    :param examples: ``runSettingId`` -> diagnosis of one run each of the first groups.
+    :param console_url: the list of runs in the AWS console.
+    :param notes: what could not be found out, a sentence each.
+    :param batch_failed: whether the batch itself ended FAILED.
+    :param batch_message: what AWS says of that.
+    """
+
+    batch_id: str
+    total_runs: int
+    failed_runs: int
+    groups: tuple[FailureGroup, ...]
+    examples: Mapping[str, RunDiagnosis]
+    console_url: str
+    notes: tuple[str, ...] = ()
+    batch_failed: bool = False
+    batch_message: str | None = None
+
+    @property
+    def failure_class(self) -> FailureClass:
+        """Whether another try can help any of them; those that were looked at stand for the others."""
+        of_batch = [BATCH_FAILED.failure_class] if self.batch_failed else []
+        return worth_of([*of_batch, *(group.reason.failure_class for group in self.groups)])
+
+    def told_of(self, failed: Iterable[tuple[str, str]]) -> dict[str, str]:
+        """Give the reason of runs that did not complete.
+
+        :param failed: the ``runSettingId`` and status of each.
+        :return: ``runSettingId`` -> code and message; its status where it was not looked at.
+        """
+        told = {failure.run_setting_id: failure.told for group in self.groups for failure in group.failures}
+        return {name: told.get(name, status) for name, status in failed}
+
+    def causes(self) -> list[dict[str, Any]]:
+        """Give the groups for a task's result: at most ten, whatever the size of the batch."""
+        return [group.to_json() for group in self.groups[:SHOWN_GROUPS]]
+
+    def summary(self, retry: str | None = None) -> list[str]:
+        """Tell how many failed of which cause, whose move it is and what to do, without log lines.
+
+        :param retry: what Airflow does next, a sentence.
+        :return: lines.
+        """
+        lines = self._headlines()
+        for group in self.groups[:SHOWN_GROUPS]:
+            lines += group.summary()
+        rest = self.groups[SHOWN_GROUPS:]
+        if rest:
+            lines.append(f"  {sum(len(group.failures) for group in rest):,} of {len(rest):,} other causes")
+        if retry:
+            lines.append(f"  retry: {retry}")
+        return [*lines, f"  runs: {self.console_url}"]
+
+    def _headlines(self) -> list[str]:
+        looked_at = sum(len(group.failures) for group in self.groups)
+        if not self.batch_failed:
+            of_them = f"; {looked_at:,} of them were looked at" if looked_at < self.failed_runs else ""
+            return [f"{self.failed_runs:,} of {self.total_runs:,} samples failed in batch {self.batch_id}{of_them}:"]
+        message = clean_message(self.batch_message) or "HealthOmics gave no reason"
+        lines = [
+            f"Batch {self.batch_id} failed: {message}",
+            f"  why: {BATCH_FAILED.explanation}",
+            f"  whose move: {BATCH_FAILED.owner.value} ({BATCH_FAILED.failure_class.value} failure)",
+            f"  what to do: {BATCH_FAILED.action}",
+        ]
+        return [*lines, f"Runs that were not started, the first {looked_at:,}:"] if looked_at else lines
+
+    def details(self) -> list[str]:
+        """Tell one run of each of the first groups in full, and what could not be read."""
+        lines = []
+        for name, diagnosis in self.examples.items():
+            lines.append(f"Example: {clean_line(name, 128)}")
+            lines += [f"  {line}" for line in (*diagnosis.summary(), *diagnosis.details())]
+        return [*lines, *(f"Note: {note}" for note in self.notes)]
+
+    def text(self, retry: str | None = None) -> str:
+        """Give the whole text for the task log.
+
+        :param retry: what Airflow does next, a sentence.
+        """
+        return "\n".join([*self.summary(retry), *self.details()])
+
+    def to_json(self, retry: str | None = None) -> dict[str, Any]:
+        """Give the diagnosis as JSON values, as the error carries it.
+
+        :param retry: what Airflow does next, a sentence.
+        :return: ``summary`` is the text without examples; the rest are its facts.
+        """
+        return {
+            "summary": "\n".join(self.summary(retry)),
+            "batch_id": self.batch_id,
+            "total_runs": self.total_runs,
+            "failed_runs": self.failed_runs,
+            "failure_class": self.failure_class.value,
+            "causes": self.causes(),
+            "examples": {name: diagnosis.to_json() for name, diagnosis in self.examples.items()},
+            "notes": list(self.notes),
+        }
+
+
+def group_failures(failures: Iterable[SampleFailure]) -> tuple[FailureGroup, ...]:
+    """Group failures by reason, failing task and normalised message.
+
+    :param failures: those that did not complete; one that was not looked at is left out.
+    :return: groups, the largest first, and in the order of their first failure where they are as large.
+    """
+    groups: dict[tuple[str, str, str], list[SampleFailure]] = {}
+    for failure in failures:
+        if failure.looked_at:
+            groups.setdefault((failure.status, failure.cause, failure.pattern), []).append(failure)
+    found = [FailureGroup(cause, pattern, tuple(members)) for (_, cause, pattern), members in groups.items()]
+    return tuple(sorted(found, key=lambda group: -len(group.failures)))
+
+
+def normalised(message: str, names: Sequence[str] = ()) -> str:
+    """Take out of a message what differs between runs that fail for the same cause.
+
+    :param message: AWS's message.
+    :param names: ids of the run, which the message may hold.
+    :return: the message with placeholders for addresses, ids and numbers.
+    """
+    text = clean_message(message) or ""
+    for name in names:
+        if name:
+            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "...", text)
+    for pattern, placeholder in _VARIABLE:
+        text = pattern.sub(placeholder, text)
+    return text
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """Choose positions spread evenly over a list: failures come in blocks, by the order of the sample sheet.
+
+    :param count: length of the list.
+    :param wanted: how many positions at most.
+    :return: positions, ascending.
+    """
+    if count <= wanted:
+        return list(range(count))
+    return [number * count // wanted for number in range(wanted)]
+
+
+def _grant(action: str) -> str:
+    if action == "omics:TagResource":
+        return (
+            "Grant the caller omics:TagResource, or switch Airflow's tags off: tag_with_airflow_context=False in the "
+            "operator, or in the connection's service_config."
+        )
+    if action == "iam:PassRole":
+        return "Grant the caller iam:PassRole on the service role, with iam:PassedToService omics.amazonaws.com."
+    return f"Grant {action}."
