@@ -1,4 +1,4 @@
-"""What became of the runs of a batch, read from HealthOmics."""
+"""The runs of a batch that did not complete, for the verdict and the log."""
 
 from __future__ import annotations
 
