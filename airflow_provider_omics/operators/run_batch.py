@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context, XComArg
 
@@ -13,10 +15,12 @@ from airflow_provider_omics.core.cancelling import cancel_stragglers
 from airflow_provider_omics.core.commands import UNKNOWN, WaitPlan
 from airflow_provider_omics.core.console import run_list_url
 from airflow_provider_omics.core.errors import (
+    AccessDenied,
     BatchError,
     BatchFailed,
     BatchVerdictError,
     Conflict,
+    InvalidRequest,
     NotFound,
     OmicsError,
     Problem,
@@ -26,21 +30,20 @@ from airflow_provider_omics.core.errors import (
 from airflow_provider_omics.core.events import Outcome, WaitEvent
 from airflow_provider_omics.core.outcomes import batch_result, error_of
 from airflow_provider_omics.core.polling import wait
-from airflow_provider_omics.core.settings import (
-    CheckedRequest,
-    build_start_run_batch_request,
-    merged_run_settings,
-)
+from airflow_provider_omics.core.sample_sheet import SampleSheet
+from airflow_provider_omics.core.settings import CheckedRequest, merged_run_settings
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.verdict import Tolerance, Verdict, judge
 from airflow_provider_omics.diagnosis import diagnosis_of_lists
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
 from airflow_provider_omics.operators.base import OmicsActionOperator
+from airflow_provider_omics.operators.batch_settings import BatchSettings, CheckedBatch, check_batch, staged_uri
 from airflow_provider_omics.operators.masking import unmasked
 from airflow_provider_omics.operators.start import OmicsStartOperator
 from airflow_provider_omics.operators.waiting import Driver
 from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
+from airflow_provider_omics.staging import RunSettingsSpool, StagingPlace
 from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
 
 SHOWN_FAILURES = 20
@@ -59,6 +62,12 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         ``inlineSettings``). Or give ``run_settings_s3_uri``.
     :param run_settings_s3_uri: an S3 object with the runs as one JSON array, up to 100,000; it must not change while
         the batch is being submitted.
+    :param sample_sheet: a sheet of samples, each of which becomes a run: a path (the first column is the id), a mapping
+        with the fields of :class:`~airflow_provider_omics.core.sample_sheet.SampleSheet`, or such a sheet.
+    :param staging_s3_uri: where more than 100 run settings, and the runs' own sheets, are put for HealthOmics to read:
+        ``s3://bucket/prefix/``; default: the connection's.
+    :param keep_staging: leave the staged settings when the batch has ended; default: they are deleted.
+    :param max_runs: refuse a batch of more runs than this; default: no limit but the service's 100,000.
     :param batch_name: name of the batch, at most 64 characters.
     :param tags: tags of the batch; for tags of its runs use ``runTags`` in the settings.
     :param scratch_storage_mode: ``LOCAL`` or ``SHARED``, for all runs; wins over the one in ``default_run_setting``.
@@ -80,6 +89,9 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "default_run_setting",
         "run_settings",
         "run_settings_s3_uri",
+        "sample_sheet",
+        "staging_s3_uri",
+        "max_runs",
         "batch_name",
         "tags",
         "scratch_storage_mode",
@@ -93,6 +105,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "default_run_setting": "json",
         "run_settings": "json",
+        "sample_sheet": "json",
         "tags": "json",
         "must_succeed": "json",
     }
@@ -104,6 +117,10 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         default_run_setting: Mapping[str, Any] | None = None,
         run_settings: Iterable[Mapping[str, Any]] | XComArg | None = None,
         run_settings_s3_uri: str | None = None,
+        sample_sheet: SampleSheet | Mapping[str, Any] | str | XComArg | None = None,
+        staging_s3_uri: str | None = None,
+        keep_staging: bool = False,
+        max_runs: int | str | None = None,
         batch_name: str | None = None,
         tags: Mapping[str, str] | None = None,
         scratch_storage_mode: str | None = None,
@@ -117,6 +134,11 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.default_run_setting = default_run_setting
         self.run_settings = run_settings
         self.run_settings_s3_uri = run_settings_s3_uri
+        # Plain data, so that Airflow renders each string in it and sees an XComArg in it as an upstream.
+        self.sample_sheet = sample_sheet.to_mapping() if isinstance(sample_sheet, SampleSheet) else sample_sheet
+        self.staging_s3_uri = staging_s3_uri
+        self.keep_staging = keep_staging
+        self.max_runs = max_runs
         self.batch_name = batch_name
         self.tags = tags
         self.scratch_storage_mode = scratch_storage_mode
@@ -124,22 +146,52 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.max_failed_percent = max_failed_percent
         self.must_succeed = must_succeed
         self.rerun = rerun
+        self._batch: CheckedBatch | None = None
 
     def _build_request(self, request_id: str) -> CheckedRequest:
         self._tolerance()
         if self.rerun not in ("failed", "all"):
             raise SettingsError([Problem("rerun", repr(self.rerun), "'failed' or 'all'")])
-        return build_start_run_batch_request(
+        staging = self._staging_s3_uri()
+        given = BatchSettings(
             default_run_setting=unmasked(self.default_run_setting),
             run_settings=unmasked(self.run_settings),
             run_settings_s3_uri=self.run_settings_s3_uri,
+            sample_sheet=self.sample_sheet,
             batch_name=self.batch_name,
             tags=self.tags,
             scratch_storage_mode=self.scratch_storage_mode,
-            defaults=self.defaults.default_run_setting,
-            require=self.defaults.require_settings,
-            request_id=request_id,
+            staging_s3_uri=staging,
+            max_runs=self._max_runs(),
         )
+        s3_hook = S3Hook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self.verify)
+        self._batch = check_batch(given, self.defaults, s3_hook, request_id, self.log)
+        return self._batch.checked
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Start, wait and judge; called by Airflow.
+
+        :return: the result, a small dict.
+        :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
+        """
+        try:
+            return super().execute(context)
+        finally:
+            if self._batch is not None and self._batch.spool is not None:
+                self._batch.spool.close()
+
+    def _staging_s3_uri(self) -> str | None:
+        uri = self.staging_s3_uri or self.defaults.staging_s3_uri
+        if uri is not None and not re.fullmatch(r"s3://[^/]+(/.*)?", uri):
+            raise SettingsError([Problem("staging_s3_uri", repr(uri), "s3://bucket/prefix/")])
+        return uri
+
+    def _max_runs(self) -> int | None:
+        if self.max_runs is None or self.max_runs == "":
+            return None
+        if not str(self.max_runs).isdigit():
+            raise SettingsError([Problem("max_runs", repr(self.max_runs), "a whole number, 0 or more")])
+        return int(self.max_runs)
 
     def _keeps_success(self) -> bool:
         return self.rerun == "failed"
@@ -151,8 +203,45 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         return Tolerance.checked(self.max_failed_runs, self.max_failed_percent, self.must_succeed)
 
     def _start(self, request: Mapping[str, Any]) -> Snapshot:
-        started = BatchSnapshot.from_response(self.hook.start_run_batch(request))
-        return replace(started, total_runs=len(request["batchRunSettings"].get("inlineSettings") or ()))
+        assert self._batch is not None  # noqa: S101 - set by _build_request
+        spool, staging = self._batch.spool, self._staging_s3_uri()
+        if spool is not None and staging is not None:
+            request = self._stage(request, spool, staging)
+        try:
+            started = BatchSnapshot.from_response(self.hook.start_run_batch(request))
+        except (AccessDenied, InvalidRequest) as error:
+            uri = request["batchRunSettings"].get("s3UriSettings")
+            if uri is None:
+                raise
+            role = request["defaultRunSetting"].get("roleArn")
+            advice = f"The service role {role} needs s3:GetObject on {uri} (and kms:Decrypt on its key)."
+            raise error.with_advice(advice) from error
+        return replace(started, total_runs=0 if spool is None else spool.total_runs)
+
+    def _stage(self, request: Mapping[str, Any], spool: RunSettingsSpool, staging: str) -> Mapping[str, Any]:
+        """Put into S3 what HealthOmics reads there: the runs' own sheets, and settings that are too many."""
+        assert self._batch is not None  # noqa: S101 - set by _build_request
+        assert self._attempt is not None  # noqa: S101 - it is what starts
+        place = StagingPlace(self.hook, staging, self.defaults.staging_kms_key_id)
+        spool.upload_input_sheets(place)
+        if not self._batch.is_staged:
+            return request
+        uri = staged_uri(staging, self._attempt.identity, request["requestId"])
+        spool.upload(place, uri)
+        self.log.info("Staged %d run settings (%d bytes) at %s", spool.total_runs, spool.size, uri)
+        return {**request, "batchRunSettings": {"s3UriSettings": uri}}
+
+    def _unstage(self, request_id: str) -> None:
+        """Delete the staged settings of a batch that has ended; they are of no use then."""
+        staging = self._staging_s3_uri()
+        if staging is None or self.keep_staging or self.run_settings_s3_uri is not None:
+            return
+        assert self._attempt is not None  # noqa: S101 - its request id is given
+        uri = staged_uri(staging, self._attempt.identity, request_id)
+        try:
+            StagingPlace(self.hook, staging).delete(uri)
+        except ServiceError as error:
+            self.log.warning("The staged settings %s are left behind: %s", uri, error)
 
     def _persist_links(self, context: Context, started: Snapshot) -> None:
         OmicsRunBatchLink.persist(
@@ -164,8 +253,9 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         )
 
     def _parameters_by_run(self, request: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
-        inline = request["batchRunSettings"].get("inlineSettings") or ()
-        for setting in merged_run_settings(request["defaultRunSetting"], inline):
+        assert self._batch is not None  # noqa: S101 - set by _build_request
+        runs: Iterable[Mapping[str, Any]] = self._batch.spool or ()
+        for setting in merged_run_settings(request["defaultRunSetting"], runs):
             yield f"run_settings[{setting['runSettingId']!r}]['parameters']", setting.get("parameters") or {}
 
     def _result(self, snapshot: Snapshot) -> dict[str, Any]:
@@ -176,6 +266,8 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         return BatchSnapshot("", UNKNOWN)
 
     def _conclude(self, context: Context, event: WaitEvent) -> dict[str, Any]:
+        if event.outcome is Outcome.ENDED and self._attempt is not None and self._attempt.request_id is not None:
+            self._unstage(self._attempt.request_id)
         try:
             return super()._conclude(context, event)
         except BatchVerdictError:

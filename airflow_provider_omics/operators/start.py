@@ -39,6 +39,9 @@ MARGIN = 0.1
 LONGEST_MARGIN = 60.0
 """Seconds that are enough for it, however long the timeout is."""
 
+MAX_PROBLEMS = 50
+"""Problems with parameters that are told; 100,000 runs share most of them."""
+
 SHOWN_REQUESTS = 3
 """Requests that ``dry_run`` shows."""
 
@@ -168,16 +171,17 @@ class OmicsStartOperator(OmicsReportingOperator):
         except OmicsError as error:
             self._raise(error)
 
-    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Any = None, request_id: str | None = None) -> dict[str, Any]:
         """Take up the task when its trigger has fired; called by Airflow.
 
         :param event: the payload of the trigger's event.
+        :param request_id: the attempt's, as the task had it when it deferred.
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
         """
         try:
             parsed = parse_event(event, self.kind)
-            self._new_attempt(context).take_up()
+            self._new_attempt(context).take_up(request_id)
             return self._conclude(context, parsed)
         except OmicsError as error:
             self._raise(error)
@@ -277,6 +281,7 @@ class OmicsStartOperator(OmicsReportingOperator):
                 botocore_config=self.botocore_config,
             ),
             method_name="execute_complete",
+            kwargs={"request_id": self._attempt.request_id if self._attempt else None},
         )
 
     def _conclude(self, context: Context, event: WaitEvent) -> dict[str, Any]:
@@ -341,18 +346,25 @@ class OmicsStartOperator(OmicsReportingOperator):
         template = answer.get("parameterTemplate")
         for argument, parameters in self._parameters_by_run(request):
             problems += check_parameters(template, parameters, argument=argument)
+            if len(problems) >= MAX_PROBLEMS:
+                break
         if problems:
             raise SettingsError(problems)
 
     def _show(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        runs = list(self._parameters_by_run(request))
-        in_s3 = request.get("batchRunSettings", {}).get("s3UriSettings")
-        if in_s3:
-            self.log.info("Dry run: nothing is started. The runs would be those of %s, which is not looked at", in_s3)
+        count = 0
+        lines = []
+        for argument, parameters in self._parameters_by_run(request):
+            count += 1
+            if count <= SHOWN_REQUESTS:
+                lines.append(f"  {argument} with parameters {', '.join(parameters) or '(none)'}")
+        if count:
+            self.log.info("Dry run: nothing is started. %d run(s) would be:", count)
         else:
-            self.log.info("Dry run: nothing is started. %d run(s) would be:", len(runs))
-        for argument, parameters in runs[:SHOWN_REQUESTS]:
-            self.log.info("  %s with parameters %s", argument, ", ".join(parameters) or "(none)")
+            in_s3 = request["batchRunSettings"]["s3UriSettings"]
+            self.log.info("Dry run: nothing is started. The runs would be those of %s, which is not looked at", in_s3)
+        for line in lines:
+            self.log.info("%s", line)
         # Values can identify a patient: they are for those who turn the debug level on.
         self.log.debug("The request: %s", request)
         return {**dict.fromkeys(self._result(self._nothing())), "status": "DRY_RUN"}
