@@ -208,7 +208,7 @@ def test_deep_copies(cls: type) -> None:
 
 
 @tasks
-def test_dag_serialisation(cls: type) -> None:
+def test_dag_serialisation(cls: Any) -> None:
     """Airflow's serialised DAG, all that scheduler and UI see, can be made and read."""
     module = importlib.import_module("airflow.serialization.serialized_objects")
     serialization = getattr(module, "DagSerialization", None) or module.SerializedDAG  # the latter before Airflow 3.1
