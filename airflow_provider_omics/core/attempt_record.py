@@ -32,6 +32,8 @@ class AttemptRecord:
     :param resource_id: id of the run or batch; None until the start was answered.
     :param resource_uuid: its uuid.
     :param ended: how it ended; None while it is going.
+    :param unclear_failures: failures of this and earlier attempts of which nobody can tell whether they pass; a clear
+        starts the count anew.
     """
 
     request_id: str
@@ -45,6 +47,7 @@ class AttemptRecord:
     resource_id: str | None = None
     resource_uuid: str | None = None
     ended: Ended | None = None
+    unclear_failures: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Give the record as a JSON object."""

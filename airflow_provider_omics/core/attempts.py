@@ -132,21 +132,22 @@ def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Atte
         return (yield from _start_afresh(present, now))
     if record.max_tries != present.max_tries:
         return (yield from _after_clear(record, present))
+    unclear = record.unclear_failures
     if not present.durable:
         yield Say(INFO, "durable is off: this try starts afresh")
-        return (yield from _start_afresh(present, now))
+        return (yield from _start_afresh(present, now, unclear))
     if record.fingerprint != present.fingerprint:
         yield Say(WARNING, "The settings have changed since the earlier try, whose attempt is resolved first")
     if record.ended is Ended.BADLY:
         yield Say(INFO, f"{present.kind} {record.resource_id} of try {record.owner_try} ended badly: a new one")
-        return (yield from _start_afresh(present, now))
+        return (yield from _start_afresh(present, now, unclear))
     record, seen = yield from _resolve(record, present)
     if seen is None:
         if record.fingerprint == present.fingerprint:
             return (yield from _start(replace(record, owner_try=present.try_number), present))
         yield Say(INFO, "Nothing came of the earlier request; it is not sent with other settings: a new one")
         answer = yield Save(record)
-        return (yield from _start_afresh(present, answer.now))
+        return (yield from _start_afresh(present, answer.now, unclear))
     if seen.status == UNKNOWN or seen.phase is Phase.DELETED:
         return Begun(record, seen, vanished=True)
     if seen.phase is Phase.ACTIVE:
@@ -159,7 +160,7 @@ def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Atte
         yield Say(INFO, f"{present.kind} {seen.id} of try {record.owner_try} has ended well: its result is used")
         return Begun(replace(record, owner_try=present.try_number), seen)
     yield Say(INFO, f"{present.kind} {seen.id} of try {record.owner_try} is {seen.status}: starting a new one")
-    return (yield from _start_afresh(present, answer.now))
+    return (yield from _start_afresh(present, answer.now, unclear))
 
 
 def _after_clear(record: AttemptRecord, present: Present) -> AttemptFlow:
@@ -203,7 +204,7 @@ def _cancel_old(
         )
 
 
-def _start_afresh(present: Present, now: float) -> AttemptFlow:
+def _start_afresh(present: Present, now: float, unclear_failures: int = 0) -> AttemptFlow:
     record = AttemptRecord(
         request_id=present.new_request_id,
         fingerprint=present.fingerprint,
@@ -213,6 +214,7 @@ def _start_afresh(present: Present, now: float) -> AttemptFlow:
         requested_at=now,
         tagged=present.tagged,
         name_hash=present.name_hash,
+        unclear_failures=unclear_failures,
     )
     return (yield from _start(record, present))
 

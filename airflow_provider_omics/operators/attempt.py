@@ -33,7 +33,7 @@ from airflow_provider_omics.core.identity import (
 )
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.operators.attempt_stores import AttemptStore
+from airflow_provider_omics.operators.attempt_stores import AttemptStore, TryAttemptStore
 from airflow_provider_omics.operators.waiting import Driver
 
 STATE_PATIENCE = 2.0
@@ -167,9 +167,24 @@ class Attempt(Driver):
         record = self._record
         if record is None or record.owner_try != self._try_number:
             return
+        self._note(replace(record, ended=ended))
+
+    def count_unclear(self) -> int | None:
+        """Count a failure of which nobody can tell whether it passes.
+
+        :return: how many there were before, since the first try or the last clear; None: no record outlives this try.
+        """
+        record = self._record
+        if record is None or record.owner_try != self._try_number or isinstance(self._store, TryAttemptStore):
+            return None
+        self._note(replace(record, unclear_failures=record.unclear_failures + 1))
+        return record.unclear_failures
+
+    def _note(self, record: AttemptRecord) -> None:
+        self._record = record
         try:
             self._check_owner()
-            self._store.save(replace(record, ended=ended))
+            self._store.save(record)
         except Exception:  # noqa: BLE001 - whatever store it is: the task's outcome must not depend on this note
             self._log.warning("The end of the attempt could not be recorded", exc_info=True)
 

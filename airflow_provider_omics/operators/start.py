@@ -313,6 +313,10 @@ class OmicsStartOperator(OmicsReportingOperator):
             cancel=self._is_true("cancel_on_kill"),
         )
 
+    def _unclear_before(self, task_instance: Any) -> int:
+        counted = self._attempt.count_unclear() if self._attempt is not None else None
+        return super()._unclear_before(task_instance) if counted is None else counted
+
     def _raise(self, error: OmicsError) -> NoReturn:
         raise airflow_error(error, final=self._final_of(error)) from error
 

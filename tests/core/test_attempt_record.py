@@ -43,6 +43,7 @@ def test_what_is_not_known_is_left_out() -> None:
         "max_tries": 3,
         "requested_at": 1_750_000_000.5,
         "tagged": True,
+        "unclear_failures": 0,
     }
 
 
