@@ -46,7 +46,7 @@ DEFAULT_RUN_SETTING = {"workflowId": "1234567", "roleArn": ROLE, "outputUri": OU
 TASK_LOG = logging.getLogger("tests.task_log")
 """Takes the place of the logs of tasks and triggers, which Airflow 3 keeps away from the standard library."""
 
-_OF_THE_PACKAGE = tuple(f"airflow_provider_omics.{name}" for name in ("operators", "sensors", "triggers"))
+_OF_THE_PACKAGE = tuple(f"airflow_provider_omics.{name}" for name in ("operators", "results", "sensors", "triggers"))
 _TASK_LOGS = (TASK_LOG.name, "airflow.task.operators.airflow_provider_omics", "airflow_provider_omics")
 
 

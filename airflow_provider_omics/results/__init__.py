@@ -1,7 +1,20 @@
-"""What became of the runs of a batch: read from HealthOmics, kept in a results file, read from there."""
+"""What became of the runs of a batch: collected from HealthOmics into a results file, and read from there.
+
+``read_batch_results`` and ``completed_chunks`` are for DAGs; the operators use the rest.
+"""
 
 from __future__ import annotations
 
-from airflow_provider_omics.results.failed_runs import PAGE, FailedRun, failed_runs, started_run_ids
+from airflow_provider_omics.core.run_record import RecordStatus, RunRecord
+from airflow_provider_omics.results.failed_runs import FailedRun, failed_runs, started_run_ids
+from airflow_provider_omics.results.reading import completed_chunks, read_batch_results
 
-__all__ = ["PAGE", "FailedRun", "failed_runs", "started_run_ids"]
+__all__ = [
+    "FailedRun",
+    "RecordStatus",
+    "RunRecord",
+    "completed_chunks",
+    "failed_runs",
+    "read_batch_results",
+    "started_run_ids",
+]

@@ -8,18 +8,11 @@ import pytest
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
-from tests import airflow_support
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, samples
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import Connect
-
-running_emulator, emulator, connect = (
-    airflow_support.running_emulator,
-    airflow_support.emulator,
-    airflow_support.connect,
-)
 
 FAILS = {"outcome": "FAILED", "failure_reason": "OUT_OF_MEMORY_ERROR", "status_message": "ALIGN ran out of memory"}
 DENIED = {"submission_failure": {"reason": "AccessDeniedException", "message": "The role cannot read it."}}

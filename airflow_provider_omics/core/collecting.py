@@ -1,0 +1,88 @@
+"""What has to be asked to collect the results of a batch, with as few calls as can be."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.run_record import RecordStatus, RunRecord, Submission
+from airflow_provider_omics.core.snapshots import BatchSnapshot
+from airflow_provider_omics.core.statuses import Phase, RunStatus
+from airflow_provider_omics.core.verdict import BatchCounts
+
+ENDED_STATUSES = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
+
+
+class ResultsDetail(str, Enum):
+    """How much the results of a batch tell."""
+
+    FULL = "full"
+    """One GetRun for each run that ended: the only source of the output URI, the times and the provenance."""
+    LISTED = "listed"
+    """What lists tell: the id of the run and how it ended."""
+
+    @classmethod
+    def checked(cls, value: object) -> ResultsDetail:
+        """Read an argument.
+
+        :param value: ``"full"`` or ``"listed"``.
+        :raises SettingsError: it is neither.
+        """
+        try:
+            return cls(value)
+        except ValueError:
+            raise SettingsError([Problem("results_detail", repr(value), "'full' or 'listed'")]) from None
+
+
+def has_ended(batch: BatchSnapshot) -> bool:
+    """Tell whether a batch submits nothing more."""
+    return batch.phase is not Phase.ACTIVE or batch.status == "RUNS_DELETING"
+
+
+def statuses_to_list(batch: BatchSnapshot, detail: ResultsDetail) -> tuple[RunStatus, ...]:
+    """Tell in which statuses the runs of a batch have to be listed.
+
+    :param batch: the batch.
+    :param detail: how much the results shall tell.
+    :return: the statuses. For full results of a batch that has ended none, as each run is looked at; for listed ones
+        of a PROCESSED batch FAILED and CANCELLED if there are such runs: COMPLETED may show itself to be needless, see
+        :func:`completed_if_not_listed`.
+    """
+    if has_ended(batch) and detail is ResultsDetail.FULL:
+        return ()
+    if batch.phase is not Phase.PROCESSED:
+        return ENDED_STATUSES
+    counts = {RunStatus.FAILED: "failed_runs", RunStatus.CANCELLED: "cancelled_runs"}
+    return tuple(status for status, count in counts.items() if batch.count(count))
+
+
+def completed_if_not_listed(batch: BatchSnapshot, listed: int) -> bool:
+    """Tell whether a run that was submitted and is in none of the lists has completed.
+
+    :param batch: the batch.
+    :param listed: how many runs were listed as FAILED or CANCELLED.
+    :return: whether the batch's counts are final, account for every run, and all that they tell not to have completed
+        were listed: retention may have removed the record of one, and then nobody can tell which.
+    """
+    counts = BatchCounts.of(batch)
+    return (
+        batch.phase is Phase.PROCESSED
+        and not counts.unknown_runs
+        and listed == counts.failed_runs + counts.cancelled_runs
+    )
+
+
+def is_settled(record: RunRecord | None, submission: Submission, batch_id: str, detail: ResultsDetail) -> bool:
+    """Tell whether a run has its record already, so that nobody needs to be asked.
+
+    :param record: the record of the same ``runSettingId``, if there is one.
+    :param submission: how it was submitted.
+    :param batch_id: id of the batch.
+    :param detail: how much the record shall tell.
+    :return: whether the record is that of this very run, tells its end, and tells enough.
+    """
+    if record is None or record.batch_id != batch_id or record.status is RecordStatus.UNKNOWN:
+        return False
+    if record.run_id != submission.run_id or record.run_uuid != submission.run_uuid:
+        return False
+    return detail is ResultsDetail.LISTED or record.is_full

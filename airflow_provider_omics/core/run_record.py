@@ -1,0 +1,274 @@
+"""What became of one run setting of a batch: a line of the results file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any
+
+from airflow_provider_omics.core.snapshots import RunSnapshot
+from airflow_provider_omics.core.statuses import Phase, SubmissionStatus
+
+
+class RecordStatus(str, Enum):
+    """How a run setting ended; only COMPLETED is a success."""
+
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    NOT_SUBMITTED = "NOT_SUBMITTED"
+    """No run was ever created of it."""
+    UNKNOWN = "UNKNOWN"
+    """There was a run, its record is gone, and nothing tells how it ended."""
+
+
+STATUS_OF_PHASE = {
+    Phase.SUCCEEDED: RecordStatus.COMPLETED,
+    Phase.FAILED: RecordStatus.FAILED,
+    Phase.CANCELLED: RecordStatus.CANCELLED,
+}
+"""What the end of a run means; a run in another phase is still going, or its record is deleted."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a task knows of a run setting before it submits it.
+
+    :param run_setting_id: the user's own id of it.
+    :param attempt: how often it is submitted with this one; None: not known.
+    :param fingerprint: hash of its settings, see :func:`airflow_provider_omics.core.fingerprints.sample_fingerprint`.
+    :param row: column -> value of the sheet's ``keep_columns``.
+    """
+
+    run_setting_id: str
+    attempt: int | None = None
+    fingerprint: str | None = None
+    row: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What ListRunsInBatch tells of a run setting.
+
+    :param run_setting_id: the user's own id of it.
+    :param run_id: its run; None: there is none.
+    :param run_uuid: the uuid of the run, as ids are used again.
+    :param status: the submission status; None: it was never tried.
+    :param failure_reason: AWS's code, of one that failed.
+    :param message: AWS's message.
+    """
+
+    run_setting_id: str
+    run_id: str | None = None
+    run_uuid: str | None = None
+    status: str | None = None
+    failure_reason: str | None = None
+    message: str | None = None
+
+    @classmethod
+    def from_item(cls, item: Mapping[str, Any]) -> Submission:
+        """Take it from an item of ListRunsInBatch.
+
+        :param item: the item; a failed submission has an empty ``runId``.
+        :raises KeyError: the item has no ``runSettingId``.
+        """
+        return cls(
+            item["runSettingId"],
+            item.get("runId") or None,
+            item.get("runInternalUuid") or None,
+            item.get("submissionStatus"),
+            item.get("submissionFailureReason"),
+            item.get("submissionFailureMessage"),
+        )
+
+    @property
+    def is_run_deleted(self) -> bool:
+        """Whether the record of its run was deleted with the batch's."""
+        return self.status == SubmissionStatus.DELETE_SUCCESS
+
+
+@dataclass(frozen=True)
+class BatchOrigin:
+    """What the records of a batch share.
+
+    :param batch_id: id of the batch.
+    :param workflow_id: id of its workflow.
+    :param workflow_version_name: name of the workflow's version.
+    :param dag_id: id of the DAG that started it; None: Airflow did not, or did not tag it.
+    :param dag_run_id: id of the DAG run.
+    :param try_number: number of the try.
+    """
+
+    batch_id: str
+    workflow_id: str | None = None
+    workflow_version_name: str | None = None
+    dag_id: str | None = None
+    dag_run_id: str | None = None
+    try_number: int | None = None
+
+    @classmethod
+    def from_response(cls, response: Mapping[str, Any]) -> BatchOrigin:
+        """Take it from an answer of GetBatch; our tags name the DAG, the DAG run and the try.
+
+        :param response: the answer.
+        """
+        tags = response.get("tags") or {}
+        default = response.get("defaultRunSetting") or {}
+        tried = tags.get("airflow:try_number", "")
+        return cls(
+            response["id"],
+            default.get("workflowId"),
+            default.get("workflowVersionName"),
+            tags.get("airflow:dag_id"),
+            tags.get("airflow:run_id"),
+            int(tried) if tried.isdecimal() else None,
+        )
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The result of one run setting. What is not known is None; times are in ISO 8601.
+
+    :param run_setting_id: the user's own id of it: the sample.
+    :param run_id: its run; None when it was never submitted.
+    :param run_uuid: uuid of the run; ids are used again, uuids are not.
+    :param status: COMPLETED, FAILED, CANCELLED, NOT_SUBMITTED or UNKNOWN.
+    :param submission_status: as ListRunsInBatch told it; None: it was never tried.
+    :param failure_reason: AWS's code, of a run or a submission that failed.
+    :param message: AWS's message.
+    :param output_uri: where its outputs are (GetRun's ``runOutputUri``); None with ``results_detail="listed"``.
+    :param started_at: when the run started.
+    :param stopped_at: when it ended.
+    :param attempt: how often the sample was submitted, this run included.
+    :param fingerprint: hash of the sample's settings.
+    :param batch_id: the batch that it ran in.
+    :param workflow_id: id of the workflow.
+    :param workflow_uuid: uuid of the workflow, as ids are used again.
+    :param workflow_version_name: name of its version.
+    :param workflow_digest: digest of its definition.
+    :param engine_version: version of the workflow engine (Nextflow only).
+    :param role_arn: service role of the run; None with ``results_detail="listed"``.
+    :param dag_id: id of the DAG that started the batch.
+    :param dag_run_id: id of the DAG run.
+    :param try_number: number of the try.
+    :param row: column -> value of the sheet's ``keep_columns``.
+    :param outputs: with ``read_outputs``: the run's ``outputs.json``, or for Nextflow a list of its objects.
+    """
+
+    run_setting_id: str
+    run_id: str | None
+    run_uuid: str | None
+    status: RecordStatus
+    submission_status: str | None = None
+    failure_reason: str | None = None
+    message: str | None = None
+    output_uri: str | None = None
+    started_at: str | None = None
+    stopped_at: str | None = None
+    attempt: int | None = None
+    fingerprint: str | None = None
+    batch_id: str | None = None
+    workflow_id: str | None = None
+    workflow_uuid: str | None = None
+    workflow_version_name: str | None = None
+    workflow_digest: str | None = None
+    engine_version: str | None = None
+    role_arn: str | None = None
+    dag_id: str | None = None
+    dag_run_id: str | None = None
+    try_number: int | None = None
+    row: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Any = None
+
+    @classmethod
+    def of_run(
+        cls, submission: Submission, sample: Sample, origin: BatchOrigin, run: RunSnapshot, outputs: Any = None
+    ) -> RunRecord | None:
+        """Make the record of a run that has ended.
+
+        :param submission: how it was submitted.
+        :param sample: what was known of it before.
+        :param origin: its batch.
+        :param run: the run, from GetRun, from its manifest, or with the little that a list tells.
+        :param outputs: what it has put out, if that was asked for.
+        :return: the record; None: the run is still going, or its record is deleted.
+        """
+        status = STATUS_OF_PHASE.get(run.phase)
+        if status is None:
+            return None
+        return cls(
+            **_shared(submission, sample, origin),
+            status=status,
+            failure_reason=run.failure_reason,
+            message=run.status_message,
+            output_uri=run.run_output_uri,
+            started_at=run.start_time.isoformat() if run.start_time else None,
+            stopped_at=run.stop_time.isoformat() if run.stop_time else None,
+            workflow_id=run.workflow_id or origin.workflow_id,
+            workflow_uuid=run.workflow_uuid,
+            workflow_version_name=run.workflow_version_name or origin.workflow_version_name,
+            workflow_digest=run.digest,
+            engine_version=run.engine_version,
+            role_arn=run.role_arn,
+            outputs=outputs,
+        )
+
+    @classmethod
+    def without_run(cls, submission: Submission, sample: Sample, origin: BatchOrigin) -> RunRecord:
+        """Make the record of what has no run to be looked at: never submitted, or gone without a trace.
+
+        :param submission: how it was submitted, if it was.
+        :param sample: what was known of it before.
+        :param origin: its batch.
+        :return: a record that is NOT_SUBMITTED without a run, and UNKNOWN with one.
+        """
+        gone = submission.run_id is not None
+        return cls(
+            **_shared(submission, sample, origin),
+            status=RecordStatus.UNKNOWN if gone else RecordStatus.NOT_SUBMITTED,
+            failure_reason=submission.failure_reason,
+            message="its record is gone: nobody can tell how it ended" if gone else submission.message,
+            workflow_id=origin.workflow_id,
+            workflow_version_name=origin.workflow_version_name,
+        )
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has all that there is to be had: GetRun alone tells the role, and it always does."""
+        return self.role_arn is not None or self.status is RecordStatus.NOT_SUBMITTED
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the record as a JSON object; ``run_setting_id`` comes first, ``outputs`` only where there are some."""
+        values = {**vars(self), "status": self.status.value, "row": dict(self.row)}
+        if self.outputs is None:
+            del values["outputs"]
+        return values
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> RunRecord:
+        """Read :meth:`to_json`; keys that this version does not know are ignored.
+
+        :raises (KeyError, TypeError, ValueError): it is not a record.
+        """
+        if not isinstance(value["run_setting_id"], str) or not isinstance(value.get("row") or {}, Mapping):
+            raise TypeError("run_setting_id is no text, or row no object")
+        known = {f.name: value[f.name] for f in fields(cls) if f.name in value}
+        ids = {"run_id": value.get("run_id"), "run_uuid": value.get("run_uuid")}
+        return cls(**{**ids, **known, "status": RecordStatus(value["status"]), "row": value.get("row") or {}})
+
+
+def _shared(submission: Submission, sample: Sample, origin: BatchOrigin) -> dict[str, Any]:
+    return {
+        "run_setting_id": submission.run_setting_id,
+        "run_id": submission.run_id,
+        "run_uuid": submission.run_uuid,
+        "submission_status": submission.status,
+        "attempt": sample.attempt,
+        "fingerprint": sample.fingerprint,
+        "row": sample.row,
+        "batch_id": origin.batch_id,
+        "dag_id": origin.dag_id,
+        "dag_run_id": origin.dag_run_id,
+        "try_number": origin.try_number,
+    }

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_omics.core.collecting import (
+    ResultsDetail,
+    completed_if_not_listed,
+    has_ended,
+    is_settled,
+    statuses_to_list,
+)
+from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.run_record import RecordStatus, RunRecord, Submission
+from airflow_provider_omics.core.snapshots import BatchSnapshot
+from airflow_provider_omics.core.statuses import BatchStatus, RunStatus
+
+ALL = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
+
+
+def batch(status: str, total: int = 10, **counts: int) -> BatchSnapshot:
+    return BatchSnapshot("2000001", status, total_runs=total, counts=counts)
+
+
+@pytest.mark.parametrize(
+    ("seen", "full", "listed"),
+    [
+        (batch("INPROGRESS", completed_runs=3), ALL, ALL),
+        (batch("PROCESSED", completed_runs=10), (), ()),
+        (batch("PROCESSED", completed_runs=9, failed_runs=1), (), (RunStatus.FAILED,)),
+        (batch("PROCESSED", completed_runs=8, failed_runs=1, cancelled_runs=1), (), ALL[1:]),
+        (batch("PROCESSED", completed_runs=9, failed_submissions=1), (), ()),
+        (batch("CANCELLED", cancelled_runs=10), (), ALL),
+        (batch("FAILED"), (), ALL),
+        (batch("RUNS_DELETED"), (), ALL),
+    ],
+    ids=lambda value: value.progress if isinstance(value, BatchSnapshot) else "",
+)
+def test_lists_that_are_needed(seen: BatchSnapshot, full: tuple[RunStatus, ...], listed: tuple[RunStatus, ...]) -> None:
+    """Nothing is listed that the counts or GetRun tell anyway."""
+    assert statuses_to_list(seen, ResultsDetail.FULL) == full
+    assert statuses_to_list(seen, ResultsDetail.LISTED) == listed
+
+
+@pytest.mark.parametrize(
+    ("seen", "listed", "expected"),
+    [
+        (batch("PROCESSED", completed_runs=10), 0, True),
+        (batch("PROCESSED", completed_runs=8, failed_runs=1, cancelled_runs=1), 2, True),
+        (batch("PROCESSED", completed_runs=8, failed_runs=1, cancelled_runs=1), 1, False),
+        (batch("PROCESSED", completed_runs=9), 0, False),
+        (batch("CANCELLED", completed_runs=10), 0, False),
+    ],
+)
+def test_rest_is_completed(seen: BatchSnapshot, listed: int, *, expected: bool) -> None:
+    """Only where every failure was listed, what is not listed has completed."""
+    assert completed_if_not_listed(seen, listed) is expected
+
+
+@pytest.mark.parametrize("status", BatchStatus)
+def test_ended(status: BatchStatus) -> None:
+    """A batch that is being deleted has ended as well."""
+    going = {"CREATING", "PENDING", "SUBMITTING", "INPROGRESS", "STOPPING"}
+
+    assert has_ended(batch(status.value)) is (status.value not in going)
+
+
+SUBMISSION = Submission("S1", "1001", "u1", "SUCCESS")
+
+
+@pytest.mark.parametrize(
+    ("record", "listed", "full"),
+    [
+        pytest.param(None, False, False, id="none"),
+        pytest.param({}, True, False, id="of a list"),
+        pytest.param({"role_arn": "arn"}, True, True, id="of GetRun"),
+        pytest.param({"role_arn": "arn", "batch_id": "2000009"}, False, False, id="of another batch"),
+        pytest.param({"role_arn": "arn", "run_uuid": "u9"}, False, False, id="of a run of the same id"),
+        pytest.param({"status": RecordStatus.UNKNOWN}, False, False, id="UNKNOWN"),
+    ],
+)
+def test_settled(record: dict[str, object] | None, *, listed: bool, full: bool) -> None:
+    """A run is not asked for again when its own record tells its end, and as much as is wanted."""
+    values = {"batch_id": "2000001", "run_uuid": "u1", "status": RecordStatus.COMPLETED, **(record or {})}
+    known = None if record is None else RunRecord("S1", "1001", **values)  # type: ignore[arg-type] # one per field
+
+    assert is_settled(known, SUBMISSION, "2000001", ResultsDetail.LISTED) is listed
+    assert is_settled(known, SUBMISSION, "2000001", ResultsDetail.FULL) is full
+
+
+def test_detail_that_does_not_exist() -> None:
+    """Another detail is refused with what is allowed."""
+    with pytest.raises(SettingsError, match="results_detail = 'fulll': 'full' or 'listed'"):
+        ResultsDetail.checked("fulll")
