@@ -37,6 +37,14 @@ class TaskIdentity:
     run_id: str
     map_index: int = -1
 
+    @classmethod
+    def of(cls, task_instance: Any) -> TaskIdentity:
+        """Take it from Airflow's task instance.
+
+        :param task_instance: whatever has these four attributes.
+        """
+        return cls(task_instance.dag_id, task_instance.task_id, task_instance.run_id, task_instance.map_index)
+
     def tags(self) -> dict[str, str]:
         """Give the identity as AWS tags: values hold what AWS allows, at most 256 characters."""
         values = {

@@ -38,6 +38,7 @@ from airflow_provider_omics.core.verdict import Tolerance, Verdict, judge
 from airflow_provider_omics.diagnosis import diagnosis_of_lists
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
 from airflow_provider_omics.operators.base import OmicsActionOperator
+from airflow_provider_omics.operators.batch_results import OmicsCollectBatchResultsOperator
 from airflow_provider_omics.operators.batch_settings import BatchSettings, CheckedBatch, check_batch, staged_uri
 from airflow_provider_omics.operators.masking import unmasked
 from airflow_provider_omics.operators.start import OmicsStartOperator
@@ -45,6 +46,14 @@ from airflow_provider_omics.operators.waiting import Driver
 from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
 from airflow_provider_omics.staging import RunSettingsSpool, StagingPlace
 from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
+
+__all__ = [
+    "OmicsCancelRunBatchOperator",
+    "OmicsCollectBatchResultsOperator",
+    "OmicsDeleteBatchOperator",
+    "OmicsDeleteRunBatchOperator",
+    "OmicsStartRunBatchOperator",
+]
 
 SHOWN_FAILURES = 20
 """Runs that an error and a result name; 100,000 would fill the log and XCom."""

@@ -15,7 +15,7 @@ from airflow_provider_omics.core.collecting import (
     is_settled,
     statuses_to_list,
 )
-from airflow_provider_omics.core.errors import Conflict, NotFound, ServiceError
+from airflow_provider_omics.core.errors import Conflict, NotFound, Problem, ServiceError, SettingsError
 from airflow_provider_omics.core.run_record import BatchOrigin, RecordStatus, RunRecord, Sample, Submission
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
@@ -92,9 +92,12 @@ def collect_results(
     :param samples: what is known of the run settings; of an ended batch those that were never tried are known by it.
     :param started_by: the task that started the batch, where the batch has no tags that tell. Default: nobody known.
     :return: the counts.
+    :raises SettingsError: the arguments do not go together, or the file is no results file.
     :raises NotFound: there is no such batch (any more).
     :raises ServiceError: HealthOmics, S3 or CloudWatch Logs refused a call, or did not get through.
     """
+    if read_outputs and detail is ResultsDetail.LISTED:
+        raise SettingsError([Problem("read_outputs", "True", "with results_detail='full': lists tell no output URI")])
     with closing(ResultsStore()) as store:
         store.add_samples(samples)
         return _Collection(hook, batch_id, JsonLinesFile(hook, uri), store, log, detail, read_outputs).run(started_by)

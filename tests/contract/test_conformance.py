@@ -99,6 +99,7 @@ def test_every_kind_is_there() -> None:
         "OmicsCancelRunOperator",
         "OmicsDeleteRunOperator",
         "OmicsStartRunBatchOperator",
+        "OmicsCollectBatchResultsOperator",
         "OmicsCancelRunBatchOperator",
         "OmicsDeleteRunBatchOperator",
         "OmicsDeleteBatchOperator",

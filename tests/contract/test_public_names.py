@@ -13,6 +13,7 @@ import airflow_provider_omics
 PUBLIC = {
     "hooks.omics": {"OmicsHook"},
     "operators.run": {"OmicsStartRunOperator", "OmicsCancelRunOperator", "OmicsDeleteRunOperator"},
+    "operators.batch_results": {"OmicsCollectBatchResultsOperator"},
     "operators.run_batch": {
         "OmicsStartRunBatchOperator",
         "OmicsCancelRunBatchOperator",
