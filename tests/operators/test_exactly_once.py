@@ -1,0 +1,337 @@
+"""Any order of what can happen to a task: never two live runs, no cancel that nobody asked for, no result lost."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import pytest
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from botocore.config import Config
+from botocore.loaders import JSONFileLoader
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from airflow_provider_omics.core.attempt_record import AttemptRecord
+from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock, in_process_client
+from airflow_provider_omics.operators import attempt_stores
+from tests.airflow_support import BUCKET, ONE_TRY, TASK_LOG, samples
+from tests.operators.small_airflow import Process, SmallAirflow
+from tests.operators.tries import STAGING, Crash
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ALIVE = {"CREATING", "PENDING", "SUBMITTING", "INPROGRESS", "STARTING", "RUNNING", "STOPPING"}
+WELL = {"COMPLETED", "PROCESSED"}
+# What is not documented is assumed here as the package assumes it: ids are remembered for ten minutes, and lists lag
+# by less than ten seconds.
+SCENARIO: dict[str, Any] = {"request_id_memory": 601.0, "list_lag": 8.0, "batches": [{"creating": 1.0}]}
+CHANGES: dict[str, list[dict[str, Any]]] = {
+    "run": [{}, {"parameters": {"genome": "GRCh38"}}, {"run_name": "one"}, {"run_name": "two"}],
+    "batch": [{}, {"run_settings": samples("S1", "S2")}, {"batch_name": "one"}, {"batch_name": "two"}],
+}
+OUTCOMES = st.sampled_from(["COMPLETED", "FAILED"])
+MINUTES = st.sampled_from([10, 200])  # within the deadline, and beyond it
+SECONDS = st.sampled_from([4000.0, 3.0, 60.0, 700.0, 15000.0])
+CHANGE = st.none() | st.integers(0, 3)
+CRASHES = [f"{when} {what}" for what in ("save 1", "start", "save 2", "save 3") for when in ("before", "after")]
+CRASH = st.none() | st.sampled_from(CRASHES)
+
+clients: dict[str, Any] = {}
+machine: Any = None
+"""The machine at work: the clients, which are made once, and the clock ask it."""
+
+
+def running(states: str) -> Callable[[F], F]:
+    """Let a rule apply in some states of the task only."""
+    decorator: Callable[[F], F] = precondition(lambda self: self.airflow.state in states.split(","))
+    return decorator
+
+
+class ExactlyOnce(RuleBasedStateMachine):
+    """A task instance, a service, and everything that can go wrong between the two."""
+
+    emulator: ClassVar[OmicsEmulator]
+
+    @initialize(
+        kind=st.sampled_from(["run", "batch"]), deferrable=st.booleans(), has_state_store=st.booleans(),
+        minutes=MINUTES, outcome=OUTCOMES, change=st.integers(0, 3), crash=CRASH,
+    )  # fmt: skip
+    def begin(
+        self, *, kind: str, deferrable: bool, has_state_store: bool, minutes: int, outcome: str, change: int,
+        crash: str | None,
+    ) -> None:  # fmt: skip
+        global machine  # noqa: PLW0603
+        machine = self
+        self.emulator.set_scenario({})
+        self.emulator.reset()
+        self.minutes, self.outcome = minutes, outcome
+        self._script()
+        extra = {} if has_state_store else {"service_config": {"omics": {"staging_s3_uri": STAGING}}}
+        connection = {
+            "conn_type": "aws", "login": "a", "password": "b", "extra": {"region_name": "us-east-1", **extra},
+        }  # fmt: skip
+        os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(connection)
+        self.airflow = SmallAirflow(self.emulator, kind=kind, deferrable=deferrable, has_state_store=has_state_store)
+        self.airflow.after_each_turn = self.check
+        self.crash_at: str | None = None
+        self.saves = 0
+        self.cancelled: set[str] = set()
+        self.unasked: list[str] = []
+        self.seen = 0
+        self.clears = 0
+        self.cleared_when_started: dict[str, int] = {}
+        self.settings_when_started: dict[str, dict[str, Any]] = {}
+        self.outcome_when_started: dict[str, str] = {}
+        self.begin_try(crash=crash, change=change)
+
+    # -- the task --------------------------------------------------------------------------------------------------
+
+    @running(",up_for_retry")
+    @rule(crash=CRASH, change=CHANGE)
+    def begin_try(self, crash: str | None, change: int | None) -> None:
+        """The scheduler starts a try; its DAG may have changed, and its process may die at any write."""
+        if change is not None:
+            self.airflow.arguments = CHANGES[self.airflow.kind][change]
+        self.crash_at, self.saves = crash, 0
+        self.airflow.begin_try()
+
+    @rule(seconds=SECONDS)
+    def pass_time(self, seconds: float) -> None:
+        """Runs go on, processes wake, deadlines pass."""
+        self.airflow.pass_time(seconds)
+
+    @running("running")
+    @rule(how=st.sampled_from(["killed", "orphaned", "told to end", "told to end, api-server down"]))
+    def lose_worker(self, how: str) -> None:
+        """The process ends, or its supervisor, and no user has asked for it."""
+        if how == "killed":
+            self.airflow.worker_dies()
+        elif how == "orphaned":
+            self.airflow.worker_is_orphaned()
+        else:
+            self.airflow.silent = how.endswith("down")
+            self.airflow.worker_is_told_to_end()
+            self.airflow.silent = False
+
+    @precondition(lambda self: self.airflow.orphans)
+    @rule()
+    def end_orphan(self) -> None:
+        """The process of an earlier try is found, and told to end."""
+        self.airflow.orphan_is_told_to_end(self.airflow.orphans[0])
+
+    @running("deferred")
+    @rule(stalled=st.booleans())
+    def replace_triggerer(self, *, stalled: bool) -> None:
+        """Another triggerer takes the wait up."""
+        self.airflow.triggerer_is_replaced(stalled=stalled)
+
+    @rule(what=st.sampled_from(["clear", "mark failed", "mark success"]))
+    def act_as_user(self, what: str) -> None:
+        """A user ends the task, whatever state it is in, or wants it again."""
+        if what == "clear":
+            self.clears += 1
+            self.airflow.clear()
+        else:
+            self.airflow.mark(what.removeprefix("mark "))
+
+    # -- the service -----------------------------------------------------------------------------------------------
+
+    @rule(what=st.sampled_from(["lost_response", "lost_request", "outage"]))
+    def trouble(self, what: str) -> None:
+        """The next start gets lost on its way or on its way back, or nothing is answered any more."""
+        if what == "outage":
+            self.emulator.faults.add(error="InternalServerException")
+        else:
+            operation = "StartRun" if self.airflow.kind == "run" else "StartRunBatch"
+            self.emulator.faults.add(operation=operation, times=1, **{what: True})  # type: ignore[arg-type]
+
+    @precondition(lambda self: self.emulator.faults.active())
+    @rule()
+    def trouble_ends(self) -> None:
+        """The service is back."""
+        self.emulator.faults.clear()
+
+    @rule(outcome=OUTCOMES, minutes=MINUTES)
+    def script(self, outcome: str, minutes: int) -> None:
+        """Runs that are started from now on end like this."""
+        self.outcome, self.minutes = outcome, minutes
+        self._script()
+
+    @precondition(lambda self: self.airflow.started())
+    @rule(data=st.data())
+    def vanish(self, data: st.DataObject) -> None:
+        """Somebody, or retention, removes a record: a run at any moment, a batch that has ended."""
+        there = [item for item in self.airflow.started() if item["exists"]]
+        if self.airflow.kind == "batch":
+            there = [item for item in there if item["status"] not in ALIVE]
+        if not there:
+            return
+        item = data.draw(st.sampled_from(there))
+        if self.airflow.kind == "run":
+            self.emulator.service.remove_run(item["id"])
+        else:
+            self.emulator.service.call("DeleteBatch", {"batchId": item["id"]})
+
+    def _script(self) -> None:
+        rules = [{"outcome": self.outcome, "running": self.minutes * 60.0, "cancel_takes": 500.0}]
+        active = [dict(fault) for fault in self.emulator.faults.active()]
+        self.emulator.set_scenario({**SCENARIO, "runs": rules})
+        for fault in active:
+            fault.pop("struck")
+            self.emulator.faults.add(**fault)
+
+    # -- what must hold --------------------------------------------------------------------------------------------
+
+    @invariant()
+    def check(self) -> None:
+        """Hold after each step, and after each turn of a process."""
+        if not hasattr(self, "airflow"):
+            return
+        started = self.airflow.started()
+        live = [i["id"] for i in started if i["status"] in ALIVE and i["exists"] and i["id"] not in self.cancelled]
+        assert len(live) <= 1, f"{live} are going at the same time"
+        assert not self.unasked, f"nobody asked to cancel {self.unasked}"
+        for number, item in enumerate(started[self.seen :], self.seen):
+            self.cleared_when_started[item["id"]] = self.clears
+            self.settings_when_started[item["id"]] = self.airflow.arguments
+            self.outcome_when_started[item["id"]] = self.outcome
+            for earlier in started[:number]:
+                if earlier["status"] in WELL and self._is_owed(earlier):
+                    raise AssertionError(f"{earlier['id']} had completed, and {item['id']} was started all the same")
+        self.seen = len(started)
+        for result in self.airflow.results:
+            (ended,) = (item for item in started if item["id"] == result[f"{self.airflow.kind}_id"])
+            assert ended["status"] in WELL
+
+    def _is_owed(self, earlier: dict[str, Any]) -> bool:
+        """Tell whether a completed run or batch must be returned instead of starting another."""
+        if earlier["id"] in self.cancelled or self.outcome_when_started[earlier["id"]] == "FAILED":
+            return False
+        if self.cleared_when_started[earlier["id"]] == self.clears:
+            return True
+        same = self.settings_when_started[earlier["id"]] == self.airflow.arguments
+        return self.airflow.kind == "batch" and same and bool(earlier["exists"])
+
+    def at_call(self, operation: str, when: str, parameters: dict[str, Any]) -> None:
+        """Be told of a call, before and after it."""
+        process = self._process()
+        if operation in ("StartRun", "StartRunBatch"):
+            self._crash(f"{when} start")
+        if operation not in ("CancelRun", "CancelRunBatch"):
+            return
+        resource_id = parameters.get("id") or parameters["batchId"]
+        if self.airflow.kind == "batch" and operation == "CancelRun":
+            return  # what a partial cancel has left
+        if when == "after":
+            self.cancelled.add(resource_id)
+            return
+        # The deadline is that of the present try; until the next one has begun, an orphan's is that too.
+        own = process is not None and process.try_number == self.airflow.try_number
+        in_time = process is None or process.deadline is None or self.airflow.now < process.deadline
+        going = [i for i in self.airflow.started() if i["id"] == resource_id and i["status"] in ALIVE]
+        if going and resource_id not in self.airflow.asked and (in_time or not own):
+            self.unasked.append(resource_id)
+
+    def at_save(self, when: str) -> None:
+        if when == "before":
+            self.saves += 1
+        self._crash(f"{when} save {self.saves}")
+
+    def _crash(self, here: str) -> None:
+        process = self._process()
+        if process is not None and process is self.airflow.worker and here == self.crash_at:
+            self.crash_at = None
+            raise Crash
+
+    def _process(self) -> Process | None:
+        return self.airflow.by_thread.get(threading.current_thread())
+
+    def teardown(self) -> None:
+        if hasattr(self, "airflow"):
+            self.airflow.end()
+
+
+class MachineTime:
+    """The module ``time`` of the package: the emulator's clock, and the turns of the processes."""
+
+    def time(self) -> float:
+        return float(machine.airflow.now)
+
+    def sleep(self, seconds: float) -> None:
+        machine.airflow.sleep(seconds)
+
+
+def _client(hook: Any, *_: Any, **__: Any) -> Any:
+    """Give the client of a service, whose calls never leave the process."""
+    return clients[hook.client_type]
+
+
+def _listen(client: Any) -> None:
+    local = threading.local()
+
+    def before(params: dict[str, Any], model: Any, **_: Any) -> None:
+        local.parameters = params
+        machine.at_call(model.name, "before", params)
+
+    def after(parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        if "Error" not in parsed:
+            machine.at_call(model.name, "after", local.parameters)
+
+    client.meta.events.register("before-parameter-build.omics", before)
+    client.meta.events.register("after-call.omics", after)
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the emulator, its clock and the faults of the machine in the place of the world."""
+    ExactlyOnce.emulator = emulator = OmicsEmulator(clock=SteppedClock(), buckets=[BUCKET])
+    for service in ("omics", "s3", "logs"):
+        clients[service] = in_process_client(emulator, service, config=Config(**ONE_TRY))
+    _listen(clients["omics"])
+    monkeypatch.setattr(AwsGenericHook, "get_client_type", _client)
+    # botocore reads its files anew for each session, which would be most of the time.
+    monkeypatch.setattr(JSONFileLoader, "_load_file", functools.cache(JSONFileLoader._load_file))
+    monkeypatch.setattr(TASK_LOG, "disabled", True)
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "{}")
+    stepped = MachineTime()
+    for name, module in list(sys.modules.items()):
+        ours = name.startswith(("airflow_provider_omics.operators", "airflow_provider_omics.hooks"))
+        if ours and getattr(module, "time", None) is time:
+            monkeypatch.setattr(module, "time", stepped)
+    for store in (attempt_stores.TaskStateAttemptStore, attempt_stores.S3AttemptStore):
+
+        def save(self: Any, record: AttemptRecord, _save: Any = store.save) -> None:
+            machine.at_save("before")
+            _save(self, record)
+            machine.at_save("after")
+
+        monkeypatch.setattr(store, "save", functools.wraps(store.save)(save))
+
+
+def test_exactly_once(in_process: None) -> None:
+    """Whatever happens in whatever order, up to eight events: one live run, no cancel unasked, no result lost."""
+    run_state_machine_as_test(
+        ExactlyOnce,
+        settings=settings(
+            print_blob=True,
+            max_examples=int(os.environ.get("EXACTLY_ONCE_EXAMPLES", "150")),
+            stateful_step_count=int(os.environ.get("EXACTLY_ONCE_EVENTS", "8")),
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
