@@ -233,13 +233,13 @@ def retry_sentence(failure_class: FailureClass, *, final: bool, tries_left: int)
     :param tries_left: tries that the task would have left.
     """
     if tries_left <= 0:
-        return "none: the task has no retry left"
+        return "none left"
     if final and failure_class is FailureClass.UNCLEAR:
-        return "none: it failed without a clear reason twice (retry_permanent_failures=True would go on)"
+        return "none, as it failed without a clear reason twice (retry_permanent_failures=True would go on)"
     if final:
-        return f"none: a {failure_class.value} failure comes back (retry_permanent_failures=True would try)"
+        return f"none, as a {failure_class.value} failure comes back (retry_permanent_failures=True would try)"
     if failure_class is FailureClass.UNCLEAR:
-        return "once, in case it passes"
+        return "one more, in case it passes"
     return f"up to {tries_left} more"
 
 

@@ -297,4 +297,4 @@ def _grant(action: str) -> str:
         )
     if action == "iam:PassRole":
         return "Grant the caller iam:PassRole on the service role, with iam:PassedToService omics.amazonaws.com."
-    return f"Grant {action}."
+    return f"Grant {action} to whom the message names."

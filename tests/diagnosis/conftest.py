@@ -1,0 +1,6 @@
+from __future__ import annotations
+
+from tests.airflow_support import connect, emulator, log_lines, meanwhile, running_emulator, stepped
+from tests.diagnosis.answers import answers
+
+__all__ = ["answers", "connect", "emulator", "log_lines", "meanwhile", "running_emulator", "stepped"]

@@ -1,0 +1,135 @@
+"""What stands in the task log, to the letter. ``OMICS_WRITE_TEXTS=1`` writes the files anew: read the difference."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_omics.core.errors import BatchFailed, BatchVerdictError, RunFailed
+from airflow_provider_omics.operators.run import OmicsStartRunOperator
+from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+from tests.airflow_support import DEFAULT_RUN_SETTING, RUN, TaskInstanceRecord, perform, samples
+from tests.diagnosis.cases import BATCHES, RUNS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.airflow_support import Meanwhile, SteppedTime
+
+TEXTS = Path(__file__).parent / "texts"
+FIRST_SCREEN = 25
+"""Lines that a browser shows of a log without scrolling."""
+
+SAMPLES = samples(
+    *(
+        f"{letter}{number}"
+        for letter, count in (("M", 7), ("I", 2), ("T", 1), ("Q", 2), ("OK", 3))
+        for number in range(1, count + 1)
+    )
+)
+
+
+def batch_task() -> OmicsStartRunBatchOperator:
+    return OmicsStartRunBatchOperator(
+        task_id="align", poll_interval=600, default_run_setting=DEFAULT_RUN_SETTING, run_settings=SAMPLES
+    )
+
+
+def check(name: str, lines: list[str]) -> str:
+    """Compare the one error of a log with the stored text."""
+    (text,) = lines
+    path = TEXTS / f"{name}.txt"
+    if os.environ.get("OMICS_WRITE_TEXTS"):
+        path.write_text(f"{text}\n")
+    assert text == path.read_text().rstrip("\n")
+    return text
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_failed_run(
+    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]], name: str
+) -> None:
+    """Each kind of failure is told with its cause, its owner, what to do, and where to look."""
+    emulator.set_scenario({"runs": [RUNS[name]]})
+
+    task = OmicsStartRunOperator(task_id="align", poll_interval=600, retries=2, **RUN)
+    error = perform(task, ti=TaskInstanceRecord(max_tries=2)).error
+
+    text = check(name, log_lines(logging.ERROR))
+    assert isinstance(error, RunFailed)
+    assert error.diagnosis is not None
+    assert text.startswith(error.diagnosis["summary"])
+    assert len(error.diagnosis["summary"].splitlines()) <= FIRST_SCREEN
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("logs_off", {"log_level": "OFF"}), ("no_log_lines", {"failure_log_lines": 0})]
+)
+def test_no_log_lines(
+    emulator: OmicsEmulator,
+    stepped: SteppedTime,
+    log_lines: Callable[..., list[str]],
+    name: str,
+    arguments: dict[str, Any],
+) -> None:
+    """Without logs, or when they are not wanted, the tasks are told all the same."""
+    emulator.set_scenario({"runs": [RUNS["file_system_full"]]})
+
+    perform(OmicsStartRunOperator(task_id="align", poll_interval=600, **RUN, **arguments))
+
+    check(name, log_lines(logging.ERROR))
+
+
+@pytest.mark.parametrize("name", ["out_of_memory", "engine"])
+def test_record_that_is_gone(
+    emulator: OmicsEmulator, meanwhile: Meanwhile, log_lines: Callable[..., list[str]], name: str
+) -> None:
+    """Of a run whose record is gone, the manifest tells the tasks, and the logs are still there."""
+    emulator.set_scenario({"runs": [RUNS[name]]})
+    meanwhile("FAILED", emulator.service.remove_run)
+
+    perform(OmicsStartRunOperator(task_id="align", poll_interval=600, **RUN))
+
+    check(f"{name}_from_manifest", log_lines(logging.ERROR))
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_failed_runs_of_a_batch(
+    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]], name: str
+) -> None:
+    """The failures of a batch are grouped by cause, each cause with its samples and an example."""
+    emulator.set_scenario({"runs": [{"match": {"run_setting_id": who}, **rule} for who, rule in BATCHES[name]]})
+
+    error = perform(batch_task()).error
+
+    check(name, log_lines(logging.ERROR))
+    assert isinstance(error, BatchVerdictError)
+    assert error.diagnosis is not None
+    assert len(error.diagnosis["summary"].splitlines()) <= FIRST_SCREEN
+
+
+def test_failed_batch(emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]]) -> None:
+    """A batch that fails as a whole is told with AWS's sentence and the runs that were refused."""
+    emulator.set_scenario(
+        {
+            "batches": [{"failure": {"reason": "The settings file changed.", "after_runs": 1}}],
+            "runs": [{"match": {"run_setting_id": who}, **rule} for who, rule in BATCHES["batch_denied"]],
+        }
+    )
+
+    error = perform(batch_task()).error
+
+    check("batch_failed", log_lines(logging.ERROR))
+    assert isinstance(error, BatchFailed)
+
+
+def test_every_text_has_its_test() -> None:
+    """No text is left behind when its test goes."""
+    others = {"logs_off", "no_log_lines", "out_of_memory_from_manifest", "engine_from_manifest", "batch_failed"}
+
+    assert {path.stem for path in TEXTS.iterdir()} == {*RUNS, *BATCHES, *others}
