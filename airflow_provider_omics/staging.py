@@ -6,10 +6,12 @@ with the service role and which must not change (user guide, "Run batches").
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -17,7 +19,6 @@ from typing import Any
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 from airflow_provider_omics.core.errors import NotFound
-from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.service_errors import service_errors
 
@@ -30,8 +31,9 @@ MAX_FILE_BYTES = 6_000_000_000
 PARALLEL_UPLOADS = 16
 """Input sheets written at a time: each is a small object, so latency counts."""
 
-_TRANSFER = {"max_concurrency": 2, "max_io_queue": 10}
-"""For the settings file: two parts of 8 MB at a time keep the memory small."""
+_TRANSFER = {"max_concurrency": 2}
+_PARTS_IN_MEMORY = 3
+"""For the settings file: two parts of 8 MB are sent at a time, and one more is read."""
 
 
 class RunSettingsSpool:
@@ -57,13 +59,16 @@ class RunSettingsSpool:
     def add(self, setting: Mapping[str, Any]) -> None:
         """Write one setting.
 
+        What is beyond the size of a settings file is only counted: such a batch is going to be refused.
+
         :param setting: a checked run setting, as AWS spells it.
         """
         line = json.dumps(setting, separators=(",", ":"), allow_nan=False).encode()
         self._hash.update(line)
         text = (b",\n" if self.total_runs else b"[\n") + line
-        self._settings.write(text)
         self.size += len(text)
+        if self.size <= MAX_FILE_BYTES:
+            self._settings.write(text)
         self.total_runs += 1
 
     def add_input_sheet(self, uri: str, text: str) -> None:
@@ -79,11 +84,6 @@ class RunSettingsSpool:
         """SHA-256 of the settings in their order, in hexadecimal."""
         return self._hash.hexdigest()
 
-    @property
-    def fits_inline(self) -> bool:
-        """Whether the settings may stand in the request."""
-        return self.total_runs <= MAX_INLINE_SETTINGS and self.size <= MAX_INLINE_BYTES
-
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Give the settings again, in their order."""
         self._settings.seek(0)
@@ -91,13 +91,20 @@ class RunSettingsSpool:
         for line in self._settings:
             yield json.loads(line.rstrip(b",\n"))
 
-    def upload(self, staging: StagingPlace, uri: str) -> None:
+    def input_sheets(self) -> Iterator[list[dict[str, str]]]:
+        """Give the rows of the runs' own sheets again, in the order of the runs that have one."""
+        self._sheets.seek(0)
+        for line in self._sheets:
+            yield list(csv.DictReader(io.StringIO(json.loads(line)[1], newline="")))
+
+    def upload(self, staging: StagingPlace, uri: str, check: Callable[[], None] = lambda: None) -> None:
         """Put the settings into S3, in parts; an object that is there already is the same, and is left alone.
 
         A failed upload leaves no object behind: S3 shows one only when all its parts have come.
 
         :param staging: where settings are staged.
         :param uri: ``s3://bucket/key``; contains the request id, so no two contents share it.
+        :param check: called before each part is read; what it raises ends the upload. Default: nothing.
         :raises ServiceError: S3 refused, or did not get through.
         """
         if staging.has(uri):
@@ -107,22 +114,23 @@ class RunSettingsSpool:
         self._settings.write(b"\n]")
         self._settings.seek(0)
         try:
-            staging.put_file(self._settings, uri)
+            staging.put_file(self._settings, uri, check)
         finally:
             self._settings.seek(end)
             self._settings.truncate()
 
-    def upload_input_sheets(self, staging: StagingPlace) -> None:
+    def upload_input_sheets(self, staging: StagingPlace, check: Callable[[], None] = lambda: None) -> None:
         """Put the runs' own sheets into S3.
 
         :param staging: where settings are staged.
+        :param check: called after each sheet; what it raises ends the upload. Default: nothing.
         :raises ServiceError: S3 refused, or did not get through.
         """
         self._sheets.seek(0)
         sheets = (json.loads(line) for line in self._sheets)
         with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
             for _ in pool.map(lambda sheet: staging.put_text(*sheet), sheets):
-                pass
+                check()
 
 
 class StagingPlace:
@@ -158,16 +166,18 @@ class StagingPlace:
             return False
         return True
 
-    def put_file(self, file: Any, uri: str) -> None:
-        """Upload an open file, in parts.
+    def put_file(self, file: Any, uri: str, check: Callable[[], None] = lambda: None) -> None:
+        """Upload an open file, in parts; a failure removes the parts that were sent.
 
         :param file: opened for reading bytes.
         :param uri: ``s3://bucket/key``.
+        :param check: called before each part is read; what it raises ends the upload. Default: nothing.
         :raises ServiceError: S3 refused, or did not get through.
         """
         bucket, key = _parts(uri)
+        self._s3.transfer_config.max_in_memory_upload_chunks = _PARTS_IN_MEMORY
         # The transfer closes what it is given: it gets the descriptor under a name of its own.
-        with service_errors("PutObject"), open(file.fileno(), "rb", closefd=False) as stream:
+        with service_errors("PutObject"), _CheckedFile(file.fileno(), check) as stream:
             self._s3.load_file_obj(stream, key, bucket, replace=True)
 
     def put_text(self, uri: str, text: str) -> None:
@@ -190,6 +200,18 @@ class StagingPlace:
         bucket, key = _parts(uri)
         with service_errors("DeleteObject"):
             self._s3.conn.delete_object(Bucket=bucket, Key=key)
+
+
+class _CheckedFile(io.FileIO):
+    """An open file under a name of its own, that asks before each read whether to go on."""
+
+    def __init__(self, descriptor: int, check: Callable[[], None]) -> None:
+        super().__init__(descriptor, "rb", closefd=False)
+        self._check = check
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._check()
+        return super().read(-1 if size is None else size)
 
 
 def _parts(uri: str) -> tuple[str, str]:

@@ -56,11 +56,13 @@ class Starter:
     :param kind: ``"run"`` or ``"batch"``.
     :param start: sends a request, gives the snapshot.
     :param is_success: whether what has ended counts as a success of the task.
+    :param prepare: makes a request ready to be sent, which may take minutes; gives the one to send.
     """
 
     kind: str
     start: Callable[[Mapping[str, Any]], Snapshot]
     is_success: Callable[[Snapshot], bool]
+    prepare: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda request: request
 
 
 class Attempt(Driver):
@@ -103,6 +105,25 @@ class Attempt(Driver):
     def request_id(self) -> str | None:
         """Request id of the attempt in hand; None: there is none."""
         return self._request_id if self._record is None else self._record.request_id
+
+    def check_not_killed(self) -> None:
+        """Refuse to go on when the task was ended for good: nothing may be started any more.
+
+        :raises AttemptError: it was.
+        """
+        if self._killed:
+            reason = "The task was ended before its start was answered"
+            raise AttemptError(reason, request_id=self.request_id or "unknown")
+
+    def is_started(self, max_tries: int, *, durable: bool) -> bool:
+        """Tell whether an earlier try has started what this one is about to find.
+
+        :param max_tries: Airflow's of the task now; it differs from the recorded one after a clear.
+        :param durable: whether this try adopts what an earlier one left.
+        """
+        record = self._store.load()
+        started = record is not None and record.resource_id is not None and record.ended is not Ended.BADLY
+        return started and durable and record is not None and record.max_tries == max_tries
 
     def begin(
         self,
@@ -278,15 +299,18 @@ class Attempt(Driver):
         self._record = record
 
     def _start(self, record: AttemptRecord) -> Snapshot | ServiceError:
-        if self._killed:
-            raise AttemptError("The task was ended before its start was answered", request_id=record.request_id)
+        self.check_not_killed()
         identified = self._identified(record)
         if record.owner_try == record.first_try:
             for warning in identified.warnings:
                 self._log.warning("%s", warning)
         try:
             self._check_owner()
-            started = self._starter.start(identified.request)
+            request = self._starter.prepare(identified.request)
+            if request is not identified.request:  # it took its time: a later try, or a kill, may have come
+                self.check_not_killed()
+                self._check_owner()
+            started = self._starter.start(request)
         except ServiceError as error:
             return error
         self.snapshot = started

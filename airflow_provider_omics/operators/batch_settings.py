@@ -19,7 +19,7 @@ from airflow_provider_omics.core.setting_checks import clean_setting
 from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS, MAX_RUNS_IN_BATCH, Place
 from airflow_provider_omics.core.settings import CheckedRequest, build_start_run_batch_request, merge_settings
 from airflow_provider_omics.sheets import open_runs
-from airflow_provider_omics.staging import MAX_FILE_BYTES, RunSettingsSpool
+from airflow_provider_omics.staging import MAX_FILE_BYTES, MAX_INLINE_BYTES, RunSettingsSpool
 
 MAX_PROBLEMS = 50
 """Problems of a list that are told; reading stops there."""
@@ -59,11 +59,13 @@ class CheckedBatch:
         fingerprint: the object itself is named by the request id, which is not known yet.
     :param spool: the settings; None where the user gave an S3 object.
     :param is_staged: whether they have to be put into S3.
+    :param input_sheet: the parameter that gets the URI of a run's own sheet, which is not there yet; None: none does.
     """
 
     checked: CheckedRequest
     spool: RunSettingsSpool | None
     is_staged: bool = False
+    input_sheet: str | None = None
 
 
 def check_batch(
@@ -144,17 +146,13 @@ def _checked_spool(
         problems += error.problems
     total = len(inline) if inline is not None else spool.total_runs
     problems += _size_problems(given, total, spool.size)
-    is_staged = inline is None and not spool.fits_inline
-    if inline is None and not is_staged and not problems:
+    if inline is None and total <= MAX_INLINE_SETTINGS and not problems:
         inline = list(spool)
     try:
         if inline is not None:
             checked = build_start_run_batch_request(run_settings=inline, **common)
         else:
-            place = given.staging_s3_uri or "s3://staging-is-not-set/"
-            uri = f"{place.rstrip('/')}/{spool.digest}.json"
-            runs = min(max(total, 1), MAX_RUNS_IN_BATCH)
-            checked = build_start_run_batch_request(run_settings_s3_uri=uri, total_runs=runs, **common)
+            checked = _staged_request(given, spool, common)
     except SettingsError as error:
         problems += error.problems
         raise SettingsError(problems) from error
@@ -163,7 +161,20 @@ def _checked_spool(
     if not spool.total_runs:
         for setting in checked.request["batchRunSettings"]["inlineSettings"]:
             spool.add(setting)
-    return CheckedBatch(checked, spool, is_staged)
+    # The service's limit for a request is not documented: what is large is staged if there is a place.
+    is_staged = inline is None or (spool.size > MAX_INLINE_BYTES and given.staging_s3_uri is not None)
+    if is_staged and inline is not None:
+        checked = _staged_request(given, spool, common)
+    sheet = None if given.sample_sheet is None else SampleSheet.from_mapping(given.sample_sheet)
+    return CheckedBatch(checked, spool, is_staged, sheet.input_sheet if sheet else None)
+
+
+def _staged_request(given: BatchSettings, spool: RunSettingsSpool, common: Mapping[str, Any]) -> CheckedRequest:
+    """Build the request for settings in S3, at a place that tells their content."""
+    place = given.staging_s3_uri or "s3://staging-is-not-set/"
+    uri = f"{place.rstrip('/')}/{spool.digest}.json"
+    runs = min(max(spool.total_runs, 1), MAX_RUNS_IN_BATCH)
+    return build_start_run_batch_request(run_settings_s3_uri=uri, total_runs=runs, **common)
 
 
 def _short_list(run_settings: Any) -> list[Any] | None:

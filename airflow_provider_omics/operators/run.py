@@ -69,7 +69,9 @@ class OmicsStartRunOperator(OmicsStartOperator):
     kind = "run"
     trigger_class = OmicsRunTrigger
     masked_fields = ("parameters", "session_policy")
-    template_fields: Sequence[str] = aws_template_fields(*START_RUN_ARGUMENTS, "dry_run", "cancel_on_kill")
+    template_fields: Sequence[str] = aws_template_fields(
+        *START_RUN_ARGUMENTS, "check_inputs", "check_role_arn", "dry_run", "cancel_on_kill"
+    )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "parameters": "json",
         "tags": "json",

@@ -16,6 +16,7 @@ from airflow_provider_omics.core.commands import UNKNOWN, WaitPlan
 from airflow_provider_omics.core.console import run_list_url
 from airflow_provider_omics.core.errors import (
     AccessDenied,
+    AttemptError,
     BatchError,
     BatchFailed,
     BatchVerdictError,
@@ -24,10 +25,12 @@ from airflow_provider_omics.core.errors import (
     NotFound,
     OmicsError,
     Problem,
+    QuotaExceeded,
     ServiceError,
     SettingsError,
 )
 from airflow_provider_omics.core.events import Outcome, WaitEvent
+from airflow_provider_omics.core.input_checks import RunInputs
 from airflow_provider_omics.core.outcomes import batch_result, error_of
 from airflow_provider_omics.core.polling import wait
 from airflow_provider_omics.core.sample_sheet import SampleSheet
@@ -44,7 +47,7 @@ from airflow_provider_omics.operators.masking import unmasked
 from airflow_provider_omics.operators.start import OmicsStartOperator
 from airflow_provider_omics.operators.waiting import Driver
 from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
-from airflow_provider_omics.staging import RunSettingsSpool, StagingPlace
+from airflow_provider_omics.staging import StagingPlace
 from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
 
 __all__ = [
@@ -108,6 +111,8 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "max_failed_percent",
         "must_succeed",
         "rerun",
+        "check_inputs",
+        "check_role_arn",
         "dry_run",
         "cancel_on_kill",
     )
@@ -213,37 +218,46 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
 
     def _start(self, request: Mapping[str, Any]) -> Snapshot:
         assert self._batch is not None  # noqa: S101 - set by _build_request
-        spool, staging = self._batch.spool, self._staging_s3_uri()
-        if spool is not None and staging is not None:
-            request = self._stage(request, spool, staging)
+        spool = self._batch.spool
         try:
             started = BatchSnapshot.from_response(self.hook.start_run_batch(request))
-        except (AccessDenied, InvalidRequest) as error:
+        except (AccessDenied, InvalidRequest, QuotaExceeded) as error:
+            self._unstage(request["requestId"])
             uri = request["batchRunSettings"].get("s3UriSettings")
-            if uri is None:
+            if uri is None or isinstance(error, QuotaExceeded):
                 raise
             role = request["defaultRunSetting"].get("roleArn")
             advice = f"The service role {role} needs s3:GetObject on {uri} (and kms:Decrypt on its key)."
             raise error.with_advice(advice) from error
         return replace(started, total_runs=0 if spool is None else spool.total_runs)
 
-    def _stage(self, request: Mapping[str, Any], spool: RunSettingsSpool, staging: str) -> Mapping[str, Any]:
+    def _prepare(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put into S3 what HealthOmics reads there: the runs' own sheets, and settings that are too many."""
         assert self._batch is not None  # noqa: S101 - set by _build_request
         assert self._attempt is not None  # noqa: S101 - it is what starts
-        place = StagingPlace(self.hook, staging, self.defaults.staging_kms_key_id)
-        spool.upload_input_sheets(place)
-        if not self._batch.is_staged:
+        spool, staging, attempt = self._batch.spool, self._staging_s3_uri(), self._attempt
+        if spool is None or staging is None:
             return request
-        uri = staged_uri(staging, self._attempt.identity, request["requestId"])
-        spool.upload(place, uri)
+        place = StagingPlace(self.hook, staging, self.defaults.staging_kms_key_id)
+        spool.upload_input_sheets(place, attempt.check_not_killed)
+        if not self._batch.is_staged:
+            return {**request}
+        uri = staged_uri(staging, attempt.identity, request["requestId"])
+        try:
+            spool.upload(place, uri, attempt.check_not_killed)
+            attempt.check_not_killed()
+        except AttemptError:
+            self._unstage(request["requestId"])
+            raise
         self.log.info("Staged %d run settings (%d bytes) at %s", spool.total_runs, spool.size, uri)
         return {**request, "batchRunSettings": {"s3UriSettings": uri}}
 
     def _unstage(self, request_id: str) -> None:
-        """Delete the staged settings of a batch that has ended; they are of no use then."""
+        """Delete the staged settings of a batch that has ended, or never starts; they are of no use then."""
         staging = self._staging_s3_uri()
         if staging is None or self.keep_staging or self.run_settings_s3_uri is not None:
+            return
+        if self._batch is not None and not self._batch.is_staged:
             return
         assert self._attempt is not None  # noqa: S101 - its request id is given
         uri = staged_uri(staging, self._attempt.identity, request_id)
@@ -267,6 +281,25 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         for setting in merged_run_settings(request["defaultRunSetting"], runs):
             yield f"run_settings[{setting['runSettingId']!r}]['parameters']", setting.get("parameters") or {}
 
+    def _check_inputs(self, context: Context, request: Mapping[str, Any]) -> None:
+        if self._batch is not None and self._batch.spool is None:
+            self.log.warning("check_inputs: the runs of %s are not looked at", self.run_settings_s3_uri)
+            return
+        super()._check_inputs(context, request)
+
+    def _inputs_by_run(self, request: Mapping[str, Any]) -> Iterable[RunInputs]:
+        assert self._batch is not None  # noqa: S101 - set by _build_request
+        assert self._batch.spool is not None  # noqa: S101 - looked at by _check_inputs
+        spool, own_sheet = self._batch.spool, self._batch.input_sheet
+        sheets = spool.input_sheets()
+        for setting in merged_run_settings(request["defaultRunSetting"], spool):
+            name = setting["runSettingId"]
+            # The run's own sheet is put into S3 only when all is known to be right; its cells are inputs as well.
+            parameters = {key: value for key, value in (setting.get("parameters") or {}).items() if key != own_sheet}
+            yield RunInputs(name, f"run_settings[{name!r}]['parameters']", parameters)
+            if own_sheet is not None:
+                yield RunInputs(name, f"sample_sheet['input_sheet'] of {name!r}", next(sheets))
+
     def _result(self, snapshot: Snapshot) -> dict[str, Any]:
         assert isinstance(snapshot, BatchSnapshot)  # noqa: S101 - tells mypy what `kind` says
         return batch_result(snapshot, succeeded=None)
@@ -275,7 +308,8 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         return BatchSnapshot("", UNKNOWN)
 
     def _conclude(self, context: Context, event: WaitEvent) -> dict[str, Any]:
-        if event.outcome is Outcome.ENDED and self._attempt is not None and self._attempt.request_id is not None:
+        is_over = event.outcome is Outcome.ENDED or event.cancelled
+        if is_over and self._attempt is not None and self._attempt.request_id is not None:
             self._unstage(self._attempt.request_id)
         try:
             return super()._conclude(context, event)

@@ -19,6 +19,7 @@ from airflow_provider_omics.core.commands import WaitPlan
 from airflow_provider_omics.core.errors import AccessDenied, OmicsError, Problem, ServiceError, SettingsError
 from airflow_provider_omics.core.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.identity import TaskIdentity
+from airflow_provider_omics.core.input_checks import RunInputs
 from airflow_provider_omics.core.outcomes import error_of
 from airflow_provider_omics.core.polling import wait
 from airflow_provider_omics.core.settings import CheckedRequest
@@ -26,6 +27,7 @@ from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Sn
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.workflow_parameters import check_parameters
 from airflow_provider_omics.exceptions import airflow_error
+from airflow_provider_omics.input_checks import check_inputs
 from airflow_provider_omics.operators.attempt import KILL_PATIENCE, Attempt, Starter
 from airflow_provider_omics.operators.attempt_stores import TryAttemptStore, attempt_store
 from airflow_provider_omics.operators.masking import Masked
@@ -73,6 +75,11 @@ class OmicsStartOperator(OmicsReportingOperator):
         by which a later try finds them; default: the connection's, which is on by default.
     :param check_workflow: look the workflow up first (GetWorkflow): is it ACTIVE, and do the parameters fit its
         template? Default False.
+    :param check_inputs: look up every S3 object that the parameters name: one that is missing, or archived and not
+        restored, is an error. The beginning of keys will do, too. Default False.
+    :param check_role_arn: the role that looks them up, such as the runs' own, if its trust policy lets the connection
+        assume it: what it may not read is an error then. Default: the connection itself, whose lack of rights proves
+        nothing and is only warned of.
     :param dry_run: check everything, start nothing, and show what would be sent; default False.
     :param mask_parameters: store and show parameters in Airflow as counts and keys only; default: the connection's
         ``mask_parameters``, which is off by default.
@@ -94,6 +101,8 @@ class OmicsStartOperator(OmicsReportingOperator):
         patience: timedelta = timedelta(hours=3),
         tag_with_airflow_context: bool | None = None,
         check_workflow: bool = False,
+        check_inputs: bool = False,
+        check_role_arn: str | None = None,
         dry_run: bool = False,
         mask_parameters: bool | None = None,
         **kwargs: Any,
@@ -109,6 +118,8 @@ class OmicsStartOperator(OmicsReportingOperator):
         self.patience = patience
         self.tag_with_airflow_context = tag_with_airflow_context
         self.check_workflow = check_workflow
+        self.check_inputs = check_inputs
+        self.check_role_arn = check_role_arn
         # The argument hides BaseOperator.dry_run(), which only renders templates for a command line option.
         self.dry_run = dry_run  # type: ignore[assignment,method-assign]
         self.mask_parameters = mask_parameters
@@ -125,6 +136,10 @@ class OmicsStartOperator(OmicsReportingOperator):
     @abstractmethod
     def _start(self, request: Mapping[str, Any]) -> Snapshot:
         """Send the request; the snapshot has what the answer and the request tell."""
+
+    def _prepare(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Do what must be done before the request is sent, and may take long; gives the request to send."""
+        return request
 
     @abstractmethod
     def _persist_links(self, context: Context, started: Snapshot) -> None:
@@ -157,6 +172,8 @@ class OmicsStartOperator(OmicsReportingOperator):
                 self.log.warning("%s", warning)
             if self.check_workflow:
                 self._check_workflow(checked.request)
+            if self._is_true("check_inputs"):
+                self._check_inputs(context, checked.request)
             if self._is_true("dry_run"):
                 return self._show(checked.request)
             begun = self._begin(context, checked.request)
@@ -228,7 +245,7 @@ class OmicsStartOperator(OmicsReportingOperator):
         self._attempt = Attempt(
             self.hook,
             self.log,
-            Starter(self.kind, self._start, self._is_success),
+            Starter(self.kind, self._start, self._is_success, self._prepare),
             store,
             identity,
             task_instance.try_number,
@@ -353,7 +370,26 @@ class OmicsStartOperator(OmicsReportingOperator):
             if len(problems) >= MAX_PROBLEMS:
                 break
         if problems:
-            raise SettingsError(problems)
+            raise SettingsError(problems[:MAX_PROBLEMS])
+
+    def _check_inputs(self, context: Context, request: Mapping[str, Any]) -> None:
+        """Look up the inputs of each run, unless an earlier try has started the runs: they may have gone since."""
+        max_tries = context["ti"].max_tries
+        if not self._is_true("dry_run") and self._new_attempt(context).is_started(max_tries, durable=self.durable):
+            self.log.info("check_inputs: an earlier try has started this; its inputs are not looked up again")
+            return
+        check_inputs(
+            lambda: self._inputs_by_run(request),
+            self.hook,
+            self.log,
+            role_arn=self.check_role_arn or None,
+            networking_mode=request.get("defaultRunSetting", request).get("networkingMode"),
+            mask=self._masks_parameters(),
+        )
+
+    def _inputs_by_run(self, request: Mapping[str, Any]) -> Iterable[RunInputs]:
+        """Give what each run is given, to be searched for inputs."""
+        return (RunInputs(None, argument, parameters) for argument, parameters in self._parameters_by_run(request))
 
     def _show(self, request: Mapping[str, Any]) -> dict[str, Any]:
         count = 0

@@ -1,0 +1,201 @@
+"""Looking inputs up in S3, before anything is paid for; on the emulator's S3 and STS."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_omics import input_checks
+from airflow_provider_omics.core.errors import AccessDenied, SettingsError, Unavailable
+from airflow_provider_omics.core.input_checks import InputState, RunInputs
+from airflow_provider_omics.hooks.input_objects import InputObjects
+from airflow_provider_omics.hooks.omics import OmicsHook
+from tests.airflow_support import ONE_TRY, TASK_LOG, connect, emulator, log_lines, running_emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.airflow_support import Connect
+
+__all__ = ["connect", "emulator", "log_lines", "running_emulator"]
+
+READS = "lab-reads"
+OTHER_ACCOUNT = "111122223333"
+ROLE = f"arn:aws:iam::{OTHER_ACCOUNT}:role/omics"
+
+
+@pytest.fixture
+def s3(emulator: OmicsEmulator, connect: Connect) -> Any:
+    """The emulator's S3, with a bucket of reads."""
+    client = emulator.client("s3")
+    client.create_bucket(Bucket=READS)
+    for key in ("S1_1.fastq.gz", "index/hg38.1.bt2", "index/hg38.2.bt2"):
+        client.put_object(Bucket=READS, Key=key, Body=b"x")
+    return client
+
+
+def check(*uris: str, **options: Any) -> None:
+    """Check one run for each URI."""
+    runs = [RunInputs(f"S{n}", f"run_settings['S{n}']['parameters']", {"reads": [uri]}) for n, uri in enumerate(uris)]
+    input_checks.check_inputs(lambda: runs, OmicsHook(), TASK_LOG, **options)
+
+
+@pytest.mark.parametrize(
+    ("uri", "state"),
+    [
+        (f"s3://{READS}/S1_1.fastq.gz", "found"),
+        (f"s3://{READS}/index/", "found"),
+        (f"s3://{READS}/index/hg38", "found"),
+        (f"s3://{READS}/S1_{{1,2}}.fastq.gz", "found"),
+        (f"s3://{READS}", "found"),
+        (f"s3://{READS}/S2_1.fastq.gz", "missing"),
+        (f"s3://{READS}/indices/", "missing"),
+        (f"s3://{READS}/S1_1.fastq.gz/", "missing"),
+        ("s3://nobodys-bucket/S1_1.fastq.gz", "missing"),
+        ("s3://nobodys-bucket/", "missing"),
+    ],
+)
+def test_objects_and_prefixes(s3: Any, uri: str, state: str) -> None:
+    """A key, the beginning of keys and a bucket are found where there is something."""
+    assert InputObjects(OmicsHook()).look(uri) is InputState(state)
+
+
+@pytest.mark.parametrize(
+    ("storage_class", "restored", "state"),
+    [
+        ("GLACIER", None, "archived"),
+        ("DEEP_ARCHIVE", None, "archived"),
+        ("GLACIER", "IN_PROGRESS", "restoring"),
+        ("GLACIER", "RESTORED", "found"),
+        ("GLACIER_IR", None, "found"),
+        ("INTELLIGENT_TIERING", None, "found"),
+    ],
+)
+def test_archived_objects(s3: Any, storage_class: str, restored: str | None, state: str) -> None:
+    """An archived object can be read once its restore is finished, and not before."""
+    from moto.moto_api import state_manager
+
+    s3.put_object(Bucket=READS, Key="old", Body=b"x", StorageClass=storage_class)
+    if restored:
+        progress = {"progression": "manual", "times": 1} if restored == "IN_PROGRESS" else {"progression": "immediate"}
+        state_manager.set_transition("s3::keyrestore", progress)
+        s3.restore_object(Bucket=READS, Key="old", RestoreRequest={"Days": 1})
+    try:
+        assert InputObjects(OmicsHook()).look(f"s3://{READS}/old") is InputState(state)
+    finally:
+        state_manager.unset_transition("s3::keyrestore")
+
+
+def test_all_is_told_at_once(s3: Any) -> None:
+    """Missing, archived and malformed inputs come in one error, by run and parameter."""
+    s3.put_object(Bucket=READS, Key="old", Body=b"x", StorageClass="GLACIER")
+
+    with pytest.raises(SettingsError) as raised:
+        check(f"s3://{READS}/S1_1.fastq.gz", f"s3://{READS}/gone", f"s3://{READS}/old", f"s3:/{READS}/typo")
+
+    assert [(problem.argument, problem.value) for problem in raised.value.problems] == [
+        ("run_settings['S3']['parameters']['reads'][0]", f"'s3:/{READS}/typo'"),
+        ("run_settings['S1']['parameters']['reads'][0]", f"s3://{READS}/gone"),
+        ("run_settings['S2']['parameters']['reads'][0]", f"s3://{READS}/old"),
+        ("check_inputs", "1 run with archived inputs"),
+    ]
+
+
+def test_what_the_connection_may_not_see(s3: Any, log_lines: Callable[..., list[str]]) -> None:
+    """A refusal is no error where the runs have a role of their own: one warning says how much is unchecked."""
+    deny(s3)
+
+    check(f"s3://{READS}/S1_1.fastq.gz", f"s3://{READS}/gone", f"s3://{READS}/index/")
+
+    assert log_lines(30) == [
+        "2 of 3 inputs are not checked: the connection may not look at them; check_role_arn names who may"
+    ]
+
+
+def test_what_the_role_may_not_see(s3: Any) -> None:
+    """With the role, a refusal is an error that names the role and the action."""
+    deny(s3)
+
+    with pytest.raises(SettingsError, match=f"may read.*{ROLE}|{ROLE} may read") as raised:
+        check(f"s3://{READS}/S1_1.fastq.gz", role_arn=ROLE)
+
+    (problem,) = raised.value.problems
+    assert "s3:GetObject" in problem.allowed
+
+
+def test_the_role_looks(emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the connection's own account may not read is looked up by the role of the account that may."""
+    monkeypatch.setenv("MOTO_S3_ALLOW_CROSSACCOUNT_ACCESS", "false")
+    theirs = emulator.client("s3", account=OTHER_ACCOUNT)
+    theirs.create_bucket(Bucket=READS)
+    theirs.put_object(Bucket=READS, Key="S1", Body=b"x")
+
+    as_connection = InputObjects(OmicsHook()).look(f"s3://{READS}/S1")
+    as_role = InputObjects(OmicsHook(), ROLE)
+
+    assert as_connection is InputState.DENIED
+    assert as_role.look(f"s3://{READS}/S1") is InputState.FOUND
+    assert as_role.look(f"s3://{READS}/S2") is InputState.MISSING
+
+
+def test_addresses_of_the_web(s3: Any, log_lines: Callable[..., list[str]]) -> None:
+    """They get one warning, however many they are; none if the runs are in a VPC."""
+    uris = [f"https://host/{number}" for number in range(3)]
+
+    check(*uris, networking_mode="VPC")
+    assert log_lines(30) == []
+    check(*uris, networking_mode="RESTRICTED")
+
+    (line,) = log_lines(30)
+    assert line.startswith("3 inputs are addresses of the web, the first is run_settings['S0']['parameters']['reads']")
+
+
+def test_many_inputs(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More inputs than are looked at in one go: each is, once, and the missing ones of all rounds are told."""
+    monkeypatch.setattr(input_checks, "CHUNK", 10)
+    uris = [f"s3://{READS}/{number if number % 4 == 0 else 'S1_1.fastq.gz'}" for number in range(100)]
+
+    with pytest.raises(SettingsError) as raised:
+        check(*uris, *(f"s3://{READS}/gone/{number}" for number in range(30)))
+
+    assert raised.value.problems[0].value == f"s3://{READS}/0"
+    assert raised.value.problems[-1].value == f"{25 + 30 - 49} inputs more"
+
+
+def test_no_answer_is_no_verdict(s3: Any, connect: Connect) -> None:
+    """Where S3 does not answer, the task fails with what may pass, and nothing is called missing."""
+    connect(endpoint_url="http://127.0.0.1:9", config_kwargs=ONE_TRY)
+
+    with pytest.raises(Unavailable, match="It was about s3://lab-reads/S1"):
+        InputObjects(OmicsHook()).look("s3://lab-reads/S1")
+
+
+def test_a_role_that_cannot_be_assumed(
+    emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names sts:AssumeRole and the role, and what is missing on its side."""
+    iam = emulator.client("iam")
+    iam.create_user(UserName="airflow")
+    key = iam.create_access_key(UserName="airflow")["AccessKey"]
+    login = {"login": key["AccessKeyId"], "password": key["SecretAccessKey"]}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps({**connect(), **login}))
+    # moto asks for permissions only if told to.
+    monkeypatch.setattr("moto.settings.INITIAL_NO_AUTH_ACTION_COUNT", 0)
+    monkeypatch.setattr("moto.core.responses.ActionAuthenticatorMixin.request_count", 0)
+
+    with pytest.raises(AccessDenied, match=f"sts:AssumeRole.*check_role_arn is {ROLE}.*trust policy"):
+        InputObjects(OmicsHook(), ROLE)
+
+
+def deny(s3: Any) -> None:
+    """Forbid everyone to look at the objects of the bucket; moto asks for an action of its own."""
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": ["s3:GetObject", "s3:HeadObject"],
+        "Resource": f"arn:aws:s3:::{READS}/*",
+    }
+    s3.put_bucket_policy(Bucket=READS, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
