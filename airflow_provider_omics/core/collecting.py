@@ -86,3 +86,15 @@ def is_settled(record: RunRecord | None, submission: Submission, batch_id: str, 
     if record.run_id != submission.run_id or record.run_uuid != submission.run_uuid:
         return False
     return detail is ResultsDetail.LISTED or record.is_full
+
+
+def attempt_number(known: RunRecord | None, batch_id: str) -> int:
+    """Tell how often a sample was submitted.
+
+    :param known: its record in the results file, if it has one.
+    :param batch_id: the batch that its new record is of.
+    :return: one more than the known record tells, unless that is of the same batch.
+    """
+    if known is None:
+        return 1
+    return (known.attempt or 1) + (known.batch_id != batch_id)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
+from airflow_provider_omics.core.identity import REQUEST_ID_TAG
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, SubmissionStatus
 
@@ -36,15 +37,21 @@ class Sample:
     """What a task knows of a run setting before it submits it.
 
     :param run_setting_id: the user's own id of it.
-    :param attempt: how often it is submitted with this one; None: not known.
     :param fingerprint: hash of its settings, see :func:`airflow_provider_omics.core.fingerprints.sample_fingerprint`.
     :param row: column -> value of the sheet's ``keep_columns``.
     """
 
     run_setting_id: str
-    attempt: int | None = None
     fingerprint: str | None = None
     row: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Sample:
+        """Read it from its fields as a JSON object; keys that this version does not know are ignored.
+
+        :raises KeyError: it is something else.
+        """
+        return cls(value["run_setting_id"], value["fingerprint"], value["row"])
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,7 @@ class BatchOrigin:
     :param dag_id: id of the DAG that started it; None: Airflow did not, or did not tag it.
     :param dag_run_id: id of the DAG run.
     :param try_number: number of the try.
+    :param request_id: idempotency token of the start.
     """
 
     batch_id: str
@@ -106,6 +114,7 @@ class BatchOrigin:
     dag_id: str | None = None
     dag_run_id: str | None = None
     try_number: int | None = None
+    request_id: str | None = None
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> BatchOrigin:
@@ -123,6 +132,7 @@ class BatchOrigin:
             tags.get("airflow:dag_id"),
             tags.get("airflow:run_id"),
             int(tried) if tried.isdecimal() else None,
+            tags.get(REQUEST_ID_TAG),
         )
 
 
@@ -140,7 +150,7 @@ class RunRecord:
     :param output_uri: where its outputs are (GetRun's ``runOutputUri``); None with ``results_detail="listed"``.
     :param started_at: when the run started.
     :param stopped_at: when it ended.
-    :param attempt: how often the sample was submitted, this run included.
+    :param attempt: how often the sample was submitted, as far as its results file tells, this time included.
     :param fingerprint: hash of the sample's settings.
     :param batch_id: the batch that it ran in.
     :param workflow_id: id of the workflow.
@@ -183,7 +193,14 @@ class RunRecord:
 
     @classmethod
     def of_run(
-        cls, submission: Submission, sample: Sample, origin: BatchOrigin, run: RunSnapshot, outputs: Any = None
+        cls,
+        submission: Submission,
+        sample: Sample,
+        origin: BatchOrigin,
+        run: RunSnapshot,
+        *,
+        attempt: int = 1,
+        outputs: Any = None,
     ) -> RunRecord | None:
         """Make the record of a run that has ended.
 
@@ -191,6 +208,7 @@ class RunRecord:
         :param sample: what was known of it before.
         :param origin: its batch.
         :param run: the run, from GetRun, from its manifest, or with the little that a list tells.
+        :param attempt: how often the sample was submitted; default 1.
         :param outputs: what it has put out, if that was asked for.
         :return: the record; None: the run is still going, or its record is deleted.
         """
@@ -198,7 +216,7 @@ class RunRecord:
         if status is None:
             return None
         return cls(
-            **_shared(submission, sample, origin),
+            **_shared(submission, sample, origin, attempt),
             status=status,
             failure_reason=run.failure_reason,
             message=run.status_message,
@@ -215,17 +233,18 @@ class RunRecord:
         )
 
     @classmethod
-    def without_run(cls, submission: Submission, sample: Sample, origin: BatchOrigin) -> RunRecord:
+    def without_run(cls, submission: Submission, sample: Sample, origin: BatchOrigin, *, attempt: int = 1) -> RunRecord:
         """Make the record of what has no run to be looked at: never submitted, or gone without a trace.
 
         :param submission: how it was submitted, if it was.
         :param sample: what was known of it before.
         :param origin: its batch.
+        :param attempt: how often the sample was submitted; default 1.
         :return: a record that is NOT_SUBMITTED without a run, and UNKNOWN with one.
         """
         gone = submission.run_id is not None
         return cls(
-            **_shared(submission, sample, origin),
+            **_shared(submission, sample, origin, attempt),
             status=RecordStatus.UNKNOWN if gone else RecordStatus.NOT_SUBMITTED,
             failure_reason=submission.failure_reason,
             message="its record is gone: nobody can tell how it ended" if gone else submission.message,
@@ -258,13 +277,13 @@ class RunRecord:
         return cls(**{**ids, **known, "status": RecordStatus(value["status"]), "row": value.get("row") or {}})
 
 
-def _shared(submission: Submission, sample: Sample, origin: BatchOrigin) -> dict[str, Any]:
+def _shared(submission: Submission, sample: Sample, origin: BatchOrigin, attempt: int) -> dict[str, Any]:
     return {
         "run_setting_id": submission.run_setting_id,
         "run_id": submission.run_id,
         "run_uuid": submission.run_uuid,
         "submission_status": submission.status,
-        "attempt": sample.attempt,
+        "attempt": attempt,
         "fingerprint": sample.fingerprint,
         "row": sample.row,
         "batch_id": origin.batch_id,

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_omics.core.collecting import (
     ResultsDetail,
+    attempt_number,
     completed_if_not_listed,
     has_ended,
     is_settled,
     statuses_to_list,
 )
 from airflow_provider_omics.core.errors import Conflict, NotFound, Problem, ServiceError, SettingsError
-from airflow_provider_omics.core.run_record import BatchOrigin, RecordStatus, RunRecord, Sample, Submission
+from airflow_provider_omics.core.run_record import BatchOrigin, RecordStatus, RunRecord, Submission
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
 from airflow_provider_omics.hooks.omics import OmicsHook
@@ -24,6 +25,7 @@ from airflow_provider_omics.hooks.run_logs import RunLogsHook
 from airflow_provider_omics.results.file import JsonLinesFile
 from airflow_provider_omics.results.outputs import OutputsReader
 from airflow_provider_omics.results.pacing import Pacer
+from airflow_provider_omics.results.samples import read_samples
 from airflow_provider_omics.results.store import ResultsStore
 
 CHECKPOINT = 300.0
@@ -74,7 +76,6 @@ def collect_results(
     *,
     detail: ResultsDetail = ResultsDetail.FULL,
     read_outputs: bool = False,
-    samples: Iterable[Sample] = (),
     started_by: BatchOrigin | None = None,
 ) -> Collected:
     """Read what has ended of a batch and add it to its results file; at any time, as often as one likes.
@@ -89,8 +90,9 @@ def collect_results(
     :param detail: FULL: one GetRun for each run that ended (default); LISTED: the pages of lists, and GetRun only for
         runs that neither they nor the counts account for.
     :param read_outputs: also what each completed run has put out, with FULL; default False.
-    :param samples: what is known of the run settings; of an ended batch those that were never tried are known by it.
     :param started_by: the task that started the batch, where the batch has no tags that tell. Default: nobody known.
+        Its samples are looked for beside the file: with them the records have fingerprints and rows, and samples that
+        were never tried have records.
     :return: the counts.
     :raises SettingsError: the arguments do not go together, or the file is no results file.
     :raises NotFound: there is no such batch (any more).
@@ -99,7 +101,6 @@ def collect_results(
     if read_outputs and detail is ResultsDetail.LISTED:
         raise SettingsError([Problem("read_outputs", "True", "with results_detail='full': lists tell no output URI")])
     with closing(ResultsStore()) as store:
-        store.add_samples(samples)
         return _Collection(hook, batch_id, JsonLinesFile(hook, uri), store, log, detail, read_outputs).run(started_by)
 
 
@@ -134,9 +135,11 @@ class _Collection:
         batch = BatchSnapshot.from_response(answer)
         origin = BatchOrigin.from_response(answer)
         if started_by is not None and origin.dag_id is None:
-            names = ("dag_id", "dag_run_id", "try_number")
+            names = ("dag_id", "dag_run_id", "try_number", "request_id")
             origin = replace(origin, **{name: getattr(started_by, name) for name in names})
         self._read_file()
+        if origin.request_id is not None:
+            self._store.add_samples(read_samples(self._hook, self._file.uri, origin.request_id))
         self._list(batch)
         written, written_at = 0, time.monotonic()
         for record in self._records(batch, origin):
@@ -188,28 +191,32 @@ class _Collection:
             known = self._store.record(submission.run_setting_id)
             if is_settled(known, submission, batch.id, self._detail):
                 continue
-            record = self._record(batch, origin, submission)
+            record = self._record(batch, origin, submission, attempt_number(known, batch.id))
             if record is not None and record != known:
                 yield record
         if has_ended(batch):
             for run_setting_id in self._store.never_submitted():
                 submission = Submission(run_setting_id)
-                if not is_settled(self._store.record(run_setting_id), submission, batch.id, self._detail):
-                    yield RunRecord.without_run(submission, self._store.sample(run_setting_id), origin)
+                known = self._store.record(run_setting_id)
+                if not is_settled(known, submission, batch.id, self._detail):
+                    sample, attempt = self._store.sample(run_setting_id), attempt_number(known, batch.id)
+                    yield RunRecord.without_run(submission, sample, origin, attempt=attempt)
 
-    def _record(self, batch: BatchSnapshot, origin: BatchOrigin, submission: Submission) -> RunRecord | None:
+    def _record(
+        self, batch: BatchSnapshot, origin: BatchOrigin, submission: Submission, attempt: int
+    ) -> RunRecord | None:
         """Make the record of a submission; None: its run has not ended, or nobody has tried it yet."""
         sample = self._store.sample(submission.run_setting_id)
         if submission.run_id is None:
             is_final = has_ended(batch) or submission.status == "FAILED"
-            return RunRecord.without_run(submission, sample, origin) if is_final else None
+            return RunRecord.without_run(submission, sample, origin, attempt=attempt) if is_final else None
         run = self._look(batch, submission)
         if run is None:
-            return RunRecord.without_run(submission, sample, origin)
+            return RunRecord.without_run(submission, sample, origin, attempt=attempt)
         outputs = None
         if self._outputs is not None and run.phase is Phase.SUCCEEDED:
             outputs = self._outputs.read(run)
-        return RunRecord.of_run(submission, sample, origin, run, outputs)
+        return RunRecord.of_run(submission, sample, origin, run, attempt=attempt, outputs=outputs)
 
     def _look(self, batch: BatchSnapshot, submission: Submission) -> RunSnapshot | None:
         """Give the run, going or ended; None: it is gone, and nothing tells how it ended."""

@@ -14,7 +14,7 @@ _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -8000;
-CREATE TABLE sample (id TEXT PRIMARY KEY, attempt INTEGER, fingerprint TEXT, row TEXT);
+CREATE TABLE sample (id TEXT PRIMARY KEY, fingerprint TEXT, row TEXT);
 CREATE TABLE submission (id TEXT PRIMARY KEY, run_id TEXT, run_uuid TEXT, status TEXT, reason TEXT, message TEXT);
 CREATE TABLE listed (run_id TEXT PRIMARY KEY, item TEXT);
 CREATE TABLE record (id TEXT PRIMARY KEY, batch_id TEXT, status TEXT, line TEXT);
@@ -39,15 +39,15 @@ class ResultsStore:
 
     def add_samples(self, samples: Iterable[Sample]) -> None:
         """Add what is known of the run settings."""
-        rows = ((item.run_setting_id, item.attempt, item.fingerprint, json.dumps(dict(item.row))) for item in samples)
-        self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?)", rows)
+        rows = ((item.run_setting_id, item.fingerprint, json.dumps(dict(item.row))) for item in samples)
+        self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?)", rows)
 
     def sample(self, run_setting_id: str) -> Sample:
         """Give what is known of a run setting; an empty sample where nothing is."""
-        found = self._one("SELECT attempt, fingerprint, row FROM sample WHERE id = ?", run_setting_id)
+        found = self._one("SELECT fingerprint, row FROM sample WHERE id = ?", run_setting_id)
         if found is None:
             return Sample(run_setting_id)
-        return Sample(run_setting_id, found[0], found[1], json.loads(found[2]))
+        return Sample(run_setting_id, found[0], json.loads(found[1]))
 
     # -- what is listed -------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ import pytest
 
 from airflow_provider_omics.core.collecting import (
     ResultsDetail,
+    attempt_number,
     completed_if_not_listed,
     has_ended,
     is_settled,
@@ -85,6 +86,19 @@ def test_settled(record: dict[str, object] | None, *, listed: bool, full: bool) 
 
     assert is_settled(known, SUBMISSION, "2000001", ResultsDetail.LISTED) is listed
     assert is_settled(known, SUBMISSION, "2000001", ResultsDetail.FULL) is full
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [(None, 1), (("2000001", 2), 2), (("2000009", 2), 3), (("2000009", None), 2), (("2000001", None), 1)],
+)
+def test_attempts_are_counted(known: tuple[str, int | None] | None, expected: int) -> None:
+    """Each batch that a sample was in counts once."""
+    record = None
+    if known is not None:
+        record = RunRecord("S1", None, None, RecordStatus.NOT_SUBMITTED, batch_id=known[0], attempt=known[1])
+
+    assert attempt_number(record, "2000001") == expected
 
 
 def test_detail_that_does_not_exist() -> None:

@@ -14,6 +14,7 @@ from airflow_provider_omics.core.snapshots import LOG_GROUP
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results import RunRecord, read_batch_results
 from airflow_provider_omics.results.collecting import Collected, collect_results
+from airflow_provider_omics.results.samples import write_samples
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, ONE_TRY, TASK_LOG, quick_hook, samples
 
 if TYPE_CHECKING:
@@ -56,6 +57,12 @@ def end(emulator: OmicsEmulator, *names: str, **more: Any) -> str:
     return batch_id
 
 
+def a_task(batch_id: str, *names: str) -> BatchOrigin:
+    """Stand for a task that has started a batch of these samples."""
+    write_samples(OmicsHook(), URI, "r1", [Sample(name) for name in names])
+    return BatchOrigin(batch_id, None, None, "wgs", "manual__1", 3, "r1")
+
+
 def collect(batch_id: str, uri: str = URI, **more: Any) -> Collected:
     return collect_results(more.pop("hook", None) or OmicsHook(), batch_id, uri, TASK_LOG, **more)
 
@@ -87,10 +94,17 @@ def calls(emulator: OmicsEmulator) -> dict[str, int]:
 
 def test_everything_about_a_sample(emulator: OmicsEmulator) -> None:
     """A full record of a completed run says what made a file: run, workflow, role, place, times, and who started it."""
-    tags = {"airflow:dag_id": "wgs", "airflow:run_id": "manual__1", "airflow:try_number": "2"}
+    tags = {
+        "airflow:dag_id": "wgs",
+        "airflow:run_id": "manual__1",
+        "airflow:try_number": "2",
+        "airflow:request_id": "r1",
+    }
     batch_id = end(emulator, "S1", tags=tags)
 
-    collected = collect(batch_id, samples=[Sample("S1", 1, "abc", {"patient": "P7"})])
+    write_samples(OmicsHook(), URI, "r1", [Sample("S1", "abc", {"patient": "P7"})])
+
+    collected = collect(batch_id)
 
     (item,) = emulator.client().list_runs_in_batch(batchId=batch_id)["runs"]
     run = emulator.client().get_run(id=item["runId"])
@@ -156,7 +170,7 @@ def test_each_end_of_a_run(emulator: OmicsEmulator, detail: ResultsDetail) -> No
         None,
     )
     assert {name for name, record in found.items() if record.output_uri} == ({"S", "F", "C"} if is_full else set())
-    assert (found["S"].dag_id, found["S"].attempt, found["S"].fingerprint) == (None, None, None)
+    assert (found["S"].dag_id, found["S"].attempt, found["S"].fingerprint) == (None, 1, None)
     assert collected.counts == {"COMPLETED": 1, "FAILED": 1, "CANCELLED": 1, "NOT_SUBMITTED": 1}
 
 
@@ -240,7 +254,7 @@ def test_cancelled_batch(emulator: OmicsEmulator, detail: ResultsDetail) -> None
     emulator.client().cancel_run_batch(batchId=batch_id)
     emulator.advance(100_000)
 
-    collected = collect(batch_id, detail=detail, samples=[Sample(name) for name in ("S1", "S2", "S3")])
+    collected = collect(batch_id, detail=detail, started_by=a_task(batch_id, "S1", "S2", "S3"))
 
     submitted = {run["runSettingId"] for run in emulator.service.started_runs()}
     assert collected.batch.status == "CANCELLED"
@@ -254,12 +268,12 @@ def test_failed_batch_with_runs_still_going(emulator: OmicsEmulator, detail: Res
     """Runs that a failed batch left going have no record until they end."""
     emulator.set_scenario({"batches": [{"failure": {"reason": "Internal error", "after_runs": 2}}]})
     batch_id = start(emulator, "S1", "S2", "S3")
-    names = [Sample(name) for name in ("S1", "S2", "S3")]
+    task = a_task(batch_id, "S1", "S2", "S3")
 
-    collect(batch_id, detail=detail, samples=names)
+    collect(batch_id, detail=detail, started_by=task)
     going = dict(statuses())
     emulator.advance(100_000)
-    collect(batch_id, detail=detail, samples=names)
+    collect(batch_id, detail=detail, started_by=task)
 
     assert going == {"S3": "NOT_SUBMITTED"}
     assert statuses() == {"S3": "NOT_SUBMITTED", "S1": "COMPLETED", "S2": "COMPLETED"}
@@ -395,6 +409,7 @@ def test_later_batch_replaces(emulator: OmicsEmulator) -> None:
     collected = collect(again)
 
     assert statuses() == {"S1": "COMPLETED", "S2": "COMPLETED"}
+    assert {name: record.attempt for name, record in records().items()} == {"S1": 1, "S2": 2}
     assert collected.counts == {"COMPLETED": 1}
 
 
@@ -438,7 +453,7 @@ def test_task_where_the_batch_has_no_tags(emulator: OmicsEmulator) -> None:
     """Without tags of Airflow, who collects for the task that started the batch says which it was."""
     batch_id = end(emulator, "S1")
 
-    collect(batch_id, started_by=BatchOrigin(batch_id, None, None, "wgs", "manual__1", 3))
+    collect(batch_id, started_by=a_task(batch_id))
 
     record = records()["S1"]
     assert (record.dag_id, record.dag_run_id, record.try_number) == ("wgs", "manual__1", 3)
