@@ -34,7 +34,7 @@ _VARIABLE = (
     (re.compile(r"\barn:[^\s'\",)]+"), "arn:..."),
     (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE), "..."),
     (re.compile(r"\b(?=\w*\d)[0-9a-f]{8,}\b", re.IGNORECASE), "..."),
-    (re.compile(r"\d+(?:\.\d+)?"), "#"),
+    (re.compile(r"\d+(?:\.\d+)?(?![\d.]*://)"), "#"),
 )
 # How IAM words a refusal (IAM user guide, "Troubleshoot access denied error messages"). Only the advice depends on it.
 _REFUSED_ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")

@@ -32,7 +32,9 @@ def clean_line(text: str, longest: int = LONGEST_LINE) -> str:
 
 def clean_message(text: str | None) -> str | None:
     """Make one line of a service's message, spaces collapsed; None stays None."""
-    return None if text is None else clean_line(" ".join(text.split()), LONGEST_MESSAGE) or None
+    if text is None:
+        return None
+    return " ".join(clean_line(" ".join(text.split()), LONGEST_MESSAGE).split()) or None
 
 
 def last_lines(messages: Iterable[str], count: int) -> tuple[str, ...]:
