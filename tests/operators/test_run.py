@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,9 @@ from airflow_provider_omics.core.errors import (
     RunFailed,
     RunVanished,
     ServiceError,
-    SettingsError,
 )
 from airflow_provider_omics.core.settings import START_RUN_ARGUMENTS
-from airflow_provider_omics.operators.run import OmicsCancelRunOperator, OmicsDeleteRunOperator, OmicsStartRunOperator
+from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from tests.airflow_support import BUCKET, ONE_TRY, OUTPUT, ROLE, RUN, own_tags, perform
 
 if TYPE_CHECKING:
@@ -319,138 +317,6 @@ def test_connection_defaults_lie_under_arguments(
 
 
 @pytest.mark.parametrize(
-    ("omics", "arguments", "argument"),
-    [
-        ({"require_settings": ["runGroupId"]}, {}, "run_group_id"),
-        ({"default_run_setings": {}}, {}, "default_run_setings"),
-        ({"require_settings": "runGroupId"}, {}, "require_settings"),
-        ({"default_run_setting": {"logLevel": "LOUD"}}, {}, "connection default_run_setting['logLevel']"),
-        ({}, {"role_arn": None}, "role_arn"),
-        ({}, {"output_uri": "https://elsewhere"}, "output_uri"),
-        ({}, {"cancel_on_kill": "perhaps"}, "cancel_on_kill"),
-        ({}, {"dry_run": "perhaps"}, "dry_run"),
-    ],
-)
-def test_bad_settings_start_nothing(
-    emulator: OmicsEmulator,
-    stepped: SteppedTime,
-    connect: Connect,
-    omics: dict[str, Any],
-    arguments: dict[str, Any],
-    argument: str,
-) -> None:
-    """Settings that cannot work, the task's or the connection's, are refused before any call, and never tried again."""
-    connect(omics)
-
-    error = perform(start_run(**arguments)).error
-
-    assert isinstance(error, SettingsError)
-    assert isinstance(error, AirflowFailException)
-    assert argument in str(error)
-    assert emulator.calls.by_operation() == {}
-
-
-@pytest.mark.parametrize("dry_run", [True, "{{ 'yes' }}"])
-def test_dry_run_starts_nothing(
-    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]], dry_run: Any
-) -> None:
-    """A dry run checks and shows parameter names, never values, makes no call, and returns a dict of the usual keys."""
-    usual = perform(start_run(wait_for_completion=False)).result
-    emulator.calls.clear()
-
-    ended = perform(start_run(dry_run=dry_run, parameters={"patient": "P-0042"}))
-
-    assert ended.error is None
-    assert ended.result == {**dict.fromkeys(usual), "status": "DRY_RUN"}
-    assert emulator.calls.by_operation() == {}
-    log = "\n".join(log_lines())
-    assert "patient" in log
-    assert "P-0042" not in log
-
-
-def test_dry_run_refuses_bad_settings(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
-    """A dry run finds what the real one would not start with."""
-    assert isinstance(perform(start_run(dry_run=True, role_arn=None)).error, SettingsError)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"workflow_id": "4567890", "parameters": {"input": "s", "aligne": "x"}}, "aligner"),
-        ({"workflow_id": "4567890", "parameters": {"genome": "GRCh38"}}, "input"),
-        ({"workflow_id": "7777777"}, "INACTIVE"),
-        (
-            {"workflow_id": "4567890", "workflow_version_name": "3.18.0", "parameters": {"genome": "GRCh38"}},
-            "input",
-        ),
-    ],
-    ids=["unknown name", "missing name", "inactive", "version"],
-)
-def test_check_workflow_refuses(
-    emulator: OmicsEmulator, stepped: SteppedTime, arguments: dict[str, Any], message: str
-) -> None:
-    """check_workflow refuses parameters that do not fit the template, and a workflow that is not ACTIVE."""
-    declared = {
-        "id": "4567890",
-        "name": "rnaseq",
-        "parameter_template": {"input": {}, "genome": {"optional": True}, "aligner": {"optional": True}},
-        "versions": ["3.18.0"],
-    }
-    emulator.set_scenario({"workflows": [declared, {"id": "7777777", "name": "old", "status": "INACTIVE"}]})
-
-    error = perform(start_run(check_workflow=True, **arguments)).error
-
-    assert isinstance(error, SettingsError)
-    assert message in str(error)
-    assert emulator.calls["StartRun"] == 0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "operation"),
-    [
-        ({"workflow_id": "4567890", "parameters": {"input": "s3://b/in"}}, "GetWorkflow"),
-        (
-            {"workflow_id": "4567890", "workflow_version_name": "3.14.0", "parameters": {"input": "s3://b/in"}},
-            "GetWorkflowVersion",
-        ),
-        ({"workflow_id": "9500764", "workflow_type": "READY2RUN"}, "GetWorkflow"),
-        ({"workflow_id": "5678901", "workflow_owner_id": "111122223333"}, "GetWorkflow"),
-    ],
-)
-def test_check_workflow_lets_pass(
-    emulator: OmicsEmulator, stepped: SteppedTime, arguments: dict[str, Any], operation: str
-) -> None:
-    """check_workflow asks once, with type and owner, and lets pass what fits."""
-    ended = perform(start_run(check_workflow=True, wait_for_completion=False, **arguments))
-
-    assert ended.error is None
-    assert emulator.calls.by_code() == {operation: {"OK": 1}, "StartRun": {"OK": 1}}
-
-
-def test_check_workflow_needs_no_permission(
-    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]]
-) -> None:
-    """Who may not look at workflows gets one warning, and the run is started."""
-    emulator.faults.add(operation="GetWorkflow", error="AccessDeniedException")
-
-    ended = perform(start_run(check_workflow=True, wait_for_completion=False))
-
-    assert ended.result["status"] == "PENDING"
-    (warning,) = log_lines(logging.WARNING)
-    assert "check_workflow" in warning
-    assert "omics:GetWorkflow" in warning
-
-
-def test_check_workflow_of_a_repeated_run(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
-    """A repeated run has its workflow from the source run: there is nothing to look up."""
-    first = perform(start_run(wait_for_completion=False)).result
-    task = start_run(workflow_id=None, source_run_id=first["run_id"], check_workflow=True, wait_for_completion=False)
-
-    assert perform(task).error is None
-    assert emulator.calls.by_operation() == {"StartRun": 2}
-
-
-@pytest.mark.parametrize(
     ("code", "expected", "advice"),
     [
         ("AccessDeniedException", AccessDenied, "omics:StartRun, and iam:PassRole"),
@@ -506,64 +372,6 @@ def test_poll_interval_is_spread(emulator: OmicsEmulator, stepped: SteppedTime) 
 
     assert len(set(stepped.slept)) > 1
     assert all(54 <= seconds <= 66 for seconds in stepped.slept)
-
-
-# -- cancel and delete -----------------------------------------------------------------------------------------------
-
-
-def started(emulator: OmicsEmulator) -> str:
-    request = {"workflowId": "1234567", "roleArn": ROLE, "outputUri": OUTPUT, "requestId": "theirs"}
-    run_id: str = emulator.service.call("StartRun", request)["id"]
-    return run_id
-
-
-@pytest.mark.parametrize(("age", "expected"), [(0, "CANCELLED"), (200, "CANCELLED"), (3600, "COMPLETED")])
-def test_cancel_run(emulator: OmicsEmulator, stepped: SteppedTime, age: float, expected: str) -> None:
-    """A run is cancelled wherever it is; one that has ended counts as done."""
-    run_id = started(emulator)
-    emulator.advance(age)
-
-    ended = perform(OmicsCancelRunOperator(task_id="cancel", run_id="{{ run }}"), run=run_id)
-
-    assert ended.error is None
-    emulator.advance(60)
-    assert emulator.client().get_run(id=run_id)["status"] == expected
-
-
-@pytest.mark.parametrize("operator", [OmicsCancelRunOperator, OmicsDeleteRunOperator])
-def test_run_that_is_gone_counts_as_done(emulator: OmicsEmulator, stepped: SteppedTime, operator: Any) -> None:
-    """There is nothing to cancel or delete any more, and that is no error."""
-    assert perform(operator(task_id="clean", run_id="424242")).error is None
-
-
-@pytest.mark.parametrize("deleted_visible", [0, 3600])
-def test_delete_run(emulator: OmicsEmulator, stepped: SteppedTime, deleted_visible: float) -> None:
-    """The record of an ended run is deleted; a second delete has nothing to do."""
-    emulator.set_scenario({"deleted_visible": deleted_visible})
-    run_id = started(emulator)
-    emulator.advance(3600)
-    task = OmicsDeleteRunOperator(task_id="delete", run_id=run_id)
-
-    assert perform(task).error is None
-    assert [run["status"] for run in emulator.service.started_runs()] == ["DELETED"]
-    assert perform(task).error is None
-
-
-def test_delete_of_an_active_run_is_an_error(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
-    """A run that is still going is not deleted, and the task does not say that it was."""
-    run_id = started(emulator)
-
-    assert isinstance(perform(OmicsDeleteRunOperator(task_id="delete", run_id=run_id)).error, Conflict)
-
-
-def test_refused_cancel_is_an_error(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
-    """A cancel without permission fails the task, and names the action that is missing."""
-    emulator.faults.add(operation="CancelRun", error="AccessDeniedException")
-
-    error = perform(OmicsCancelRunOperator(task_id="cancel", run_id=started(emulator))).error
-
-    assert isinstance(error, AccessDenied)
-    assert "omics:CancelRun" in str(error)
 
 
 def test_default_args_reach_every_argument(emulator: OmicsEmulator, stepped: SteppedTime) -> None:

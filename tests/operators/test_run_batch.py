@@ -8,35 +8,25 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_provider_omics.core.errors import (
-    AccessDenied,
     BatchCancelled,
     BatchDeleted,
     BatchFailed,
     BatchVanished,
-    BatchVerdictError,
-    Conflict,
-    LostContact,
     OmicsError,
     SettingsError,
 )
 from airflow_provider_omics.operators.run_batch import (
-    OmicsCancelRunBatchOperator,
-    OmicsDeleteBatchOperator,
-    OmicsDeleteRunBatchOperator,
     OmicsStartRunBatchOperator,
 )
-from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, ONE_TRY, OUTPUT, ROLE, own_tags, perform, samples
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, OUTPUT, ROLE, own_tags, perform, samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_omics.emulator import OmicsEmulator
-    from tests.airflow_support import Connect, Ended, Meanwhile, SteppedTime
+    from tests.airflow_support import Connect, Meanwhile, SteppedTime
 
 deferrable = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferred"])
-
-FAILS = {"outcome": "FAILED", "failure_reason": "OUT_OF_MEMORY_ERROR", "status_message": "ALIGN ran out of memory"}
-NOT_SUBMITTED = {"submission_failure": {"reason": "AccessDeniedException", "message": "The role cannot read it."}}
 FOUR = samples("S1", "S2", "BAD1", "BAD2")
 
 
@@ -150,153 +140,6 @@ def test_failed_batch_is_told_even_if_its_runs_cannot_be_listed(emulator: OmicsE
     emulator.faults.add(operation="ListRunsInBatch", error="AccessDeniedException")
 
     assert isinstance(perform(start_batch()).error, BatchFailed)
-
-
-@deferrable
-@pytest.mark.parametrize(
-    ("rule", "tolerance", "succeeds"),
-    [
-        (FAILS, {}, False),
-        (FAILS, {"max_failed_runs": 1}, False),
-        (FAILS, {"max_failed_runs": 2}, True),
-        (FAILS, {"max_failed_runs": "{{ 1 + 1 }}"}, True),
-        (FAILS, {"max_failed_percent": 49.9}, False),
-        (FAILS, {"max_failed_percent": 50}, True),
-        (FAILS, {"max_failed_percent": "50", "max_failed_runs": "0"}, True),
-        (FAILS, {"max_failed_runs": 4, "must_succeed": ["S1", "S2"]}, True),
-        (FAILS, {"max_failed_runs": 4, "must_succeed": ["BAD2"]}, False),
-        (FAILS, {"max_failed_runs": 4, "must_succeed": "B*"}, False),
-        (NOT_SUBMITTED, {"max_failed_runs": 1}, False),
-        (NOT_SUBMITTED, {"max_failed_runs": 2}, True),
-        (NOT_SUBMITTED, {"max_failed_percent": 100, "must_succeed": ["BAD?"]}, False),
-    ],
-)
-def test_verdict(
-    emulator: OmicsEmulator,
-    stepped: SteppedTime,
-    *,
-    rule: dict[str, Any],
-    tolerance: dict[str, Any],
-    succeeds: bool,
-    deferrable: bool,
-) -> None:
-    """PROCESSED is a success when no more runs failed than tolerated, and none that must succeed."""
-    emulator.set_scenario({"runs": [bad(rule)]})
-
-    ended = perform(start_batch(run_settings=FOUR, deferrable=deferrable, **tolerance))
-
-    result = ended.result if succeeds else ended.xcoms["return_value"]
-    assert isinstance(ended.error, BatchVerdictError) is not succeeds
-    assert result["succeeded"] is succeeds
-    assert result["completed_runs"] == 2
-    assert result["failed_runs"] + result["failed_submissions"] == 2
-    assert sorted(result["failed_run_setting_ids"]) == ["BAD1", "BAD2"]
-
-
-@deferrable
-def test_verdict_names_the_failed_runs_with_reasons(
-    emulator: OmicsEmulator, stepped: SteppedTime, *, deferrable: bool
-) -> None:
-    """The verdict's error gives the counts, and for each failed run its own id and AWS's reason."""
-    emulator.set_scenario({"runs": [bad(FAILS, "BAD1"), bad(NOT_SUBMITTED, "BAD2")]})
-
-    ended = perform(start_batch(run_settings=FOUR, deferrable=deferrable))
-
-    error = ended.error
-    assert isinstance(error, BatchVerdictError)
-    assert isinstance(error, AirflowFailException)  # too little memory, and a missing permission: both come back
-    assert error.failed_run_settings == {
-        "BAD1": "OUT_OF_MEMORY_ERROR: ALIGN ran out of memory",
-        "BAD2": "AccessDeniedException: The role cannot read it.",
-    }
-    assert error.counts == {
-        "total_runs": 4,
-        "completed_runs": 2,
-        "failed_runs": 1,
-        "cancelled_runs": 0,
-        "unknown_runs": 0,
-        "failed_submissions": 1,
-    }
-    assert all(text in str(error) for text in ("BAD1", "BAD2", "ALIGN ran out of memory", "cannot read it", "#/runs"))
-
-
-def test_tolerated_failures_are_warned_of(
-    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]]
-) -> None:
-    """What is tolerated is not hidden: a warning names each failed run and the verdict."""
-    emulator.set_scenario({"runs": [bad(FAILS)]})
-
-    perform(start_batch(run_settings=FOUR, max_failed_runs=2))
-
-    warnings = "\n".join(log_lines(logging.WARNING))
-    assert all(text in warnings for text in ("BAD1", "BAD2", "ALIGN ran out of memory", "2 of 4 runs completed"))
-
-
-def test_only_the_first_failures_are_explained(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
-    """Of a hundred failed runs the first 20 are named, and at most 50 are looked at: logs and XCom stay small."""
-    emulator.set_scenario({"runs": [FAILS]})
-
-    ended = perform(start_batch(run_settings=samples(*(f"S{number}" for number in range(100)))))
-
-    assert isinstance(ended.error, BatchVerdictError)
-    assert len(ended.error.failed_run_settings) == 20
-    assert len(ended.xcoms["return_value"]["failed_run_setting_ids"]) == 20
-    assert set(ended.error.failed_run_settings.values()) == {"OUT_OF_MEMORY_ERROR: ALIGN ran out of memory"}
-    assert emulator.calls["GetRun"] == 50
-    assert emulator.calls["ListRunsInBatch"] == 1
-
-
-def test_tolerated_batch_needs_no_permission_to_list_runs(
-    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]]
-) -> None:
-    """Who may not list runs still gets the verdict of the counts, with a warning that nobody is named."""
-    emulator.set_scenario({"runs": [bad(FAILS)]})
-    emulator.faults.add(operation="ListRuns", error="AccessDeniedException")
-
-    ended = perform(start_batch(run_settings=FOUR, max_failed_runs=2))
-
-    assert ended.error is None
-    assert ended.result["succeeded"] is True
-    assert any("omics:ListRuns" in line for line in log_lines(logging.WARNING))
-
-
-def test_verdict_stands_when_runs_cannot_be_listed(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
-    """Too many failures are too many, whether or not they can be named; the result is pushed all the same."""
-    emulator.set_scenario({"runs": [bad(FAILS)]})
-    emulator.faults.add(operation="ListRuns", error="AccessDeniedException")
-
-    ended = perform(start_batch(run_settings=FOUR))
-
-    assert isinstance(ended.error, BatchVerdictError)
-    assert ended.xcoms["return_value"]["succeeded"] is False
-
-
-def test_must_succeed_cannot_be_judged_blindly(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
-    """Where it matters who failed and nobody can be named, the task fails with that error, its result pushed."""
-    emulator.set_scenario({"runs": [bad(FAILS)]})
-    emulator.faults.add(operation="ListRuns", error="AccessDeniedException")
-
-    ended = perform(start_batch(run_settings=FOUR, max_failed_runs=4, must_succeed=["S1"]))
-
-    assert isinstance(ended.error, AccessDenied)
-    assert ended.xcoms["return_value"]["succeeded"] is False
-
-
-def test_run_of_unknown_end_is_no_success(emulator: OmicsEmulator, meanwhile: Meanwhile) -> None:
-    """A run whose record somebody deleted may have completed, but must_succeed wants to know."""
-
-    def delete_first(_: str) -> None:
-        first = emulator.service.started_runs()[0]
-        emulator.service.call("DeleteRun", {"id": first["id"]})
-
-    emulator.set_scenario({"runs": [{"match": {"run_setting_id": "S2"}, "running": 7200}]})
-    meanwhile("COMPLETED", delete_first)
-
-    ended = perform(start_batch(max_failed_runs=3, must_succeed=["S1"]))
-
-    assert isinstance(ended.error, BatchVerdictError)
-    assert ended.error.counts["unknown_runs"] == 1
-    assert ended.xcoms["return_value"]["failed_run_setting_ids"] == ["S1"]
 
 
 @deferrable
@@ -496,93 +339,3 @@ def test_progress_is_told_once_a_change(
     assert len(lines) == len(set(lines))
     assert 4 < len(lines) < 20 < emulator.calls["GetBatch"]
     assert any("INPROGRESS: running 2, completed 2 of 4" in line for line in lines)
-
-
-# -- cancel and delete -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def batch_id(emulator: OmicsEmulator, stepped: SteppedTime) -> str:
-    """A batch of three runs that somebody else has started."""
-    started: str = emulator.client().start_run_batch(
-        requestId="theirs",
-        defaultRunSetting=DEFAULT_RUN_SETTING,
-        batchRunSettings={"inlineSettings": samples("S1", "S2", "S3")},
-    )["id"]
-    return started
-
-
-def do(operator: Any, batch_id: str, **arguments: Any) -> Ended:
-    return perform(operator(task_id="do", batch_id="{{ batch }}", **arguments), batch=batch_id)
-
-
-@pytest.mark.parametrize(("age", "expected"), [(3, "CANCELLED"), (200, "CANCELLED"), (3600, "PROCESSED")])
-def test_cancel_batch(emulator: OmicsEmulator, batch_id: str, age: float, expected: str) -> None:
-    """A batch is cancelled once and again; one that has ended counts as done."""
-    emulator.advance(age)
-
-    assert do(OmicsCancelRunBatchOperator, batch_id).error is None
-    assert do(OmicsCancelRunBatchOperator, batch_id).error is None
-    emulator.advance(600)
-    assert only_batch(emulator)["status"] == expected
-
-
-def test_batch_that_is_being_created_is_not_cancelled(emulator: OmicsEmulator, batch_id: str) -> None:
-    """A batch in CREATING refuses the cancel: the task does not say that it was cancelled."""
-    assert isinstance(do(OmicsCancelRunBatchOperator, batch_id).error, Conflict)
-
-
-@pytest.mark.parametrize(
-    "operator", [OmicsCancelRunBatchOperator, OmicsDeleteRunBatchOperator, OmicsDeleteBatchOperator]
-)
-def test_batch_that_is_gone_counts_as_done(emulator: OmicsEmulator, stepped: SteppedTime, operator: Any) -> None:
-    """There is nothing to cancel or delete any more, and that is no error."""
-    assert do(operator, "424242").error is None
-
-
-@pytest.mark.parametrize("wait", [True, False])
-def test_delete_runs_of_a_batch(emulator: OmicsEmulator, batch_id: str, *, wait: bool) -> None:
-    """The runs of an ended batch are deleted, waited for or not; a second delete has nothing to do."""
-    emulator.set_scenario({"limits": {"deletes_per_second": 0.01}})
-    emulator.advance(3600)
-
-    assert do(OmicsDeleteRunBatchOperator, batch_id, wait_for_completion=wait).error is None
-    assert only_batch(emulator)["status"] == ("RUNS_DELETED" if wait else "RUNS_DELETING")
-    assert do(OmicsDeleteRunBatchOperator, batch_id).error is None
-    assert {run["status"] for run in emulator.service.started_runs()} == {"DELETED"}
-
-
-def test_runs_that_cannot_be_deleted_are_an_error(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
-    """A delete that AWS reports as failed is not told as done."""
-    emulator.set_scenario({"batches": [{"delete_failures": 1}]})
-    batch_id = perform(start_batch()).result["batch_id"]
-
-    error = do(OmicsDeleteRunBatchOperator, batch_id).error
-
-    assert isinstance(error, BatchFailed)
-    assert error.status == "RUNS_DELETE_FAILED"
-
-
-def test_delete_whose_end_nobody_saw_is_an_error(emulator: OmicsEmulator, batch_id: str) -> None:
-    """When the batch cannot be looked at any more, the task does not say that its runs were deleted."""
-    emulator.advance(3600)
-    emulator.faults.add(operation="GetBatch", error="AccessDeniedException")
-
-    error = do(OmicsDeleteRunBatchOperator, batch_id, botocore_config=ONE_TRY).error
-
-    assert isinstance(error, LostContact)
-
-
-def test_runs_of_an_active_batch_are_not_deleted(emulator: OmicsEmulator, batch_id: str) -> None:
-    """A batch that is still going refuses, and that is an error."""
-    assert isinstance(do(OmicsDeleteRunBatchOperator, batch_id).error, Conflict)
-
-
-def test_delete_batch(emulator: OmicsEmulator, batch_id: str) -> None:
-    """The record of an ended batch is deleted and its runs stay; an active one is not."""
-    assert isinstance(do(OmicsDeleteBatchOperator, batch_id).error, Conflict)
-    emulator.advance(3600)
-
-    assert do(OmicsDeleteBatchOperator, batch_id).error is None
-    assert only_batch(emulator)["exists"] is False
-    assert all(run["exists"] for run in emulator.service.started_runs())

@@ -114,7 +114,7 @@ def test_queueing_does_not_count_for_run_timeout(
     emulator: OmicsEmulator, stepped: SteppedTime, *, deferrable: bool
 ) -> None:
     """run_timeout counts from the run's own start: hours in PENDING are free."""
-    emulator.set_scenario({"runs": [{"pending": 36000, "running": 3000}]})
+    emulator.set_scenario({"runs": [{"pending": 7200, "running": 3000}]})
 
     assert perform(start_run(deferrable=deferrable, run_timeout=HOUR)).result["status"] == "COMPLETED"
 

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_omics.core.errors import (
+    AccessDenied,
+    BatchVerdictError,
+)
+from airflow_provider_omics.operators.run_batch import (
+    OmicsStartRunBatchOperator,
+)
+from tests.airflow_support import DEFAULT_RUN_SETTING, perform, samples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.airflow_support import Meanwhile, SteppedTime
+
+deferrable = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferred"])
+
+FAILS = {"outcome": "FAILED", "failure_reason": "OUT_OF_MEMORY_ERROR", "status_message": "ALIGN ran out of memory"}
+NOT_SUBMITTED = {"submission_failure": {"reason": "AccessDeniedException", "message": "The role cannot read it."}}
+FOUR = samples("S1", "S2", "BAD1", "BAD2")
+
+
+def start_batch(**arguments: Any) -> OmicsStartRunBatchOperator:
+    defaults: dict[str, Any] = {
+        "task_id": "align_all",
+        "default_run_setting": DEFAULT_RUN_SETTING,
+        "run_settings": samples("S1", "S2", "S3"),
+    }
+    return OmicsStartRunBatchOperator(**{**defaults, **arguments})
+
+
+def bad(rule: dict[str, Any], pattern: str = "BAD*") -> dict[str, Any]:
+    return {"match": {"run_setting_id": pattern}, **rule}
+
+
+@deferrable
+@pytest.mark.parametrize(
+    ("rule", "tolerance", "succeeds"),
+    [
+        (FAILS, {}, False),
+        (FAILS, {"max_failed_runs": 1}, False),
+        (FAILS, {"max_failed_runs": 2}, True),
+        (FAILS, {"max_failed_runs": "{{ 1 + 1 }}"}, True),
+        (FAILS, {"max_failed_percent": 49.9}, False),
+        (FAILS, {"max_failed_percent": 50}, True),
+        (FAILS, {"max_failed_percent": "50", "max_failed_runs": "0"}, True),
+        (FAILS, {"max_failed_runs": 4, "must_succeed": ["S1", "S2"]}, True),
+        (FAILS, {"max_failed_runs": 4, "must_succeed": ["BAD2"]}, False),
+        (FAILS, {"max_failed_runs": 4, "must_succeed": "B*"}, False),
+        (NOT_SUBMITTED, {"max_failed_runs": 1}, False),
+        (NOT_SUBMITTED, {"max_failed_runs": 2}, True),
+        (NOT_SUBMITTED, {"max_failed_percent": 100, "must_succeed": ["BAD?"]}, False),
+    ],
+)
+def test_verdict(
+    emulator: OmicsEmulator,
+    stepped: SteppedTime,
+    *,
+    rule: dict[str, Any],
+    tolerance: dict[str, Any],
+    succeeds: bool,
+    deferrable: bool,
+) -> None:
+    """PROCESSED is a success when no more runs failed than tolerated, and none that must succeed."""
+    emulator.set_scenario({"runs": [bad(rule)]})
+
+    ended = perform(start_batch(run_settings=FOUR, deferrable=deferrable, **tolerance))
+
+    result = ended.result if succeeds else ended.xcoms["return_value"]
+    assert isinstance(ended.error, BatchVerdictError) is not succeeds
+    assert result["succeeded"] is succeeds
+    assert result["completed_runs"] == 2
+    assert result["failed_runs"] + result["failed_submissions"] == 2
+    assert sorted(result["failed_run_setting_ids"]) == ["BAD1", "BAD2"]
+
+
+@deferrable
+def test_verdict_names_the_failed_runs_with_reasons(
+    emulator: OmicsEmulator, stepped: SteppedTime, *, deferrable: bool
+) -> None:
+    """The verdict's error gives the counts, and for each failed run its own id and AWS's reason."""
+    emulator.set_scenario({"runs": [bad(FAILS, "BAD1"), bad(NOT_SUBMITTED, "BAD2")]})
+
+    ended = perform(start_batch(run_settings=FOUR, deferrable=deferrable))
+
+    error = ended.error
+    assert isinstance(error, BatchVerdictError)
+    assert isinstance(error, AirflowFailException)  # too little memory, and a missing permission: both come back
+    assert error.failed_run_settings == {
+        "BAD1": "OUT_OF_MEMORY_ERROR: ALIGN ran out of memory",
+        "BAD2": "AccessDeniedException: The role cannot read it.",
+    }
+    assert error.counts == {
+        "total_runs": 4,
+        "completed_runs": 2,
+        "failed_runs": 1,
+        "cancelled_runs": 0,
+        "unknown_runs": 0,
+        "failed_submissions": 1,
+    }
+    assert all(text in str(error) for text in ("BAD1", "BAD2", "ALIGN ran out of memory", "cannot read it", "#/runs"))
+
+
+def test_tolerated_failures_are_warned_of(
+    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]]
+) -> None:
+    """What is tolerated is not hidden: a warning names each failed run and the verdict."""
+    emulator.set_scenario({"runs": [bad(FAILS)]})
+
+    perform(start_batch(run_settings=FOUR, max_failed_runs=2))
+
+    warnings = "\n".join(log_lines(logging.WARNING))
+    assert all(text in warnings for text in ("BAD1", "BAD2", "ALIGN ran out of memory", "2 of 4 runs completed"))
+
+
+def test_only_the_first_failures_are_explained(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """Of a hundred failed runs the first 20 are named, and at most 50 are looked at: logs and XCom stay small."""
+    emulator.set_scenario({"runs": [FAILS]})
+
+    ended = perform(start_batch(run_settings=samples(*(f"S{number}" for number in range(100)))))
+
+    assert isinstance(ended.error, BatchVerdictError)
+    assert len(ended.error.failed_run_settings) == 20
+    assert len(ended.xcoms["return_value"]["failed_run_setting_ids"]) == 20
+    assert set(ended.error.failed_run_settings.values()) == {"OUT_OF_MEMORY_ERROR: ALIGN ran out of memory"}
+    assert emulator.calls["GetRun"] == 50
+    assert emulator.calls["ListRunsInBatch"] == 1
+
+
+def test_tolerated_batch_needs_no_permission_to_list_runs(
+    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]]
+) -> None:
+    """Who may not list runs still gets the verdict of the counts, with a warning that nobody is named."""
+    emulator.set_scenario({"runs": [bad(FAILS)]})
+    emulator.faults.add(operation="ListRuns", error="AccessDeniedException")
+
+    ended = perform(start_batch(run_settings=FOUR, max_failed_runs=2))
+
+    assert ended.error is None
+    assert ended.result["succeeded"] is True
+    assert any("omics:ListRuns" in line for line in log_lines(logging.WARNING))
+
+
+def test_verdict_stands_when_runs_cannot_be_listed(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """Too many failures are too many, whether or not they can be named; the result is pushed all the same."""
+    emulator.set_scenario({"runs": [bad(FAILS)]})
+    emulator.faults.add(operation="ListRuns", error="AccessDeniedException")
+
+    ended = perform(start_batch(run_settings=FOUR))
+
+    assert isinstance(ended.error, BatchVerdictError)
+    assert ended.xcoms["return_value"]["succeeded"] is False
+
+
+def test_must_succeed_cannot_be_judged_blindly(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """Where it matters who failed and nobody can be named, the task fails with that error, its result pushed."""
+    emulator.set_scenario({"runs": [bad(FAILS)]})
+    emulator.faults.add(operation="ListRuns", error="AccessDeniedException")
+
+    ended = perform(start_batch(run_settings=FOUR, max_failed_runs=4, must_succeed=["S1"]))
+
+    assert isinstance(ended.error, AccessDenied)
+    assert ended.xcoms["return_value"]["succeeded"] is False
+
+
+def test_run_of_unknown_end_is_no_success(emulator: OmicsEmulator, meanwhile: Meanwhile) -> None:
+    """A run whose record somebody deleted may have completed, but must_succeed wants to know."""
+
+    def delete_first(_: str) -> None:
+        first = emulator.service.started_runs()[0]
+        emulator.service.call("DeleteRun", {"id": first["id"]})
+
+    emulator.set_scenario({"runs": [{"match": {"run_setting_id": "S2"}, "running": 7200}]})
+    meanwhile("COMPLETED", delete_first)
+
+    ended = perform(start_batch(max_failed_runs=3, must_succeed=["S1"]))
+
+    assert isinstance(ended.error, BatchVerdictError)
+    assert ended.error.counts["unknown_runs"] == 1
+    assert ended.xcoms["return_value"]["failed_run_setting_ids"] == ["S1"]
