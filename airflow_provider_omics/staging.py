@@ -46,6 +46,7 @@ class RunSettingsSpool:
         self._files = ExitStack()
         self._settings = self._files.enter_context(tempfile.TemporaryFile(prefix="omics-run-settings-"))  # noqa: SIM115 - in the ExitStack
         self._sheets = self._files.enter_context(tempfile.TemporaryFile(prefix="omics-input-sheets-"))  # noqa: SIM115 - in the ExitStack
+        self._rows = self._files.enter_context(tempfile.TemporaryFile(prefix="omics-kept-rows-"))  # noqa: SIM115 - in the ExitStack
         self._hash = hashlib.sha256()
         self.total_runs = 0
         """Settings written so far."""
@@ -70,6 +71,19 @@ class RunSettingsSpool:
         if self.size <= MAX_FILE_BYTES:
             self._settings.write(text)
         self.total_runs += 1
+
+    def keep_row(self, row: Mapping[str, Any]) -> None:
+        """Keep columns of a run's row for its result; for every run of a sheet, or for none.
+
+        :param row: column -> value.
+        """
+        self._rows.write(json.dumps(row, default=str).encode() + b"\n")
+
+    def kept_rows(self) -> Iterator[dict[str, Any]]:
+        """Give the kept columns again, in the order of the settings; nothing where none were kept."""
+        self._rows.seek(0)
+        for line in self._rows:
+            yield json.loads(line)
 
     def add_input_sheet(self, uri: str, text: str) -> None:
         """Keep the own sheet of a run until it is uploaded.

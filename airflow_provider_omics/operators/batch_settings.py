@@ -221,6 +221,8 @@ def _read_sheet(
     with open_runs(sheet, s3_hook=s3_hook, rules=rules, input_sheet_uri=input_sheet_uri) as runs:
         for run in runs:
             spool.add(clean_setting(run.setting, Place.PER_RUN))
+            if run.kept:
+                spool.keep_row(run.kept)
             if run.input_sheet is not None:
                 spool.add_input_sheet(uris.pop(run.setting["runSettingId"]), run.input_sheet)
         log.info("%s", runs.summary)

@@ -41,6 +41,7 @@ from airflow_provider_omics.core.verdict import Tolerance, Verdict, judge
 from airflow_provider_omics.diagnosis import diagnosis_of_lists
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
 from airflow_provider_omics.operators.base import OmicsActionOperator
+from airflow_provider_omics.operators.batch_recording import BatchRecording, ResultsSettings
 from airflow_provider_omics.operators.batch_results import OmicsCollectBatchResultsOperator
 from airflow_provider_omics.operators.batch_settings import BatchSettings, CheckedBatch, check_batch, staged_uri
 from airflow_provider_omics.operators.masking import unmasked
@@ -88,10 +89,18 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     :param must_succeed: ``runSettingId``s or patterns (``*``, ``?``) that are never tolerated.
     :param rerun: what a clear of the task does after a success: ``"failed"`` (default) starts nothing as long as the
         settings are unchanged, ``"all"`` starts over.
+    :param results_s3_uri: where the result of each run is written before the verdict: ``s3://bucket/key.jsonl``, packed
+        if it ends in ``.jsonl.gz``, or ``s3://bucket/prefix/`` for
+        ``{dag_id}/{run_id}/{task_id}[/{map_index}].jsonl.gz`` below it; default: the connection's ``results_s3_uri``,
+        which is such a prefix, and else nowhere.
+    :param results_detail: ``"full"`` (default): one GetRun for each run; the only source of output URIs and of what
+        made a file. ``"listed"``: the id of the run and how it ended, from lists of 100 a call.
+    :param read_outputs: with ``"full"``, also what each completed run has put out: the parsed ``outputs.json`` of WDL
+        and CWL, for Nextflow the URIs of its objects; default False.
     :param kwargs: see :class:`~airflow_provider_omics.operators.start.OmicsStartOperator` and
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
-        unknown_runs, failed_submissions, succeeded, failed_run_setting_ids``.
+        unknown_runs, failed_submissions, succeeded, failed_run_setting_ids, causes, results_uri``.
     """
 
     kind = "batch"
@@ -111,6 +120,8 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "max_failed_percent",
         "must_succeed",
         "rerun",
+        "results_s3_uri",
+        "results_detail",
         "check_inputs",
         "check_role_arn",
         "dry_run",
@@ -142,6 +153,9 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         max_failed_percent: float | str | None = None,
         must_succeed: str | Collection[str] = (),
         rerun: str = "failed",
+        results_s3_uri: str | None = None,
+        results_detail: str = "full",
+        read_outputs: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -160,12 +174,16 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.max_failed_percent = max_failed_percent
         self.must_succeed = must_succeed
         self.rerun = rerun
+        self.results_s3_uri = results_s3_uri
+        self.results_detail = results_detail
+        self.read_outputs = read_outputs
         self._batch: CheckedBatch | None = None
 
     def _build_request(self, request_id: str) -> CheckedRequest:
         self._tolerance()
         if self.rerun not in ("failed", "all"):
             raise SettingsError([Problem("rerun", repr(self.rerun), "'failed' or 'all'")])
+        self._results_settings().check()
         staging = self._staging_s3_uri()
         given = BatchSettings(
             default_run_setting=unmasked(self.default_run_setting),
@@ -193,6 +211,13 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         finally:
             if self._batch is not None and self._batch.spool is not None:
                 self._batch.spool.close()
+
+    def _results_settings(self) -> ResultsSettings:
+        return ResultsSettings(self.results_s3_uri, self.results_detail, self.read_outputs)
+
+    def _recording(self) -> BatchRecording:
+        assert self._attempt is not None  # noqa: S101 - there are results of what it has started only
+        return BatchRecording(self.hook, self.log, self._results_settings(), self._attempt.identity)
 
     def _staging_s3_uri(self) -> str | None:
         uri = self.staging_s3_uri or self.defaults.staging_s3_uri
@@ -232,12 +257,13 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         return replace(started, total_runs=0 if spool is None else spool.total_runs)
 
     def _prepare(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Put into S3 what HealthOmics reads there: the runs' own sheets, and settings that are too many."""
+        """Put into S3 what the results need later, and what HealthOmics reads there: sheets, and long settings."""
         assert self._batch is not None  # noqa: S101 - set by _build_request
         assert self._attempt is not None  # noqa: S101 - it is what starts
         spool, staging, attempt = self._batch.spool, self._staging_s3_uri(), self._attempt
+        self._recording().keep_samples(request, spool)
         if spool is None or staging is None:
-            return request
+            return {**request}
         place = StagingPlace(self.hook, staging, self.defaults.staging_kms_key_id)
         spool.upload_input_sheets(place, attempt.check_not_killed)
         if not self._batch.is_staged:
@@ -302,7 +328,11 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
 
     def _result(self, snapshot: Snapshot) -> dict[str, Any]:
         assert isinstance(snapshot, BatchSnapshot)  # noqa: S101 - tells mypy what `kind` says
-        return batch_result(snapshot, succeeded=None)
+        return self._batch_result(snapshot, succeeded=None)
+
+    def _batch_result(self, batch: BatchSnapshot, **more: Any) -> dict[str, Any]:
+        uri = None if self._attempt is None else self._recording().uri
+        return {**batch_result(batch, **more), "results_uri": uri}
 
     def _nothing(self) -> Snapshot:
         return BatchSnapshot("", UNKNOWN)
@@ -311,17 +341,32 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         is_over = event.outcome is Outcome.ENDED or event.cancelled
         if is_over and self._attempt is not None and self._attempt.request_id is not None:
             self._unstage(self._attempt.request_id)
+        if event.outcome is Outcome.ENDED and event.snapshot.phase is Phase.PROCESSED:
+            self._collect_results(context, event.snapshot)
         try:
             return super()._conclude(context, event)
         except BatchVerdictError:
             raise  # its result is pushed already, with the failed ids
         except OmicsError as error:
-            self._push(context, batch_result(_batch(event.snapshot), succeeded=False))
+            self._push(context, self._batch_result(_batch(event.snapshot), succeeded=False))
             if isinstance(error, BatchFailed):
                 self._name_started_runs(error.batch_id)
                 if self._is_true("cancel_on_kill"):
                     Driver(self.hook, self.log).drive(cancel_stragglers(error.batch_id))
+            if event.outcome is Outcome.ENDED:
+                self._try_to_collect_results(context, event.snapshot)
             raise
+
+    def _collect_results(self, context: Context, ended: Snapshot) -> None:
+        assert self._attempt is not None  # noqa: S101 - set by _begin and execute_complete
+        self._recording().collect(ended.id, self._attempt.request_id, context["ti"].try_number)
+
+    def _try_to_collect_results(self, context: Context, ended: Snapshot) -> None:
+        """Write the results of a batch that did not end well: its own error is what the task shall end with."""
+        try:
+            self._collect_results(context, ended)
+        except OmicsError as error:
+            self.log.warning("The results of batch %s could not be collected: %s", ended.id, error)
 
     def _name_started_runs(self, batch_id: str) -> None:
         try:
@@ -338,7 +383,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         known = diagnosis_of_lists(batch, failed, self.hook.conn_region_name)
         diagnosis = self._collect(lambda diagnoser: diagnoser.batch(batch, failed), known) if failed else known
         reasons = diagnosis.told_of((run.run_setting_id, run.status) for run in failed[:SHOWN_FAILURES])
-        result = batch_result(
+        result = self._batch_result(
             batch,
             succeeded=verdict.succeeded,
             failed_ids=tuple(run.run_setting_id for run in failed),
@@ -369,7 +414,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         if isinstance(error, BatchVerdictError) or not isinstance(error, BatchError):
             return
         batch = _batch(seen)
-        self._reported = batch_result(batch, succeeded=False)
+        self._reported = self._batch_result(batch, succeeded=False)
         if isinstance(error, BatchFailed):
             known = diagnosis_of_lists(batch, (), self.hook.conn_region_name)
             self._explain(context, error, self._collect(lambda diagnoser: diagnoser.failed_batch(batch), known))

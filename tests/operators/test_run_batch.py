@@ -69,6 +69,7 @@ def test_processed_batch_is_returned(emulator: OmicsEmulator, stepped: SteppedTi
         "failed_submissions": 0,
         "succeeded": True,
         "failed_run_setting_ids": [],
+        "results_uri": None,
         "causes": [],
     }
     # Nobody failed, so nobody is looked up.
