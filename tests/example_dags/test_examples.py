@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from airflow_provider_omics.core.errors import RunCancelled, RunError, RunFailed
+from tests.airflow_support import TaskInstanceRecord
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import DAG
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from tests.conftest import RunDag
 
 EXAMPLE_DAGS = Path(__file__).parents[2] / "example_dags"
+DIAGNOSED = RunFailed("The run failed.", run_id="1")
+DIAGNOSED.diagnosis = {"cause": "OUT_OF_MEMORY_ERROR", "summary": "Run 1 failed\n  why: ..."}
 FAILING_SAMPLE = "SRR7961163_GSM3415727_MShef4_J2"
 
 
@@ -137,3 +142,71 @@ def test_sensor_that_waits_too_long(emulator: OmicsEmulator, run_dag: RunDag) ->
     assert outcome.state == "failed"
     assert outcome.task_states == {"wait": "failed", "cancel": "success", "accept": "upstream_failed"}
     assert emulator.client().get_batch(batchId=batch_id)["status"] in ("STOPPING", "CANCELLED")
+
+
+def test_failure(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """A failure that comes back is not tried again, though the task has retries."""
+    emulator.set_scenario({"runs": [{"outcome": "FAILED", "failure_reason": "OUT_OF_MEMORY_ERROR"}]})
+
+    outcome = run_dag("example_omics_failure.py")
+
+    assert outcome.task_states == {"run": "failed"}
+    assert len(emulator.client().list_runs()["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "subject", "message"),
+    [
+        pytest.param(DIAGNOSED, "run failed: OUT_OF_MEMORY_ERROR", "Run 1 failed\n  why: ...", id="diagnosed"),
+        pytest.param(
+            RunCancelled("Cancelled.", run_id="1"), "run failed: see its log", "Cancelled.\n  run: 1", id="not"
+        ),
+    ],
+)
+def test_notification_of_a_failure(
+    monkeypatch: pytest.MonkeyPatch, error: RunError, subject: str, message: str
+) -> None:
+    """The message to the team is the diagnosis, and the error where there is none."""
+    monkeypatch.setenv("OMICS_FAILURE_TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:failures")
+    _, notifier = read_dag("example_omics_failure.py").get_task("run").on_failure_callback
+
+    notifier.render_template_fields({"exception": error, "ti": TaskInstanceRecord("run")})
+
+    assert (notifier.subject, notifier.message) == (subject, message)
+    assert notifier.target_arn.endswith(":failures")
+
+
+def test_batch_results(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """The samples that completed go on, three to a task; the one that failed does not hold them up."""
+    emulator.client("s3").create_bucket(Bucket="omics-results")
+    emulator.set_scenario({"runs": [{"match": {"run_setting_id": FAILING_SAMPLE}, "outcome": "FAILED"}]})
+
+    outcome = run_dag("example_omics_batch_results.py")
+
+    completed = emulator.client().list_runs(batchId="2000001", status="COMPLETED")["items"]
+    loaded = [outcome.xcoms[f"load[{number}]"]["return_value"] for number in range(3)]
+    assert outcome.state == "success"
+    assert [len(chunk) for chunk in loaded] == [3, 3, 1]
+    assert {line.rpartition("/")[2] for chunk in loaded for line in chunk} == {run["id"] for run in completed}
+    assert not any(FAILING_SAMPLE in line for chunk in loaded for line in chunk)
+
+
+def test_collect_results(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """Each DAG run adds to the same file what has ended since the last one."""
+    emulator.client("s3").create_bucket(Bucket="omics-results")
+    emulator.set_scenario({"runs": [{"match": {"run_setting_id": "NA12891"}, "running": 1_000_000_000}]})
+    omics = emulator.client()
+    batch_id = start_batch(emulator)
+    while not omics.list_runs(batchId=batch_id, status="COMPLETED")["items"]:
+        pass
+    first = run_dag("example_omics_collect_results.py", conf={"batch_id": batch_id})
+    omics.cancel_run_batch(batchId=batch_id)
+    while omics.get_batch(batchId=batch_id)["status"] != "CANCELLED":
+        pass
+    second = run_dag("example_omics_collect_results.py", conf={"batch_id": batch_id})
+
+    assert first.state == second.state == "success"
+    assert first.xcoms["report"]["return_value"] == "1 of 2 completed: NA12878"
+    assert second.xcoms["report"]["return_value"] == "1 of 2 completed: NA12878"
+    added = [outcome.xcoms["collect"]["return_value"]["new_records"] for outcome in (first, second)]
+    assert added == [1, 1]

@@ -1,0 +1,61 @@
+"""Hand the completed samples of a batch to mapped tasks, a chunk of them each, whatever became of the others.
+
+A batch of thousands of samples has one result a sample in a file in S3; XCom has only its place and the counts. The
+mapped tasks read their part of the file. The batch may lose all its samples here: what completed goes on.
+
+On the local HealthOmics it runs as it stands. On AWS, point the connection ``aws_default`` at your account and give
+your own workflow, service role, buckets and sheet as params when you trigger the DAG, or as their defaults below.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+from airflow_provider_omics.results import completed_chunks, read_batch_results
+
+# Seconds between two looks. On the local HealthOmics hours pass in seconds, so the tests and the demo look more often.
+POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
+
+with DAG(
+    "example_omics_batch_results",
+    schedule=None,
+    params={
+        "sheet": str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
+        "workflow_id": "1234567",
+        "role_arn": "arn:aws:iam::123456789012:role/omics-service",
+        "output_uri": "s3://omics-results/methylseq/",
+        "results_uri": "s3://omics-results/results/",
+        "samples_per_task": 3,
+    },
+    tags=["example", "healthomics"],
+):
+    batch = OmicsStartRunBatchOperator(
+        task_id="batch",
+        default_run_setting={
+            "workflowId": "{{ params.workflow_id }}",
+            "roleArn": "{{ params.role_arn }}",
+            "outputUri": "{{ params.output_uri }}",
+        },
+        sample_sheet={"path": "{{ params.sheet }}", "keep_columns": ["fastq_1"]},
+        results_s3_uri="{{ params.results_uri }}",
+        max_failed_percent=100,
+        deferrable=True,
+        poll_interval=POLL_INTERVAL,
+    )
+
+    @task
+    def divide(batch: Any, params: Any = None) -> list[dict[str, Any]]:
+        """Divide the completed samples; a chunk says where its records stand in the file."""
+        return completed_chunks(batch["results_uri"], params["samples_per_task"])
+
+    @task
+    def load(chunk: Any) -> list[str]:
+        """Do what the next system wants of each sample; here: name it, with where its outputs are."""
+        return [f"{record.run_setting_id}: {record.output_uri}" for record in read_batch_results(**chunk)]
+
+    load.expand(chunk=divide(batch.output))

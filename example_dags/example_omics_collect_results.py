@@ -1,0 +1,42 @@
+"""Every half hour, take over what has completed of a batch: a clinical sample does not wait for the last of its cohort.
+
+Whoever started the batch, each DAG run adds to one results file what has ended since the last one, and hands it on.
+
+Give the batch's id as the param, here or with ``airflow dags trigger example_omics_collect_results --conf
+'{"batch_id": "..."}'``, and pause the DAG when the batch has ended. On AWS only the connection ``aws_default`` and the
+bucket change.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG, Param, task
+
+from airflow_provider_omics.operators.run_batch import OmicsCollectBatchResultsOperator
+from airflow_provider_omics.results import read_batch_results
+
+with DAG(
+    "example_omics_collect_results",
+    schedule=timedelta(minutes=30),
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    max_active_runs=1,
+    params={"batch_id": Param("0000000", type="string", pattern="^[0-9]+$")},
+    tags=["example", "healthomics"],
+):
+    collect = OmicsCollectBatchResultsOperator(
+        task_id="collect",
+        batch_id="{{ params.batch_id }}",
+        results_s3_uri="s3://omics-results/results/{{ params.batch_id }}.jsonl.gz",
+    )
+
+    @task
+    def report(collected: Any) -> str:
+        """Say which samples have completed so far."""
+        records = read_batch_results(collected["results_uri"], status="COMPLETED")
+        names = ", ".join(record.run_setting_id for record in records) or "none"
+        return f"{collected['completed_runs']} of {collected['total_runs']} completed: {names}"
+
+    report(collect.output)
