@@ -109,6 +109,12 @@ class FailureGroup:
         return self.failures[0].reason
 
     @property
+    def message(self) -> str:
+        """What AWS says, where it is the same for all; else without what differs."""
+        messages = {failure.message for failure in self.failures}
+        return (messages.pop() or "") if len(messages) == 1 else self.pattern
+
+    @property
     def action(self) -> str:
         """What to do; of a refused start, which permission is missing."""
         refused = _REFUSED_ACTION.search(self.failures[0].message or "")
@@ -121,7 +127,7 @@ class FailureGroup:
         ids = [failure.run_setting_id or failure.run_id or "?" for failure in self.failures]
         named = ", ".join(clean_line(name, 128) for name in ids[:SHOWN_IDS])
         more = f", ... {len(ids) - SHOWN_IDS:,} more" if len(ids) > SHOWN_IDS else ""
-        said = f": {clean_line(self.pattern, LONGEST_CAUSE_MESSAGE)}" if self.pattern else ""
+        said = f": {clean_line(self.message, LONGEST_CAUSE_MESSAGE)}" if self.message else ""
         owner, kind = self.reason.owner.value, self.reason.failure_class.value
         return [
             f"  {len(ids):,} {clean_line(self.cause, 200)}{said} ({named}{more})",
@@ -132,7 +138,7 @@ class FailureGroup:
         """Give the group as a small JSON object, for a task's result."""
         return {
             "cause": clean_line(self.cause, 200),
-            "message": clean_line(self.pattern, LONGEST_CAUSE_MESSAGE),
+            "message": clean_line(self.message, LONGEST_CAUSE_MESSAGE),
             "count": len(self.failures),
             "failure_class": self.reason.failure_class.value,
             "owner": self.reason.owner.value,

@@ -191,6 +191,16 @@ def test_failure_errors(omics_emulator: OmicsEmulator) -> None:
     assert str(batch_error.value) == block("text", "too few completed").rstrip()
 
 
+@pytest.mark.parametrize(
+    ("begins", "text"), [("Run 10000001 failed", "out_of_memory"), ("12 of 15 samples failed", "batch_mixed")]
+)
+def test_diagnoses(begins: str, text: str) -> None:
+    """The task logs that README shows are those that a test holds to the letter."""
+    written = (ROOT / "tests" / "diagnosis" / "texts" / f"{text}.txt").read_text()
+
+    assert written.startswith(block("text", begins).rstrip())
+
+
 def test_names() -> None:
     """Every class of README's table is where the table says."""
     rows = re.findall(r"^\| (`(?:operators|sensors|triggers|links|hooks)\..*?) \|", README, re.MULTILINE)
