@@ -192,7 +192,7 @@ def test_failure_errors(omics_emulator: OmicsEmulator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("begins", "text"), [("Run 10000001 failed", "out_of_memory"), ("12 of 15 samples failed", "batch_mixed")]
+    ("begins", "text"), [("Run 10000001 failed: OUT_OF", "out_of_memory"), ("12 of 15 samples failed", "batch_mixed")]
 )
 def test_diagnoses(begins: str, text: str) -> None:
     """The task logs that README shows are those that a test holds to the letter."""
