@@ -46,6 +46,10 @@ test-2.11: .venv-2.11/.installed ## run the tests in .venv-2.11
 coverage: .venv/.installed ## run the tests and list the lines and branches they leave out
 	.venv/bin/$(PYTEST) --cov --cov-report=term-missing --cov-report=xml $(ARGS)
 
+.PHONY: bench
+bench: .venv/.installed ## measure what is promised of speed and memory; fails where a limit is broken
+	.venv/bin/python benchmarks/sheets.py
+
 .PHONY: check
 check: .venv/.installed ## lint, formatting and types
 	.venv/bin/ruff check
