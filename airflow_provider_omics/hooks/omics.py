@@ -14,7 +14,9 @@ from botocore.config import Config
 from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
 from airflow_provider_omics.core.errors import InvalidRequest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
-from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES, Phase, run_phase
+from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES
+from airflow_provider_omics.hooks.async_client import AsyncOmicsClient, PollerClient
+from airflow_provider_omics.hooks.async_sessions import for_event_loop
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
         StartRunBatchResponseTypeDef,
         StartRunResponseTypeDef,
     )
+
+__all__ = ("TOTAL_ATTEMPTS", "AsyncOmicsClient", "OmicsHook", "PollerClient")
 
 TOTAL_ATTEMPTS = 10
 """HTTP tries of one call in botocore's ``standard`` mode: about two minutes of throttling. The default, ``legacy``,
@@ -85,6 +89,11 @@ class OmicsHook(AwsBaseHook):
         ):
             ours["inject_host_prefix"] = False
         return given.merge(Config(**ours)) if ours else given
+
+    def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
+        """Make a session; one for asyncio blocks the event loop neither now nor when its credentials are renewed."""
+        session = super().get_session(region_name=region_name, deferrable=deferrable)
+        return for_event_loop(session, self.service_name) if deferrable else session
 
     def _has_endpoint_override(self) -> bool:
         if self.conn_config.get_service_endpoint_url(service_name="omics"):
@@ -440,52 +449,14 @@ class OmicsHook(AwsBaseHook):
     # -- asyncio ---------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def async_client(self) -> AsyncIterator[AsyncOmicsClient]:
-        """Open a client for asyncio; it is made in a thread, as that takes up to 0.1 s of CPU.
+    async def async_client(self) -> AsyncIterator[PollerClient]:
+        """Open a client for asyncio; what takes long of that is done in a thread, a role is assumed there as well.
 
         :return: a context manager that gives the client and closes it.
         """
         make_client: Callable[[], Awaitable[Any]] = self.get_async_conn  # the Amazon provider gives it no types
         async with await make_client() as client:
-            yield AsyncOmicsClient(client)
-
-
-class AsyncOmicsClient:
-    """The calls that a wait makes, for asyncio; arguments, answers and errors are those of :class:`OmicsHook`.
-
-    :param client: an aiobotocore client of the service ``omics``.
-    """
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    async def look(self, kind: str, resource_id: str) -> Snapshot:
-        """Look at a run or a batch."""
-        if kind == "run":
-            with service_errors("GetRun"):
-                return RunSnapshot.from_response(await self._client.get_run(id=resource_id))
-        with service_errors("GetBatch"):
-            return BatchSnapshot.from_response(await self._client.get_batch(batchId=resource_id))
-
-    async def cancel(self, kind: str, resource_id: str) -> None:
-        """Cancel a run or a batch."""
-        if kind == "run":
-            with service_errors("CancelRun"):
-                await self._client.cancel_run(id=resource_id)
-            return
-        with service_errors("CancelRunBatch"):
-            await self._client.cancel_run_batch(batchId=resource_id)
-
-    async def active_run_ids(self, batch_id: str) -> list[str]:
-        """List the runs of a batch that have not ended."""
-        pages = self._client.get_paginator("list_runs").paginate(batchId=batch_id, maxResults=100)
-        with service_errors("ListRuns"):
-            return [
-                item["id"]
-                async for page in pages
-                for item in page["items"]
-                if run_phase(item["status"]) is Phase.ACTIVE
-            ]
+            yield PollerClient(client)
 
 
 def _given(**parameters: Any) -> dict[str, Any]:
