@@ -28,18 +28,15 @@ PARAMETERS = {
 
 
 def asked(task: Any) -> Any:
-    """Run a task, and ask as the provider's extractor does."""
-    from airflow.providers.openlineage.extractors.base import DefaultExtractor
-
+    """Run a task, and ask by the methods that the provider's extractor looks for."""
     record = TaskInstanceRecord(task_id=task.task_id)
     context = {"ti": record, "task_instance": record}
     done = rendered(task, context)
-    extractor = DefaultExtractor(done)
     try:
         execute(done, context)
     except Exception:  # noqa: BLE001  # a failed task is asked as well
-        return extractor.extract_on_failure(record)
-    return extractor.extract_on_complete(record)
+        return done.get_openlineage_facets_on_failure(record)
+    return done.get_openlineage_facets_on_complete(record)
 
 
 def names(datasets: Any) -> list[tuple[str, str]]:
