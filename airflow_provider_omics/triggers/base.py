@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import AsyncExitStack
 from typing import Any, ClassVar, TypeVar
 
@@ -110,6 +110,7 @@ class OmicsWaitTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire one event, whatever happens."""
         driver = _Driver(self._hook(), self.log)
+        _warm_up(self._task_state)
         try:
             event = await driver.drive(wait(self.plan))
         except asyncio.CancelledError:
@@ -154,7 +155,10 @@ class OmicsWaitTrigger(BaseTrigger):
         if task_instance is None:
             return None
         try:
-            return await asyncio.wait_for(sync_to_async(task_state)(task_instance), STATE_PATIENCE)
+            # In a thread of its own: an answer that does not come must not hold up the one thread in which Airflow's
+            # triggers open their connections, ours included.
+            ask = sync_to_async(task_state, thread_sensitive=False)
+            return await asyncio.wait_for(ask(task_instance), STATE_PATIENCE)
         except Exception:
             self.log.warning("Airflow did not tell the state of the task", exc_info=True)
             return None
@@ -174,6 +178,24 @@ class OmicsWaitTrigger(BaseTrigger):
             verify=self.verify,
             config=self.botocore_config,
         )
+
+
+_warming: set[asyncio.Task[str | None]] = set()
+_is_warm = False
+
+
+def _warm_up(ask: Callable[[], Coroutine[Any, Any, str | None]]) -> None:
+    """Ask Airflow once for the state of a task, long before an answer is urgent.
+
+    A triggerer builds its side of Airflow's API at the first question, which takes seconds on a busy machine (measured:
+    more than five on two cores); after a kill there is not that much time.
+    """
+    global _is_warm  # noqa: PLW0603 - once a process, as what is built is
+    if not _is_warm:
+        _is_warm = True
+        task = asyncio.ensure_future(ask())
+        _warming.add(task)
+        task.add_done_callback(_warming.discard)
 
 
 async def _finish(work: Coroutine[Any, Any, None]) -> None:
