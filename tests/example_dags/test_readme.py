@@ -209,7 +209,7 @@ def test_names() -> None:
     for path in paths:
         module = path.rpartition(".")[0] or module
         assert hasattr(import_module(f"airflow_provider_omics.{module}"), path.rpartition(".")[2])
-    assert len(paths) == 17
+    assert len(paths) == 18
 
 
 def test_links() -> None:
