@@ -51,7 +51,7 @@ LIST_LAG = 10.0
 """Seconds that a started run may be missing from lists; a search that found nothing is repeated after it."""
 
 SETTLE = 10.0
-"""Seconds that a new attempt waits for the batch before it to end, so that what a partial cancel leaves is cancelled."""
+"""Seconds that a new attempt waits for the batch before it to end; what a partial cancel leaves is cancelled then."""
 
 SEARCHES = 2
 """Searches without a find before a request counts as never arrived."""

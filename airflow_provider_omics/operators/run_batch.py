@@ -422,7 +422,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     def _lineage_documents(self) -> Iterable[Any]:
         if not self._masks_parameters():
             yield from (unmasked(self.default_run_setting), unmasked(self.run_settings))
-        yield self.run_settings_s3_uri
+        yield from (self.run_settings_s3_uri, self.sample_sheet)
 
     def _verdict(self, batch: BatchSnapshot) -> tuple[Verdict, list[FailedRun]]:
         tolerance = self._tolerance()

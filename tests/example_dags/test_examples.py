@@ -168,7 +168,8 @@ def test_notification_of_a_failure(
 ) -> None:
     """The message to the team is the diagnosis, and the error where there is none."""
     monkeypatch.setenv("OMICS_FAILURE_TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:failures")
-    _, notifier = read_dag("example_omics_failure.py").get_task("run").on_failure_callback
+    callbacks: Any = read_dag("example_omics_failure.py").get_task("run").on_failure_callback
+    _, notifier = callbacks
 
     notifier.render_template_fields({"exception": error, "ti": TaskInstanceRecord("run")})
 

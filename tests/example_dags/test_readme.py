@@ -184,8 +184,9 @@ def test_failure_errors(omics_emulator: OmicsEmulator) -> None:
 
     run_error = error_of(WaitEvent(Outcome.ENDED, hook.look("run", run["id"])), "us-east-1")
     operator = OmicsStartRunBatchOperator(task_id="trio", max_failed_runs=1, do_xcom_push=False)
+    context: Any = {"ti": TaskInstanceRecord()}
     with pytest.raises(OmicsError) as batch_error:
-        operator._finish({"ti": TaskInstanceRecord()}, hook.look("batch", batch["id"]))
+        operator._finish(context, hook.look("batch", batch["id"]))
 
     assert str(run_error) == block("text", "The run failed.").rstrip()
     assert str(batch_error.value) == block("text", "too few completed").rstrip()
