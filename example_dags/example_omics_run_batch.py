@@ -10,7 +10,6 @@ you trigger the DAG, or as their defaults below. The workflow of the samples tak
 
 from __future__ import annotations
 
-import csv
 import os
 from pathlib import Path
 from typing import Any
@@ -37,20 +36,6 @@ with DAG(
     default_args={"poll_interval": POLL_INTERVAL},
     tags=["example", "healthomics"],
 ):
-
-    @task
-    def make_run_settings(params: Any = None) -> list[dict[str, Any]]:
-        """Make one run of each row of the sheet; what they share stands in the batch."""
-        with Path(params["sheet"]).open(newline="") as sheet:
-            return [
-                {
-                    "runSettingId": row["sample"],
-                    "name": row["sample"],
-                    "parameters": {name: row[name] for name in ("sample", "fastq_1", "fastq_2")},
-                }
-                for row in csv.DictReader(sheet)
-            ]
-
     index = OmicsStartRunOperator(
         task_id="index",
         workflow_id="{{ params.index_workflow_id }}",
@@ -74,7 +59,12 @@ with DAG(
                 "bismark_index": "{{ ti.xcom_pull('index')['run_output_uri'] }}",
             },
         },
-        run_settings=make_run_settings(),
+        sample_sheet={
+            "path": "{{ params.sheet }}",
+            "run_setting_id": "{sample}",
+            "name": "{sample}",
+            "parameters": {"sample": "{sample}", "fastq_1": "{fastq_1}", "fastq_2": "{fastq_2}"},
+        },
         scratch_storage_mode="LOCAL",
         max_failed_runs=1,
         check_workflow=True,

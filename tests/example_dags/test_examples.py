@@ -103,6 +103,46 @@ def test_run_batch_on_the_default_scenario(emulator: OmicsEmulator, run_dag: Run
     assert outcome.xcoms["report"]["return_value"] == "8 of 8 samples completed; failed: none"
 
 
+LANES = ("WT_REP1_L001", "WT_REP1_L002", "WT_REP2_L001", "KO_REP1_L001", "KO_REP1_L002")
+
+
+def put_reads(emulator: OmicsEmulator) -> None:
+    """Put the reads of the lanes into S3; one file is forgotten."""
+    s3 = emulator.client("s3")
+    s3.create_bucket(Bucket="omics-inputs")
+    for lane in LANES:
+        for end in (1, 2) if lane.startswith("WT") else (1,):
+            s3.put_object(Bucket="omics-inputs", Key=f"{lane}_R{end}.fastq.gz", Body=b"reads")
+    s3.delete_object(Bucket="omics-inputs", Key="WT_REP2_L001_R2.fastq.gz")
+
+
+def test_sample_sheet(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """The lanes of a sample become one run, in their order; a missing second read is null."""
+    outcome = run_dag("example_omics_sample_sheet.py")
+
+    omics = emulator.client()
+    runs = {run["name"]: omics.get_run(id=run["id"]) for run in omics.list_runs()["items"]}
+    assert outcome.state == "success"
+    assert set(runs) == {"WT_REP1", "WT_REP2", "KO_REP1"}
+    assert [lane["read_group"] for lane in runs["WT_REP1"]["parameters"]["lanes"]] == ["L001", "L002"]
+    assert runs["KO_REP1"]["parameters"]["lanes"][1] == {
+        "read_group": "L002",
+        "reads": ["s3://omics-inputs/KO_REP1_L002_R1.fastq.gz", None],
+    }
+    assert runs["KO_REP1"]["tags"]["condition"] == "knock-out"
+    assert runs["KO_REP1"]["outputUri"].endswith("/KO_REP1/")
+
+
+def test_sample_sheet_whose_reads_are_not_all_there(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """check_inputs, given as a param, stops the batch before a run is started."""
+    put_reads(emulator)
+
+    outcome = run_dag("example_omics_sample_sheet.py", conf={"check_inputs": True})
+
+    assert outcome.state == "failed"
+    assert emulator.client().list_runs()["items"] == []
+
+
 @pytest.mark.parametrize(("failing", "state"), [(1, "success"), (3, "failed")])
 def test_run_group(emulator: OmicsEmulator, run_dag: RunDag, failing: int, state: str) -> None:
     """The group caps the batch, and is deleted whether the batch is a success or not."""
