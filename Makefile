@@ -16,7 +16,8 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
 ARGS ?=
 WORKERS ?= 2
 # loadgroup keeps tests that share a costly fixture on one worker.
-PYTEST := pytest -n $(WORKERS) --dist loadgroup
+# tests/e2e has a target of its own: it takes minutes.
+PYTEST := pytest -n $(WORKERS) --dist loadgroup --ignore=tests/e2e
 
 UV := .venv/bin/uv
 
@@ -41,6 +42,10 @@ test: .venv/.installed ## run the tests on the newest Airflow
 .PHONY: test-2.11
 test-2.11: .venv-2.11/.installed ## run the tests in .venv-2.11
 	.venv-2.11/bin/$(PYTEST) $(ARGS)
+
+.PHONY: test-e2e
+test-e2e: .venv/.installed ## kill, stall and clear tasks of a running Airflow over the local HealthOmics (10 minutes)
+	.venv/bin/pytest tests/e2e $(ARGS)
 
 .PHONY: coverage
 coverage: .venv/.installed ## run the tests and list the lines and branches they leave out

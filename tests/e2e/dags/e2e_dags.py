@@ -1,0 +1,176 @@
+"""DAGs whose tasks are the cases: each name stands for two tasks, one that starts a run and one that starts a batch."""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG, Context
+
+from airflow_provider_omics.operators.run import OmicsStartRunOperator
+from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+
+ROLE = "arn:aws:iam::123456789012:role/omics-service"
+OUTPUT = "s3://omics-e2e/runs/"
+FIVE, TWENTY, FORTY, EIGHTY, ENDLESS = (str(1_000_000 + seconds) for seconds in (5, 20, 40, 80, 3600))
+VERY_LONG = "1000150"
+FAILING_ONCE, ENDLESS_ONCE = "2000001", "2000002"
+
+SECOND_DEPLOYMENT = "OMICS_E2E_SECOND" in os.environ
+"""Whether this is the Airflow that has the same DAGs as the first, and in which nothing goes wrong."""
+
+COMMON = {"poll_interval": 1, "deferrable": True, "retries": 2, "retry_delay": timedelta(seconds=1)}
+
+
+class KilledBeforeTheCall:
+    """Dies on its first try when the request id is saved and nothing is sent, as when memory runs out."""
+
+    def _start(self: Any, request: Any) -> Any:
+        if self._task_instance.try_number == 1 and not SECOND_DEPLOYMENT:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super()._start(request)  # type: ignore[misc]  # beside an operator
+
+
+class KilledBeforeSaving:
+    """Dies on its first try when the call is answered and the id of the run is not saved."""
+
+    def _start(self: Any, request: Any) -> Any:
+        started = super()._start(request)  # type: ignore[misc]  # beside an operator
+        # -1 is the index of a task that is not mapped; of mapped tasks every fifth dies.
+        dies = self._task_instance.try_number == 1 and self._task_instance.map_index % 5 == 4
+        if dies and not SECOND_DEPLOYMENT:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return started
+
+
+class WithoutStateStore:
+    """Runs as on an Airflow that has no task state store."""
+
+    def execute(self, context: Context) -> Any:
+        context.pop("task_state_store", None)
+        return super().execute(context)  # type: ignore[misc]  # beside an operator
+
+    def execute_complete(self, context: Context, *arguments: Any, **named: Any) -> Any:
+        context.pop("task_state_store", None)
+        return super().execute_complete(context, *arguments, **named)  # type: ignore[misc]  # beside an operator
+
+
+class MappedRun(KilledBeforeSaving, OmicsStartRunOperator):
+    """Starts a run; every fifth dies."""
+
+
+class MappedBatch(KilledBeforeSaving, OmicsStartRunBatchOperator):
+    """Starts a batch; every fifth dies."""
+
+
+def pair(name: str, workflow: str, *mixins: type, parameters: dict[str, Any] | None = None, **arguments: Any) -> None:
+    """Make the tasks ``run_{name}`` and ``batch_{name}``: one run, and a batch of two.
+
+    :param name: of the case.
+    :param workflow: id of the workflow, which says how the runs go.
+    :param mixins: what goes wrong in the operators.
+    :param parameters: of the workflow.
+    :param arguments: of both operators.
+    """
+    arguments = {**COMMON, **arguments}
+    one_run(name, workflow, *mixins, parameters=parameters, **arguments)
+    type("Batch", (*mixins, OmicsStartRunBatchOperator), {})(
+        task_id=f"batch_{name}",
+        default_run_setting={"workflowId": workflow, "roleArn": ROLE, "outputUri": OUTPUT},
+        run_settings=[{"runSettingId": f"{name}_{sample}", "parameters": parameters or {}} for sample in "AB"],
+        **arguments,
+    )
+
+
+def one_run(name: str, workflow: str, *mixins: type, **arguments: Any) -> None:
+    """Make the task ``run_{name}``."""
+    type("Run", (*mixins, OmicsStartRunOperator), {})(
+        task_id=f"run_{name}",
+        workflow_id=workflow,
+        role_arn=ROLE,
+        output_uri=OUTPUT,
+        # The emulator counts starts by name, for the workflows that go otherwise the second time.
+        run_name=name if workflow in (FAILING_ONCE, ENDLESS_ONCE) else None,
+        **{**COMMON, **arguments},
+    )
+
+
+with DAG("workers", schedule=None):
+    pair("killed_before_call", FIVE, KilledBeforeTheCall)
+    pair("killed_before_saving", FIVE, KilledBeforeSaving)
+    pair("killed_waiting", FORTY, deferrable=False)
+    pair("terminated", TWENTY, deferrable=False)
+    pair("evicted", EIGHTY, deferrable=False)
+    # The orphan's deadline is at 63 s, the second try's some 50 s later; the run ends between the two.
+    pair(
+        "orphaned",
+        EIGHTY,
+        deferrable=False,
+        execution_timeout=timedelta(seconds=70),
+        retry_delay=timedelta(seconds=20),
+    )
+    pair("finished_meanwhile", TWENTY, deferrable=False, retry_delay=timedelta(seconds=40))
+    pair("changed_before_call", FIVE, KilledBeforeTheCall, parameters={"try": "{{ ti.try_number }}"})
+    pair("changed_before_saving", FORTY, KilledBeforeSaving, parameters={"try": "{{ ti.try_number }}"})
+    pair("forgotten", FORTY, KilledBeforeSaving, retry_delay=timedelta(seconds=10))
+    pair("failed_run", FAILING_ONCE)
+    pair("staged_killed_before_call", FIVE, WithoutStateStore, KilledBeforeTheCall, aws_conn_id="omics_staging")
+    pair("staged_killed_before_saving", FIVE, WithoutStateStore, KilledBeforeSaving, aws_conn_id="omics_staging")
+    pair("staged_killed_waiting", FORTY, WithoutStateStore, aws_conn_id="omics_staging", deferrable=False)
+
+with DAG("users", schedule=None):
+    for action in ("marked_failed", "marked_success", "cleared"):
+        pair(f"{action}_deferred", ENDLESS_ONCE)
+        pair(f"{action}_running", ENDLESS_ONCE, deferrable=False)
+    pair("cleared_after_success", FIVE)
+    pair("cleared_after_failure", FAILING_ONCE, retries=0)
+    pair("staged_cleared_deferred", ENDLESS_ONCE, WithoutStateStore, aws_conn_id="omics_staging")
+
+with DAG("abandoned", schedule=None):
+    pair("abandoned", ENDLESS)
+
+with DAG("service", schedule=None):
+    TWO_ATTEMPTS = {"retries": {"mode": "standard", "total_max_attempts": 2}}
+    NO_RETRIES = {"retries": {"mode": "standard", "total_max_attempts": 1}}
+    pair("response_lost", FIVE, aws_conn_id="omics_lossy", botocore_config=TWO_ATTEMPTS)
+    pair("erring_deferred", EIGHTY, aws_conn_id="omics_erring", botocore_config=NO_RETRIES)
+    pair("erring_running", EIGHTY, aws_conn_id="omics_erring", botocore_config=NO_RETRIES, deferrable=False)
+
+with DAG("throttled", schedule=None):
+    pair("throttled", FIVE, aws_conn_id="omics_throttling")
+
+with DAG("limits", schedule=None):
+    for mode, deferrable in {"deferred": True, "running": False}.items():
+        limits: dict[str, Any] = {"deferrable": deferrable, "retries": 0}
+        pair(f"execution_timeout_{mode}", ENDLESS, execution_timeout=timedelta(seconds=20), **limits)
+        one_run(f"run_timeout_{mode}", ENDLESS, run_timeout=timedelta(seconds=10), **limits)
+
+with DAG("mapping", schedule=None):
+    MAPPED = {**COMMON, "max_active_tis_per_dag": 6}  # leave some of the machine to the other cases
+    MappedRun.partial(task_id="run_mapped", workflow_id=TWENTY, role_arn=ROLE, output_uri=OUTPUT, **MAPPED).expand(
+        parameters=[{"sample": number} for number in range(50)]
+    )
+    MappedBatch.partial(
+        task_id="batch_mapped",
+        default_run_setting={"workflowId": FIVE, "roleArn": ROLE, "outputUri": OUTPUT},
+        **MAPPED,
+    ).expand(run_settings=[[{"runSettingId": f"{number}_{sample}"} for sample in "AB"] for number in range(5)])
+
+with DAG("deployments", schedule=None):
+    workflow = FIVE if SECOND_DEPLOYMENT else EIGHTY
+    late = timedelta(seconds=60)  # until then the second deployment has started its own
+    pair("same_ids", workflow, KilledBeforeSaving, retry_delay=late)
+    pair("same_ids_cancelled", workflow)
+    pair("same_staging", workflow, WithoutStateStore, KilledBeforeSaving, aws_conn_id="omics_staging", retry_delay=late)
+
+with DAG("triggerers", schedule=None):
+    for number in range(10):
+        pair(f"waits_{number}", VERY_LONG)
+
+with DAG("outage", schedule=None):
+    # The second try comes when the api-server is back.
+    pair("outlived", EIGHTY, deferrable=False, retry_delay=timedelta(seconds=30))
+    pair("deferred_before", EIGHTY)
+    pair("ended_meanwhile", TWENTY, retry_delay=timedelta(seconds=30))

@@ -1,0 +1,114 @@
+"""A local HealthOmics in a process of its own, and what its control path tells."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.e2e.processes import Program, pause
+
+BUCKET = "omics-e2e"
+
+SECONDS = (5, 20, 40, 80, 150, 3600)
+"""How long runs take, by their workflow: id 1000000 plus the seconds."""
+
+FAILING = "2000000"
+"""A workflow whose runs always fail."""
+
+FAILING_ONCE = "2000001"
+"""A workflow whose runs fail, and complete when started again under the same name or runSettingId."""
+
+ENDLESS_ONCE = "2000002"
+"""A workflow whose runs never end, and take 5 seconds when started again under the same name or runSettingId."""
+
+CANCEL_TAKES = 30.0
+"""Seconds from a cancel to CANCELLED: long enough to see that nobody waits for it."""
+
+_PACE = {"pending": 0.2, "starting": 0.2, "stopping": 0.2, "cancel_takes": CANCEL_TAKES}
+
+SCENARIO: dict[str, Any] = {
+    "accept_unknown_workflows": True,
+    "limits": {"concurrent_dynamic_runs": 1000, "submissions_per_second": 50},
+    "default_storage_type": "DYNAMIC",
+    "batches": [{"creating": 0.5, "pending": 0.5, "count_lag": 0}],
+    "runs": [
+        *({"match": {"workflow": str(1_000_000 + n)}, "running": n, **_PACE} for n in SECONDS),
+        {"match": {"workflow": FAILING}, "running": 2, "outcome": "FAILED", **_PACE},
+        {"match": {"workflow": FAILING_ONCE, "attempt": [1]}, "running": 2, "outcome": "FAILED", **_PACE},
+        {"match": {"workflow": FAILING_ONCE}, "running": 2, **_PACE},
+        {"match": {"workflow": ENDLESS_ONCE, "attempt": [1]}, "running": 3600, **_PACE},
+        {"match": {"workflow": ENDLESS_ONCE}, "running": 5, **_PACE},
+    ],
+}
+
+
+class EmulatorProcess:
+    """An emulator that was started for a test session; its clock is the real one.
+
+    :param name: for its files.
+    :param folder: where they go.
+    :param environment: all of its environment.
+    :param faults: what it does wrong from the start, as its control path takes it.
+    """
+
+    def __init__(
+        self, name: str, folder: Path, environment: dict[str, str], faults: tuple[Mapping[str, Any], ...] = ()
+    ) -> None:
+        scenario = folder / f"{name}.yaml"
+        scenario.write_text(json.dumps({**SCENARIO, "faults": faults}))  # JSON is YAML
+        self._connection_file = folder / f"{name}.json"
+        command = [sys.executable, "-m", "airflow_provider_omics.emulator", "--port", "0", "--bucket", BUCKET]
+        command += ["--scenario", str(scenario), "--connection-file", str(self._connection_file)]
+        self.program = Program(name, command, environment, folder / f"{name}.log")
+        self.connection: dict[str, Any] = {}
+        self._http = httpx.Client()
+
+    def wait_ready(self) -> None:
+        """Wait until calls are answered."""
+        while not self._connection_file.exists():
+            assert self.program.exit_code is None, self.program.log.read_text()
+            pause(0.1)
+        self.connection = json.loads(self._connection_file.read_text())["aws_default"]
+        url = self.connection["extra"]["endpoint_url"]
+        self._http = httpx.Client(base_url=f"{url}/_emulator/", timeout=30)
+
+    def started(self) -> list[dict[str, Any]]:
+        """Tell all runs and batches that were ever started; ``kind`` says which."""
+        runs = [{**run, "kind": "run"} for run in self._get("runs")]
+        return runs + [{**batch, "kind": "batch"} for batch in self._get("batches")]
+
+    def calls(self) -> dict[str, int]:
+        """Count the calls by operation."""
+        counts: dict[str, int] = self._get("calls")["calls"]
+        return counts
+
+    def errors(self) -> dict[str, int]:
+        """Count the answers by error code."""
+        counts: dict[str, int] = self._get("calls")["codes"]
+        return counts
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Tell the faults in force."""
+        found: list[dict[str, Any]] = self._get("faults")
+        return found
+
+    def clear_faults(self) -> None:
+        """Let all calls go well from now on."""
+        self._http.delete("faults").raise_for_status()
+
+    def forget_request_ids(self) -> None:
+        """Let the service forget which requests it has seen."""
+        self._http.post("forget-request-ids").raise_for_status()
+
+    def stop(self) -> None:
+        """End it."""
+        self._http.close()
+        self.program.stop(10)
+
+    def _get(self, path: str) -> Any:
+        return self._http.get(path).raise_for_status().json()

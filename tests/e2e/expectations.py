@@ -1,0 +1,81 @@
+"""What each case asserts, whatever was done to it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from tests.e2e.stage import Task
+
+KINDS = ("run", "batch")
+
+for_each_kind = pytest.mark.parametrize("kind", KINDS)
+"""Runs a test for a task that starts a run, and for one that starts a batch."""
+
+RUNS_PER_BATCH = 2
+
+_COMPLETED = {"run": "COMPLETED", "batch": "PROCESSED"}
+
+
+def assert_outcome(
+    task: Task,
+    state: str,
+    *,
+    starts: int = 1,
+    tries: int | None = None,
+    cancelled: tuple[int, ...] = (),
+    result: int = -1,
+) -> None:
+    """Check what became of a task: its state, its result, and what it has started.
+
+    :param state: its final state.
+    :param starts: how many runs or batches it has started; each batch starts its two runs, no more.
+    :param tries: how many tries it took; None: any number.
+    :param cancelled: which of what it has started was cancelled, by number; all others ended by themselves.
+    :param result: which of what it has started a task that succeeds has returned; default: the last.
+    """
+    assert task.stuck is None
+    assert task.state == state
+    assert len(task.started) == starts, task.started
+    assert len({item["requestId"] for item in task.started}) == starts
+    if task.kind == "batch":
+        assert len(task.members) == RUNS_PER_BATCH * starts
+    assert task.active == [], "left running"
+    ids = [task.started[number]["id"] for number in cancelled]
+    assert set(task.cancelled) == {
+        *ids,
+        *(member["id"] for member in task.members if member["batchId"] in ids),
+    }
+    if tries is not None:
+        assert task.tries == tries
+    if state == "success" and task.started[result]["id"] not in ids:
+        assert_result(task, task.started[result])
+
+
+def assert_result(task: Task, started: dict[str, object]) -> None:
+    """Check that a task has returned what became of the run or batch that it waited for.
+
+    :param started: the run or batch, as the emulator tells it.
+    """
+    assert task.result is not None
+    assert task.result[f"{task.kind}_id"] == started["id"]
+    assert task.result["status"] == _COMPLETED[task.kind]
+    if task.kind == "batch":
+        counts = {name: task.result[name] for name in ("succeeded", "total_runs", "completed_runs")}
+        assert counts == {"succeeded": True, "total_runs": RUNS_PER_BATCH, "completed_runs": RUNS_PER_BATCH}
+
+
+def last_stop(task: Task, number: int = 0) -> datetime:
+    """Tell when the last run ended of what a task has started.
+
+    :param number: which of what it has started.
+    """
+    started = task.started[number]
+    runs = [started] if task.kind == "run" else [run for run in task.members if run["batchId"] == started["id"]]
+    return max(datetime.fromisoformat(run["stopTime"]) for run in runs)
+
+
+def time_of(moment: str) -> datetime:
+    """Read a time of Airflow's or of the emulator's."""
+    return datetime.fromisoformat(moment.replace("Z", "+00:00"))

@@ -1,0 +1,66 @@
+"""Triggerers die and stall while tasks wait: all finish, none is cancelled, none is started again."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests.e2e.deployment import Deployment
+from tests.e2e.emulators import EmulatorProcess
+from tests.e2e.expectations import KINDS, assert_outcome
+from tests.e2e.stage import Script, Stage, Task
+
+STALL = 40.0
+"""Seconds for which a triggerer is stopped: longer than those after which another one takes its triggers."""
+
+CASES = [f"{kind}_waits_{number}" for kind in KINDS for number in range(10)]
+
+
+def disturb(stage: Stage, tasks: list[Task]) -> Script:
+    """Kill the triggerer and start another; start a second beside it, stop the first for a while, let it go on."""
+    deployment, emulator = stage.deployment, stage.emulators["calm"]
+
+    def looked() -> bool:
+        calls = emulator.calls()
+        return all(calls[name] >= before[name] + len(tasks) for name in ("GetRun", "GetBatch"))
+
+    yield lambda: all(task.is_waiting("deferred") for task in tasks)
+    deployment.programs["triggerer"].kill()
+    before = emulator.calls()
+    deployment.start_triggerer()
+    yield looked  # the new one has taken the triggers of the dead one
+    for task in tasks:
+        task.notes["after_kill"] = (task.state, task.statuses)
+    deployment.start_triggerer("second-triggerer")
+    yield lambda: stage.triggerers() >= 2
+    stalled = deployment.programs["triggerer"]
+    stalled.signal(signal.SIGSTOP)
+    end = time.monotonic() + STALL
+    before = emulator.calls()
+    yield lambda: time.monotonic() >= end
+    assert looked(), "the second triggerer has not taken over"
+    stalled.signal(signal.SIGCONT)
+    for task in tasks:
+        task.notes["after_stall"] = (task.state, task.statuses)
+
+
+@pytest.fixture(scope="module")
+def triggerers(deployment: Deployment, emulators: dict[str, EmulatorProcess]) -> Stage:
+    """Twenty tasks that wait through all of it."""
+    stage = Stage(deployment, {"calm": emulators["calm"]})
+    stage.trigger("triggerers")
+    tasks = [stage.task("triggerers", name) for name in CASES]
+    stage.add(disturb(stage, tasks), *tasks)
+    stage.play(300)
+    return stage
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_tasks_outlive_their_triggerers(triggerers: Stage, case: str) -> None:
+    """A task whose triggerer is killed, and whose next one stalls and comes back, waits on to the end of its run."""
+    task = triggerers.task("triggerers", case)
+    assert_outcome(task, "success", tries=1)
+    for moment in ("after_kill", "after_stall"):
+        assert task.notes[moment][0] == "deferred"

@@ -1,0 +1,123 @@
+"""Users mark and clear tasks: what runs is cancelled at once, and a clear starts exactly one new run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e.emulators import CANCEL_TAKES
+from tests.e2e.expectations import KINDS, assert_outcome, assert_result, for_each_kind, last_stop, time_of
+from tests.e2e.stage import Script, Stage, Task
+
+AT_ONCE = 6.0
+"""Seconds within which a user's kill must have reached the service."""
+
+MODES = ("deferred", "running")
+
+
+def act_on(task: Task, state: str, act: Callable[[], None]) -> Script:
+    """Do something to a task that waits."""
+    yield lambda: task.is_waiting(state)
+    task.notes["acted"] = time.time()
+    act()
+
+
+def clear_when(task: Task, state: str, stage: Stage) -> Script:
+    """Clear a task that has ended, and wait for its next try."""
+    yield lambda: task.state == state
+    tries = task.tries
+    stage.client.clear(task.dag_id, task.run_id, task.name)
+    yield lambda: task.tries > tries
+
+
+def abandon(stage: Stage, tasks: list[Task]) -> Script:
+    """Mark a DAG run failed while all its tasks are deferred."""
+    yield lambda: all(task.is_waiting("deferred") for task in tasks)
+    for task in tasks:
+        task.notes["acted"] = time.time()
+    stage.client.mark_dag_run("abandoned", stage.dag_runs["abandoned"], "failed")
+
+
+def direct(stage: Stage) -> None:
+    """Say what is done to the tasks of this module."""
+    stage.trigger("users")
+    stage.trigger("abandoned")
+    run_id = stage.dag_runs["users"]
+    for kind in KINDS:
+        for mode in MODES:
+            for state in ("failed", "success"):
+                task = stage.task("users", f"{kind}_marked_{state}_{mode}")
+
+                def mark(task: Task = task, state: str = state) -> None:
+                    stage.client.mark("users", run_id, task.name, state)
+
+                stage.add(act_on(task, mode, mark), task)
+        for name, mode in {
+            "cleared_deferred": "deferred",
+            "cleared_running": "running",
+            "staged_cleared_deferred": "deferred",
+        }.items():
+            task = stage.task("users", f"{kind}_{name}")
+
+            def clear(task: Task = task) -> None:
+                stage.client.clear("users", run_id, task.name)
+
+            stage.add(act_on(task, mode, clear), task)
+        for state, name in {"success": "cleared_after_success", "failed": "cleared_after_failure"}.items():
+            task = stage.task("users", f"{kind}_{name}")
+            stage.add(clear_when(task, state, stage), task)
+    abandoned = [stage.task("abandoned", f"{kind}_abandoned") for kind in KINDS]
+    stage.add(abandon(stage, abandoned), *abandoned)
+
+
+def seconds_to_cancel(task: Task) -> float:
+    """Tell how long it took from the user's action until the last run was told to stop."""
+    return last_stop(task).timestamp() - CANCEL_TAKES - float(task.notes["acted"])
+
+
+@for_each_kind
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_marking_a_task_cancels_what_it_waits_for(stage: Stage, kind: str, mode: str, state: str) -> None:
+    """A task marked failed or success, deferred or on a worker, has its run cancelled at once, and stays marked."""
+    task = stage.task("users", f"{kind}_marked_{state}_{mode}")
+    assert_outcome(task, state, tries=1, cancelled=(0,))
+    assert seconds_to_cancel(task) < AT_ONCE
+
+
+@for_each_kind
+@pytest.mark.parametrize("case", ["cleared_deferred", "cleared_running", "staged_cleared_deferred"])
+def test_a_clear_cancels_the_old_run_and_starts_one_new(stage: Stage, kind: str, case: str) -> None:
+    """After a clear the old run is cancelled at once, and exactly one new run starts without waiting for its end."""
+    task = stage.task("users", f"{kind}_{case}")
+    assert_outcome(task, "success", starts=2, tries=2, cancelled=(0,))
+    assert seconds_to_cancel(task) < AT_ONCE
+    assert time_of(task.started[1]["creationTime"]) < last_stop(task)
+
+
+@for_each_kind
+def test_marking_a_dag_run_failed_cancels_what_its_tasks_wait_for(stage: Stage, kind: str) -> None:
+    """A DAG run marked failed while its tasks are deferred has their runs cancelled at once."""
+    task = stage.task("abandoned", f"{kind}_abandoned")
+    assert_outcome(task, "failed", tries=1, cancelled=(0,))
+    assert seconds_to_cancel(task) < AT_ONCE
+
+
+def test_a_run_cleared_after_success_is_started_again(stage: Stage) -> None:
+    """A run's task that succeeded and was cleared starts a new run."""
+    assert_outcome(stage.task("users", "run_cleared_after_success"), "success", starts=2, tries=2)
+
+
+def test_a_batch_cleared_after_success_submits_nothing(stage: Stage) -> None:
+    """A batch's task that succeeded and was cleared returns the stored result and starts nothing."""
+    task = stage.task("users", "batch_cleared_after_success")
+    assert_outcome(task, "success", starts=1, tries=2)
+    assert_result(task, task.started[0])
+
+
+@for_each_kind
+def test_a_clear_after_the_final_failure_starts_anew(stage: Stage, kind: str) -> None:
+    """A task that failed for good and was cleared starts a new run or batch."""
+    assert_outcome(stage.task("users", f"{kind}_cleared_after_failure"), "success", starts=2, tries=2)
