@@ -117,6 +117,20 @@ class ServiceError(OmicsError):
             text += f" (AWS request {request_id})"
         super().__init__(text)
 
+    def with_advice(self, advice: str) -> ServiceError:
+        """Give the same error with a sentence more.
+
+        :param advice: what to do.
+        """
+        return type(self)(
+            self.operation,
+            self.code,
+            self.reason,
+            http_status=self.http_status,
+            request_id=self.request_id,
+            advice=f"{self.advice} {advice}".strip(),
+        )
+
 
 class AccessDenied(ServiceError):
     """The caller may not do this; ``advice`` names the missing action."""

@@ -71,6 +71,17 @@ _ALSO_NEEDED = {
     "CreateRunGroup": "omics:TagResource when tags are sent",
 }
 
+# Actions of other services.
+_ACTIONS = {
+    "PutObject": "s3:PutObject (with kms:GenerateDataKey on the key of an encrypted bucket)",
+    "GetObject": "s3:GetObject (with kms:Decrypt on the key of an encrypted bucket)",
+    "HeadObject": "s3:GetObject and s3:ListBucket",
+    "DeleteObject": "s3:DeleteObject",
+    "DescribeLogStreams": "logs:DescribeLogStreams on /aws/omics/WorkflowLog",
+    "GetLogEvents": "logs:GetLogEvents on /aws/omics/WorkflowLog",
+    "AssumeRole": "sts:AssumeRole",
+}
+
 _QUOTA_ADVICE = {
     "StartRun": (
         "If the stored-runs quota (L-C9679DBC, 100,000 by default) is used up and all runs have retentionMode RETAIN, "
@@ -139,7 +150,8 @@ def _by_http_status(status: int | None) -> type[ServiceError]:
 def _advice(cls: type[ServiceError], operation: str) -> str:
     if cls is AccessDenied:
         also = _ALSO_NEEDED.get(operation)
-        return f"The caller needs omics:{operation}" + (f", and {also}." if also else ".")
+        action = _ACTIONS.get(operation, f"omics:{operation}")
+        return f"The caller needs {action}" + (f", and {also}." if also else ".")
     if cls is QuotaExceeded:
         return _QUOTA_ADVICE.get(operation, "")
     return ""
