@@ -151,7 +151,7 @@ def test_settings_error() -> None:
             request_id="one",
         )
 
-    assert str(raised.value) == block("text", "problems in the settings").rstrip()
+    assert str(raised.value) == block("text", "3 problems in the settings").rstrip()
 
 
 @pytest.mark.usefixtures("omics_connection")
