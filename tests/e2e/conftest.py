@@ -51,6 +51,9 @@ FAULTS: dict[str, tuple[dict[str, Any], ...]] = {
 """The emulators, by what they do wrong; the connection of each is named ``omics_{name}``."""
 
 
+DIRECTED = ("test_workers", "test_deployments", "test_service", "test_users", "test_limits", "test_mapping")
+"""Modules whose cases are played together, in the order in which their DAG runs start."""
+
 LAST = ("test_triggerers", "test_throttling", "test_api_server")
 """Modules that disturb all of Airflow, and one that takes long beside them: after the others, in this order."""
 
@@ -137,14 +140,15 @@ def throttled(deployment: Deployment, emulators: dict[str, EmulatorProcess]) -> 
 
 
 @pytest.fixture(scope="session")
-def stage(
-    request: pytest.FixtureRequest, deployment: Deployment, emulators: dict[str, EmulatorProcess], throttled: Stage
-) -> Stage:
+def stage(request: pytest.FixtureRequest, deployment: Deployment, emulators: dict[str, EmulatorProcess]) -> Stage:
     """All cases that do not disturb each other, played together: those of the modules that were asked for."""
-    played = Stage(deployment, emulators)
     modules: dict[str, Any] = {item.path.stem: getattr(item, "module", None) for item in request.session.items}
-    for _, module in sorted(modules.items()):
-        if hasattr(module, "direct"):
-            module.direct(played)
+    if "test_throttling" in modules:
+        request.getfixturevalue("throttled")  # it takes long, beside all that comes before it
+    played = Stage(deployment, emulators)
+    # Those with the longest cases first.
+    for name in sorted(modules, key=lambda name: DIRECTED.index(name) if name in DIRECTED else len(DIRECTED)):
+        if hasattr(modules[name], "direct"):
+            modules[name].direct(played)
     played.play(420)
     return played

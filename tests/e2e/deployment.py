@@ -85,6 +85,7 @@ class Deployment:
             "API_AUTH__JWT_SECRET": SECRET,
             "DAG_PROCESSOR__REFRESH_INTERVAL": 600,
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 600,
+            "SCHEDULER__MAX_TIS_PER_QUERY": 4,  # queued at once: tasks that start together starve each other
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,
             "SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": 2,
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": HEARTBEAT_TIMEOUT,

@@ -87,15 +87,10 @@ class EmulatorProcess:
         counts: dict[str, int] = self._get("calls")["calls"]
         return counts
 
-    def errors(self) -> dict[str, int]:
-        """Count the answers by error code."""
-        counts: dict[str, int] = self._get("calls")["codes"]
-        return counts
-
-    def faults(self) -> list[dict[str, Any]]:
-        """Tell the faults in force."""
-        found: list[dict[str, Any]] = self._get("faults")
-        return found
+    def answered(self, code: str) -> int:
+        """Count the answers with an error code, of all operations."""
+        by_operation: dict[str, dict[str, int]] = self._get("calls")["codes"]
+        return sum(codes.get(code, 0) for codes in by_operation.values())
 
     def clear_faults(self) -> None:
         """Let all calls go well from now on."""

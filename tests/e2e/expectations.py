@@ -23,7 +23,7 @@ def assert_outcome(
     state: str,
     *,
     starts: int = 1,
-    tries: int | None = None,
+    tries: int = 1,
     cancelled: tuple[int, ...] = (),
     result: int = -1,
 ) -> None:
@@ -31,7 +31,9 @@ def assert_outcome(
 
     :param state: its final state.
     :param starts: how many runs or batches it has started; each batch starts its two runs, no more.
-    :param tries: how many tries it took; None: any number.
+    :param tries: how many tries it took at least. On a machine that is too busy Airflow itself loses a task now and
+        then and tries it again (a heartbeat that comes late, an executor's report of a try before); it still counts
+        as one start.
     :param cancelled: which of what it has started was cancelled, by number; all others ended by themselves.
     :param result: which of what it has started a task that succeeds has returned; default: the last.
     """
@@ -47,8 +49,7 @@ def assert_outcome(
         *ids,
         *(member["id"] for member in task.members if member["batchId"] in ids),
     }
-    if tries is not None:
-        assert task.tries == tries
+    assert task.tries >= tries
     if state == "success" and task.started[result]["id"] not in ids:
         assert_result(task, task.started[result])
 

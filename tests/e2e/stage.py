@@ -113,6 +113,7 @@ class Stage:
         self.emulators = emulators
         self.tasks: dict[tuple[str, str], Task] = {}
         self.dag_runs: dict[str, str] = {}
+        self._queue: list[str] = []
         self._scripts: list[tuple[Script, tuple[Task, ...], list[Condition]]] = []
         self._began = time.monotonic()
 
@@ -122,19 +123,15 @@ class Stage:
         return self.deployment.client
 
     def trigger(self, dag_id: str, run_id: str = "e2e") -> None:
-        """Start a DAG run."""
+        """Start a DAG run once the tasks of those before it have started what they start: many at once starve."""
         self.dag_runs[dag_id] = run_id
-        self.client.trigger(dag_id, run_id)
+        self._queue.append(dag_id)
 
     def task(self, dag_id: str, name: str) -> Task:
         """Give a task instance; it need not exist yet."""
         run_id = self.dag_runs[dag_id]
         logs = self.deployment.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={name}"
         return self.tasks.setdefault((dag_id, name), Task(dag_id, run_id, name, logs))
-
-    def of(self, dag_id: str) -> list[Task]:
-        """Give the task instances of a DAG that were seen."""
-        return [task for task in self.tasks.values() if task.dag_id == dag_id]
 
     def triggerers(self) -> int:
         """Count the triggerers that are alive."""
@@ -152,13 +149,22 @@ class Stage:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._observe()
+            self._trigger_next()
             self._scripts = [entry for entry in self._scripts if self._advance(*entry)]
-            if not self._scripts and self.tasks and all(task.state in ENDED for task in self.tasks.values()):
+            if not self._queue and not self._scripts and all(task.state in ENDED for task in self.tasks.values()):
                 break
             pause(0.4)
         for script, tasks, _ in self._scripts:
             self._note(tasks, f"{getattr(script, '__name__', script)} still waited after {seconds:.0f} s")
         self._settle()
+
+    def _trigger_next(self) -> None:
+        if self._queue and all(task.started or task.state in ENDED for task in self._triggered()):
+            dag_id = self._queue.pop(0)
+            self.client.trigger(dag_id, self.dag_runs[dag_id])
+
+    def _triggered(self) -> list[Task]:
+        return [task for task in self.tasks.values() if task.dag_id not in self._queue]
 
     def _advance(self, script: Script, tasks: tuple[Task, ...], waits_for: list[Condition]) -> bool:
         """Let a script go on as far as it can; False: it has ended."""
@@ -179,6 +185,8 @@ class Stage:
     def _observe(self) -> None:
         try:
             for dag_id, run_id in self.dag_runs.items():
+                if dag_id in self._queue:
+                    continue
                 for seen in self.client.task_instances(dag_id, run_id):
                     self._see(dag_id, seen)
         except httpx.TransportError:

@@ -103,13 +103,13 @@ with DAG("workers", schedule=None):
     pair("killed_waiting", FORTY, deferrable=False)
     pair("terminated", TWENTY, deferrable=False)
     pair("evicted", EIGHTY, deferrable=False)
-    # The orphan's deadline is at 63 s, the second try's some 50 s later; the run ends between the two.
+    # The orphan's deadline is at 90 s, when the second try waits; that one's comes after the run's end.
     pair(
         "orphaned",
-        EIGHTY,
+        VERY_LONG,
         deferrable=False,
-        execution_timeout=timedelta(seconds=70),
-        retry_delay=timedelta(seconds=20),
+        execution_timeout=timedelta(seconds=100),
+        retry_delay=timedelta(seconds=45),
     )
     pair("finished_meanwhile", TWENTY, deferrable=False, retry_delay=timedelta(seconds=40))
     pair("changed_before_call", FIVE, KilledBeforeTheCall, parameters={"try": "{{ ti.try_number }}"})
