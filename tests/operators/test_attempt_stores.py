@@ -164,12 +164,13 @@ def test_any_prefix_holds_records(emulator: OmicsEmulator, connect: Connect, uri
 
 def test_two_deployments_keep_apart(emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two Airflows that share the place by mistake, with the same ids, do not read each other's record."""
-    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://one.example.com")
-    s3_store().save(RECORD)
-    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://two.example.com")
+    for place in ("one", "two"):
+        for section in ("API", "WEBSERVER"):  # of Airflow 3, and of Airflow 2
+            monkeypatch.setenv(f"AIRFLOW__{section}__BASE_URL", f"https://{place}.example.com")
 
-    assert s3_store().load() is None
-    s3_store().save(RECORD)
+        assert s3_store().load() is None
+        s3_store().save(RECORD)
+
     assert len(keys(emulator)) == 2
 
 

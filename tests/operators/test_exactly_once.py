@@ -46,10 +46,11 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
 }
 OUTCOMES = st.sampled_from(["COMPLETED", "FAILED"])
 MINUTES = st.sampled_from([10, 200])  # within the deadline, and beyond it
-SECONDS = st.sampled_from([4000.0, 3.0, 60.0, 700.0, 15000.0])
-CHANGE = st.none() | st.integers(0, 3)
-CRASHES = [f"{when} {what}" for what in ("save 1", "start", "save 2", "save 3") for when in ("before", "after")]
-CRASH = st.none() | st.sampled_from(CRASHES)
+SECONDS = st.sampled_from([4000.0, 3.0, 60.0, 700.0])
+CHANGE = st.integers(0, 3)
+CRASHES = st.sampled_from(
+    [f"{when} {what}" for what in ("save 1", "start", "save 2", "save 3") for when in ("before", "after")]
+)
 
 clients: dict[str, Any] = {}
 machine: Any = None
@@ -69,7 +70,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     @initialize(
         kind=st.sampled_from(["run", "batch"]), deferrable=st.booleans(), has_state_store=st.booleans(),
-        minutes=MINUTES, outcome=OUTCOMES, change=st.integers(0, 3), crash=CRASH,
+        minutes=MINUTES, outcome=OUTCOMES, change=CHANGE, crash=st.none() | CRASHES,
     )  # fmt: skip
     def begin(
         self, *, kind: str, deferrable: bool, has_state_store: bool, minutes: int, outcome: str, change: int,
@@ -96,37 +97,55 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.clears = 0
         self.cleared_when_started: dict[str, int] = {}
         self.settings_when_started: dict[str, dict[str, Any]] = {}
-        self.outcome_when_started: dict[str, str] = {}
-        self.begin_try(crash=crash, change=change)
+        self.airflow.arguments = CHANGES[kind][change]
+        self._begin_try(crash)
 
     # -- the task --------------------------------------------------------------------------------------------------
 
     @running(",up_for_retry")
-    @rule(crash=CRASH, change=CHANGE)
-    def begin_try(self, crash: str | None, change: int | None) -> None:
-        """The scheduler starts a try; its DAG may have changed, and its process may die at any write."""
-        if change is not None:
-            self.airflow.arguments = CHANGES[self.airflow.kind][change]
-        self.crash_at, self.saves = crash, 0
-        self.airflow.begin_try()
+    @rule()
+    def begin_try(self) -> None:
+        """The scheduler starts a try, which comes to wait, or to what it finds."""
+        self._begin_try(None)
+
+    @running(",up_for_retry")
+    @rule(crash=CRASHES)
+    def begin_try_that_crashes(self, crash: str) -> None:
+        """The process dies at a write, if it comes to it."""
+        self._begin_try(crash)
+
+    @running(",up_for_retry")
+    @rule(change=CHANGE)
+    def change_the_dag(self, change: int) -> None:
+        """Somebody changes the task's arguments between two tries."""
+        self.airflow.arguments = CHANGES[self.airflow.kind][change]
 
     @rule(seconds=SECONDS)
-    def pass_time(self, seconds: float) -> None:
-        """Runs go on, processes wake, deadlines pass."""
+    def pass_some_time(self, seconds: float) -> None:
+        """Runs go on, processes wake."""
         self.airflow.pass_time(seconds)
 
+    @rule()
+    def pass_much_time(self) -> None:
+        """Everything ends, or comes to its deadline."""
+        self.airflow.pass_time(15000.0)
+
     @running("running")
-    @rule(how=st.sampled_from(["killed", "orphaned", "told to end", "told to end, api-server down"]))
+    @rule()
+    def orphan_worker(self) -> None:
+        """The supervisor dies, and its task's process lives on."""
+        self.airflow.worker_is_orphaned()
+
+    @running("running")
+    @rule(how=st.sampled_from(["killed", "told to end", "told to end, api-server down"]))
     def lose_worker(self, how: str) -> None:
-        """The process ends, or its supervisor, and no user has asked for it."""
+        """The process ends, and no user has asked for it."""
         if how == "killed":
             self.airflow.worker_dies()
-        elif how == "orphaned":
-            self.airflow.worker_is_orphaned()
-        else:
-            self.airflow.silent = how.endswith("down")
-            self.airflow.worker_is_told_to_end()
-            self.airflow.silent = False
+            return
+        self.airflow.silent = how.endswith("down")
+        self.airflow.worker_is_told_to_end()
+        self.airflow.silent = False
 
     @precondition(lambda self: self.airflow.orphans)
     @rule()
@@ -140,14 +159,16 @@ class ExactlyOnce(RuleBasedStateMachine):
         """Another triggerer takes the wait up."""
         self.airflow.triggerer_is_replaced(stalled=stalled)
 
-    @rule(what=st.sampled_from(["clear", "mark failed", "mark success"]))
-    def act_as_user(self, what: str) -> None:
-        """A user ends the task, whatever state it is in, or wants it again."""
-        if what == "clear":
-            self.clears += 1
-            self.airflow.clear()
-        else:
-            self.airflow.mark(what.removeprefix("mark "))
+    @rule()
+    def clear(self) -> None:
+        """A user clears the task, whatever state it is in."""
+        self.clears += 1
+        self.airflow.clear()
+
+    @rule(state=st.sampled_from(["failed", "success"]))
+    def mark(self, state: str) -> None:
+        """A user ends the task."""
+        self.airflow.mark(state)
 
     # -- the service -----------------------------------------------------------------------------------------------
 
@@ -187,6 +208,10 @@ class ExactlyOnce(RuleBasedStateMachine):
         else:
             self.emulator.service.call("DeleteBatch", {"batchId": item["id"]})
 
+    def _begin_try(self, crash: str | None) -> None:
+        self.crash_at, self.saves = crash, 0
+        self.airflow.begin_try()
+
     def _script(self) -> None:
         rules = [{"outcome": self.outcome, "running": self.minutes * 60.0, "cancel_takes": 500.0}]
         active = [dict(fault) for fault in self.emulator.faults.active()]
@@ -209,7 +234,6 @@ class ExactlyOnce(RuleBasedStateMachine):
         for number, item in enumerate(started[self.seen :], self.seen):
             self.cleared_when_started[item["id"]] = self.clears
             self.settings_when_started[item["id"]] = self.airflow.arguments
-            self.outcome_when_started[item["id"]] = self.outcome
             for earlier in started[:number]:
                 if earlier["status"] in WELL and self._is_owed(earlier):
                     raise AssertionError(f"{earlier['id']} had completed, and {item['id']} was started all the same")
@@ -220,7 +244,8 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     def _is_owed(self, earlier: dict[str, Any]) -> bool:
         """Tell whether a completed run or batch must be returned instead of starting another."""
-        if earlier["id"] in self.cancelled or self.outcome_when_started[earlier["id"]] == "FAILED":
+        runs = [run for run in self.emulator.service.started_runs() if run["batchId"] in (None, earlier["id"])]
+        if earlier["id"] in self.cancelled or any(run["status"] == "FAILED" for run in runs if run["batchId"]):
             return False
         if self.cleared_when_started[earlier["id"]] == self.clears:
             return True
@@ -243,7 +268,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         # The deadline is that of the present try; until the next one has begun, an orphan's is that too.
         own = process is not None and process.try_number == self.airflow.try_number
         in_time = process is None or process.deadline is None or self.airflow.now < process.deadline
-        going = [i for i in self.airflow.started() if i["id"] == resource_id and i["status"] in ALIVE]
+        going = resource_id in {i["id"] for i in self.airflow.started() if i["status"] in ALIVE and i["exists"]}
         if going and resource_id not in self.airflow.asked and (in_time or not own):
             self.unasked.append(resource_id)
 
