@@ -12,12 +12,17 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
 from airflow_provider_omics.core.errors import Problem, SettingsError
-from airflow_provider_omics.core.identity import TaskIdentity
+from airflow_provider_omics.core.input_checks import RunInputs
 from airflow_provider_omics.core.run_setting_checks import RunSettingRules, check_run_setting, run_setting_rules
 from airflow_provider_omics.core.sample_sheet import SampleSheet
 from airflow_provider_omics.core.setting_checks import clean_setting
 from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS, MAX_RUNS_IN_BATCH, Place
-from airflow_provider_omics.core.settings import CheckedRequest, build_start_run_batch_request, merge_settings
+from airflow_provider_omics.core.settings import (
+    CheckedRequest,
+    build_start_run_batch_request,
+    merge_settings,
+    merged_run_settings,
+)
 from airflow_provider_omics.sheets import open_runs
 from airflow_provider_omics.staging import MAX_FILE_BYTES, MAX_INLINE_BYTES, RunSettingsSpool
 
@@ -48,7 +53,7 @@ class BatchSettings:
     tags: Any
     scratch_storage_mode: str | None
     staging_s3_uri: str | None
-    max_runs: int | None
+    max_runs: int | str | None
 
 
 @dataclass
@@ -66,6 +71,29 @@ class CheckedBatch:
     spool: RunSettingsSpool | None
     is_staged: bool = False
     input_sheet: str | None = None
+
+    def parameters_by_run(self, default: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Give the merged parameters of each run, with the name of the argument they stand in.
+
+        :param default: the request's ``defaultRunSetting``.
+        """
+        for setting in merged_run_settings(default, self.spool or ()):
+            yield f"run_settings[{setting['runSettingId']!r}]['parameters']", setting.get("parameters") or {}
+
+    def inputs_by_run(self, default: Mapping[str, Any]) -> Iterator[RunInputs]:
+        """Give what each run is given, to be searched for inputs: its parameters, and the cells of its own sheet.
+
+        :param default: the request's ``defaultRunSetting``.
+        """
+        sheets = iter(()) if self.spool is None else self.spool.input_sheets()
+        for setting in merged_run_settings(default, self.spool or ()):
+            name = setting["runSettingId"]
+            # The run's own sheet is put into S3 only when all is known to be right.
+            given = (setting.get("parameters") or {}).items()
+            parameters = {key: value for key, value in given if key != self.input_sheet}
+            yield RunInputs(name, f"run_settings[{name!r}]['parameters']", parameters)
+            if self.input_sheet is not None:
+                yield RunInputs(name, f"sample_sheet['input_sheet'] of {name!r}", next(sheets))
 
 
 def check_batch(
@@ -90,6 +118,8 @@ def check_batch(
     if len(named) != 1:
         shown = "all set" if named else "not set"
         raise SettingsError([Problem(" and ".join(named or sources), shown, f"exactly one of {', '.join(sources)}")])
+    if given.max_runs not in (None, "") and not str(given.max_runs).isdigit():
+        raise SettingsError([Problem("max_runs", repr(given.max_runs), "a whole number, 0 or more")])
     common: dict[str, Any] = {
         "default_run_setting": given.default_run_setting,
         "batch_name": given.batch_name,
@@ -109,19 +139,6 @@ def check_batch(
     except BaseException:
         spool.close()
         raise
-
-
-def staged_uri(staging_s3_uri: str, identity: TaskIdentity, request_id: str) -> str:
-    """Give the place of an attempt's settings; the request id makes it new, so it is never rewritten.
-
-    :param staging_s3_uri: ``s3://bucket/prefix/``.
-    :param identity: the task instance; part of the path for people who look there.
-    :param request_id: the attempt's.
-    :return: ``s3://bucket/prefix/run-settings/{dag}/{run}/{task}/{request id}.json``.
-    """
-    names = (identity.dag_id, identity.run_id, identity.task_id)
-    path = "/".join(re.sub(r"[^A-Za-z0-9_.\-]", "_", name)[:64] for name in names)
-    return f"{staging_s3_uri.rstrip('/')}/run-settings/{path}/{request_id}.json"
 
 
 def _checked_spool(
@@ -230,8 +247,8 @@ def _read_sheet(
 
 def _size_problems(given: BatchSettings, total: int, size: int) -> Iterator[Problem]:
     source = "sample_sheet" if given.sample_sheet is not None else "run_settings"
-    if given.max_runs is not None and total > given.max_runs:
-        yield Problem(source, f"{total:,} runs", f"at most {given.max_runs:,}, as max_runs says")
+    if given.max_runs not in (None, "") and total > int(given.max_runs):
+        yield Problem(source, f"{total:,} runs", f"at most {int(given.max_runs):,}, as max_runs says")
     if total > MAX_RUNS_IN_BATCH or size > MAX_FILE_BYTES:
         allowed = f"at most {MAX_RUNS_IN_BATCH:,} runs and 6 GB in one batch: split it, by sheet or with where"
         yield Problem(source, f"{total:,} runs, {size:,} bytes", allowed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -24,7 +25,7 @@ from airflow_provider_omics.links.omics import (
 )
 from airflow_provider_omics.operators.base import OmicsActionOperator
 from airflow_provider_omics.operators.masking import unmasked
-from airflow_provider_omics.operators.start import OmicsStartOperator, with_request
+from airflow_provider_omics.operators.start import OmicsStartOperator
 from airflow_provider_omics.triggers.run import OmicsRunTrigger
 
 
@@ -145,7 +146,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
         )
 
     def _start(self, request: Mapping[str, Any]) -> Snapshot:
-        return with_request(
+        return _with_request(
             RunSnapshot.from_response(self.hook.start_run(request)),
             name=request.get("name"),
             workflow_id=request.get("workflowId"),
@@ -229,3 +230,14 @@ class OmicsDeleteRunOperator(OmicsActionOperator):
             if self.hook.look("run", self.run_id).phase is not Phase.DELETED:
                 raise  # still going
         return f"Deleted run {self.run_id}"
+
+
+def _with_request(snapshot: Snapshot, **known: Any) -> Snapshot:
+    """Fill what a start's answer does not tell from what the request said.
+
+    :param snapshot: taken from the answer.
+    :param known: field -> value; None and fields that the answer had are left alone.
+    :return: the completed snapshot.
+    """
+    missing = {name: value for name, value in known.items() if value is not None and getattr(snapshot, name) is None}
+    return replace(snapshot, **missing)

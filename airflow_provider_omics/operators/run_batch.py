@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -12,17 +11,14 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context, XComArg
 
 from airflow_provider_omics.core.cancelling import cancel_stragglers
-from airflow_provider_omics.core.commands import UNKNOWN, WaitPlan
+from airflow_provider_omics.core.commands import UNKNOWN
 from airflow_provider_omics.core.console import run_list_url
 from airflow_provider_omics.core.errors import (
     AccessDenied,
-    AttemptError,
     BatchError,
     BatchFailed,
     BatchVerdictError,
-    Conflict,
     InvalidRequest,
-    NotFound,
     OmicsError,
     Problem,
     QuotaExceeded,
@@ -31,24 +27,27 @@ from airflow_provider_omics.core.errors import (
 )
 from airflow_provider_omics.core.events import Outcome, WaitEvent
 from airflow_provider_omics.core.input_checks import RunInputs
-from airflow_provider_omics.core.outcomes import batch_result, error_of
-from airflow_provider_omics.core.polling import wait
+from airflow_provider_omics.core.outcomes import batch_result
 from airflow_provider_omics.core.sample_sheet import SampleSheet
-from airflow_provider_omics.core.settings import CheckedRequest, merged_run_settings
+from airflow_provider_omics.core.settings import CheckedRequest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.verdict import Tolerance, Verdict, judge
 from airflow_provider_omics.diagnosis import diagnosis_of_lists
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
-from airflow_provider_omics.operators.base import OmicsActionOperator
 from airflow_provider_omics.operators.batch_recording import BatchRecording, ResultsSettings
 from airflow_provider_omics.operators.batch_results import OmicsCollectBatchResultsOperator
-from airflow_provider_omics.operators.batch_settings import BatchSettings, CheckedBatch, check_batch, staged_uri
+from airflow_provider_omics.operators.batch_settings import BatchSettings, CheckedBatch, check_batch
+from airflow_provider_omics.operators.batch_staging import BatchStaging, checked_place, with_reading_advice
 from airflow_provider_omics.operators.masking import unmasked
+from airflow_provider_omics.operators.run_batch_actions import (
+    OmicsCancelRunBatchOperator,
+    OmicsDeleteBatchOperator,
+    OmicsDeleteRunBatchOperator,
+)
 from airflow_provider_omics.operators.start import OmicsStartOperator
 from airflow_provider_omics.operators.waiting import Driver
 from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
-from airflow_provider_omics.staging import StagingPlace
 from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
 
 __all__ = [
@@ -194,7 +193,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
             tags=self.tags,
             scratch_storage_mode=self.scratch_storage_mode,
             staging_s3_uri=staging,
-            max_runs=self._max_runs(),
+            max_runs=self.max_runs,
         )
         s3_hook = S3Hook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self.verify)
         self._batch = check_batch(given, self.defaults, s3_hook, request_id, self.log)
@@ -220,17 +219,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         return BatchRecording(self.hook, self.log, self._results_settings(), self._attempt.identity)
 
     def _staging_s3_uri(self) -> str | None:
-        uri = self.staging_s3_uri or self.defaults.staging_s3_uri
-        if uri is not None and not re.fullmatch(r"s3://[^/]+(/.*)?", uri):
-            raise SettingsError([Problem("staging_s3_uri", repr(uri), "s3://bucket/prefix/")])
-        return uri
-
-    def _max_runs(self) -> int | None:
-        if self.max_runs is None or self.max_runs == "":
-            return None
-        if not str(self.max_runs).isdigit():
-            raise SettingsError([Problem("max_runs", repr(self.max_runs), "a whole number, 0 or more")])
-        return int(self.max_runs)
+        return checked_place(self.staging_s3_uri or self.defaults.staging_s3_uri)
 
     def _keeps_success(self) -> bool:
         return self.rerun == "failed"
@@ -247,50 +236,23 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         try:
             started = BatchSnapshot.from_response(self.hook.start_run_batch(request))
         except (AccessDenied, InvalidRequest, QuotaExceeded) as error:
-            self._unstage(request["requestId"])
-            uri = request["batchRunSettings"].get("s3UriSettings")
-            if uri is None or isinstance(error, QuotaExceeded):
-                raise
-            role = request["defaultRunSetting"].get("roleArn")
-            advice = f"The service role {role} needs s3:GetObject on {uri} (and kms:Decrypt on its key)."
-            raise error.with_advice(advice) from error
+            self._staging().unstage(request["requestId"])
+            raise with_reading_advice(error, request) from error
         return replace(started, total_runs=0 if spool is None else spool.total_runs)
 
     def _prepare(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put into S3 what the results need later, and what HealthOmics reads there: sheets, and long settings."""
         assert self._batch is not None  # noqa: S101 - set by _build_request
         assert self._attempt is not None  # noqa: S101 - it is what starts
-        spool, staging, attempt = self._batch.spool, self._staging_s3_uri(), self._attempt
-        self._recording().keep_samples(request, spool)
-        if spool is None or staging is None:
-            return {**request}
-        place = StagingPlace(self.hook, staging, self.defaults.staging_kms_key_id)
-        spool.upload_input_sheets(place, attempt.check_not_killed)
-        if not self._batch.is_staged:
-            return {**request}
-        uri = staged_uri(staging, attempt.identity, request["requestId"])
-        try:
-            spool.upload(place, uri, attempt.check_not_killed)
-            attempt.check_not_killed()
-        except AttemptError:
-            self._unstage(request["requestId"])
-            raise
-        self.log.info("Staged %d run settings (%d bytes) at %s", spool.total_runs, spool.size, uri)
-        return {**request, "batchRunSettings": {"s3UriSettings": uri}}
+        self._recording().keep_samples(request, self._batch.spool)
+        return self._staging().stage(request, self._batch, self._attempt.check_not_killed)
 
-    def _unstage(self, request_id: str) -> None:
-        """Delete the staged settings of a batch that has ended, or never starts; they are of no use then."""
-        staging = self._staging_s3_uri()
-        if staging is None or self.keep_staging or self.run_settings_s3_uri is not None:
-            return
-        if self._batch is not None and not self._batch.is_staged:
-            return
-        assert self._attempt is not None  # noqa: S101 - its request id is given
-        uri = staged_uri(staging, self._attempt.identity, request_id)
-        try:
-            StagingPlace(self.hook, staging).delete(uri)
-        except ServiceError as error:
-            self.log.warning("The staged settings %s are left behind: %s", uri, error)
+    def _staging(self) -> BatchStaging:
+        assert self._attempt is not None  # noqa: S101 - settings are staged for what it starts only
+        # After a deferral nobody knows any more whether there was something to stage.
+        may_be_staged = self.run_settings_s3_uri is None if self._batch is None else self._batch.is_staged
+        keep = self.keep_staging or not may_be_staged
+        return BatchStaging(self.hook, self.log, self._staging_s3_uri(), self._attempt.identity, keep=keep)
 
     def _persist_links(self, context: Context, started: Snapshot) -> None:
         OmicsRunBatchLink.persist(
@@ -303,9 +265,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
 
     def _parameters_by_run(self, request: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
         assert self._batch is not None  # noqa: S101 - set by _build_request
-        runs: Iterable[Mapping[str, Any]] = self._batch.spool or ()
-        for setting in merged_run_settings(request["defaultRunSetting"], runs):
-            yield f"run_settings[{setting['runSettingId']!r}]['parameters']", setting.get("parameters") or {}
+        return self._batch.parameters_by_run(request["defaultRunSetting"])
 
     def _check_inputs(self, context: Context, request: Mapping[str, Any]) -> None:
         if self._batch is not None and self._batch.spool is None:
@@ -315,16 +275,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
 
     def _inputs_by_run(self, request: Mapping[str, Any]) -> Iterable[RunInputs]:
         assert self._batch is not None  # noqa: S101 - set by _build_request
-        assert self._batch.spool is not None  # noqa: S101 - looked at by _check_inputs
-        spool, own_sheet = self._batch.spool, self._batch.input_sheet
-        sheets = spool.input_sheets()
-        for setting in merged_run_settings(request["defaultRunSetting"], spool):
-            name = setting["runSettingId"]
-            # The run's own sheet is put into S3 only when all is known to be right; its cells are inputs as well.
-            parameters = {key: value for key, value in (setting.get("parameters") or {}).items() if key != own_sheet}
-            yield RunInputs(name, f"run_settings[{name!r}]['parameters']", parameters)
-            if own_sheet is not None:
-                yield RunInputs(name, f"sample_sheet['input_sheet'] of {name!r}", next(sheets))
+        return self._batch.inputs_by_run(request["defaultRunSetting"])
 
     def _result(self, snapshot: Snapshot) -> dict[str, Any]:
         assert isinstance(snapshot, BatchSnapshot)  # noqa: S101 - tells mypy what `kind` says
@@ -340,7 +291,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     def _conclude(self, context: Context, event: WaitEvent) -> dict[str, Any]:
         is_over = event.outcome is Outcome.ENDED or event.cancelled
         if is_over and self._attempt is not None and self._attempt.request_id is not None:
-            self._unstage(self._attempt.request_id)
+            self._staging().unstage(self._attempt.request_id)
         if event.outcome is Outcome.ENDED and event.snapshot.phase is Phase.PROCESSED:
             self._collect_results(context, event.snapshot)
         try:
@@ -441,89 +392,6 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         """Push the result of a task that is about to fail: a task with trigger rule ``all_done`` needs it."""
         if self.do_xcom_push:
             context["ti"].xcom_push("return_value", result)
-
-
-class OmicsCancelRunBatchOperator(OmicsActionOperator):
-    """Cancel a batch: runs not yet submitted are not, started ones are cancelled. An ended batch counts as done.
-
-    :param batch_id: id of the batch.
-    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
-    """
-
-    template_fields: Sequence[str] = aws_template_fields("batch_id")
-
-    def __init__(self, *, batch_id: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.batch_id = batch_id
-
-    def _act(self) -> str:
-        try:
-            self.hook.cancel_run_batch(self.batch_id)
-        except Conflict:
-            batch = self.hook.look("batch", self.batch_id)
-            if batch.phase is Phase.ACTIVE and batch.status != "STOPPING":
-                raise  # CREATING: it cannot be cancelled yet, so this is not done
-            return f"Batch {self.batch_id} is {batch.status}: nothing to cancel"
-        return f"Cancelled batch {self.batch_id}"
-
-
-class OmicsDeleteRunBatchOperator(OmicsActionOperator):
-    """Delete the records of all runs of an ended batch; the batch itself, outputs and logs stay.
-
-    :param batch_id: id of the batch.
-    :param wait_for_completion: wait until the runs are deleted, after which the batch may be (default True).
-    :param poll_interval: seconds between two looks; default 30.
-    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
-    """
-
-    template_fields: Sequence[str] = aws_template_fields("batch_id")
-
-    def __init__(
-        self, *, batch_id: str, wait_for_completion: bool = True, poll_interval: float = 30.0, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.batch_id = batch_id
-        self.wait_for_completion = wait_for_completion
-        self.poll_interval = poll_interval
-
-    def _act(self) -> str:
-        try:
-            self.hook.delete_run_batch(self.batch_id)
-        except Conflict:
-            if self.hook.look("batch", self.batch_id).status not in ("RUNS_DELETING", "RUNS_DELETED"):
-                raise
-        if not self.wait_for_completion:
-            return f"Deleting the runs of batch {self.batch_id}"
-        plan = WaitPlan("batch", self.batch_id, poll_interval=self.poll_interval, cancel=False)
-        event = Driver(self.hook, self.log).drive(wait(plan))
-        unseen = error_of(event, self.hook.conn_region_name) if event.outcome is not Outcome.ENDED else None
-        if unseen is not None:
-            raise unseen
-        batch = event.snapshot
-        if batch.status != "RUNS_DELETED":
-            raise BatchFailed(
-                "Some runs could not be deleted.", batch_id=batch.id, batch_uuid=batch.uuid, status=batch.status
-            )
-        return f"Deleted the runs of batch {self.batch_id}"
-
-
-class OmicsDeleteBatchOperator(OmicsActionOperator):
-    """Delete the record of an ended batch; its runs stay. One that is gone counts as done.
-
-    :param batch_id: id of the batch.
-    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
-    """
-
-    template_fields: Sequence[str] = aws_template_fields("batch_id")
-    done_already = (NotFound,)
-
-    def __init__(self, *, batch_id: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.batch_id = batch_id
-
-    def _act(self) -> str:
-        self.hook.delete_batch(self.batch_id)
-        return f"Deleted batch {self.batch_id}"
 
 
 def _batch(snapshot: Snapshot) -> BatchSnapshot:

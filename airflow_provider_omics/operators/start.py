@@ -6,7 +6,6 @@ import time
 import uuid
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar, NoReturn
 
@@ -16,7 +15,7 @@ from airflow_provider_omics.core.attempt_record import Ended
 from airflow_provider_omics.core.attempts import Begun
 from airflow_provider_omics.core.cancelling import cancel
 from airflow_provider_omics.core.commands import WaitPlan
-from airflow_provider_omics.core.errors import AccessDenied, OmicsError, Problem, ServiceError, SettingsError
+from airflow_provider_omics.core.errors import OmicsError, Problem, ServiceError, SettingsError
 from airflow_provider_omics.core.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.core.input_checks import RunInputs
@@ -25,11 +24,11 @@ from airflow_provider_omics.core.polling import wait
 from airflow_provider_omics.core.settings import CheckedRequest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
-from airflow_provider_omics.core.workflow_parameters import check_parameters
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.input_checks import check_inputs
 from airflow_provider_omics.operators.attempt import KILL_PATIENCE, Attempt, Starter
 from airflow_provider_omics.operators.attempt_stores import TryAttemptStore, attempt_store
+from airflow_provider_omics.operators.before_start import check_workflow, show_request
 from airflow_provider_omics.operators.masking import Masked
 from airflow_provider_omics.operators.reporting import OmicsReportingOperator
 from airflow_provider_omics.task_state import task_state
@@ -40,12 +39,6 @@ MARGIN = 0.1
 
 LONGEST_MARGIN = 60.0
 """Seconds that are enough for it, however long the timeout is."""
-
-MAX_PROBLEMS = 50
-"""Problems with parameters that are told; 100,000 runs share most of them."""
-
-SHOWN_REQUESTS = 3
-"""Requests that ``dry_run`` shows."""
 
 
 def deadline_of(execution_timeout: timedelta | None, started: float) -> float | None:
@@ -171,11 +164,12 @@ class OmicsStartOperator(OmicsReportingOperator):
             for warning in checked.warnings:
                 self.log.warning("%s", warning)
             if self.check_workflow:
-                self._check_workflow(checked.request)
+                check_workflow(self.hook, self.log, checked.request, self._parameters_by_run(checked.request))
             if self._is_true("check_inputs"):
                 self._check_inputs(context, checked.request)
             if self._is_true("dry_run"):
-                return self._show(checked.request)
+                show_request(self.log, checked.request, self._parameters_by_run(checked.request))
+                return {**dict.fromkeys(self._result(self._nothing())), "status": "DRY_RUN"}
             begun = self._begin(context, checked.request)
             self._persist_links(context, begun.snapshot)
             plan = self._plan(begun.snapshot, started_at)
@@ -339,39 +333,6 @@ class OmicsStartOperator(OmicsReportingOperator):
 
     # -- before the start ------------------------------------------------------------------------------------------
 
-    def _check_workflow(self, request: Mapping[str, Any]) -> None:
-        """Ask whether the workflow is ACTIVE and the merged parameters of each run fit its template."""
-        setting = request.get("defaultRunSetting", request)
-        workflow_id = setting.get("workflowId")
-        if workflow_id is None:
-            self.log.info("check_workflow: a repeated run takes its workflow from the source run; nothing to look up")
-            return
-        version = setting.get("workflowVersionName")
-        whose = {
-            "workflow_type": setting.get("workflowType"),
-            "workflow_owner_id": setting.get("workflowOwnerId"),
-        }
-        answer: Mapping[str, Any]
-        try:
-            if version:
-                answer = self.hook.get_workflow_version(workflow_id, version, **whose)
-            else:
-                answer = self.hook.get_workflow(workflow_id, **whose)
-        except AccessDenied as error:
-            self.log.warning("check_workflow: going on without the check: %s", error)
-            return
-        name = f"{workflow_id} version {version}" if version else workflow_id
-        problems = []
-        if answer.get("status") != "ACTIVE":
-            problems.append(Problem("workflow_id", f"{name} ({answer.get('status')})", "a workflow that is ACTIVE"))
-        template = answer.get("parameterTemplate")
-        for argument, parameters in self._parameters_by_run(request):
-            problems += check_parameters(template, parameters, argument=argument)
-            if len(problems) >= MAX_PROBLEMS:
-                break
-        if problems:
-            raise SettingsError(problems[:MAX_PROBLEMS])
-
     def _check_inputs(self, context: Context, request: Mapping[str, Any]) -> None:
         """Look up the inputs of each run, unless an earlier try has started the runs: they may have gone since."""
         max_tries = context["ti"].max_tries
@@ -390,24 +351,6 @@ class OmicsStartOperator(OmicsReportingOperator):
     def _inputs_by_run(self, request: Mapping[str, Any]) -> Iterable[RunInputs]:
         """Give what each run is given, to be searched for inputs."""
         return (RunInputs(None, argument, parameters) for argument, parameters in self._parameters_by_run(request))
-
-    def _show(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        count = 0
-        lines = []
-        for argument, parameters in self._parameters_by_run(request):
-            count += 1
-            if count <= SHOWN_REQUESTS:
-                lines.append(f"  {argument} with parameters {', '.join(parameters) or '(none)'}")
-        if count:
-            self.log.info("Dry run: nothing is started. %d run(s) would be:", count)
-        else:
-            in_s3 = request["batchRunSettings"]["s3UriSettings"]
-            self.log.info("Dry run: nothing is started. The runs would be those of %s, which is not looked at", in_s3)
-        for line in lines:
-            self.log.info("%s", line)
-        # Values can identify a patient: they are for those who turn the debug level on.
-        self.log.debug("The request: %s", request)
-        return {**dict.fromkeys(self._result(self._nothing())), "status": "DRY_RUN"}
 
     @abstractmethod
     def _nothing(self) -> Snapshot:
@@ -443,14 +386,3 @@ class OmicsStartOperator(OmicsReportingOperator):
             value = getattr(self, name)
             if value is not None and not isinstance(value, Masked):
                 setattr(self, name, Masked(value, name))
-
-
-def with_request(snapshot: Snapshot, **known: Any) -> Snapshot:
-    """Fill what a start's answer does not tell from what the request said.
-
-    :param snapshot: taken from the answer.
-    :param known: field -> value; None and fields that the answer had are left alone.
-    :return: the completed snapshot.
-    """
-    missing = {name: value for name, value in known.items() if value is not None and getattr(snapshot, name) is None}
-    return replace(snapshot, **missing)

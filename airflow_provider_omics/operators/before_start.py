@@ -1,0 +1,82 @@
+"""What the start operators do on wish before they start: a look at the workflow, a dry run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow_provider_omics.core.errors import AccessDenied, Problem, SettingsError
+from airflow_provider_omics.core.workflow_parameters import check_parameters
+from airflow_provider_omics.hooks.omics import OmicsHook
+
+MAX_PROBLEMS = 50
+"""Problems with parameters that are told; 100,000 runs share most of them."""
+
+SHOWN_RUNS = 3
+"""Runs that a dry run shows."""
+
+ParametersByRun = Iterable[tuple[str, Mapping[str, Any]]]
+"""The merged parameters of each run, with the name of the argument they stand in."""
+
+
+def check_workflow(hook: OmicsHook, log: Any, request: Mapping[str, Any], parameters_by_run: ParametersByRun) -> None:
+    """Ask whether the workflow is ACTIVE and the merged parameters of each run fit its template.
+
+    :param hook: where to ask; without the permission to, nothing is checked, with a warning.
+    :param log: the task's logger.
+    :param request: of StartRun or StartRunBatch, checked.
+    :param parameters_by_run: its runs.
+    :raises SettingsError: they do not, with at most 50 problems.
+    :raises ServiceError: the call was refused or did not get through.
+    """
+    setting = request.get("defaultRunSetting", request)
+    workflow_id = setting.get("workflowId")
+    if workflow_id is None:
+        log.info("check_workflow: a repeated run takes its workflow from the source run; nothing to look up")
+        return
+    version = setting.get("workflowVersionName")
+    whose = {"workflow_type": setting.get("workflowType"), "workflow_owner_id": setting.get("workflowOwnerId")}
+    answer: Mapping[str, Any]
+    try:
+        if version:
+            answer = hook.get_workflow_version(workflow_id, version, **whose)
+        else:
+            answer = hook.get_workflow(workflow_id, **whose)
+    except AccessDenied as error:
+        log.warning("check_workflow: going on without the check: %s", error)
+        return
+    name = f"{workflow_id} version {version}" if version else workflow_id
+    problems = []
+    if answer.get("status") != "ACTIVE":
+        problems.append(Problem("workflow_id", f"{name} ({answer.get('status')})", "a workflow that is ACTIVE"))
+    template = answer.get("parameterTemplate")
+    for argument, parameters in parameters_by_run:
+        problems += check_parameters(template, parameters, argument=argument)
+        if len(problems) >= MAX_PROBLEMS:
+            break
+    if problems:
+        raise SettingsError(problems[:MAX_PROBLEMS])
+
+
+def show_request(log: Any, request: Mapping[str, Any], parameters_by_run: ParametersByRun) -> None:
+    """Tell in the log what would be started.
+
+    :param log: the task's logger.
+    :param request: of StartRun or StartRunBatch, checked.
+    :param parameters_by_run: its runs; none: they lie in S3.
+    """
+    count = 0
+    lines = []
+    for argument, parameters in parameters_by_run:
+        count += 1
+        if count <= SHOWN_RUNS:
+            lines.append(f"  {argument} with parameters {', '.join(parameters) or '(none)'}")
+    if count:
+        log.info("Dry run: nothing is started. %d run(s) would be:", count)
+    else:
+        in_s3 = request["batchRunSettings"]["s3UriSettings"]
+        log.info("Dry run: nothing is started. The runs would be those of %s, which is not looked at", in_s3)
+    for line in lines:
+        log.info("%s", line)
+    # Values can identify a patient: they are for those who turn the debug level on.
+    log.debug("The request: %s", request)
