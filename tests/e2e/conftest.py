@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.deployment import Deployment, clean_environment
 from tests.e2e.emulators import BUCKET, EmulatorProcess
 from tests.e2e.processes import MARK, kill_all, marked
-from tests.e2e.stage import Stage
+from tests.e2e.stage import KINDS, Stage
 
 pytest.register_assert_rewrite("tests.e2e.expectations")
 
@@ -136,6 +136,9 @@ def throttled(deployment: Deployment, emulators: dict[str, EmulatorProcess]) -> 
     """Tasks whose start is throttled for minutes, meanwhile the others are played."""
     waiting = Stage(deployment, {"throttling": emulators["throttling"]})
     waiting.trigger("throttled")
+    for kind in KINDS:
+        waiting.task("throttled", f"{kind}_throttled")
+    waiting.trigger_next()
     return waiting
 
 

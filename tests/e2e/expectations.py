@@ -6,9 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.e2e.stage import Task
-
-KINDS = ("run", "batch")
+from tests.e2e.stage import KINDS, Task
 
 for_each_kind = pytest.mark.parametrize("kind", KINDS)
 """Runs a test for a task that starts a run, and for one that starts a batch."""

@@ -15,6 +15,9 @@ from tests.e2e.emulators import CANCEL_TAKES, EmulatorProcess
 from tests.e2e.processes import pause
 from tests.e2e.rest import AirflowClient
 
+KINDS = ("run", "batch")
+"""What a task starts; its task id begins so."""
+
 ENDED = ("success", "failed", "upstream_failed", "skipped", "removed")
 ACTIVE = ("CREATING", "INPROGRESS", "PENDING", "STARTING", "RUNNING", "STOPPING")
 """Statuses of runs and batches that have not ended."""
@@ -123,7 +126,7 @@ class Stage:
         return self.deployment.client
 
     def trigger(self, dag_id: str, run_id: str = "e2e") -> None:
-        """Start a DAG run once the tasks of those before it have started what they start: many at once starve."""
+        """Put a DAG run in the queue; many at once would starve each other."""
         self.dag_runs[dag_id] = run_id
         self._queue.append(dag_id)
 
@@ -149,16 +152,22 @@ class Stage:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._observe()
-            self._trigger_next()
+            self.trigger_next()
             self._scripts = [entry for entry in self._scripts if self._advance(*entry)]
-            if not self._queue and not self._scripts and all(task.state in ENDED for task in self.tasks.values()):
+            if (
+                self.tasks
+                and not self._queue
+                and not self._scripts
+                and all(task.state in ENDED for task in self.tasks.values())
+            ):
                 break
             pause(0.4)
         for script, tasks, _ in self._scripts:
             self._note(tasks, f"{getattr(script, '__name__', script)} still waited after {seconds:.0f} s")
         self._settle()
 
-    def _trigger_next(self) -> None:
+    def trigger_next(self) -> None:
+        """Start the next DAG run if the tasks of those before it have started what they start."""
         if self._queue and all(task.started or task.state in ENDED for task in self._triggered()):
             dag_id = self._queue.pop(0)
             self.client.trigger(dag_id, self.dag_runs[dag_id])

@@ -8,9 +8,9 @@ import pytest
 
 from tests.e2e.deployment import HEARTBEAT_TIMEOUT, Deployment
 from tests.e2e.emulators import EmulatorProcess
-from tests.e2e.expectations import KINDS, assert_outcome, for_each_kind
+from tests.e2e.expectations import assert_outcome, for_each_kind
 from tests.e2e.processes import is_alive
-from tests.e2e.stage import Script, Stage, Task
+from tests.e2e.stage import KINDS, Script, Stage, Task
 
 
 def disturb(stage: Stage, tasks: list[Task]) -> Script:

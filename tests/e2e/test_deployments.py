@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from tests.e2e.deployment import Deployment
-from tests.e2e.expectations import KINDS, assert_outcome, for_each_kind, time_of
-from tests.e2e.stage import Script, Stage, Task
+from tests.e2e.expectations import assert_outcome, for_each_kind, time_of
+from tests.e2e.stage import KINDS, Script, Stage, Task
 
 DATE = "2026-01-01"
 RUN_ID = f"manual__{DATE}T00:00:00+00:00"

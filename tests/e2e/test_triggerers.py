@@ -9,8 +9,8 @@ import pytest
 
 from tests.e2e.deployment import Deployment
 from tests.e2e.emulators import EmulatorProcess
-from tests.e2e.expectations import KINDS, assert_outcome
-from tests.e2e.stage import Script, Stage, Task
+from tests.e2e.expectations import assert_outcome
+from tests.e2e.stage import KINDS, Script, Stage, Task
 
 STALL = 40.0
 """Seconds for which a triggerer is stopped: longer than those after which another one takes its triggers."""

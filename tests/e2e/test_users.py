@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.emulators import CANCEL_TAKES
-from tests.e2e.expectations import KINDS, assert_outcome, assert_result, for_each_kind, last_stop, time_of
-from tests.e2e.stage import Script, Stage, Task
+from tests.e2e.expectations import assert_outcome, assert_result, for_each_kind, last_stop, time_of
+from tests.e2e.stage import KINDS, Script, Stage, Task
 
 AT_ONCE = 6.0
 """Seconds within which a user's kill must have reached the service."""

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from tests.e2e.expectations import KINDS, assert_outcome, for_each_kind, last_stop, time_of
+from tests.e2e.expectations import assert_outcome, for_each_kind, last_stop, time_of
 from tests.e2e.processes import is_alive, parent_of
-from tests.e2e.stage import Script, Stage, Task
+from tests.e2e.stage import KINDS, Script, Stage, Task
 
 GRACE = 6.0
 """Seconds from SIGTERM to SIGKILL; on_kill takes 4 at most."""
