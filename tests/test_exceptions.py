@@ -93,7 +93,8 @@ def test_an_airflow_error_is_both(cls: type[OmicsError], final: bool) -> None:
 @pytest.mark.parametrize("cls", CLASSES)
 def test_what_another_try_cannot_help_is_final(cls: type[OmicsError]) -> None:
     """Bad input, and what may have completed unseen, spend no retry; everything else may be tried again."""
-    expected = {"SettingsError", "InvalidRequest", "RunVanished", "BatchVanished", "AttemptError"}
+    unseen = {"RunVanished", "RunDeleted", "BatchVanished", "BatchDeleted"}
+    expected = {"SettingsError", "InvalidRequest", "AttemptError", *unseen}
     lineage = {parent.__name__ for parent in cls.__mro__}
 
     assert isinstance(airflow_error(make(cls)), AirflowFailException) is bool(expected & lineage)

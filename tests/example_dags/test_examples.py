@@ -208,10 +208,11 @@ def test_notification_of_a_failure(
 ) -> None:
     """The message to the team is the diagnosis, and the error where there is none."""
     monkeypatch.setenv("OMICS_FAILURE_TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:failures")
-    callbacks: Any = read_dag("example_omics_failure.py").get_task("run").on_failure_callback
+    dag = read_dag("example_omics_failure.py")
+    callbacks: Any = dag.get_task("run").on_failure_callback
     _, notifier = callbacks
 
-    notifier.render_template_fields({"exception": error, "ti": TaskInstanceRecord("run")})
+    notifier.render_template_fields({"dag": dag, "exception": error, "ti": TaskInstanceRecord("run")})
 
     assert (notifier.subject, notifier.message) == (subject, message)
     assert notifier.target_arn.endswith(":failures")
