@@ -76,7 +76,7 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 """Name of the text -> rule of the run."""
 
-NOT_AUTHORIZED = "User: arn:aws:sts::123456789012:assumed-role/airflow/worker is not authorized to perform: {} on {}"
+NOT_AUTHORIZED = "User: arn:aws:sts::123456789012:assumed-role/sandbox/worker is not authorized to perform: {} on {}"
 
 
 def refused(action: str, resource: str) -> dict[str, Any]:
