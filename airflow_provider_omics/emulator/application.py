@@ -100,6 +100,7 @@ class Application:
             operation, labels = self._wire.match(environ["REQUEST_METHOD"], path)
         except UnknownOperation as error:
             return self._wire.write_error("UnknownOperationException", str(error))
+        count = self._calls.came_in()
         body = environ["wsgi.input"].read()
         code = BROKEN
         try:
@@ -115,7 +116,7 @@ class Application:
         else:
             return answer
         finally:
-            self._calls.count(operation, code)
+            count(operation, code)
 
     def _call(
         self, operation: str, labels: dict[str, str], query: str, body: bytes, signature: Signature

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 
 #: Counted instead of an error code: the call succeeded; its connection died without an answer; the emulator failed.
 OK = "OK"
@@ -18,19 +19,25 @@ class Calls:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
-    def count(self, operation: str, code: str) -> None:
-        """Count one call.
+    def came_in(self) -> Callable[[str, str], None]:
+        """Note that a call is here, whose answer is not known yet.
 
-        :param operation: name of the operation.
-        :param code: error code of the answer, or :data:`OK`, :data:`LOST`, :data:`BROKEN`.
+        What came in before :meth:`clear` is not counted after it, however late it is answered.
+
+        :return: counts the call; takes the name of the operation, and the error code of the answer or :data:`OK`,
+            :data:`LOST`, :data:`BROKEN`.
         """
-        with self._lock:
-            self._counts[operation, code] += 1
+        counts = self._counts
+
+        def count(operation: str, code: str) -> None:
+            with self._lock:
+                counts[operation, code] += 1
+
+        return count
 
     def clear(self) -> None:
         """Start from zero."""
-        with self._lock:
-            self._counts.clear()
+        self._counts = Counter()
 
     def by_operation(self) -> dict[str, int]:
         """:return: number of calls by operation; operations never called are absent."""

@@ -195,7 +195,7 @@ def test_request_that_botocore_refuses(emulator: OmicsEmulator, connect: Connect
     with pytest.raises(InvalidRequest):
         hook().start_run({"runId": 5})
 
-    assert emulator.calls["StartRun"] == 0
+    assert emulator.calls.by_operation() == {}
 
 
 # -- what the emulator does not answer -------------------------------------------------------------------------------
