@@ -31,9 +31,9 @@ MAX_FILE_BYTES = 6_000_000_000
 PARALLEL_UPLOADS = 16
 """Input sheets written at a time: each is a small object, so latency counts."""
 
-_TRANSFER = {"max_concurrency": 2}
-_PARTS_IN_MEMORY = 3
-"""For the settings file: two parts of 8 MB are sent at a time, and one more is read."""
+_TRANSFER = {"max_concurrency": 1, "multipart_chunksize": 5 * 1024 * 1024}
+_PARTS_IN_MEMORY = 1
+"""For the settings file: the smallest part that S3 takes, one at a time, so that memory does not grow with the file."""
 
 
 class RunSettingsSpool:
