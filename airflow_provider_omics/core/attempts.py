@@ -53,6 +53,9 @@ LIST_LAG = 10.0
 SETTLE = 10.0
 """Seconds that a new attempt waits for the batch before it to end; what a partial cancel leaves is cancelled then."""
 
+STOPPING_LOOKS = 60
+"""Looks, one each :data:`SETTLE`, at what an earlier try left stopping; after 10 minutes it is adopted as it is."""
+
 SEARCHES = 2
 """Searches without a find before a request counts as never arrived."""
 
@@ -148,12 +151,14 @@ def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Atte
         yield Say(INFO, "Nothing came of the earlier request; it is not sent with other settings: a new one")
         answer = yield Save(record)
         return (yield from _start_afresh(present, answer.now, unclear))
-    if seen.status == UNKNOWN or seen.phase is Phase.DELETED:
-        return Begun(record, seen, vanished=True)
-    if seen.phase is Phase.ACTIVE:
+    if seen.phase is Phase.ACTIVE and seen.status != UNKNOWN:
         yield Say(INFO, f"Adopting {present.kind} {seen.id} of try {record.owner_try}: {seen.status}")
         record = replace(record, owner_try=present.try_number, ended=None)
         yield Save(record)
+        seen = yield from _stopped(record, seen, present)
+    if seen.status == UNKNOWN or seen.phase is Phase.DELETED:
+        return Begun(record, seen, vanished=True)
+    if seen.phase is Phase.ACTIVE:
         return Begun(record, seen)
     answer = yield IsSuccess(seen)
     if answer.judged:
@@ -161,6 +166,24 @@ def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Atte
         return Begun(replace(record, owner_try=present.try_number), seen)
     yield Say(INFO, f"{present.kind} {seen.id} of try {record.owner_try} is {seen.status}: starting a new one")
     return (yield from _start_afresh(present, answer.now, unclear))
+
+
+def _stopped(
+    record: AttemptRecord, seen: Snapshot, present: Present
+) -> Generator[AttemptCommand, AttemptAnswer, Snapshot]:
+    """Let what is stopping come to its end, before it is judged; what goes on is given back as it is.
+
+    Stopping is the end of a run that completes as well as of one that was cancelled: only its last status tells. A task
+    that was cleared while it ran on a worker comes back like this when Airflow has lost the clear.
+    """
+    looks = 0
+    while seen.status == "STOPPING" and looks < STOPPING_LOOKS:
+        if not looks:
+            yield Say(INFO, f"{present.kind} {seen.id} is stopping: its end is waited for")
+        yield Sleep(SETTLE)
+        seen = yield from _look(present, seen.id, record.resource_uuid)
+        looks += 1
+    return seen
 
 
 def _after_clear(record: AttemptRecord, present: Present) -> AttemptFlow:

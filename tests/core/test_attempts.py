@@ -11,6 +11,8 @@ from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
 from airflow_provider_omics.core.attempts import (
     LIST_LAG,
     REQUEST_ID_MEMORY,
+    SETTLE,
+    STOPPING_LOOKS,
     Begun,
     Find,
     IsSuccess,
@@ -56,7 +58,7 @@ def test_first_try_saves_its_request_id_before_it_sends_and_the_id_right_after(k
 @kinds
 @pytest.mark.parametrize("changed", [False, True], ids=["same settings", "changed settings"])
 @pytest.mark.parametrize("ended", [None, Ended.LOST], ids=["crashed", "lost contact"])
-@pytest.mark.parametrize("status", ["PENDING", "RUNNING", "STOPPING", "A_NEW_STATUS"])
+@pytest.mark.parametrize("status", ["PENDING", "RUNNING", "A_NEW_STATUS"])
 def test_what_is_alive_is_adopted(kind: str, status: str, ended: Ended | None, *, changed: bool) -> None:
     """A retry takes over what is going, whatever its settings are by now: one look, one save, no start."""
     record = known(ended=ended)
@@ -69,6 +71,51 @@ def test_what_is_alive_is_adopted(kind: str, status: str, ended: Ended | None, *
     assert played.begun == Begun(adopted, seen(kind, status))
     assert ("settings have changed" in played.said) is changed
     assert "Adopting" in played.said
+
+
+@kinds
+@pytest.mark.parametrize(
+    ("end", "judged"), [("well", True), ("CANCELLED", False), ("FAILED", False)], ids=["well", "cancelled", "failed"]
+)
+def test_what_is_stopping_is_judged_by_its_end(kind: str, end: str, *, judged: bool) -> None:
+    """What stops may complete, or was cancelled: at its end its result is used, or a new one starts."""
+    end = {"run": "COMPLETED", "batch": "PROCESSED"}[kind] if judged else end
+    stopping = [seen(kind, "STOPPING")] * 3
+    adopted = known(owner_try=2)
+
+    played = play(known(), present(kind), [*stopping, seen(kind, end), judged, *([] if judged else [started(kind)])])
+
+    assert played.slept == [SETTLE] * 3
+    assert played.done[:2] == [Look(kind, "7"), Save(adopted)]
+    if judged:
+        assert played.done[2:] == [Look(kind, "7")] * 3 + [IsSuccess(seen(kind, end))]
+        assert played.begun == Begun(adopted, seen(kind, end))
+    else:
+        new = fresh(requested_at=NOW + 3 * SETTLE)
+        assert played.done[-3:] == [Save(new), Start(new), Save(answered(new))]
+
+
+@kinds
+def test_what_does_not_stop_stopping_is_adopted(kind: str) -> None:
+    """After ten minutes of STOPPING the task waits as it always does: deferred, without a worker."""
+    stopping = seen(kind, "STOPPING")
+
+    played = play(known(), present(kind), [stopping] * (1 + STOPPING_LOOKS))
+
+    assert played.slept == [SETTLE] * STOPPING_LOOKS
+    assert played.begun == Begun(known(owner_try=2), stopping)
+
+
+@kinds
+def test_what_vanishes_while_it_stops_is_not_started_again(kind: str) -> None:
+    """Gone before its end was seen: nobody knows how it ended."""
+    manifest = [None] if kind == "run" else []
+
+    played = play(known(), present(kind), [seen(kind, "STOPPING"), GONE, GONE, *manifest])
+
+    assert played.begun is not None
+    assert played.begun.vanished
+    assert played.begun.snapshot.status == UNKNOWN
 
 
 @kinds
