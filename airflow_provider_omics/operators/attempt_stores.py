@@ -14,7 +14,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_provider_omics.core.attempt_record import AttemptRecord
-from airflow_provider_omics.core.errors import AttemptError, Conflict, NotFound, NotOwner
+from airflow_provider_omics.core.errors import AccessDenied, AttemptError, Conflict, NotFound, NotOwner, ServiceError
 from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.service_errors import service_errors
@@ -84,6 +84,8 @@ class S3AttemptStore:
         except NotFound:
             self._etag = None
             return None
+        except AccessDenied as error:
+            raise self._with_advice(error) from error
         self._etag = answer["ETag"]
         return _parsed(body)
 
@@ -107,7 +109,16 @@ class S3AttemptStore:
             if stored == record:
                 return  # our own write, repeated by botocore after its answer was lost
             raise NotOwner(record.resource_id, stored.owner_try if stored else None) from error
+        except AccessDenied as error:
+            raise self._with_advice(error) from error
         self._etag = answer["ETag"]
+
+    def _with_advice(self, error: AccessDenied) -> ServiceError:
+        # Without s3:ListBucket S3 answers 403, not 404, for an object that is not there.
+        return error.with_advice(
+            f"What this task starts is recorded in s3://{self._bucket}/{self._key}: the connection needs s3:GetObject "
+            f"and s3:PutObject there, and s3:ListBucket on {self._bucket}."
+        )
 
 
 class TryAttemptStore:
@@ -125,19 +136,22 @@ class TryAttemptStore:
         self._record = record
 
 
-def attempt_store(context: Context, hook: OmicsHook, identity: TaskIdentity) -> AttemptStore:
+def attempt_store(
+    context: Context, hook: OmicsHook, identity: TaskIdentity, staging_s3_uri: str | None
+) -> AttemptStore:
     """Choose the store for a task instance.
 
     :param context: Airflow's context of the task.
-    :param hook: the hook, for the connection's ``staging_s3_uri``.
+    :param hook: the hook whose connection is used.
     :param identity: the task instance.
+    :param staging_s3_uri: ``s3://bucket/prefix/``; None: there is no such place.
     :return: Airflow's task state store, else the S3 object, else one for this try only.
     """
     accessor = context.get("task_state_store")
     if accessor is not None:
         return TaskStateAttemptStore(accessor)
-    if hook.defaults.staging_s3_uri:
-        return S3AttemptStore(hook, hook.defaults.staging_s3_uri, identity)
+    if staging_s3_uri:
+        return S3AttemptStore(hook, staging_s3_uri, identity)
     return TryAttemptStore()
 
 

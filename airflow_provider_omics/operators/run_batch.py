@@ -221,6 +221,10 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     def _staging_s3_uri(self) -> str | None:
         return checked_place(self.staging_s3_uri or self.defaults.staging_s3_uri)
 
+    def _record_s3_uri(self) -> str | None:
+        # The connection's first: a template in the argument may have another value in the next try.
+        return self.defaults.staging_s3_uri or self._staging_s3_uri()
+
     def _keeps_success(self) -> bool:
         return self.rerun == "failed"
 

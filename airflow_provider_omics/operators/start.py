@@ -231,7 +231,7 @@ class OmicsStartOperator(OmicsReportingOperator):
             run_id=task_instance.run_id,
             map_index=task_instance.map_index,
         )
-        store = attempt_store(context, self.hook, identity)
+        store = attempt_store(context, self.hook, identity, self._record_s3_uri())
         # Only what outlives this try can be adopted by the next, and only if there is one.
         lasting = not isinstance(store, TryAttemptStore)
         self._may_be_adopted = self.durable and lasting and task_instance.try_number <= task_instance.max_tries
@@ -246,6 +246,10 @@ class OmicsStartOperator(OmicsReportingOperator):
             tag=self._is_true("tag_with_airflow_context") if tags is None else tags,
         )
         return self._attempt
+
+    def _record_s3_uri(self) -> str | None:
+        """Where the attempt record is kept if Airflow has no place for it."""
+        return self.defaults.staging_s3_uri
 
     def _keeps_success(self) -> bool:
         """Whether a clear after a success returns the stored result instead of starting again."""

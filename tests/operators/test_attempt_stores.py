@@ -10,7 +10,7 @@ import pytest
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
-from airflow_provider_omics.core.errors import AttemptError, NotOwner, Unavailable
+from airflow_provider_omics.core.errors import AccessDenied, AttemptError, NotOwner, Unavailable
 from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.operators.attempt_stores import (
     KEY,
@@ -20,6 +20,7 @@ from airflow_provider_omics.operators.attempt_stores import (
     TryAttemptStore,
     attempt_store,
 )
+from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import BUCKET, quick_hook
 from tests.operators.task_state_store import TaskStateStore
 
@@ -196,13 +197,30 @@ def test_s3_out_of_reach_is_trouble_and_not_nothing(connect: Connect, monkeypatc
 def test_store_is_chosen_by_what_there_is(connect: Connect) -> None:
     """Airflow's own store first, else the S3 object, else the length of the try."""
 
-    def chosen(**context: Any) -> AttemptStore:
-        return attempt_store(Context(**context), quick_hook(), WHO)  # type: ignore[typeddict-item]
+    def chosen(uri: str | None, **context: Any) -> AttemptStore:
+        return attempt_store(Context(**context), quick_hook(), WHO, uri)  # type: ignore[typeddict-item]
 
-    assert isinstance(chosen(), TryAttemptStore)
-    connect({"staging_s3_uri": STAGING})
-    assert isinstance(chosen(), S3AttemptStore)
-    assert isinstance(chosen(task_state_store=TaskStateStore()), TaskStateAttemptStore)
+    assert isinstance(chosen(None), TryAttemptStore)
+    assert isinstance(chosen(STAGING), S3AttemptStore)
+    assert isinstance(chosen(STAGING, task_state_store=TaskStateStore()), TaskStateAttemptStore)
+
+
+def test_store_that_may_not_be_read_says_what_is_needed(emulator: OmicsEmulator, connect: Connect) -> None:
+    """AccessDenied names the object and the actions; without s3:ListBucket S3 says it of a record not there yet."""
+    deny = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": ["s3:GetObject", "s3:PutObject"],
+        "Resource": f"arn:aws:s3:::{BUCKET}/*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    emulator.client("s3").put_bucket_policy(Bucket=BUCKET, Policy=policy)
+    needed = rf"s3://{BUCKET}/staging/airflow-attempts/.*needs s3:GetObject and s3:PutObject there, and s3:ListBucket"
+
+    with pytest.raises(AccessDenied, match=needed):
+        s3_store().load()
+    with pytest.raises(AccessDenied, match=needed):
+        s3_store().save(RECORD)
 
 
 def test_record_of_one_try_is_forgotten_after_it() -> None:
@@ -212,3 +230,13 @@ def test_record_of_one_try_is_forgotten_after_it() -> None:
     store.save(RECORD)
     assert store.load() == RECORD
     assert TryAttemptStore().load() is None
+
+
+def test_batch_may_keep_its_record_where_it_stages_its_settings(connect: Connect) -> None:
+    """The operator's own ``staging_s3_uri`` will do; the connection's comes first, as no template changes it."""
+    batch = OmicsStartRunBatchOperator(task_id="batch", staging_s3_uri=STAGING)
+    assert batch._record_s3_uri() == STAGING
+
+    connect({"staging_s3_uri": f"s3://{BUCKET}/of-the-team/"})
+    batch = OmicsStartRunBatchOperator(task_id="batch", staging_s3_uri=STAGING)
+    assert batch._record_s3_uri() == f"s3://{BUCKET}/of-the-team/"

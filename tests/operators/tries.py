@@ -131,7 +131,9 @@ class Task:
     def record(self) -> AttemptRecord | None:
         """Give the record as a new try would load it."""
         context: Any = self._context()
-        return attempt_stores.attempt_store(context, self._made().hook, self._identity()).load()
+        operator = self._made()
+        place = operator._record_s3_uri()
+        return attempt_stores.attempt_store(context, operator.hook, self._identity(), place).load()
 
     def id_of(self, result: dict[str, Any]) -> str:
         return str(result[f"{self.kind}_id"])
