@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
@@ -37,8 +37,6 @@ if "scheduler" in sys.argv:
     import airflow_provider_omics.operators.run_batch
 """
 
-SERVERS = ("api-server", "workers-api")
-
 HEARTBEAT_TIMEOUT = 20
 """Seconds without a heartbeat after which the scheduler gives a task up; Airflow's default is 300."""
 
@@ -55,26 +53,44 @@ def clean_environment(**more: str) -> dict[str, str]:
 
 
 class Deployment:
-    """One Airflow with its own home and database.
+    """One Airflow 3 with its own home and database.
 
     :param home: its home, an empty folder.
     :param environment: what its processes get beside Airflow's settings.
     """
+
+    client_class = AirflowClient
+    servers: ClassVar[tuple[str, ...]] = ("api-server", "workers-api")
+    """Programs that are ended last: the others need them."""
+
+    components = 4
+    """Components of which Airflow tells the health: database, scheduler, triggerer, DAG processor."""
 
     def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
         self.home = home
         self.port = free_port()
         self.url = f"http://{LOOPBACK}:{self.port}"
         self.workers_port = free_port()
-        self.client = AirflowClient(self.url)
+        self.client = self.client_class(self.url)
         self.programs: dict[str, Program] = {}
-        settings = {
+        self.empty_database = home.with_suffix(".db")
+        self.base_environment = dict(environment)
+        self.environment = {
+            **environment,
+            "AIRFLOW_HOME": str(home),
+            "SPT_NOENV": "1",  # else setproctitle overwrites the environment by which our processes are found
+            **{f"AIRFLOW__{name}": str(value) for name, value in self.settings().items()},
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """Give Airflow's settings: ``SECTION__OPTION`` -> value."""
+        return {
             "CORE__DAGS_FOLDER": DAGS,
             "CORE__LOAD_EXAMPLES": False,
             "CORE__EXECUTOR": "LocalExecutor",
             "CORE__PARALLELISM": 40,  # tasks that wait in a worker take a slot and hardly any CPU
             # SQLite lets one write at a time; the others wait, for 5 seconds unless told otherwise.
-            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=60",
+            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=60",
             "CORE__MAX_ACTIVE_TASKS_PER_DAG": 200,
             "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
             "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": True,
@@ -99,14 +115,6 @@ class Deployment:
             "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": 2,
             "WORKERS__EXECUTION_API_TIMEOUT": 30,
             "USAGE_DATA_COLLECTION__ENABLED": False,
-        }
-        self.empty_database = home.with_suffix(".db")
-        self.base_environment = dict(environment)
-        self.environment = {
-            **environment,
-            "AIRFLOW_HOME": str(home),
-            "SPT_NOENV": "1",  # else setproctitle overwrites the environment by which our processes are found
-            **{f"AIRFLOW__{name}": str(value) for name, value in settings.items()},
         }
 
     def preload(self) -> None:
@@ -159,7 +167,7 @@ class Deployment:
         while True:
             with suppress(httpx.HTTPError):
                 health = self.client.health()
-                if len(health) == 4 and set(health.values()) == {"healthy"} and is_listening(self.workers_port):
+                if len(health) == self.components and set(health.values()) == {"healthy"} and self._is_serving():
                     break
             self._assert_alive()
             assert time.monotonic() < end, "Airflow did not become healthy"
@@ -178,14 +186,17 @@ class Deployment:
         self.client.close()
         for program in self.programs.values():
             program.signal(signal.SIGCONT)
-            if program.exit_code is None and program.name not in SERVERS:
+            if program.exit_code is None and program.name not in self.servers:
                 program.signal(signal.SIGTERM)
         for program in self.programs.values():
             with suppress(subprocess.TimeoutExpired):
-                if program.name not in SERVERS:
+                if program.name not in self.servers:
                     program.wait(15)
         for program in self.programs.values():
             program.stop(10)
+
+    def _is_serving(self) -> bool:
+        return is_listening(self.workers_port)
 
     def _assert_alive(self) -> None:
         for program in self.programs.values():

@@ -174,3 +174,15 @@ with DAG("outage", schedule=None):
     pair("outlived", EIGHTY, deferrable=False, retry_delay=timedelta(seconds=30))
     pair("deferred_before", EIGHTY)
     pair("ended_meanwhile", TWENTY, retry_delay=timedelta(seconds=30))
+
+# What an Airflow before 3.3 can show: its record lies in S3.
+with DAG("older", schedule=None):
+    for action in ("marked_failed", "marked_success"):
+        pair(f"{action}_deferred", ENDLESS, aws_conn_id="omics_staging")
+        pair(f"{action}_running", ENDLESS, aws_conn_id="omics_staging", deferrable=False)
+    pair("cleared_deferred", ENDLESS_ONCE, aws_conn_id="omics_staging")
+    pair("cleared_after_success", FIVE, aws_conn_id="omics_staging")
+    pair("killed_before_saving", FIVE, KilledBeforeSaving, aws_conn_id="omics_staging")
+    pair("killed_waiting", FORTY, aws_conn_id="omics_staging", deferrable=False)
+    for number in range(5):
+        pair(f"waits_{number}", VERY_LONG, aws_conn_id="omics_staging")

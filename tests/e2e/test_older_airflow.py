@@ -1,0 +1,108 @@
+"""Airflow before 3.3, which has no task state store and no ``on_kill`` of triggers: kill, clear and restart.
+
+The record of an attempt lies in S3 here. Played on Airflow 2.11 and 3.2 by ``make test-matrix``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.e2e.deployment import Deployment
+from tests.e2e.emulators import EmulatorProcess
+from tests.e2e.expectations import assert_outcome, for_each_kind, last_stop, time_of
+from tests.e2e.stage import KINDS, Script, Stage, Task
+from tests.e2e.test_users import act_on, clear_when, seconds_to_cancel
+
+AT_ONCE = 12.0
+"""Seconds within which a user's kill must have reached the service: Airflow itself takes 2 to 5 to tell of it."""
+
+WAITING = [f"{kind}_waits_{number}" for kind in KINDS for number in range(5)]
+
+
+def kill_worker(task: Task) -> Script:
+    """Kill the process of a task that waits on a worker."""
+    yield lambda: task.is_waiting("running")
+    os.kill(task.pid, signal.SIGKILL)
+
+
+def restart_triggerer(stage: Stage, tasks: list[Task]) -> Script:
+    """Kill the triggerer while tasks wait, and start another: what they wait for goes on."""
+    yield lambda: all(task.is_waiting("deferred") for task in tasks)
+    stage.deployment.programs["triggerer"].kill()
+    stage.deployment.start_triggerer()
+
+
+@pytest.fixture(scope="module")
+def older(deployment: Deployment, emulators: dict[str, EmulatorProcess]) -> Stage:
+    """All cases, played together; the triggerer is killed when users have marked and cleared."""
+    stage = Stage(deployment, {"calm": emulators["calm"]})
+    stage.trigger("older")
+    client, run_id = stage.client, stage.dag_runs["older"]
+    for kind in KINDS:
+        for mode in ("deferred", "running"):
+            for state in ("failed", "success"):
+                task = stage.task("older", f"{kind}_marked_{state}_{mode}")
+
+                def mark(task: Task = task, state: str = state) -> None:
+                    client.mark("older", run_id, task.name, state)
+
+                stage.add(act_on(task, mode, mark), task)
+        task = stage.task("older", f"{kind}_cleared_deferred")
+
+        def clear(task: Task = task) -> None:
+            client.clear("older", run_id, task.name)
+
+        stage.add(act_on(task, "deferred", clear), task)
+        task = stage.task("older", f"{kind}_cleared_after_success")
+        stage.add(clear_when(task, "success", stage), task)
+        task = stage.task("older", f"{kind}_killed_waiting")
+        stage.add(kill_worker(task), task)
+        stage.task("older", f"{kind}_killed_before_saving")
+    waiting = [stage.task("older", name) for name in WAITING]
+    stage.add(restart_triggerer(stage, waiting), *waiting)
+    stage.play(400)
+    return stage
+
+
+@for_each_kind
+@pytest.mark.parametrize("case", ["killed_waiting", "killed_before_saving"])
+def test_the_next_try_adopts_what_a_dead_worker_started(older: Stage, kind: str, case: str) -> None:
+    """A worker that dies costs no second start, and nothing is cancelled."""
+    assert_outcome(older.task("older", f"{kind}_{case}"), "success", tries=2)
+
+
+@for_each_kind
+@pytest.mark.parametrize("mode", ["deferred", "running"])
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_marking_a_task_cancels_what_it_waits_for(older: Stage, kind: str, mode: str, state: str) -> None:
+    """A task marked failed or success, deferred or on a worker, has its run cancelled, and stays marked."""
+    task = older.task("older", f"{kind}_marked_{state}_{mode}")
+    assert_outcome(task, state, tries=1, cancelled=(0,))
+    assert seconds_to_cancel(task) < AT_ONCE
+
+
+@for_each_kind
+def test_a_clear_cancels_the_old_run_and_starts_one_new(older: Stage, kind: str) -> None:
+    """After a clear the new try cancels the old run by the record, and starts exactly one new without waiting."""
+    task = older.task("older", f"{kind}_cleared_deferred")
+    assert_outcome(task, "success", starts=2, tries=2, cancelled=(0,))
+    assert time_of(task.started[1]["creationTime"]) < last_stop(task)
+
+
+def test_a_run_cleared_after_success_is_started_again(older: Stage) -> None:
+    """A run's task that succeeded and was cleared starts a new run."""
+    assert_outcome(older.task("older", "run_cleared_after_success"), "success", starts=2, tries=2)
+
+
+def test_a_batch_cleared_after_success_submits_nothing(older: Stage) -> None:
+    """A batch's task that succeeded and was cleared returns the stored result and starts nothing."""
+    assert_outcome(older.task("older", "batch_cleared_after_success"), "success", starts=1, tries=2)
+
+
+@pytest.mark.parametrize("name", WAITING)
+def test_tasks_outlive_their_triggerer(older: Stage, name: str) -> None:
+    """A task whose triggerer is killed waits on with the next one: nothing is started again, nothing cancelled."""
+    assert_outcome(older.task("older", name), "success", tries=1)
