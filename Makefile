@@ -78,8 +78,19 @@ fix: .venv/.installed ## correct what lint and formatting can correct by themsel
 	.venv/bin/ruff format
 
 .PHONY: build
-build: .venv/.installed ## make the wheel and the source distribution in dist/
+build: .venv/.installed ## make the wheel and the source distribution in dist/, and check them
 	$(UV) build --quiet --clear --out-dir dist
+	.venv/bin/twine check --strict dist/*.whl dist/*.tar.gz
+	.venv/bin/check-wheel-contents dist/*.whl
+
+# Tests import what is installed, so this is how they are run against what users get. `use-tree` goes back.
+.PHONY: use-wheel
+use-wheel: build .venv-2.11/.installed ## let .venv and .venv-2.11 have the built wheel in the place of the working tree
+	for venv in .venv .venv-2.11; do $(UV) pip install --quiet --python $$venv --no-deps --reinstall dist/*.whl; done
+
+.PHONY: use-tree
+use-tree: .venv/.installed .venv-2.11/.installed
+	for venv in .venv .venv-2.11; do $(UV) pip install --quiet --python $$venv --no-deps --editable .; done
 
 .PHONY: clean
 clean: ## remove what was built, cached and measured (not .venv)

@@ -10,6 +10,7 @@ import atexit
 import operator
 import os
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import DAG
 
-EXAMPLE_DAGS = Path(__file__).parent.parent / "example_dags"
+ROOT = Path(__file__).parent.parent
+EXAMPLE_DAGS = ROOT / "example_dags"
+
+if str(ROOT) not in sys.path:
+    # For `tests` itself. Last, so that an installed wheel is what is tested, and not the tree beside it.
+    sys.path.append(str(ROOT))
 
 
 def _isolate_environment() -> Path:

@@ -6,13 +6,18 @@ the operators: it must cost them nothing, need nothing, and break nothing.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from airflow_provider_omics.get_provider_info import get_provider_info
 
 ROOT = Path(__file__).parents[2]
 UV = [sys.executable, "-m", "uv"]
@@ -71,6 +76,28 @@ def bare_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment with the wheel, what it requires, and nothing else."""
+    folder = tmp_path_factory.mktemp("installed") / "venv"
+    airflow = f"apache-airflow=={version('apache-airflow')}"
+    for command in (
+        [*UV, "venv", "--quiet", "--python", sys.executable, str(folder)],
+        [*UV, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), str(wheel), airflow],
+    ):
+        done = run(*command, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+    return folder / "bin"
+
+
+def airflow(installed: Path, home: Path, *arguments: str) -> Any:
+    """Run a command of Airflow in the environment of the wheel, and read its JSON."""
+    command = ("env", f"AIRFLOW_HOME={home}", installed / "airflow", *arguments, "--output", "json")
+    done = run(*command, cwd=home)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout[done.stdout.index("[") :])
+
+
 def test_wheel_is_complete(wheel: Path) -> None:
     """The wheel has every module and data file of the package, its licence, and nothing else."""
     package = ROOT / "airflow_provider_omics"
@@ -114,3 +141,27 @@ def test_missing_extra_is_one_clear_sentence(bare_python: Path, tmp_path: Path) 
     assert "pip install 'airflow-provider-omics[emulator]'" in done.stdout
     assert "Traceback" not in done.stdout
     assert "1 error" in done.stdout
+
+
+def test_airflow_finds_an_installed_wheel(installed: Path, tmp_path: Path) -> None:
+    """Airflow lists the provider and its links, and all connection forms load beside it."""
+    providers = {row["package_name"]: row for row in airflow(installed, tmp_path, "providers", "list")}
+    links = {row["extra_link_class_name"] for row in airflow(installed, tmp_path, "providers", "links")}
+    hooks = {row["connection_type"]: row for row in airflow(installed, tmp_path, "providers", "hooks")}
+
+    assert "AWS HealthOmics" in providers["airflow-provider-omics"]["description"]
+    assert set(get_provider_info()["extra-links"]) <= links
+    assert hooks["aws"]["package_name"] == "apache-airflow-providers-amazon"
+    assert "omics" not in " ".join(hooks)
+
+
+def test_everything_imports_from_an_installed_wheel(installed: Path, tmp_path: Path) -> None:
+    """All modules that Airflow is told of import without the extra, which brings moto and is not there."""
+    info = get_provider_info()
+    groups = [group for kind in ("hooks", "operators", "sensors", "triggers") for group in info[kind]]
+    modules = sorted({name for group in groups for name in group["python-modules"]})
+    code = f"import importlib.util; assert importlib.util.find_spec('moto') is None; import {', '.join(modules)}"
+
+    done = run("env", f"AIRFLOW_HOME={tmp_path}", installed / "python", "-c", code, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr

@@ -23,6 +23,7 @@ class Deployment2(Deployment):
             "CORE__LOAD_EXAMPLES": False,
             "CORE__EXECUTOR": "LocalExecutor",
             "CORE__PARALLELISM": 16,
+            "CORE__TASK_SUCCESS_OVERTIME": 1,  # a task marked success is left at work for 20 s by default
             "CORE__MAX_ACTIVE_TASKS_PER_DAG": 200,
             "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
             "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=60",
@@ -36,7 +37,9 @@ class Deployment2(Deployment):
             "SCHEDULER__DAG_DIR_LIST_INTERVAL": 600,
             "SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": 2,
             "SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": HEARTBEAT_TIMEOUT,
-            "SCHEDULER__ZOMBIE_DETECTION_INTERVAL": 2,
+            # Airflow 2 fails a task once for each time that it was detected, also the tries after the dead one: the
+            # first detection must have been dealt with before the second.
+            "SCHEDULER__ZOMBIE_DETECTION_INTERVAL": 30,
             "TRIGGERER__JOB_HEARTBEAT_SEC": 2,
             "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": 15,
             "USAGE_DATA_COLLECTION__ENABLED": False,

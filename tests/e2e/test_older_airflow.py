@@ -28,9 +28,13 @@ def kill_worker(task: Task) -> Script:
     os.kill(task.pid, signal.SIGKILL)
 
 
-def restart_triggerer(stage: Stage, tasks: list[Task]) -> Script:
-    """Kill the triggerer while tasks wait, and start another: what they wait for goes on."""
+def restart_triggerer(stage: Stage, tasks: list[Task], ended_by_users: list[Task]) -> Script:
+    """Kill the triggerer while tasks wait, and start another: what they wait for goes on.
+
+    What users end is cancelled by the triggerer, a second or two after they did: it has to live that long.
+    """
     yield lambda: all(task.is_waiting("deferred") for task in tasks)
+    yield lambda: all(set(task.statuses) & {"STOPPING", "CANCELLED"} for task in ended_by_users)
     stage.deployment.programs["triggerer"].kill()
     stage.deployment.start_triggerer()
 
@@ -62,7 +66,8 @@ def older(deployment: Deployment, emulators: dict[str, EmulatorProcess]) -> Stag
         stage.add(kill_worker(task), task)
         stage.task("older", f"{kind}_killed_before_saving")
     waiting = [stage.task("older", name) for name in WAITING]
-    stage.add(restart_triggerer(stage, waiting), *waiting)
+    ended = [task for task in stage.tasks.values() if task.name.endswith("_deferred")]
+    stage.add(restart_triggerer(stage, waiting, ended), *waiting)
     stage.play(400)
     return stage
 
