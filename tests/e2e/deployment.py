@@ -21,11 +21,12 @@ from typing import Any, ClassVar
 
 import httpx
 
+import airflow_provider_omics
 from tests.e2e.processes import LOOPBACK, Program, free_port, is_listening, pause
 from tests.e2e.rest import AirflowClient
 
 DAGS = Path(__file__).parent / "dags"
-ROOT = Path(__file__).parents[2]
+PACKAGE = Path(airflow_provider_omics.__file__).parent
 
 SECRET = "of-the-end-to-end-tests-alone-0123456789-0123456789-0123456789-0123456789"
 
@@ -48,8 +49,8 @@ def clean_environment(**more: str) -> dict[str, str]:
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AWS_", "PYTEST_"))}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)  # Airflow takes twice as long to start without bytecode
-    # The package that stands beside these tests, wherever another copy of it is installed.
-    return {**kept, "PYTHONPATH": str(ROOT), "AWS_EC2_METADATA_DISABLED": "true", **more}
+    # The package that these tests import: an installed wheel, or the tree.
+    return {**kept, "PYTHONPATH": str(PACKAGE.parent), "AWS_EC2_METADATA_DISABLED": "true", **more}
 
 
 class Deployment:
