@@ -81,10 +81,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment with the wheel, what it requires, and nothing else."""
     folder = tmp_path_factory.mktemp("installed") / "venv"
     airflow = f"apache-airflow=={version('apache-airflow')}"
-    for command in (
-        [*UV, "venv", "--quiet", "--python", sys.executable, str(folder)],
-        [*UV, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), str(wheel), airflow],
-    ):
+    install = [*UV, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), str(wheel), airflow]
+    for command in ([*UV, "venv", "--quiet", "--python", sys.executable, str(folder)], install):
         done = run(*command, cwd=ROOT)
         assert done.returncode == 0, done.stderr
     return folder / "bin"
@@ -92,8 +90,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def airflow(installed: Path, home: Path, *arguments: str) -> Any:
     """Run a command of Airflow in the environment of the wheel, and read its JSON."""
-    command = ("env", f"AIRFLOW_HOME={home}", installed / "airflow", *arguments, "--output", "json")
-    done = run(*command, cwd=home)
+    program = installed / "airflow"
+    done = run("env", f"AIRFLOW_HOME={home}", program, *arguments, "--output", "json", cwd=home)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout[done.stdout.index("[") :])
 
