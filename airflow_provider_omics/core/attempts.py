@@ -24,7 +24,6 @@ from airflow_provider_omics.core.commands import (
     Answer,
     Command,
     Look,
-    ReadManifest,
     Say,
     Sleep,
     WaitPlan,
@@ -37,7 +36,7 @@ from airflow_provider_omics.core.errors import (
     ServiceError,
     Unavailable,
 )
-from airflow_provider_omics.core.polling import LONGEST_BACK_OFF, SECOND_LOOK
+from airflow_provider_omics.core.polling import LONGEST_BACK_OFF, SECOND_LOOK, read_manifest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 
@@ -322,8 +321,8 @@ def _look(present: Present, resource_id: str, uuid: str | None) -> Generator[Att
             break
     if present.kind == "batch":
         return BatchSnapshot(resource_id, UNKNOWN, uuid)
-    manifest = yield ReadManifest(resource_id, uuid)
-    return manifest.result if isinstance(manifest.result, RunSnapshot) else RunSnapshot(resource_id, UNKNOWN, uuid)
+    manifest = yield from read_manifest(resource_id, uuid)
+    return manifest if isinstance(manifest, RunSnapshot) else RunSnapshot(resource_id, UNKNOWN, uuid)
 
 
 def _search(record: AttemptRecord, present: Present) -> Generator[AttemptCommand, AttemptAnswer, Snapshot | None]:

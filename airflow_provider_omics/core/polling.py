@@ -36,6 +36,9 @@ JITTER = 0.1
 LONGEST_BACK_OFF = 300.0
 """Seconds between looks while HealthOmics cannot be asked: long enough for it to recover, short enough to notice."""
 
+MANIFEST_LOOKS = 5
+"""Looks at the manifest of a vanished run, over more than a minute, before it counts as not to be read."""
+
 SECOND_LOOK = 5.0
 """Seconds before "not found" or "access denied" is believed: both can be false for a moment after a change."""
 
@@ -130,13 +133,30 @@ def _gone(plan: WaitPlan, last: Snapshot, error: ServiceError, seconds: float = 
         return WaitEvent(Outcome.REFUSED, last, error=str(error), seconds=seconds)
     text = str(error)
     if plan.kind == "run":
-        answer = yield ReadManifest(plan.id, plan.uuid)
-        if isinstance(answer.result, RunSnapshot):
-            yield Say(WARNING, f"The record of run {plan.id} is gone; its manifest says {answer.result.status}")
-            return WaitEvent(Outcome.ENDED, _completed(answer.result, last))
-        if isinstance(answer.result, ServiceError):
-            text += f"; its manifest could not be read: {answer.result}"
+        manifest = yield from read_manifest(plan.id, plan.uuid)
+        if isinstance(manifest, RunSnapshot):
+            yield Say(WARNING, f"The record of run {plan.id} is gone; its manifest says {manifest.status}")
+            return WaitEvent(Outcome.ENDED, _completed(manifest, last))
+        if manifest is not None:
+            text += f"; its manifest could not be read: {manifest}"
     return WaitEvent(Outcome.VANISHED, last, error=text)
+
+
+def read_manifest(run_id: str, uuid: str | None) -> Generator[Command, Answer, RunSnapshot | ServiceError | None]:
+    """Read how a run ended whose record is gone: nothing else tells, so trouble is borne for a few looks.
+
+    :param run_id: id of the run.
+    :param uuid: its uuid; None where unknown.
+    :return: the run with its final status; None: its manifest is silent; the error that kept it from being read.
+    """
+    answer = yield ReadManifest(run_id, uuid)
+    for failures in range(MANIFEST_LOOKS - 1):
+        if not isinstance(answer.result, Unavailable):
+            break
+        yield Sleep(SECOND_LOOK * 2.0**failures)
+        answer = yield ReadManifest(run_id, uuid)
+    assert not isinstance(answer.result, BatchSnapshot)  # noqa: S101 - only runs have a manifest
+    return answer.result
 
 
 def _completed(ended: RunSnapshot, last: Snapshot) -> RunSnapshot:

@@ -21,7 +21,7 @@ from airflow_provider_omics.core.errors import (
     Unavailable,
 )
 from airflow_provider_omics.core.events import Outcome, WaitEvent
-from airflow_provider_omics.core.polling import passed_limit, wait
+from airflow_provider_omics.core.polling import MANIFEST_LOOKS, SECOND_LOOK, passed_limit, wait
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from tests.core.flows import (
     BATCH,
@@ -287,6 +287,21 @@ def test_a_run_vanishes_when_its_manifest_does_not_tell(told: Result, error: str
 
     assert event == WaitEvent(Outcome.VANISHED, run("RUNNING"), error=error)
     assert commands[-1] == MANIFEST
+
+
+def test_trouble_with_the_manifest_is_borne_for_a_minute() -> None:
+    """Nothing else tells how the run ended, so throttling does not decide it."""
+    told = RunSnapshot("1", "COMPLETED", "uuid-1")
+
+    event, commands, seconds = play(steadily(RUN), [GONE, GONE, THROTTLED, THROTTLED, told])
+    assert (event.outcome, event.snapshot.status) == (Outcome.ENDED, "COMPLETED")
+    assert commands.count(MANIFEST) == 3
+    assert seconds == SECOND_LOOK * (1 + 1 + 2)
+
+    event, commands, seconds = play(steadily(RUN), [GONE, GONE, *[THROTTLED] * MANIFEST_LOOKS])
+    assert event.outcome is Outcome.VANISHED
+    assert str(THROTTLED) in str(event.error)
+    assert seconds > 60
 
 
 def test_a_batch_has_no_manifest() -> None:

@@ -42,7 +42,7 @@ SEEN: dict[str, st.SearchStrategy[Snapshot]] = {
     ),
 }
 ERRORS = st.sampled_from([GONE, DENIED, *OTHERS])
-MANIFESTS = st.sampled_from([RunSnapshot("1", "COMPLETED"), RunSnapshot("1", "FAILED"), None, DENIED])
+MANIFESTS = st.sampled_from([RunSnapshot("1", "COMPLETED"), RunSnapshot("1", "FAILED"), None, DENIED, *OTHERS])
 
 
 @pytest.mark.parametrize("kind", ["run", "batch"])
