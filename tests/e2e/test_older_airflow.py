@@ -65,6 +65,7 @@ def older(deployment: Deployment, emulators: dict[str, EmulatorProcess]) -> Stag
         task = stage.task("older", f"{kind}_killed_waiting")
         stage.add(kill_worker(task), task)
         stage.task("older", f"{kind}_killed_before_saving")
+        stage.task("older", f"{kind}_execution_timeout")
     waiting = [stage.task("older", name) for name in WAITING]
     ended = [task for task in stage.tasks.values() if task.name.endswith("_deferred")]
     stage.add(restart_triggerer(stage, waiting, ended), *waiting)
@@ -111,3 +112,13 @@ def test_a_batch_cleared_after_success_submits_nothing(older: Stage) -> None:
 def test_tasks_outlive_their_triggerer(older: Stage, name: str) -> None:
     """A task whose triggerer is killed waits on with the next one: nothing is started again, nothing cancelled."""
     assert_outcome(older.task("older", name), "success", tries=1)
+
+
+@for_each_kind
+def test_execution_timeout_cancels(older: Stage, kind: str) -> None:
+    """A deferred task that reaches its execution_timeout cancels the run or batch and fails with a typed error."""
+    task = older.task("older", f"{kind}_execution_timeout")
+    assert_outcome(task, "failed", tries=1, cancelled=(0,))
+    log = older.client.log(task.dag_id, task.run_id, task.name, 1)
+    assert f"{kind.capitalize()}TimedOut" in log
+    assert "execution_timeout passed; it was cancelled" in log
