@@ -108,7 +108,7 @@ $(UV):
 
 # Beside Airflow itself: what 3.0 and 3.2 need that their own requirements do not say (they fail with newer releases).
 PINS-3.0 := 'pyjwt<2.11' 'fastapi==0.117.1' 'cadwyn==5.4.6' 'starlette<0.49'
-PINS-3.2 := 'fastapi==0.136.3' 'cadwyn==7.0.0'
+PINS-3.2 := 'fastapi==0.136.3' 'cadwyn==7.0.0' 'starlette<1'
 
 .venv-3.%/.installed: pyproject.toml | $(UV)
 	$(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-3.$*
