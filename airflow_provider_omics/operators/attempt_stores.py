@@ -125,19 +125,21 @@ class TryAttemptStore:
         self._record = record
 
 
-def attempt_store(context: Context, hook: OmicsHook, identity: TaskIdentity) -> AttemptStore:
+def attempt_store(context: Context, hook: OmicsHook, identity: TaskIdentity, place: str | None = None) -> AttemptStore:
     """Choose the store for a task instance.
 
     :param context: Airflow's context of the task.
     :param hook: the hook, for the connection's ``staging_s3_uri``.
     :param identity: the task instance.
+    :param place: where else in S3 the task writes, for a connection without ``staging_s3_uri``; None: nowhere.
     :return: Airflow's task state store, else the S3 object, else one for this try only.
     """
     accessor = context.get("task_state_store")
     if accessor is not None:
         return TaskStateAttemptStore(accessor)
-    if hook.defaults.staging_s3_uri:
-        return S3AttemptStore(hook, hook.defaults.staging_s3_uri, identity)
+    in_s3 = hook.defaults.staging_s3_uri or place
+    if in_s3:
+        return S3AttemptStore(hook, in_s3, identity)
     return TryAttemptStore()
 
 
