@@ -283,9 +283,8 @@ class OmicsStartRunBatchOperator(OmicsBatchEnd):
         """Give all run settings; those of an S3 object of the user's are read now."""
         assert self._whole is not None  # noqa: S101 - set by _build_request
         if self._whole.spool is None:
-            spool = read_object(str(self.run_settings_s3_uri), default, self._s3_hook())
+            spool = self._whole.spool = read_object(str(self.run_settings_s3_uri), default, self._s3_hook())
             self._rerun_settings().check_size(spool.total_runs, self._staging_s3_uri())
-            self._whole.spool = spool
         return self._whole.spool
 
     def _take(self, record: AttemptRecord, chosen: RunSettingsSpool) -> None:

@@ -31,6 +31,7 @@ class KnownSamples:
         self._others = ResultsStore()
         self._last_batch: str | None = None
         self._is_gone = False
+        self._is_blind = False
         self._changed = False
 
     def close(self) -> None:
@@ -58,7 +59,7 @@ class KnownSamples:
                 collected = collect() if self._file is not None else self._collect_into(self._own, batch_id)
             except NotFound as error:
                 self._log.warning("What became of batch %s is not to be found out any more: %s", batch_id, error)
-                self._is_gone = True
+                self._is_gone, self._is_blind = True, not self.submitted
         if self._file is not None:
             self._own.add_missing(self._file.read(RunRecord.from_json))
         return collected
@@ -109,11 +110,9 @@ class KnownSamples:
 
         :param run_setting_id: the sample.
         """
-        before = self._before.sample(run_setting_id)
+        before, record = self._before.sample(run_setting_id), self._own.record(run_setting_id)
         if before is None:
-            other = self._others.record(run_setting_id)
-            return None if other is None or other.status is RecordStatus.REMOVED else other
-        record = self._own.record(run_setting_id)
+            return self._not_remembered(run_setting_id, record)
         if before.carried is not None:
             # What is carried may have been called REMOVED since: the status of its end is the one that was carried.
             status = RecordStatus(before.carried)
@@ -121,13 +120,27 @@ class KnownSamples:
             return replace(record, status=status, fingerprint=record.fingerprint or before.fingerprint)
         if record is not None and record.batch_id == self._last_batch:
             return replace(record, fingerprint=record.fingerprint or before.fingerprint)
-        if not self._is_gone:
-            return None
-        message = "its batch is gone: nobody can tell how it ended"
+        return self._unknown(before) if self._is_gone else None
+
+    def _not_remembered(self, run_setting_id: str, record: RunRecord | None) -> RunRecord | None:
+        if record is not None and record.batch_id == self._last_batch is not None:
+            return record  # of settings that the task had not read
+        if self._is_gone and self._is_blind:
+            return self._unknown(Sample(run_setting_id))
+        other = self._others.record(run_setting_id)
+        return None if other is None or other.status is RecordStatus.REMOVED else other
+
+    def _unknown(self, sample: Sample) -> RunRecord:
         return RunRecord(
-            run_setting_id, None, None, RecordStatus.UNKNOWN, message=message,
-            fingerprint=before.fingerprint, batch_id=self._last_batch, row=before.row,
-        )  # fmt: skip
+            sample.run_setting_id,
+            None,
+            None,
+            RecordStatus.UNKNOWN,
+            message="its batch is gone: nobody can tell how it ended",
+            fingerprint=sample.fingerprint,
+            batch_id=self._last_batch,
+            row=sample.row,
+        )
 
     def gone(self, present: Collection[str]) -> Iterator[Sample]:
         """Give the samples that have left the sheet, as they are to be remembered.

@@ -79,28 +79,35 @@ def test_run(emulator: OmicsEmulator, run_dag: RunDag) -> None:
 
 
 def test_run_batch(emulator: OmicsEmulator, run_dag: RunDag) -> None:
-    """Eight real samples run on what the first run made; the one that fails is tolerated and named."""
+    """Eight real samples run on what the first run made; the one that fills its file system runs again, with more."""
+    emulator.client("s3").create_bucket(Bucket="omics-results")
     emulator.set_scenario(yaml.safe_load((EXAMPLE_DAGS / "scenario.yaml").read_text()))
 
     outcome = run_dag("example_omics_run_batch.py")
 
     omics = emulator.client()
-    runs = [omics.get_run(id=item["id"]) for item in omics.list_runs(batchId="2000001")["items"]]
+    first, second = (
+        [omics.get_run(id=item["id"]) for item in omics.list_runs(batchId=batch_id)["items"]]
+        for batch_id in ("2000001", "2000002")
+    )
     assert outcome.state == "success"
-    assert {run["parameters"]["bismark_index"] for run in runs} == {
+    assert {run["parameters"]["bismark_index"] for run in (*first, *second)} == {
         outcome.xcoms["index"]["return_value"]["run_output_uri"]
     }
-    assert {run["name"]: run.get("failureReason") for run in runs if run["status"] != "COMPLETED"} == {
+    assert {run["name"]: run.get("failureReason") for run in first if run["status"] != "COMPLETED"} == {
         FAILING_SAMPLE: "FILE_SYSTEM_OUT_OF_SPACE"
     }
-    assert outcome.xcoms["report"]["return_value"] == f"7 of 8 samples completed; failed: {FAILING_SAMPLE}"
+    assert [(run["name"], run["storageType"]) for run in second] == [(FAILING_SAMPLE, "DYNAMIC")]
+    assert outcome.xcoms["report"]["return_value"] == "8 of 8 samples completed; attempts: 2; failed: none"
 
 
 def test_run_batch_on_the_default_scenario(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     """The defaults of the params fit an emulator that was started without a scenario."""
+    emulator.client("s3").create_bucket(Bucket="omics-results")
+
     outcome = run_dag("example_omics_run_batch.py")
 
-    assert outcome.xcoms["report"]["return_value"] == "8 of 8 samples completed; failed: none"
+    assert outcome.xcoms["report"]["return_value"] == "8 of 8 samples completed; attempts: 1; failed: none"
 
 
 LANES = ("WT_REP1_L001", "WT_REP1_L002", "WT_REP2_L001", "KO_REP1_L001", "KO_REP1_L002")
