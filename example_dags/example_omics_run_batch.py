@@ -1,12 +1,13 @@
 """A sample sheet as a batch: one run prepares the genome, then one run for each of the 8 samples uses what it made.
 
 What fails for lack of space runs once more, with storage that grows; what has completed does not: Airflow's own retry
-submits only the samples that may pass. The last task gets the counts and names of what failed, never a list of all runs.
+submits only the samples that may pass. The last task gets the counts and names of what failed, never a list of all
+runs.
 
-On the local HealthOmics it runs as it stands; with ``scenario.yaml`` one of the samples fails at first. On AWS, point the
-connection ``aws_default`` at your account and give your own workflows, service role, bucket and sheet as params when
-you trigger the DAG, or as their defaults below. The workflow of the samples takes ``sample``, ``fastq_1``, ``fastq_2``,
-``genome`` and ``bismark_index``.
+On the local HealthOmics it runs as it stands; with ``scenario.yaml`` one of the samples fails at first. On AWS, point
+the connection ``aws_default`` at your account and give your own workflows, service role, bucket and sheet as params
+when you trigger the DAG, or as their defaults below. The workflow of the samples takes ``sample``, ``fastq_1``,
+``fastq_2``, ``genome`` and ``bismark_index``.
 """
 
 from __future__ import annotations

@@ -39,6 +39,12 @@ LONGEST_BACK_OFF = 300.0
 SECOND_LOOK = 5.0
 """Seconds before "not found" or "access denied" is believed: both can be false for a moment after a change."""
 
+LARGE_BATCH = 100
+"""Runs beyond which the counts of a batch change at every look."""
+
+PROGRESS_INTERVAL = 60.0
+"""Seconds between two lines of progress of such a batch, while its status stays the same."""
+
 Flow = Generator[Command, Answer, WaitEvent]
 
 
@@ -51,6 +57,7 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
     """
     last: Snapshot = plan.unseen()
     said: str | None = None
+    said_at = 0.0
     warned: str | None = None
     doubted_since: float | None = None
     trouble_since: float | None = None
@@ -59,13 +66,14 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
         answer = yield Look(plan.kind, plan.id)
         seen = answer.result
         if isinstance(seen, (RunSnapshot, BatchSnapshot)) and not plan.is_another(seen):
+            is_due = seen.status != last.status or _is_small(seen) or answer.now - said_at >= PROGRESS_INTERVAL
             doubted_since, trouble_since, failures, last = None, None, 0, seen
             plan = replace(plan, uuid=plan.uuid or seen.uuid)
             line = _line(seen)
-            if line != said:
-                said = line
+            if line != said and is_due:
+                said, said_at = line, answer.now
                 is_news = not seen.is_known_status and seen.status != warned
-                yield Say(WARNING if is_news else INFO, line)
+                yield Say(WARNING if is_news else INFO, line, seen)
                 warned = seen.status if is_news else warned
             if seen.phase is not Phase.ACTIVE:
                 return WaitEvent(Outcome.ENDED, seen)
@@ -143,6 +151,10 @@ def _completed(ended: RunSnapshot, last: Snapshot) -> RunSnapshot:
     """Fill what the manifest does not tell (where the outputs are, for one) from the last look at the same run."""
     silent = [f.name for f in fields(ended) if getattr(ended, f.name) is None]
     return replace(ended, **{name: getattr(last, name) for name in silent})
+
+
+def _is_small(seen: Snapshot) -> bool:
+    return isinstance(seen, RunSnapshot) or seen.total_runs <= LARGE_BATCH
 
 
 def _line(seen: Snapshot) -> str:

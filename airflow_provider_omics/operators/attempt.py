@@ -12,7 +12,7 @@ from typing import Any
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended, Present
 from airflow_provider_omics.core.attempts import AttemptAnswer, Begun, Choose, Find, IsSuccess, Save, Start, begin
 from airflow_provider_omics.core.cancelling import cancel
-from airflow_provider_omics.core.commands import Answer, Cancel, Look, WaitPlan
+from airflow_provider_omics.core.commands import Answer, Cancel, Look, Say, WaitPlan
 from airflow_provider_omics.core.errors import (
     AttemptError,
     InvalidRequest,
@@ -33,7 +33,7 @@ from airflow_provider_omics.core.identity import (
 )
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.operators.attempt_stores import AttemptStore, TryAttemptStore
+from airflow_provider_omics.operators.attempt_stores import AttemptStore, TaskStateAttemptStore, TryAttemptStore
 from airflow_provider_omics.operators.waiting import Driver
 
 STATE_PATIENCE = 2.0
@@ -279,7 +279,21 @@ class Attempt(Driver):
             return plan.unseen()
         return None if plan.is_another(seen) else seen
 
+    def tell(self, seen: Snapshot | None) -> None:
+        """Put the progress of a batch where Airflow keeps the state of tasks (3.3+); a failure does no harm.
+
+        :param seen: what was seen last.
+        """
+        if not isinstance(self._store, TaskStateAttemptStore) or not isinstance(seen, BatchSnapshot):
+            return
+        try:
+            self._store.tell(seen.numbers)
+        except Exception:  # noqa: BLE001 - whatever Airflow has against it: the batch is what matters
+            self._log.warning("The progress could not be stored", exc_info=True)
+
     def _perform(self, command: Any) -> Answer:
+        if isinstance(command, Say):
+            self.tell(command.seen)
         if isinstance(command, Save):
             self._save(command.record)
         elif isinstance(command, Start):

@@ -22,6 +22,9 @@ from airflow_provider_omics.hooks.service_errors import service_errors
 KEY = "omics_attempt"
 """Key in Airflow's task state store. Records of tasks under way bear it: it must not change."""
 
+PROGRESS_KEY = "omics_progress"
+"""Key of the numbers that the last line of progress told."""
+
 
 class AttemptStore(Protocol):
     """Keeps one record for a task instance across its tries."""
@@ -50,6 +53,10 @@ class TaskStateAttemptStore:
         """Store the record; it never expires, as a run may outlast the default of 30 days in a queue."""
         # The value of airflow.sdk.NEVER_EXPIRE, which Airflow compares by identity and older versions do not have.
         self._accessor.set(KEY, record.to_json(), retention=timedelta.max)
+
+    def tell(self, numbers: Mapping[str, Any]) -> None:
+        """Store the progress of a batch, for whoever watches the task."""
+        self._accessor.set(PROGRESS_KEY, dict(numbers), retention=timedelta.max)
 
 
 class S3AttemptStore:

@@ -79,6 +79,7 @@ class OmicsBatchEnd(OmicsStartOperator):
         is_over = event.outcome is Outcome.ENDED or event.cancelled
         if is_over and self._attempt is not None and self._attempt.request_id is not None:
             self._staging().unstage(self._attempt.request_id)
+            self._attempt.tell(event.snapshot)  # a triggerer has no way to
         try:
             return super()._conclude(context, event)
         except BatchVerdictError:
@@ -246,8 +247,7 @@ class OmicsBatchEnd(OmicsStartOperator):
     def _collect_results(
         self, context: Context, ended: Snapshot, causes: Mapping[str, str] | None = None
     ) -> Collected | None:
-        assert self._attempt is not None  # noqa: S101 - set by _begin and execute_complete
-        if self._is_idle:
+        if self._attempt is None or self._is_idle:
             return None
         try_number = context["ti"].try_number
         return self._recording().collect(ended.id, self._attempt.request_id, try_number, causes=causes)

@@ -240,6 +240,23 @@ def test_batch_results(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     assert not any(FAILING_SAMPLE in line for chunk in loaded for line in chunk)
 
 
+def test_rerun(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """After a fix another DAG run submits only the sample that failed, and its results are complete."""
+    emulator.client("s3").create_bucket(Bucket="omics-results")
+    emulator.set_scenario({"runs": [{"match": {"run_setting_id": FAILING_SAMPLE}, "outcome": "FAILED"}]})
+    first = run_dag("example_omics_rerun.py")
+    emulator.set_scenario({})
+
+    results = first.xcoms["batch"]["return_value"]["results_uri"]
+    second = run_dag("example_omics_rerun.py", conf={"previous_results": results})
+
+    again = emulator.client().list_runs(batchId="2000002")["items"]
+    assert first.state == second.state == "success"
+    assert FAILING_SAMPLE in first.xcoms["report"]["return_value"]
+    assert [run["storageType"] for run in again] == ["DYNAMIC"]
+    assert second.xcoms["report"]["return_value"] == "8 of 8 completed, 7 of them before; failed: []"
+
+
 def test_collect_results(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     """Each DAG run adds to the same file what has ended since the last one."""
     emulator.client("s3").create_bucket(Bucket="omics-results")

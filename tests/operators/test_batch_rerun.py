@@ -405,6 +405,25 @@ def test_settings_in_an_object_of_the_users(new_task: NewTask, emulator: OmicsEm
     assert isinstance(ended.error, SettingsError) is not staged
 
 
+@waits
+def test_progress_is_kept_with_the_task(new_task: NewTask, *, deferrable: bool) -> None:
+    """The numbers of the last line of progress are under one key of Airflow's task state store."""
+    task = new_task("batch", deferrable=deferrable)
+    script(task, fails(PERMANENT, "S2"))
+
+    task.try_()
+
+    assert task.task_state_store is not None
+    assert task.task_state_store.get("omics_progress") == {
+        "batch_id": task.started()[0]["id"],
+        "status": "PROCESSED",
+        "total_runs": 2,
+        "successful_submissions": 2,
+        "completed_runs": 1,
+        "failed_runs": 1,
+    }
+
+
 # -- something goes wrong ----------------------------------------------------------------------------------------------
 
 
