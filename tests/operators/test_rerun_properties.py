@@ -186,7 +186,11 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     sys.setrecursionlimit(5000)
     stepped: Callable[[], float] | Any = SteppedTime(emulator)
     for name, module in list(sys.modules.items()):
-        if name.startswith("airflow_provider_omics.") and ".emulator" not in name and getattr(module, "time", 0) is time:
+        if (
+            name.startswith("airflow_provider_omics.")
+            and ".emulator" not in name
+            and getattr(module, "time", 0) is time
+        ):
             monkeypatch.setattr(module, "time", stepped)
 
 
