@@ -113,10 +113,9 @@ class Attempt(Driver):
         """The attempt in hand; None: there is none, or no record of it outlives a deferral."""
         return self._record
 
-    @property
-    def is_first(self) -> bool:
-        """Whether no earlier try has left anything."""
-        return self._store.load() is None
+    def stored(self) -> AttemptRecord | None:
+        """Give what an earlier try has left; None: nothing."""
+        return self._store.load()
 
     @property
     def lasts(self) -> bool:

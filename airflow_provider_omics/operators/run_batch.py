@@ -268,6 +268,8 @@ class OmicsStartRunBatchOperator(OmicsBatchEnd):
         )
         chosen = self._rerun().choose(record, self._all_settings(default), default, rules)
         self._take(record, chosen)
+        if chosen.total_runs and self._is_true("check_inputs"):
+            self._look_up_inputs({**self._whole.checked.request, "defaultRunSetting": settings.merged(default, record)})
         return chosen.total_runs > 0
 
     def _retry_rules(self, record: AttemptRecord | None) -> RerunRules:
@@ -393,6 +395,12 @@ class OmicsStartRunBatchOperator(OmicsBatchEnd):
         if self._batch is not None and self._batch.spool is None:
             self.log.warning("check_inputs: the runs of %s are not looked at", self.run_settings_s3_uri)
             return
+        if self.rerun == "failed" and not self._is_true("dry_run"):
+            record = self._new_attempt(context).stored()
+            has_started = record is not None and (record.resource_id or record.previous_request_id)
+            if has_started or self._rerun_settings().earlier:
+                self.log.info("check_inputs: looked up are the inputs of what is going to be submitted only")
+                return  # what has completed may have been tidied away
         super()._check_inputs(context, request)
 
     def _inputs_by_run(self, request: Mapping[str, Any]) -> Iterable[RunInputs]:

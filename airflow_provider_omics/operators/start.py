@@ -355,6 +355,10 @@ class OmicsStartOperator(OmicsReportingOperator):
         if not self._is_true("dry_run") and self._new_attempt(context).is_started(max_tries, durable=self.durable):
             self.log.info("check_inputs: an earlier try has started this; its inputs are not looked up again")
             return
+        self._look_up_inputs(request)
+
+    def _look_up_inputs(self, request: Mapping[str, Any]) -> None:
+        """Look up the inputs of each run."""
         check_inputs(
             lambda: self._inputs_by_run(request),
             self.hook,

@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytest
@@ -116,12 +116,12 @@ class Cohort(RuleBasedStateMachine):
         submissions = [
             (item, batch)
             for batch in self.task.started()
-            for item in self.emulator.client_in_process.list_runs_in_batch(batchId=batch["id"])["runs"]
+            for item in clients["omics"].list_runs_in_batch(batchId=batch["id"])["runs"]
         ]
         for item, _ in submissions[self.runs_seen :]:
             name = item["runSettingId"]
             if item.get("runId"):
-                run = self.emulator.client_in_process.get_run(id=item["runId"])
+                run = clients["omics"].get_run(id=item["runId"])
                 version, status = run["parameters"]["v"], run["status"]
             else:
                 version, status = self.sent[name], "NOT_SUBMITTED"
@@ -161,7 +161,7 @@ class Cohort(RuleBasedStateMachine):
             )
 
 
-def _no_connection(_: object = None, **__: object) -> dict[str, Any]:
+def _no_connection(omics: Mapping[str, Any] | None = None, **extra: Any) -> dict[str, Any]:
     return {}
 
 
@@ -176,7 +176,6 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     Cohort.emulator = emulator = OmicsEmulator(clock=SteppedClock(), buckets=[BUCKET])
     for service in ("omics", "s3", "logs"):
         clients[service] = in_process_client(emulator, service, config=Config(**ONE_TRY))
-    emulator.client_in_process = clients["omics"]  # type: ignore[attr-defined]
     monkeypatch.setattr(AwsGenericHook, "get_client_type", _client)
     # botocore reads its files anew for each session, which would be most of the time.
     monkeypatch.setattr(JSONFileLoader, "_load_file", functools.cache(JSONFileLoader._load_file))
@@ -184,7 +183,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "{}")
     # Airflow does so at the first copy of an operator, which hypothesis would take for a mistake of the test's.
     sys.setrecursionlimit(5000)
-    stepped: Callable[[], float] | Any = SteppedTime(emulator)
+    stepped = SteppedTime(emulator)
     for name, module in list(sys.modules.items()):
         if (
             name.startswith("airflow_provider_omics.")
