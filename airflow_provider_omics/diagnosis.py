@@ -174,8 +174,8 @@ class Diagnoser:
 
     def _look_at(self, failed: Sequence[FailedRun]) -> tuple[list[SampleFailure], dict[str, RunSnapshot]]:
         """Ask for the reasons of the first runs that failed while executing, and of some spread over the others."""
-        executed = [run for run in failed if run.status == "FAILED"]
-        samples = [sample_of(run) for run in failed if run.status != "FAILED"]
+        executed = [run for run in failed if run.status == "FAILED" and not run.is_carried]
+        samples = [sample_of(run) for run in failed if run.status != "FAILED" or run.is_carried]
         runs: dict[str, RunSnapshot] = {}
         first, others = executed[:FIRST_RUNS], executed[FIRST_RUNS:]
         for run in (*first, *(others[position] for position in spread(len(others), SPREAD_RUNS))):
@@ -294,7 +294,7 @@ def sample_of(failed: FailedRun) -> SampleFailure:
         status=failed.status,
         code=failed.code,
         message=clean_message(_masked(failed.message)),
-        looked_at=failed.status != "FAILED",
+        looked_at=failed.status != "FAILED" or failed.is_carried,
     )
 
 

@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -110,6 +110,24 @@ class RunSettingsSpool:
         self._sheets.seek(0)
         for line in self._sheets:
             yield list(csv.DictReader(io.StringIO(json.loads(line)[1], newline="")))
+
+    def subset(self, wanted: Iterable[bool]) -> RunSettingsSpool:
+        """Copy some of the runs, with their kept columns and their own sheets, in the same order.
+
+        :param wanted: for each run whether it is copied.
+        :return: another spool, to be closed as well.
+        """
+        chosen = RunSettingsSpool()
+        self._rows.seek(0)
+        self._sheets.seek(0)
+        for setting, is_wanted in zip(self, wanted, strict=True):
+            # Either every run has kept columns or none has; the same goes for sheets.
+            row, sheet = self._rows.readline(), self._sheets.readline()
+            if is_wanted:
+                chosen.add(setting)
+                chosen._rows.write(row)
+                chosen._sheets.write(sheet)
+        return chosen
 
     def upload(self, staging: StagingPlace, uri: str, check: Callable[[], None] = lambda: None) -> None:
         """Put the settings into S3, in parts; an object that is there already is the same, and is left alone.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
 from typing import Any
 
@@ -34,6 +34,13 @@ class AttemptRecord:
     :param ended: how it ended; None while it is going.
     :param unclear_failures: failures of this and earlier attempts of which nobody can tell whether they pass; a clear
         starts the count anew.
+    :param attempts: how many attempts the task has made, this one included.
+    :param attempts_since_clear: the same since the first try or the last clear.
+    :param chosen: only some samples of the batch are submitted, by what was known when the attempt was made; which ones
+        is kept under the request id.
+    :param idle: none was left to submit: nothing is started, and ``resource_id`` is that of an earlier attempt.
+    :param previous_request_id: request id of the last attempt before this one that started something, or was idle.
+    :param previous_id: the batch that it started; None: there is none, or it was idle.
     """
 
     request_id: str
@@ -48,6 +55,29 @@ class AttemptRecord:
     resource_uuid: str | None = None
     ended: Ended | None = None
     unclear_failures: int = 0
+    attempts: int = 1
+    attempts_since_clear: int = 1
+    chosen: bool = False
+    idle: bool = False
+    previous_request_id: str | None = None
+    previous_id: str | None = None
+
+    def following(self, before: AttemptRecord, *, cleared: bool) -> AttemptRecord:
+        """Give the record of a new attempt that counts on from the one before it, and names what that has started.
+
+        :param before: the record whose place it takes.
+        :param cleared: a user cleared the task.
+        """
+        is_attempt = before.resource_id is not None and not before.idle
+        own = is_attempt or before.idle
+        return replace(
+            self,
+            attempts=before.attempts + is_attempt,
+            attempts_since_clear=1 if cleared else before.attempts_since_clear + is_attempt,
+            unclear_failures=0 if cleared else before.unclear_failures,
+            previous_request_id=before.request_id if own else before.previous_request_id,
+            previous_id=before.resource_id if is_attempt else None if own else before.previous_id,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Give the record as a JSON object."""
@@ -75,7 +105,9 @@ class Present:
     :param tagged: whether a new attempt's request gets our tags (``tag_with_airflow_context``).
     :param name_hash: hash of the name that the user gives a new attempt's run or batch; None: a generated one.
     :param durable: adopt what an earlier try left; otherwise each try starts afresh.
-    :param keep_success: a clear after a success returns the stored result (a batch with ``rerun="failed"``).
+    :param chooses: what an earlier attempt has completed is not submitted again (a batch with ``rerun="failed"``).
+    :param has_earlier: results of other tasks tell what need not be submitted, too (``previous_results``,
+        ``rerun_failed_of``).
     :param cancel: whether what a clear leaves behind is cancelled (``cancel_on_kill``).
     :param patience: seconds for which a start that does not get through is repeated.
     """
@@ -88,6 +120,7 @@ class Present:
     tagged: bool = True
     name_hash: str | None = None
     durable: bool = True
-    keep_success: bool = False
+    chooses: bool = False
+    has_earlier: bool = False
     cancel: bool = True
     patience: float = 3 * 3600.0

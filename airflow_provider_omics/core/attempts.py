@@ -90,14 +90,21 @@ class IsSuccess:
     snapshot: Snapshot
 
 
-AttemptCommand = Command | Save | Start | Find | IsSuccess
+@dataclass(frozen=True)
+class Choose:
+    """Choose the samples of the record's attempt, and keep the choice; answered in ``judged``: whether any is left."""
+
+    record: AttemptRecord
+
+
+AttemptCommand = Command | Save | Start | Find | IsSuccess | Choose
 
 
 @dataclass(frozen=True)
 class AttemptAnswer(Answer):
     """An answer that may also hold a judgement.
 
-    :param judged: for IsSuccess.
+    :param judged: for IsSuccess and Choose.
     """
 
     judged: bool = False
@@ -131,25 +138,26 @@ def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Atte
     :raises AttemptError: an earlier try left something that cannot be resolved; nothing was started.
     """
     if record is None:
-        return (yield from _start_afresh(present, now))
+        return (yield from _start_afresh(present, now, None))
     if record.max_tries != present.max_tries:
         return (yield from _after_clear(record, present))
-    unclear = record.unclear_failures
     if not present.durable:
         yield Say(INFO, "durable is off: this try starts afresh")
-        return (yield from _start_afresh(present, now, unclear))
+        return (yield from _start_afresh(present, now, record))
+    if record.idle:
+        return (yield from _start_afresh(present, now, record))
     if record.fingerprint != present.fingerprint:
         yield Say(WARNING, "The settings have changed since the earlier try, whose attempt is resolved first")
     if record.ended is Ended.BADLY:
         yield Say(INFO, f"{present.kind} {record.resource_id} of try {record.owner_try} ended badly: a new one")
-        return (yield from _start_afresh(present, now, unclear))
+        return (yield from _start_afresh(present, now, record))
     record, seen = yield from _resolve(record, present)
     if seen is None:
         if record.fingerprint == present.fingerprint:
             return (yield from _start(replace(record, owner_try=present.try_number), present))
         yield Say(INFO, "Nothing came of the earlier request; it is not sent with other settings: a new one")
         answer = yield Save(record)
-        return (yield from _start_afresh(present, answer.now, unclear))
+        return (yield from _start_afresh(present, answer.now, record))
     if seen.phase is Phase.ACTIVE and seen.status != UNKNOWN:
         yield Say(INFO, f"Adopting {present.kind} {seen.id} of try {record.owner_try}: {seen.status}")
         record = replace(record, owner_try=present.try_number, ended=None)
@@ -164,7 +172,7 @@ def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Atte
         yield Say(INFO, f"{present.kind} {seen.id} of try {record.owner_try} has ended well: its result is used")
         return Begun(replace(record, owner_try=present.try_number), seen)
     yield Say(INFO, f"{present.kind} {seen.id} of try {record.owner_try} is {seen.status}: starting a new one")
-    return (yield from _start_afresh(present, answer.now, unclear))
+    return (yield from _start_afresh(present, answer.now, record, seen))
 
 
 def _stopped(
@@ -187,24 +195,43 @@ def _stopped(
 
 def _after_clear(record: AttemptRecord, present: Present) -> AttemptFlow:
     answer = yield Say(INFO, f"The task was cleared; resolving the attempt of try {record.owner_try} first")
-    keeps = present.keep_success and record.fingerprint == present.fingerprint
     seen: Snapshot | None = None
-    if record.ended in (None, Ended.LOST) or (record.ended is Ended.WELL and keeps):
+    if record.ended in (None, Ended.LOST) and not record.idle:
         record, seen = yield from _resolve(record, present)
-    if seen is not None and seen.status != UNKNOWN:
-        if seen.phase is Phase.ACTIVE:
-            yield from _cancel_old(record, seen, present)
-        elif keeps:
-            answer = yield IsSuccess(seen)
-            if answer.judged:
-                yield Say(
-                    WARNING, f"{present.kind} {seen.id} had ended well: nothing is started; rerun='all' forces it"
-                )
-                kept = replace(record, owner_try=present.try_number, max_tries=present.max_tries)
-                yield Save(kept)
-                return Begun(kept, seen)
+    if seen is not None and seen.status != UNKNOWN and seen.phase is Phase.ACTIVE:
+        yield from _cancel_old(record, seen, present)
+        if present.chooses and present.cancel:
+            # What completes while the batch stops must not be submitted again.
+            seen = yield from _until_ended(record, seen, present)
     answer = yield Say(INFO, "Starting afresh")
-    return (yield from _start_afresh(present, answer.now))
+    return (yield from _start_afresh(present, answer.now, record, seen, cleared=True))
+
+
+def _until_ended(
+    record: AttemptRecord, seen: Snapshot, present: Present
+) -> Generator[AttemptCommand, AttemptAnswer, Snapshot | None]:
+    since: float | None = None
+    while True:
+        answer = yield Look(present.kind, seen.id)
+        since = answer.now if since is None else since
+        if isinstance(answer.result, NotFound):
+            return None
+        if isinstance(answer.result, (RunSnapshot, BatchSnapshot)):
+            seen = answer.result
+            if seen.phase is not Phase.ACTIVE:
+                return seen
+        elif isinstance(answer.result, ServiceError) and not isinstance(answer.result, Unavailable):
+            raise answer.result
+        if answer.now - since >= present.patience:
+            raise AttemptError(
+                f"{present.kind} {seen.id} of try {record.owner_try} was cancelled and is still {seen.status}; what "
+                "completes of it must not be submitted again: clear the task again once it has ended.",
+                request_id=record.request_id,
+                resource_id=seen.id,
+            )
+        if answer.now == since:
+            yield Say(INFO, f"Waiting for the end of {present.kind} {seen.id}: {seen.status}")
+        yield Sleep(LIST_LAG)
 
 
 def _cancel_old(
@@ -226,7 +253,20 @@ def _cancel_old(
         )
 
 
-def _start_afresh(present: Present, now: float, unclear_failures: int = 0) -> AttemptFlow:
+def _start_afresh(
+    present: Present,
+    now: float,
+    before: AttemptRecord | None,
+    seen: Snapshot | None = None,
+    *,
+    cleared: bool = False,
+) -> AttemptFlow:
+    """Make a new attempt.
+
+    :param before: the record that it takes the place of.
+    :param seen: what that had started, as far as it was looked at.
+    :param cleared: a user cleared the task.
+    """
     record = AttemptRecord(
         request_id=present.new_request_id,
         fingerprint=present.fingerprint,
@@ -236,9 +276,26 @@ def _start_afresh(present: Present, now: float, unclear_failures: int = 0) -> At
         requested_at=now,
         tagged=present.tagged,
         name_hash=present.name_hash,
-        unclear_failures=unclear_failures,
     )
-    return (yield from _start(record, present))
+    if before is not None:
+        record = record.following(before, cleared=cleared)
+    if not present.chooses or (record.previous_request_id is None and not present.has_earlier):
+        return (yield from _start(record, present))
+    record = replace(record, chosen=True)
+    answer = yield Choose(record)
+    if answer.judged:
+        return (yield from _start(replace(record, requested_at=answer.now), present))
+    yield Say(WARNING, "Nothing is left to submit: nothing is started; rerun='all' forces it")
+    attempts, last_id = (1, None) if before is None else (before.attempts, before.resource_id)
+    record = replace(
+        record,
+        idle=True,
+        attempts=attempts,
+        resource_id=last_id or record.previous_id,
+        resource_uuid=None if before is None else before.resource_uuid,
+    )
+    yield Save(record)
+    return Begun(record, seen or WaitPlan(present.kind, record.resource_id or "", record.resource_uuid).unseen())
 
 
 def _start(record: AttemptRecord, present: Present) -> AttemptFlow:

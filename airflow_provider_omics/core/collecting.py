@@ -72,19 +72,24 @@ def completed_if_not_listed(batch: BatchSnapshot, listed: int) -> bool:
     )
 
 
-def is_settled(record: RunRecord | None, submission: Submission, batch_id: str, detail: ResultsDetail) -> bool:
+def is_settled(
+    record: RunRecord | None, submission: Submission, batch_id: str, detail: ResultsDetail, *, reasons: bool = False
+) -> bool:
     """Tell whether a run has its record already, so that nobody needs to be asked.
 
     :param record: the record of the same ``runSettingId``, if there is one.
     :param submission: how it was submitted.
     :param batch_id: id of the batch.
     :param detail: how much the record shall tell.
+    :param reasons: whether it shall tell why a run failed, which lists do not.
     :return: whether the record is that of this very run, tells its end, and tells enough.
     """
     if record is None or record.batch_id != batch_id or record.status is RecordStatus.UNKNOWN:
         return False
     if record.run_id != submission.run_id or record.run_uuid != submission.run_uuid:
         return False
+    if reasons and record.status is RecordStatus.FAILED and record.failure_reason is None:
+        return record.is_full
     return detail is ResultsDetail.LISTED or record.is_full
 
 

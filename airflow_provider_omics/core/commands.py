@@ -6,7 +6,7 @@ and one that awaits in a triggerer; neither decides anything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from airflow_provider_omics.core.errors import NotFound, ServiceError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
@@ -95,6 +95,8 @@ class Say:
 
     level: int
     message: str
+    seen: Snapshot | None = field(default=None, compare=False)
+    """What a line of progress is about."""
 
 
 Command = Look | ReadManifest | Cancel | ListActive | Sleep | Say

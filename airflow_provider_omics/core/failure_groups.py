@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_omics.core.diagnosis import RunDiagnosis
@@ -176,6 +176,18 @@ class BatchDiagnosis:
         """Whether another try can help any of them; those that were looked at stand for the others."""
         of_batch = [BATCH_FAILED.failure_class] if self.batch_failed else []
         return worth_of([*of_batch, *(group.reason.failure_class for group in self.groups)])
+
+    def with_counts(self, total_runs: int, failed_runs: int) -> BatchDiagnosis:
+        """Give the diagnosis of all samples, with those that earlier attempts have left.
+
+        :param total_runs: number of samples.
+        :param failed_runs: number of those that did not complete.
+        """
+        return replace(self, total_runs=total_runs, failed_runs=failed_runs)
+
+    def causes_by_id(self) -> dict[str, str]:
+        """Give the cause of each that was looked at, by its ``runSettingId``."""
+        return {failure.run_setting_id: failure.cause for group in self.groups for failure in group.failures}
 
     def told_of(self, failed: Iterable[tuple[str, str]]) -> dict[str, str]:
         """Give the reason of runs that did not complete.

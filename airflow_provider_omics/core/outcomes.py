@@ -96,6 +96,9 @@ def batch_result(
     succeeded: bool | None,
     failed_ids: tuple[str, ...] = (),
     causes: Sequence[Mapping[str, Any]] = (),
+    counts: BatchCounts | None = None,
+    attempts: int = 1,
+    carried_forward: int = 0,
 ) -> dict[str, Any]:
     """Give what a task that started a batch returns.
 
@@ -104,6 +107,9 @@ def batch_result(
     :param failed_ids: ``runSettingId``s of runs that did not complete; the first 20 are kept.
     :param causes: the causes of failures, as
         :meth:`airflow_provider_omics.core.failure_groups.BatchDiagnosis.causes` gives them.
+    :param counts: of all samples, with those that earlier attempts have left; default: those of the batch.
+    :param attempts: how many attempts the task has made.
+    :param carried_forward: samples that the last one did not submit, as earlier ones have left them.
     :return: a small dict of JSON values, the same size for 8 runs and for 100,000.
     """
     return {
@@ -111,8 +117,10 @@ def batch_result(
         "batch_uuid": batch.uuid,
         "batch_arn": batch.arn,
         "status": batch.status,
-        **BatchCounts.of(batch).as_dict(),
+        **(BatchCounts.of(batch) if counts is None else counts).as_dict(),
         "succeeded": succeeded,
+        "attempts": attempts,
+        "carried_forward": carried_forward,
         "failed_run_setting_ids": list(failed_ids[:20]),
         "causes": [dict(cause) for cause in causes],
     }

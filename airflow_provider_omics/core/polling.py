@@ -42,6 +42,12 @@ MANIFEST_LOOKS = 5
 SECOND_LOOK = 5.0
 """Seconds before "not found" or "access denied" is believed: both can be false for a moment after a change."""
 
+LARGE_BATCH = 100
+"""Runs beyond which the counts of a batch change at every look."""
+
+PROGRESS_INTERVAL = 60.0
+"""Seconds between two lines of progress of such a batch, while its status stays the same."""
+
 Flow = Generator[Command, Answer, WaitEvent]
 
 
@@ -54,6 +60,7 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
     """
     last: Snapshot = plan.unseen()
     said: str | None = None
+    said_at = 0.0
     warned: str | None = None
     doubted_since: float | None = None
     trouble_since: float | None = None
@@ -62,13 +69,14 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
         answer = yield Look(plan.kind, plan.id)
         seen = answer.result
         if isinstance(seen, (RunSnapshot, BatchSnapshot)) and not plan.is_another(seen):
+            is_due = seen.status != last.status or _is_small(seen) or answer.now - said_at >= PROGRESS_INTERVAL
             doubted_since, trouble_since, failures, last = None, None, 0, seen
             plan = replace(plan, uuid=plan.uuid or seen.uuid)
             line = _line(seen)
-            if line != said:
-                said = line
+            if line != said and is_due:
+                said, said_at = line, answer.now
                 is_news = not seen.is_known_status and seen.status != warned
-                yield Say(WARNING if is_news else INFO, line)
+                yield Say(WARNING if is_news else INFO, line, seen)
                 warned = seen.status if is_news else warned
             if seen.phase is not Phase.ACTIVE:
                 return WaitEvent(Outcome.ENDED, seen)
@@ -133,7 +141,7 @@ def _gone(plan: WaitPlan, last: Snapshot, error: ServiceError, seconds: float = 
         return WaitEvent(Outcome.REFUSED, last, error=str(error), seconds=seconds)
     text = str(error)
     if plan.kind == "run":
-        manifest = yield from read_manifest(plan.id, plan.uuid)
+        manifest = yield from read_manifest(plan.id, plan.uuid, plan.deadline)
         if isinstance(manifest, RunSnapshot):
             yield Say(WARNING, f"The record of run {plan.id} is gone; its manifest says {manifest.status}")
             return WaitEvent(Outcome.ENDED, _completed(manifest, last))
@@ -142,18 +150,22 @@ def _gone(plan: WaitPlan, last: Snapshot, error: ServiceError, seconds: float = 
     return WaitEvent(Outcome.VANISHED, last, error=text)
 
 
-def read_manifest(run_id: str, uuid: str | None) -> Generator[Command, Answer, RunSnapshot | ServiceError | None]:
+def read_manifest(
+    run_id: str, uuid: str | None, until: float | None = None
+) -> Generator[Command, Answer, RunSnapshot | ServiceError | None]:
     """Read how a run ended whose record is gone: nothing else tells, so trouble is borne for a few looks.
 
     :param run_id: id of the run.
     :param uuid: its uuid; None where unknown.
+    :param until: no look comes after this moment, in seconds since the epoch, but for the first; None: no limit.
     :return: the run with its final status; None: its manifest is silent; the error that kept it from being read.
     """
     answer = yield ReadManifest(run_id, uuid)
     for failures in range(MANIFEST_LOOKS - 1):
-        if not isinstance(answer.result, Unavailable):
+        pause = SECOND_LOOK * 2.0**failures
+        if not isinstance(answer.result, Unavailable) or (until is not None and answer.now + pause > until):
             break
-        yield Sleep(SECOND_LOOK * 2.0**failures)
+        yield Sleep(pause)
         answer = yield ReadManifest(run_id, uuid)
     assert not isinstance(answer.result, BatchSnapshot)  # noqa: S101 - only runs have a manifest
     return answer.result
@@ -163,6 +175,10 @@ def _completed(ended: RunSnapshot, last: Snapshot) -> RunSnapshot:
     """Fill what the manifest does not tell (where the outputs are, for one) from the last look at the same run."""
     silent = [f.name for f in fields(ended) if getattr(ended, f.name) is None]
     return replace(ended, **{name: getattr(last, name) for name in silent})
+
+
+def _is_small(seen: Snapshot) -> bool:
+    return isinstance(seen, RunSnapshot) or seen.total_runs <= LARGE_BATCH
 
 
 def _line(seen: Snapshot) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.failure_reasons import FailureClass, reason_of_end
 from airflow_provider_omics.core.retrying import is_final
 from airflow_provider_omics.core.run_record import RecordStatus, RunRecord, Sample
+from airflow_provider_omics.core.setting_fields import Place
+from airflow_provider_omics.core.setting_layers import Layer, MergedSettings, merge_settings
 
 
 class Fate(str, Enum):
@@ -74,12 +77,20 @@ class RerunRules:
             return {"fail": Fate.REFUSE, "rerun": Fate.CHANGED, "keep": Fate.KEEP}[self.on_changed]
         if known.status is RecordStatus.UNKNOWN:
             return Fate.CARRY
-        return Fate.AGAIN if self.cleared or self._may_pass(known) else Fate.CARRY
+        return Fate.AGAIN if self.cleared or self.may_pass(known.status, known.failure_reason) else Fate.CARRY
 
-    def _may_pass(self, known: RunRecord) -> bool:
-        if known.status is RecordStatus.NOT_SUBMITTED and known.failure_reason is None:
+    def may_pass(self, status: RecordStatus, reason: str | None) -> bool:
+        """Decide whether a retry of Airflow's own may help a sample that did not complete.
+
+        :param status: how it ended.
+        :param reason: AWS's code that goes with that.
+        :return: whether it is submitted again.
+        """
+        if status is RecordStatus.UNKNOWN:
+            return False
+        if status is RecordStatus.NOT_SUBMITTED and reason is None:
             return True  # its batch ended before its turn came
-        failure_class = reason_of_end(known.status.value, known.failure_reason).failure_class
+        failure_class = reason_of_end(status.value, reason).failure_class
         if self.rerun_setting_changes and failure_class is FailureClass.SIZING:
             return True
         return not is_final(failure_class, self.unclear_before, retry_permanent=self.retry_permanent)
@@ -94,6 +105,22 @@ def checked_on_changed(value: object) -> str:
     if value not in ("fail", "rerun", "keep"):
         raise SettingsError([Problem("on_changed", repr(value), "'fail', 'rerun' or 'keep'")])
     return str(value)
+
+
+def rerun_setting_problems(default: Mapping[str, Any], rerun_setting: Mapping[str, Any]) -> list[Problem]:
+    """Check what a rerun changes, by itself and in its place.
+
+    :param default: the request's ``defaultRunSetting``, checked.
+    :param rerun_setting: what is merged into it.
+    :return: all problems.
+    """
+    place = Place.DEFAULT_RUN_SETTING
+    layers = (Layer("default_run_setting", default, place), Layer("rerun_setting", rerun_setting, place))
+    problems = layers[1].problems()
+    if problems or not rerun_setting:
+        return problems
+    merged = MergedSettings(merge_settings(*(layer.cleaned() for layer in layers)), place, layers)
+    return merged.companion_problems() + merged.size_problems()
 
 
 def rerun_sentence(again: Mapping[RecordStatus, int], new: int, changed: int, kept: int, carried: int) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
+from airflow_provider_omics.core.failure_groups import SampleFailure
 from airflow_provider_omics.core.identity import REQUEST_ID_TAG
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, SubmissionStatus
@@ -22,6 +23,8 @@ class RecordStatus(str, Enum):
     """No run was ever created of it."""
     UNKNOWN = "UNKNOWN"
     """There was a run, its record is gone, and nothing tells how it ended."""
+    REMOVED = "REMOVED"
+    """Its row has left the sheet since: whatever became of it counts no more."""
 
 
 STATUS_OF_PHASE = {
@@ -39,19 +42,40 @@ class Sample:
     :param run_setting_id: the user's own id of it.
     :param fingerprint: hash of its settings, see :func:`airflow_provider_omics.core.fingerprints.sample_fingerprint`.
     :param row: column -> value of the sheet's ``keep_columns``.
+    :param carried: status (of :class:`RecordStatus`) with which an earlier attempt has left it, if this one does not
+        submit it; None: it does.
+    :param reason: AWS's code that goes with that.
+    :param removed: its row has left the sheet: it is only remembered, in case the row comes back.
     """
 
     run_setting_id: str
     fingerprint: str | None = None
     row: Mapping[str, Any] = field(default_factory=dict)
+    carried: str | None = None
+    reason: str | None = None
+    removed: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as a JSON object; what is carried stands in it only where something is."""
+        values: dict[str, Any] = {"run_setting_id": self.run_setting_id, "fingerprint": self.fingerprint}
+        more = {"carried": self.carried, "reason": self.reason, "removed": self.removed}
+        return {**values, "row": dict(self.row), **{name: value for name, value in more.items() if value}}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Sample:
-        """Read it from its fields as a JSON object; keys that this version does not know are ignored.
+        """Read :meth:`to_json`; keys that this version does not know are ignored.
 
-        :raises KeyError: it is something else.
+        :raises (KeyError, TypeError, ValueError): it is something else.
         """
-        return cls(value["run_setting_id"], value["fingerprint"], value["row"])
+        carried = value.get("carried")
+        return cls(
+            value["run_setting_id"],
+            value["fingerprint"],
+            value["row"],
+            None if carried is None else RecordStatus(carried).value,
+            value.get("reason"),
+            value.get("removed") is True,
+        )
 
 
 @dataclass(frozen=True)
@@ -147,6 +171,8 @@ class RunRecord:
     :param submission_status: as ListRunsInBatch told it; None: it was never tried.
     :param failure_reason: AWS's code, of a run or a submission that failed.
     :param message: AWS's message.
+    :param cause: why it did not complete, in a few words: ``"OUT_OF_MEMORY_ERROR in ALIGN"``; the task where it was
+        looked up (of the first failures of a batch).
     :param output_uri: where its outputs are (GetRun's ``runOutputUri``); None with ``results_detail="listed"``.
     :param started_at: when the run started.
     :param stopped_at: when it ended.
@@ -173,6 +199,7 @@ class RunRecord:
     submission_status: str | None = None
     failure_reason: str | None = None
     message: str | None = None
+    cause: str | None = None
     output_uri: str | None = None
     started_at: str | None = None
     stopped_at: str | None = None
@@ -215,9 +242,12 @@ class RunRecord:
         status = STATUS_OF_PHASE.get(run.phase)
         if status is None:
             return None
+        looked_at = status is not RecordStatus.FAILED or run.role_arn is not None or run.failure_reason is not None
+        failure = SampleFailure(sample.run_setting_id, run.id, status.value, run.failure_reason)
         return cls(
             **_shared(submission, sample, origin, attempt),
             status=status,
+            cause=failure.cause if looked_at and status is not RecordStatus.COMPLETED else None,
             failure_reason=run.failure_reason,
             message=run.status_message,
             output_uri=run.run_output_uri,
@@ -243,9 +273,12 @@ class RunRecord:
         :return: a record that is NOT_SUBMITTED without a run, and UNKNOWN with one.
         """
         gone = submission.run_id is not None
+        status = RecordStatus.UNKNOWN if gone else RecordStatus.NOT_SUBMITTED
+        failure = SampleFailure(sample.run_setting_id, submission.run_id, status.value, submission.failure_reason)
         return cls(
             **_shared(submission, sample, origin, attempt),
-            status=RecordStatus.UNKNOWN if gone else RecordStatus.NOT_SUBMITTED,
+            status=status,
+            cause=failure.cause,
             failure_reason=submission.failure_reason,
             message="its record is gone: nobody can tell how it ended" if gone else submission.message,
             workflow_id=origin.workflow_id,

@@ -148,6 +148,12 @@ class BatchSnapshot:
         return self.counts.get(name, 0)
 
     @property
+    def numbers(self) -> dict[str, Any]:
+        """Give id, status and counts as a small JSON object; what is nought is left out."""
+        counts = {name: number for name, number in self.counts.items() if number}
+        return {"batch_id": self.id, "status": self.status, "total_runs": self.total_runs, **counts}
+
+    @property
     def progress(self) -> str:
         """One line for the log: ``"SUBMITTING: pending 12, running 40, completed 7, failed 1 of 63"``.
 

@@ -7,8 +7,8 @@ PROCESSED only says that every run has ended. Whether that is a success is decid
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from fractions import Fraction
 
@@ -99,6 +99,20 @@ class BatchCounts:
         going = sum(batch.count(name) for name in _GOING) if batch.phase is Phase.ACTIVE else 0
         return cls(total, completed, failed, cancelled, not_submitted, max(0, total - counted - going))
 
+    @classmethod
+    def of_statuses(cls, statuses: Mapping[str, int]) -> BatchCounts:
+        """Count samples whose end is known from their results.
+
+        :param statuses: COMPLETED, FAILED, CANCELLED, NOT_SUBMITTED or UNKNOWN -> how many.
+        """
+        names = ("COMPLETED", "FAILED", "CANCELLED", "NOT_SUBMITTED", "UNKNOWN")
+        return cls(sum(statuses.values()), *(statuses.get(name, 0) for name in names))
+
+    def __add__(self, other: BatchCounts) -> BatchCounts:
+        """Count the runs of both."""
+        names = [field.name for field in fields(self)]
+        return BatchCounts(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
     @property
     def not_completed(self) -> int:
         """Number of runs that did not complete, whatever the reason."""
@@ -150,15 +164,14 @@ class Verdict:
         return text
 
 
-def judge(batch: BatchSnapshot, tolerance: Tolerance, failed_ids: Collection[str] = ()) -> Verdict:
-    """Judge a batch whose runs have all ended.
+def judge(counts: BatchCounts, tolerance: Tolerance, failed_ids: Collection[str] = ()) -> Verdict:
+    """Judge a batch whose runs have all ended, and what earlier attempts have left.
 
-    :param batch: its snapshot at PROCESSED.
+    :param counts: its final counts, those of samples that were not submitted again included.
     :param tolerance: what the user allows.
     :param failed_ids: ``runSettingId``s of all runs that did not complete; needed when ``must_succeed`` is set.
     :return: the verdict.
     """
-    counts = BatchCounts.of(batch)
     allowed = tolerance.allowance(counts.total_runs)
     # An id may have brackets, which fnmatch would take for a set of characters.
     patterns = [pattern.replace("[", "[[]") for pattern in tolerance.must_succeed]

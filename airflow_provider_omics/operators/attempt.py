@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended, Present
-from airflow_provider_omics.core.attempts import AttemptAnswer, Begun, Find, IsSuccess, Save, Start, begin
+from airflow_provider_omics.core.attempts import AttemptAnswer, Begun, Choose, Find, IsSuccess, Save, Start, begin
 from airflow_provider_omics.core.cancelling import cancel
-from airflow_provider_omics.core.commands import Answer, Cancel, Look, WaitPlan
+from airflow_provider_omics.core.commands import Answer, Cancel, Look, Say, WaitPlan
 from airflow_provider_omics.core.errors import (
     AttemptError,
     InvalidRequest,
@@ -33,7 +33,7 @@ from airflow_provider_omics.core.identity import (
 )
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.operators.attempt_stores import AttemptStore, TryAttemptStore
+from airflow_provider_omics.operators.attempt_stores import AttemptStore, TaskStateAttemptStore, TryAttemptStore
 from airflow_provider_omics.operators.waiting import Driver
 
 STATE_PATIENCE = 2.0
@@ -56,13 +56,15 @@ class Starter:
     :param kind: ``"run"`` or ``"batch"``.
     :param start: sends a request, gives the snapshot.
     :param is_success: whether what has ended counts as a success of the task.
-    :param prepare: makes a request ready to be sent, which may take minutes; gives the one to send.
+    :param prepare: makes the request of an attempt ready to be sent, which may take minutes; gives the one to send.
+    :param choose: chooses the samples that an attempt submits, and keeps the choice; gives whether any is left.
     """
 
     kind: str
     start: Callable[[Mapping[str, Any]], Snapshot]
     is_success: Callable[[Snapshot], bool]
-    prepare: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda request: request
+    prepare: Callable[[AttemptRecord, Mapping[str, Any]], Mapping[str, Any]] = lambda _, request: request
+    choose: Callable[[AttemptRecord], bool] = lambda _: True
 
 
 class Attempt(Driver):
@@ -106,6 +108,20 @@ class Attempt(Driver):
         """Request id of the attempt in hand; None: there is none."""
         return self._request_id if self._record is None else self._record.request_id
 
+    @property
+    def record(self) -> AttemptRecord | None:
+        """The attempt in hand; None: there is none, or no record of it outlives a deferral."""
+        return self._record
+
+    def stored(self) -> AttemptRecord | None:
+        """Give what an earlier try has left; None: nothing."""
+        return self._store.load()
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the record outlives this try."""
+        return not isinstance(self._store, TryAttemptStore)
+
     def check_not_killed(self) -> None:
         """Refuse to go on when the task was ended for good: nothing may be started any more.
 
@@ -131,7 +147,9 @@ class Attempt(Driver):
         *,
         max_tries: int,
         durable: bool,
-        keep_success: bool,
+        chooses: bool,
+        has_earlier: bool,
+        also: Any = None,
         cancel_old: bool,
         patience: float,
     ) -> Begun:
@@ -140,7 +158,9 @@ class Attempt(Driver):
         :param request: the checked request, without a request id.
         :param max_tries: Airflow's of the task now.
         :param durable: adopt what an earlier try left.
-        :param keep_success: a clear after a success returns the stored result.
+        :param chooses: what an earlier attempt has completed is not submitted again.
+        :param has_earlier: results of other tasks tell what need not be submitted, too.
+        :param also: what the request depends on beside its own content; None: nothing.
         :param cancel_old: cancel what a clear leaves behind.
         :param patience: seconds for which a start that does not get through is repeated.
         :return: what the try has in hand.
@@ -151,12 +171,13 @@ class Attempt(Driver):
             kind=self._starter.kind,
             try_number=self._try_number,
             max_tries=max_tries,
-            fingerprint=fingerprint(request),
+            fingerprint=fingerprint(request if also is None else {**request, "also": also}),
             new_request_id=str(uuid.uuid4()),
             tagged=self._tag,
             name_hash=name_hash(given_name(self._starter.kind, request)),
             durable=durable,
-            keep_success=keep_success,
+            chooses=chooses,
+            has_earlier=has_earlier,
             cancel=cancel_old,
             patience=patience,
         )
@@ -257,7 +278,21 @@ class Attempt(Driver):
             return plan.unseen()
         return None if plan.is_another(seen) else seen
 
+    def tell(self, seen: Snapshot | None) -> None:
+        """Put the progress of a batch where Airflow keeps the state of tasks (3.3+); a failure does no harm.
+
+        :param seen: what was seen last.
+        """
+        if not isinstance(self._store, TaskStateAttemptStore) or not isinstance(seen, BatchSnapshot):
+            return
+        try:
+            self._store.tell(seen.numbers)
+        except Exception:  # noqa: BLE001 - whatever Airflow has against it: the batch is what matters
+            self._log.warning("The progress could not be stored", exc_info=True)
+
     def _perform(self, command: Any) -> Answer:
+        if isinstance(command, Say):
+            self.tell(command.seen)
         if isinstance(command, Save):
             self._save(command.record)
         elif isinstance(command, Start):
@@ -266,6 +301,11 @@ class Attempt(Driver):
             return AttemptAnswer(time.time(), self._find(command.record))
         elif isinstance(command, IsSuccess):
             return AttemptAnswer(time.time(), judged=self._starter.is_success(command.snapshot))
+        elif isinstance(command, Choose):
+            is_any_left = self._starter.choose(command.record)
+            self.check_not_killed()  # it took its time: a later try, or a kill, may have come
+            self._check_owner()
+            return AttemptAnswer(time.time(), judged=is_any_left)
         else:
             answer = super()._perform(command)
             return AttemptAnswer(answer.now, answer.result)
@@ -306,7 +346,7 @@ class Attempt(Driver):
                 self._log.warning("%s", warning)
         try:
             self._check_owner()
-            request = self._starter.prepare(identified.request)
+            request = self._starter.prepare(record, identified.request)
             if request is not identified.request:  # it took its time: a later try, or a kill, may have come
                 self.check_not_killed()
                 self._check_owner()

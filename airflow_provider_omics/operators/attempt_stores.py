@@ -22,6 +22,9 @@ from airflow_provider_omics.hooks.service_errors import service_errors
 KEY = "omics_attempt"
 """Key in Airflow's task state store. Records of tasks under way bear it: it must not change."""
 
+PROGRESS_KEY = "omics_progress"
+"""Key of the numbers that the last line of progress told."""
+
 
 class AttemptStore(Protocol):
     """Keeps one record for a task instance across its tries."""
@@ -50,6 +53,10 @@ class TaskStateAttemptStore:
         """Store the record; it never expires, as a run may outlast the default of 30 days in a queue."""
         # The value of airflow.sdk.NEVER_EXPIRE, which Airflow compares by identity and older versions do not have.
         self._accessor.set(KEY, record.to_json(), retention=timedelta.max)
+
+    def tell(self, numbers: Mapping[str, Any]) -> None:
+        """Store the progress of a batch, for whoever watches the task."""
+        self._accessor.set(PROGRESS_KEY, dict(numbers), retention=timedelta.max)
 
 
 class S3AttemptStore:
@@ -136,22 +143,21 @@ class TryAttemptStore:
         self._record = record
 
 
-def attempt_store(
-    context: Context, hook: OmicsHook, identity: TaskIdentity, staging_s3_uri: str | None
-) -> AttemptStore:
+def attempt_store(context: Context, hook: OmicsHook, identity: TaskIdentity, place: str | None = None) -> AttemptStore:
     """Choose the store for a task instance.
 
     :param context: Airflow's context of the task.
-    :param hook: the hook whose connection is used.
+    :param hook: the hook, for its connection and that one's ``staging_s3_uri``.
     :param identity: the task instance.
-    :param staging_s3_uri: ``s3://bucket/prefix/``; None: there is no such place.
+    :param place: where else in S3 the task writes, for a connection without ``staging_s3_uri``; None: nowhere.
     :return: Airflow's task state store, else the S3 object, else one for this try only.
     """
     accessor = context.get("task_state_store")
     if accessor is not None:
         return TaskStateAttemptStore(accessor)
-    if staging_s3_uri:
-        return S3AttemptStore(hook, staging_s3_uri, identity)
+    in_s3 = hook.defaults.staging_s3_uri or place
+    if in_s3:
+        return S3AttemptStore(hook, in_s3, identity)
     return TryAttemptStore()
 
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain, repeat
 from typing import Any
 
 from airflow_provider_omics.core.collecting import ResultsDetail
 from airflow_provider_omics.core.errors import Problem, SettingsError
-from airflow_provider_omics.core.fingerprints import sample_fingerprint
 from airflow_provider_omics.core.identity import TaskIdentity
-from airflow_provider_omics.core.run_record import BatchOrigin, Sample
-from airflow_provider_omics.core.settings import merged_run_settings
+from airflow_provider_omics.core.run_record import BatchOrigin
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.results.collecting import collect_results
+from airflow_provider_omics.results.collecting import Collected, collect_results
 from airflow_provider_omics.results.places import results_place
-from airflow_provider_omics.results.samples import write_samples
-from airflow_provider_omics.staging import RunSettingsSpool
 
 
 @dataclass(frozen=True)
@@ -62,31 +57,29 @@ class BatchRecording:
         self.uri = results_place(settings.s3_uri, hook.defaults.results_s3_uri, identity)
         """The results file; None: there is no place for it."""
 
-    def keep_samples(self, request: Mapping[str, Any], spool: RunSettingsSpool | None) -> None:
-        """Keep what is known of the samples, before they are submitted: later the sheet may be another.
-
-        It is also the proof, in time, that there is leave to write at the place of the results.
-
-        :param request: the request that is about to be sent.
-        :param spool: its settings; None: they are in an S3 object of the user's, and nothing is known of them.
-        :raises ServiceError: S3 refused, or did not get through.
-        """
-        if self.uri is not None:
-            samples = _samples(request["defaultRunSetting"], spool) if spool is not None else iter(())
-            write_samples(self._hook, self.uri, request["requestId"], samples)
-
-    def collect(self, batch_id: str, request_id: str | None, try_number: int) -> None:
+    def collect(
+        self,
+        batch_id: str,
+        request_id: str | None,
+        try_number: int,
+        *,
+        reasons: bool = False,
+        causes: Mapping[str, str] | None = None,
+    ) -> Collected | None:
         """Write the results of a batch, whose runs have ended.
 
         :param batch_id: id of the batch.
         :param request_id: the request that started it.
         :param try_number: number of this try, for a batch without tags.
+        :param reasons: ask why runs failed, whatever the detail of the results.
+        :param causes: ``runSettingId`` -> why it did not complete, where it was looked up. Default: nowhere.
+        :return: the counts; None: there is no place for results.
         :raises ServiceError: they could not be read or written.
         """
         if self.uri is None:
-            return
+            return None
         task = self._identity
-        collect_results(
+        return collect_results(
             self._hook,
             batch_id,
             self.uri,
@@ -94,10 +87,6 @@ class BatchRecording:
             detail=ResultsDetail.checked(self._settings.detail),
             read_outputs=self._settings.read_outputs,
             started_by=BatchOrigin(batch_id, None, None, task.dag_id, task.run_id, try_number, request_id),
+            reasons=reasons,
+            causes=causes,
         )
-
-
-def _samples(default: Mapping[str, Any], spool: RunSettingsSpool) -> Iterator[Sample]:
-    rows: Iterator[Mapping[str, Any]] = chain(spool.kept_rows(), repeat({}))
-    for setting, row in zip(merged_run_settings(default, spool), rows, strict=False):
-        yield Sample(setting["runSettingId"], sample_fingerprint(setting), row)

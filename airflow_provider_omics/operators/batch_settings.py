@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
@@ -24,6 +24,8 @@ from airflow_provider_omics.core.settings import (
     merged_run_settings,
 )
 from airflow_provider_omics.sheets import open_runs
+from airflow_provider_omics.sheets.json_array import json_array
+from airflow_provider_omics.sheets.opening import open_bytes
 from airflow_provider_omics.staging import MAX_FILE_BYTES, MAX_INLINE_BYTES, RunSettingsSpool
 
 MAX_PROBLEMS = 50
@@ -71,6 +73,15 @@ class CheckedBatch:
     spool: RunSettingsSpool | None
     is_staged: bool = False
     input_sheet: str | None = None
+
+    def part(self, spool: RunSettingsSpool, staging_s3_uri: str | None) -> CheckedBatch:
+        """Give the batch with some of its runs only.
+
+        :param spool: their settings.
+        :param staging_s3_uri: where large lists are put; None: nowhere.
+        """
+        is_large = spool.size > MAX_INLINE_BYTES and staging_s3_uri is not None
+        return replace(self, spool=spool, is_staged=spool.total_runs > MAX_INLINE_SETTINGS or is_large)
 
     def parameters_by_run(self, default: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Give the merged parameters of each run, with the name of the argument they stand in.
@@ -200,6 +211,26 @@ def _short_list(run_settings: Any) -> list[Any] | None:
         return None if run_settings is None else [run_settings]
     settings = run_settings if isinstance(run_settings, list) else list(run_settings)
     return settings if len(settings) <= MAX_INLINE_SETTINGS else None
+
+
+def read_object(uri: str, default: Mapping[str, Any], s3_hook: S3Hook) -> RunSettingsSpool:
+    """Read the run settings of an S3 object of the user's, which is done for a rerun only.
+
+    :param uri: the object, a JSON array.
+    :param default: the request's ``defaultRunSetting``.
+    :param s3_hook: reads it.
+    :return: the settings, to be closed by the caller.
+    :raises SettingsError: it is something else, or its settings are not right.
+    :raises ServiceError: S3 refused.
+    """
+    spool = RunSettingsSpool()
+    try:
+        with open_bytes(uri, s3_hook) as stream:
+            _read_list(json_array(stream, uri), run_setting_rules(default), spool)
+    except BaseException:
+        spool.close()
+        raise
+    return spool
 
 
 def _read_list(run_settings: Iterable[Any], rules: RunSettingRules, spool: RunSettingsSpool) -> None:

@@ -56,17 +56,24 @@ class OmicsReportingOperator(OmicsBaseOperator):
         return otherwise
 
     def _explain(
-        self, context: Context, error: RunError | BatchError, diagnosis: RunDiagnosis | BatchDiagnosis
+        self,
+        context: Context,
+        error: RunError | BatchError,
+        diagnosis: RunDiagnosis | BatchDiagnosis,
+        *,
+        final: bool | None = None,
     ) -> None:
         """Tell the diagnosis in the task log, put it into the error, and decide whether Airflow tries again.
 
         :param context: Airflow's context of the task.
         :param error: what the task is about to raise.
         :param diagnosis: why.
+        :param final: whether Airflow shall spend no retry on it; default: as its class says.
         """
         task_instance = context["ti"]
         before = self._unclear_before(task_instance) if diagnosis.failure_class is FailureClass.UNCLEAR else 0
-        final = is_final(diagnosis.failure_class, before, retry_permanent=self.retry_permanent_failures)
+        if final is None:
+            final = is_final(diagnosis.failure_class, before, retry_permanent=self.retry_permanent_failures)
         tries_left = task_instance.max_tries - task_instance.try_number + 1
         retry = retry_sentence(diagnosis.failure_class, final=final, tries_left=tries_left)
         error.diagnosis = {**diagnosis.to_json(retry), "final": final}

@@ -10,44 +10,35 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context, XComArg
 
-from airflow_provider_omics.core.cancelling import cancel_stragglers
+from airflow_provider_omics.core.attempt_record import AttemptRecord
+from airflow_provider_omics.core.attempts import Begun
 from airflow_provider_omics.core.commands import UNKNOWN
-from airflow_provider_omics.core.console import run_list_url
-from airflow_provider_omics.core.errors import (
-    AccessDenied,
-    BatchError,
-    BatchFailed,
-    BatchVerdictError,
-    InvalidRequest,
-    OmicsError,
-    Problem,
-    QuotaExceeded,
-    ServiceError,
-    SettingsError,
-)
-from airflow_provider_omics.core.events import Outcome, WaitEvent
+from airflow_provider_omics.core.errors import AccessDenied, AttemptError, InvalidRequest, QuotaExceeded
+from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.core.input_checks import RunInputs
-from airflow_provider_omics.core.outcomes import batch_result
+from airflow_provider_omics.core.rerunning import RerunRules
 from airflow_provider_omics.core.sample_sheet import SampleSheet
 from airflow_provider_omics.core.settings import CheckedRequest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
-from airflow_provider_omics.core.verdict import Tolerance, Verdict, judge
-from airflow_provider_omics.diagnosis import diagnosis_of_lists
+from airflow_provider_omics.core.verdict import Tolerance
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
+from airflow_provider_omics.operators.batch_end import OmicsBatchEnd, batch_of
+from airflow_provider_omics.operators.batch_memory import BatchMemory, memory_place
 from airflow_provider_omics.operators.batch_recording import BatchRecording, ResultsSettings
+from airflow_provider_omics.operators.batch_rerun import BatchRerun, samples_of
 from airflow_provider_omics.operators.batch_results import OmicsCollectBatchResultsOperator
-from airflow_provider_omics.operators.batch_settings import BatchSettings, CheckedBatch, check_batch
+from airflow_provider_omics.operators.batch_settings import BatchSettings, CheckedBatch, check_batch, read_object
 from airflow_provider_omics.operators.batch_staging import BatchStaging, checked_place, with_reading_advice
 from airflow_provider_omics.operators.masking import unmasked
+from airflow_provider_omics.operators.rerun_settings import RerunSettings
 from airflow_provider_omics.operators.run_batch_actions import (
     OmicsCancelRunBatchOperator,
     OmicsDeleteBatchOperator,
     OmicsDeleteRunBatchOperator,
 )
-from airflow_provider_omics.operators.start import OmicsStartOperator
-from airflow_provider_omics.operators.waiting import Driver
-from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
+from airflow_provider_omics.results.collecting import Collected
+from airflow_provider_omics.staging import RunSettingsSpool
 from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
 
 __all__ = [
@@ -58,11 +49,8 @@ __all__ = [
     "OmicsStartRunBatchOperator",
 ]
 
-SHOWN_FAILURES = 20
-"""Runs that an error and a result name; 100,000 would fill the log and XCom."""
 
-
-class OmicsStartRunBatchOperator(OmicsStartOperator):
+class OmicsStartRunBatchOperator(OmicsBatchEnd):
     """Start a batch of runs, wait until every run has ended, judge it, and return its counts.
 
     Dicts that go to AWS are spelled as AWS spells them. ``PROCESSED`` only means that every run has ended: the task
@@ -86,8 +74,18 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     :param max_failed_runs: how many runs may end otherwise than COMPLETED; default 0.
     :param max_failed_percent: the same as a percentage of all runs; the larger allowance counts. Default: none.
     :param must_succeed: ``runSettingId``s or patterns (``*``, ``?``) that are never tolerated.
-    :param rerun: what a clear of the task does after a success: ``"failed"`` (default) starts nothing as long as the
-        settings are unchanged, ``"all"`` starts over.
+    :param rerun: what a new attempt submits, after a bad end or a clear: ``"failed"`` (default) no sample again that
+        completed with unchanged settings; ``"all"`` everything. A retry of Airflow's own submits what may pass on
+        another try, a clear all that failed, was cancelled or was not submitted. A sample whose run vanished without a
+        trace is never submitted again with ``"failed"``.
+    :param rerun_setting: merged into ``default_run_setting`` from the second attempt on, and where earlier results are
+        given: ``{"storageType": "DYNAMIC"}``. Default: nothing.
+    :param on_changed: what becomes of completed samples whose workflow, version, parameters or engine settings have
+        changed: ``"fail"`` (default: starts nothing and names them), ``"rerun"`` or ``"keep"``.
+    :param previous_results: a results file, such as that of an earlier DAG run: what has completed there with the same
+        settings is not submitted. Default: none.
+    :param rerun_failed_of: id of a batch, whoever started it: what has completed there is not submitted; the settings
+        are those given here. Default: none.
     :param results_s3_uri: where the result of each run is written before the verdict: ``s3://bucket/key.jsonl``, packed
         if it ends in ``.jsonl.gz``, or ``s3://bucket/prefix/`` for
         ``{dag_id}/{run_id}/{task_id}[/{map_index}].jsonl.gz`` below it; default: the connection's ``results_s3_uri``,
@@ -99,12 +97,13 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     :param kwargs: see :class:`~airflow_provider_omics.operators.start.OmicsStartOperator` and
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
-        unknown_runs, failed_submissions, succeeded, failed_run_setting_ids, causes, results_uri``.
+        unknown_runs, failed_submissions, succeeded, failed_run_setting_ids, causes, attempts, carried_forward,
+        results_uri``: of the last batch its id and status, of all samples the counts.
     """
 
     kind = "batch"
     trigger_class = OmicsRunBatchTrigger
-    masked_fields = ("default_run_setting", "run_settings")
+    masked_fields = ("default_run_setting", "run_settings", "rerun_setting")
     template_fields: Sequence[str] = aws_template_fields(
         "default_run_setting",
         "run_settings",
@@ -119,6 +118,10 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "max_failed_percent",
         "must_succeed",
         "rerun",
+        "rerun_setting",
+        "on_changed",
+        "previous_results",
+        "rerun_failed_of",
         "results_s3_uri",
         "results_detail",
         "check_inputs",
@@ -132,6 +135,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "sample_sheet": "json",
         "tags": "json",
         "must_succeed": "json",
+        "rerun_setting": "json",
     }
     operator_extra_links = (OmicsRunBatchLink(),)
 
@@ -152,6 +156,10 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         max_failed_percent: float | str | None = None,
         must_succeed: str | Collection[str] = (),
         rerun: str = "failed",
+        rerun_setting: Mapping[str, Any] | None = None,
+        on_changed: str = "fail",
+        previous_results: str | None = None,
+        rerun_failed_of: str | None = None,
         results_s3_uri: str | None = None,
         results_detail: str = "full",
         read_outputs: bool = False,
@@ -173,15 +181,20 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.max_failed_percent = max_failed_percent
         self.must_succeed = must_succeed
         self.rerun = rerun
+        self.rerun_setting = rerun_setting
+        self.on_changed = on_changed
+        self.previous_results = previous_results
+        self.rerun_failed_of = rerun_failed_of
         self.results_s3_uri = results_s3_uri
         self.results_detail = results_detail
         self.read_outputs = read_outputs
         self._batch: CheckedBatch | None = None
+        self._whole: CheckedBatch | None = None
+        self._chosen_for: str | None = None
 
     def _build_request(self, request_id: str) -> CheckedRequest:
         self._tolerance()
-        if self.rerun not in ("failed", "all"):
-            raise SettingsError([Problem("rerun", repr(self.rerun), "'failed' or 'all'")])
+        self._rerun_settings().check()
         self._results_settings().check()
         staging = self._staging_s3_uri()
         given = BatchSettings(
@@ -195,9 +208,9 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
             staging_s3_uri=staging,
             max_runs=self.max_runs,
         )
-        s3_hook = S3Hook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self.verify)
-        self._batch = check_batch(given, self.defaults, s3_hook, request_id, self.log)
-        return self._batch.checked
+        self._batch = self._whole = check_batch(given, self.defaults, self._s3_hook(), request_id, self.log)
+        self._rerun_settings().check_merged(self._whole.checked.request["defaultRunSetting"])
+        return self._whole.checked
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start, wait and judge; called by Airflow.
@@ -208,8 +221,96 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         try:
             return super().execute(context)
         finally:
-            if self._batch is not None and self._batch.spool is not None:
-                self._batch.spool.close()
+            for batch in (self._batch, self._whole):
+                if batch is not None and batch.spool is not None:
+                    batch.spool.close()
+
+    # -- what is submitted -----------------------------------------------------------------------------------------
+
+    def _begin(self, context: Context, request: Mapping[str, Any]) -> Begun:
+        attempt, task_instance = self._new_attempt(context), context["ti"]
+        if self.rerun == "failed" and self.durable and not attempt.lasts:
+            if task_instance.try_number > 1:
+                raise AttemptError(
+                    "Nothing tells what the earlier tries of this task have started, and starting all again would be "
+                    "paid twice. Look for the batch in the console; then rerun='all' starts over, and rerun_failed_of "
+                    "names it in a new DAG run. To have retries and clears: results_s3_uri or staging_s3_uri.",
+                    request_id="unknown",
+                )
+            self._rerun_settings().check_place()
+        return super()._begin(context, request)
+
+    def _begins_with(self) -> dict[str, Any]:
+        settings = self._rerun_settings()
+        return {
+            "chooses": self.rerun == "failed",
+            "has_earlier": bool(settings.earlier),
+            "also": settings.rerun_setting or None,
+        }
+
+    def _rerun_settings(self) -> RerunSettings:
+        return RerunSettings(
+            self.rerun, unmasked(self.rerun_setting), self.on_changed, self.previous_results, self.rerun_failed_of
+        )
+
+    def _choose(self, record: AttemptRecord) -> bool:
+        """Choose the samples to submit, by what is known of them."""
+        assert self._whole is not None  # noqa: S101 - set by _build_request
+        default = self._whole.checked.request["defaultRunSetting"]
+        settings = self._rerun_settings()
+        changes = settings.changes(default)
+        rules = RerunRules(
+            cleared=record.attempts_since_clear == 1,
+            on_changed=self.on_changed,
+            unclear_before=record.attempts_since_clear - 2,
+            rerun_setting_changes=changes and record.attempts == 2 and not settings.earlier,  # later ones have had it
+            retry_permanent=self.retry_permanent_failures,
+        )
+        chosen = self._rerun().choose(record, self._all_settings(default), default, rules)
+        self._take(record, chosen)
+        if chosen.total_runs and self._is_true("check_inputs"):
+            self._look_up_inputs({**self._whole.checked.request, "defaultRunSetting": settings.merged(default, record)})
+        return chosen.total_runs > 0
+
+    def _retry_rules(self, record: AttemptRecord | None) -> RerunRules:
+        is_first = record is None or (record.attempts == 1 and not record.chosen)
+        settings = self._rerun_settings()
+        return RerunRules(
+            unclear_before=0 if record is None else record.attempts_since_clear - 1,
+            rerun_setting_changes=is_first and bool(settings.rerun_setting),
+            retry_permanent=self.retry_permanent_failures,
+        )
+
+    def _all_settings(self, default: Mapping[str, Any]) -> RunSettingsSpool:
+        """Give all run settings; those of an S3 object of the user's are read now."""
+        assert self._whole is not None  # noqa: S101 - set by _build_request
+        if self._whole.spool is None:
+            spool = self._whole.spool = read_object(str(self.run_settings_s3_uri), default, self._s3_hook())
+            self._rerun_settings().check_size(spool.total_runs, self._staging_s3_uri())
+        return self._whole.spool
+
+    def _take(self, record: AttemptRecord, chosen: RunSettingsSpool) -> None:
+        assert self._whole is not None  # noqa: S101 - set by _build_request
+        self._batch = self._whole.part(chosen, self._staging_s3_uri())
+        self._chosen_for = record.request_id
+
+    def _rerun(self) -> BatchRerun:
+        recording = self._recording()
+
+        def collect(batch_id: str, request_id: str) -> Collected | None:
+            return recording.collect(batch_id, request_id, self._task_instance.try_number, reasons=True)
+
+        earlier = self._rerun_settings().earlier
+        return BatchRerun(self.hook, self.log, self._memory(), recording.uri, collect, earlier)
+
+    def _memory(self) -> BatchMemory:
+        assert self._attempt is not None  # noqa: S101 - there is something to remember of what it has started only
+        place = memory_place(self._recording().uri, self._staging_s3_uri(), self._attempt.identity)
+        return BatchMemory(self.hook, place, self._state_store)
+
+    def _place(self, identity: TaskIdentity) -> str | None:
+        uri = BatchRecording(self.hook, self.log, self._results_settings(), identity).uri
+        return self._staging_s3_uri() or (None if uri is None else uri.rpartition("/")[0])
 
     def _results_settings(self) -> ResultsSettings:
         return ResultsSettings(self.results_s3_uri, self.results_detail, self.read_outputs)
@@ -221,15 +322,11 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     def _staging_s3_uri(self) -> str | None:
         return checked_place(self.staging_s3_uri or self.defaults.staging_s3_uri)
 
-    def _record_s3_uri(self) -> str | None:
-        # The connection's first: a template in the argument may have another value in the next try.
-        return self.defaults.staging_s3_uri or self._staging_s3_uri()
-
-    def _keeps_success(self) -> bool:
-        return self.rerun == "failed"
-
     def _is_success(self, ended: Snapshot) -> bool:
-        return ended.phase is Phase.PROCESSED and self._verdict(_batch(ended))[0].succeeded
+        return ended.phase is Phase.PROCESSED and self._verdict(batch_of(ended))[0].succeeded
+
+    def _s3_hook(self) -> S3Hook:
+        return S3Hook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self.verify)
 
     def _tolerance(self) -> Tolerance:
         return Tolerance.checked(self.max_failed_runs, self.max_failed_percent, self.must_succeed)
@@ -244,12 +341,35 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
             raise with_reading_advice(error, request) from error
         return replace(started, total_runs=0 if spool is None else spool.total_runs)
 
-    def _prepare(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _prepare(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put into S3 what the results need later, and what HealthOmics reads there: sheets, and long settings."""
         assert self._batch is not None  # noqa: S101 - set by _build_request
+        assert self._whole is not None  # noqa: S101 - the same
         assert self._attempt is not None  # noqa: S101 - it is what starts
-        self._recording().keep_samples(request, self._batch.spool)
+        default = request["defaultRunSetting"]
+        if record.chosen:
+            if self._chosen_for != record.request_id:  # by an earlier try, whose request is sent again
+                whole = self._all_settings(self._whole.checked.request["defaultRunSetting"])
+                self._take(record, self._rerun().chosen(record, whole))
+            assert self._batch.spool is not None  # noqa: S101 - what is chosen is there
+            request = {**request, "batchRunSettings": {"inlineSettings": list(self._batch.spool)}} if (
+                not self._batch.is_staged
+            ) else request  # fmt: skip
+        else:
+            self._remember(record, default)
+        request = {**request, "defaultRunSetting": self._rerun_settings().merged(default, record)}
         return self._staging().stage(request, self._batch, self._attempt.check_not_killed)
+
+    def _remember(self, record: AttemptRecord, default: Mapping[str, Any]) -> None:
+        """Keep what is known of the samples, before they are submitted: later the sheet may be another.
+
+        It is also the proof, in time, that there is leave to write at the place of the results.
+        """
+        assert self._batch is not None  # noqa: S101 - set by _build_request
+        memory = self._memory()
+        if memory.lasts:
+            spool = self._batch.spool
+            memory.keep(record.request_id, iter(()) if spool is None else samples_of(default, spool))
 
     def _staging(self) -> BatchStaging:
         assert self._attempt is not None  # noqa: S101 - settings are staged for what it starts only
@@ -275,129 +395,22 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         if self._batch is not None and self._batch.spool is None:
             self.log.warning("check_inputs: the runs of %s are not looked at", self.run_settings_s3_uri)
             return
+        if self.rerun == "failed" and not self._is_true("dry_run"):
+            record = self._new_attempt(context).stored()
+            has_started = record is not None and (record.resource_id or record.previous_request_id)
+            if has_started or self._rerun_settings().earlier:
+                self.log.info("check_inputs: looked up are the inputs of what is going to be submitted only")
+                return  # what has completed may have been tidied away
         super()._check_inputs(context, request)
 
     def _inputs_by_run(self, request: Mapping[str, Any]) -> Iterable[RunInputs]:
         assert self._batch is not None  # noqa: S101 - set by _build_request
         return self._batch.inputs_by_run(request["defaultRunSetting"])
 
-    def _result(self, snapshot: Snapshot) -> dict[str, Any]:
-        assert isinstance(snapshot, BatchSnapshot)  # noqa: S101 - tells mypy what `kind` says
-        return self._batch_result(snapshot, succeeded=None)
-
-    def _batch_result(self, batch: BatchSnapshot, **more: Any) -> dict[str, Any]:
-        uri = None if self._attempt is None else self._recording().uri
-        return {**batch_result(batch, **more), "results_uri": uri}
-
     def _nothing(self) -> Snapshot:
         return BatchSnapshot("", UNKNOWN)
-
-    def _conclude(self, context: Context, event: WaitEvent) -> dict[str, Any]:
-        is_over = event.outcome is Outcome.ENDED or event.cancelled
-        if is_over and self._attempt is not None and self._attempt.request_id is not None:
-            self._staging().unstage(self._attempt.request_id)
-        if event.outcome is Outcome.ENDED and event.snapshot.phase is Phase.PROCESSED:
-            self._collect_results(context, event.snapshot)
-        try:
-            return super()._conclude(context, event)
-        except BatchVerdictError:
-            raise  # its result is pushed already, with the failed ids
-        except OmicsError as error:
-            self._push(context, self._batch_result(_batch(event.snapshot), succeeded=False))
-            if isinstance(error, BatchFailed):
-                self._name_started_runs(error.batch_id)
-                if self._is_true("cancel_on_kill"):
-                    Driver(self.hook, self.log).drive(cancel_stragglers(error.batch_id))
-            if event.outcome is Outcome.ENDED:
-                self._try_to_collect_results(context, event.snapshot)
-            raise
-
-    def _collect_results(self, context: Context, ended: Snapshot) -> None:
-        assert self._attempt is not None  # noqa: S101 - set by _begin and execute_complete
-        self._recording().collect(ended.id, self._attempt.request_id, context["ti"].try_number)
-
-    def _try_to_collect_results(self, context: Context, ended: Snapshot) -> None:
-        """Write the results of a batch that did not end well: its own error is what the task shall end with."""
-        try:
-            self._collect_results(context, ended)
-        except OmicsError as error:
-            self.log.warning("The results of batch %s could not be collected: %s", ended.id, error)
-
-    def _name_started_runs(self, batch_id: str) -> None:
-        try:
-            started = started_run_ids(self.hook, batch_id, SHOWN_FAILURES)
-        except ServiceError as error:
-            self.log.warning("Whether the failed batch had started runs cannot be told: %s", error)
-            return
-        if started:
-            self.log.warning("The failed batch had started runs, the first: %s", ", ".join(started))
-
-    def _finish(self, context: Context, ended: Snapshot) -> dict[str, Any]:
-        batch = _batch(ended)
-        verdict, failed = self._verdict(batch)
-        known = diagnosis_of_lists(batch, failed, self.hook.conn_region_name)
-        diagnosis = self._collect(lambda diagnoser: diagnoser.batch(batch, failed), known) if failed else known
-        reasons = diagnosis.told_of((run.run_setting_id, run.status) for run in failed[:SHOWN_FAILURES])
-        result = self._batch_result(
-            batch,
-            succeeded=verdict.succeeded,
-            failed_ids=tuple(run.run_setting_id for run in failed),
-            causes=diagnosis.causes(),
-        )
-        if verdict.succeeded:
-            for run in failed[:SHOWN_FAILURES]:
-                self.log.warning(
-                    "Tolerated: %s (run %s) %s", run.run_setting_id, run.run_id, reasons[run.run_setting_id]
-                )
-            self.log.log(30 if verdict.counts.not_completed else 20, "Batch %s: %s", batch.id, verdict.sentence)
-            return result
-        self._push(context, result)
-        self._reported = result
-        error = BatchVerdictError(
-            f"Every run has ended, but too few completed: {verdict.sentence}.",
-            batch_id=batch.id,
-            batch_uuid=batch.uuid,
-            status=batch.status,
-            counts=verdict.counts.as_dict(),
-            failed_run_settings=reasons,
-            console_url=run_list_url(self.hook.conn_region_name),
-        )
-        self._explain(context, error, diagnosis)
-        raise error
-
-    def _report_failure(self, context: Context, seen: Snapshot, error: OmicsError) -> None:
-        if isinstance(error, BatchVerdictError) or not isinstance(error, BatchError):
-            return
-        batch = _batch(seen)
-        self._reported = self._batch_result(batch, succeeded=False)
-        if isinstance(error, BatchFailed):
-            known = diagnosis_of_lists(batch, (), self.hook.conn_region_name)
-            self._explain(context, error, self._collect(lambda diagnoser: diagnoser.failed_batch(batch), known))
 
     def _lineage_documents(self) -> Iterable[Any]:
         if not self._masks_parameters():
             yield from (unmasked(self.default_run_setting), unmasked(self.run_settings))
         yield from (self.run_settings_s3_uri, self.sample_sheet)
-
-    def _verdict(self, batch: BatchSnapshot) -> tuple[Verdict, list[FailedRun]]:
-        tolerance = self._tolerance()
-        by_counts = judge(batch, tolerance)
-        failed: list[FailedRun] = []
-        if by_counts.counts.not_completed:
-            try:
-                failed = list(failed_runs(self.hook, batch))
-            except ServiceError as error:
-                if by_counts.succeeded and tolerance.must_succeed:
-                    raise  # it depends on who failed
-                self.log.warning("The runs that did not complete cannot be named: %s", error)
-        return judge(batch, tolerance, [run.run_setting_id for run in failed]), failed
-
-    def _push(self, context: Context, result: dict[str, Any]) -> None:
-        """Push the result of a task that is about to fail: a task with trigger rule ``all_done`` needs it."""
-        if self.do_xcom_push:
-            context["ti"].xcom_push("return_value", result)
-
-
-def _batch(snapshot: Snapshot) -> BatchSnapshot:
-    assert isinstance(snapshot, BatchSnapshot)  # noqa: S101 - tells mypy what `kind` says
-    return snapshot

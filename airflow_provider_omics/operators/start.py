@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, Context, conf
 
-from airflow_provider_omics.core.attempt_record import Ended
+from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
 from airflow_provider_omics.core.attempts import Begun
 from airflow_provider_omics.core.cancelling import cancel
 from airflow_provider_omics.core.commands import WaitPlan
@@ -119,6 +119,7 @@ class OmicsStartOperator(OmicsReportingOperator):
         self._attempt: Attempt | None = None
         self._may_be_adopted = False
         self._task_instance: Any = None
+        self._state_store: Any = None
 
     # -- what a run and a batch do differently ---------------------------------------------------------------------
 
@@ -130,9 +131,17 @@ class OmicsStartOperator(OmicsReportingOperator):
     def _start(self, request: Mapping[str, Any]) -> Snapshot:
         """Send the request; the snapshot has what the answer and the request tell."""
 
-    def _prepare(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Do what must be done before the request is sent, and may take long; gives the request to send."""
+    def _prepare(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Do what must be done before the request of an attempt is sent, and may take long; gives the one to send."""
         return request
+
+    def _choose(self, record: AttemptRecord) -> bool:
+        """Choose the samples that an attempt submits; gives whether any is left."""
+        return True
+
+    def _conclude_idle(self, context: Context, begun: Begun) -> dict[str, Any]:
+        """Give the result of a task to which nothing is left to do."""
+        return self._result(begun.snapshot)
 
     @abstractmethod
     def _persist_links(self, context: Context, started: Snapshot) -> None:
@@ -171,6 +180,8 @@ class OmicsStartOperator(OmicsReportingOperator):
                 show_request(self.log, checked.request, self._parameters_by_run(checked.request))
                 return {**dict.fromkeys(self._result(self._nothing())), "status": "DRY_RUN"}
             begun = self._begin(context, checked.request)
+            if begun.record.idle:
+                return self._conclude_idle(context, begun)
             self._persist_links(context, begun.snapshot)
             plan = self._plan(begun.snapshot, started_at)
             if begun.vanished:
@@ -213,7 +224,7 @@ class OmicsStartOperator(OmicsReportingOperator):
                 request,
                 max_tries=self._task_instance.max_tries,
                 durable=self.durable,
-                keep_success=self._keeps_success(),
+                **self._begins_with(),
                 cancel_old=self._is_true("cancel_on_kill"),
                 patience=self.patience.total_seconds(),
             )
@@ -231,7 +242,8 @@ class OmicsStartOperator(OmicsReportingOperator):
             run_id=task_instance.run_id,
             map_index=task_instance.map_index,
         )
-        store = attempt_store(context, self.hook, identity, self._record_s3_uri())
+        self._state_store = context.get("task_state_store")
+        store = attempt_store(context, self.hook, identity, self._place(identity))
         # Only what outlives this try can be adopted by the next, and only if there is one.
         lasting = not isinstance(store, TryAttemptStore)
         self._may_be_adopted = self.durable and lasting and task_instance.try_number <= task_instance.max_tries
@@ -239,7 +251,7 @@ class OmicsStartOperator(OmicsReportingOperator):
         self._attempt = Attempt(
             self.hook,
             self.log,
-            Starter(self.kind, self._start, self._is_success, self._prepare),
+            Starter(self.kind, self._start, self._is_success, self._prepare, self._choose),
             store,
             identity,
             task_instance.try_number,
@@ -247,13 +259,13 @@ class OmicsStartOperator(OmicsReportingOperator):
         )
         return self._attempt
 
-    def _record_s3_uri(self) -> str | None:
-        """Where the attempt record is kept if Airflow has no place for it."""
-        return self.defaults.staging_s3_uri
+    def _begins_with(self) -> dict[str, Any]:
+        """Give the arguments of :meth:`Attempt.begin` that only batches use."""
+        return {"chooses": False, "has_earlier": False}
 
-    def _keeps_success(self) -> bool:
-        """Whether a clear after a success returns the stored result instead of starting again."""
-        return False
+    def _place(self, identity: TaskIdentity) -> str | None:
+        """Give where in S3 the task writes; None: nowhere."""
+        return None
 
     def _is_success(self, ended: Snapshot) -> bool:
         return ended.phase is Phase.SUCCEEDED
@@ -343,6 +355,10 @@ class OmicsStartOperator(OmicsReportingOperator):
         if not self._is_true("dry_run") and self._new_attempt(context).is_started(max_tries, durable=self.durable):
             self.log.info("check_inputs: an earlier try has started this; its inputs are not looked up again")
             return
+        self._look_up_inputs(request)
+
+    def _look_up_inputs(self, request: Mapping[str, Any]) -> None:
+        """Look up the inputs of each run."""
         check_inputs(
             lambda: self._inputs_by_run(request),
             self.hook,

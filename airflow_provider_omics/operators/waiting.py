@@ -15,6 +15,14 @@ from airflow_provider_omics.hooks.run_logs import ended_run
 T = TypeVar("T")
 
 
+def pause(seconds: float) -> None:
+    """Let time pass.
+
+    :param seconds: how much.
+    """
+    time.sleep(seconds)  # noqa: TID251 - this is the wait itself; tests step it
+
+
 class Driver:
     """Does what a wait or a cancel asks for; sleeps where the triggerer's driver awaits.
 
@@ -45,7 +53,7 @@ class Driver:
     def _perform(self, command: Command) -> Answer:
         result: Snapshot | ServiceError | None = None
         if isinstance(command, Sleep):
-            time.sleep(command.seconds)  # noqa: TID251 - this is the wait itself; tests step it
+            pause(command.seconds)
         elif isinstance(command, Say):
             self._log.log(command.level, "%s", command.message)
         elif isinstance(command, ReadManifest):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +17,7 @@ from airflow_provider_omics.core.collecting import (
     statuses_to_list,
 )
 from airflow_provider_omics.core.errors import Conflict, NotFound, Problem, ServiceError, SettingsError
-from airflow_provider_omics.core.run_record import BatchOrigin, RecordStatus, RunRecord, Submission
+from airflow_provider_omics.core.run_record import BatchOrigin, RecordStatus, RunRecord, Sample, Submission
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
 from airflow_provider_omics.hooks.omics import OmicsHook
@@ -44,12 +44,14 @@ class Collected:
     :param batch: the batch as it was seen at the beginning.
     :param counts: records of the batch by status, those of earlier collections included.
     :param new: records that this collection has added or renewed.
+    :param ends: the same records by status and AWS's code.
     """
 
     uri: str
     batch: BatchSnapshot
     counts: dict[str, int]
     new: int
+    ends: dict[tuple[str, str | None], int]
 
     def to_result(self) -> dict[str, Any]:
         """Give what a task returns: counts, never the records."""
@@ -77,6 +79,8 @@ def collect_results(
     detail: ResultsDetail = ResultsDetail.FULL,
     read_outputs: bool = False,
     started_by: BatchOrigin | None = None,
+    reasons: bool = False,
+    causes: Mapping[str, str] | None = None,
 ) -> Collected:
     """Read what has ended of a batch and add it to its results file; at any time, as often as one likes.
 
@@ -93,6 +97,8 @@ def collect_results(
     :param started_by: the task that started the batch, where the batch has no tags that tell. Default: nobody known.
         Its samples are looked for beside the file: with them the records have fingerprints and rows, and samples that
         were never tried have records.
+    :param reasons: with LISTED, one GetRun for each run that failed: lists do not tell why. Default False.
+    :param causes: ``runSettingId`` -> why it did not complete, where more than AWS's code is known. Default: nowhere.
     :return: the counts.
     :raises SettingsError: the arguments do not go together, or the file is no results file.
     :raises NotFound: there is no such batch (any more).
@@ -100,8 +106,52 @@ def collect_results(
     """
     if read_outputs and detail is ResultsDetail.LISTED:
         raise SettingsError([Problem("read_outputs", "True", "with results_detail='full': lists tell no output URI")])
+    file = JsonLinesFile(hook, uri)
     with closing(ResultsStore()) as store:
-        return _Collection(hook, batch_id, JsonLinesFile(hook, uri), store, log, detail, read_outputs).run(started_by)
+        collection = _Collection(
+            hook, batch_id, file, store, log, detail, read_outputs, reasons=reasons, causes=causes or {}
+        )
+        return collection.run(started_by, lambda request_id: read_samples(hook, uri, request_id))
+
+
+def collect_into(store: ResultsStore, hook: OmicsHook, batch_id: str, samples: Iterable[Sample], log: Any) -> Collected:
+    """Read what has ended of a batch, how it ended, and why it failed, into a store and no file.
+
+    :param store: where the records go.
+    :param hook: where to ask; its connection's ``calls_per_second`` is the pace.
+    :param batch_id: id of the batch, whoever started it.
+    :param samples: what is known of its samples.
+    :param log: the task's logger.
+    :return: the counts.
+    :raises NotFound: there is no such batch (any more).
+    :raises ServiceError: HealthOmics or CloudWatch Logs refused a call, or did not get through.
+    """
+    store.add_samples(samples)
+    collection = _Collection(
+        hook, batch_id, None, store, log, ResultsDetail.LISTED, read_outputs=False, reasons=True, causes={}
+    )
+    return collection.run(None, lambda _: ())
+
+
+def write_merged(file: JsonLinesFile, store: ResultsStore, log: Any) -> None:
+    """Replace a results file by the records of a store; records that another one adds meanwhile are added to those.
+
+    :param file: the file, which was read into the store.
+    :param store: the records.
+    :param log: the task's logger.
+    :raises Conflict: others write all the time.
+    :raises ServiceError: S3 refused, or did not get through.
+    """
+    for attempt in range(WRITERS):
+        try:
+            file.replace(store.lines())
+        except Conflict:
+            if attempt == WRITERS - 1:
+                raise
+            log.warning("%s was written by another task meanwhile; adding to it", file.uri)
+            store.add_missing(file.read(RunRecord.from_json))
+        else:
+            return
 
 
 class _Collection:
@@ -111,11 +161,14 @@ class _Collection:
         self,
         hook: OmicsHook,
         batch_id: str,
-        file: JsonLinesFile,
+        file: JsonLinesFile | None,
         store: ResultsStore,
         log: Any,
         detail: ResultsDetail,
         read_outputs: bool,
+        *,
+        reasons: bool,
+        causes: Mapping[str, str],
     ) -> None:
         self._hook = hook
         self._batch_id = batch_id
@@ -123,6 +176,8 @@ class _Collection:
         self._store = store
         self._log = log
         self._detail = detail
+        self._reasons = reasons
+        self._causes = causes
         self._outputs = OutputsReader(hook) if read_outputs else None
         self._pacer = Pacer(hook.defaults.calls_per_second)
         self._logs = RunLogsHook.beside(hook)
@@ -130,16 +185,18 @@ class _Collection:
         self._warned = False
         self._rest_completed = False
 
-    def run(self, started_by: BatchOrigin | None) -> Collected:
+    def run(self, started_by: BatchOrigin | None, read_kept: Callable[[str], Iterable[Sample]]) -> Collected:
         answer = self._hook.get_batch(self._batch_id)
         batch = BatchSnapshot.from_response(answer)
         origin = BatchOrigin.from_response(answer)
         if started_by is not None and origin.dag_id is None:
             names = ("dag_id", "dag_run_id", "try_number", "request_id")
             origin = replace(origin, **{name: getattr(started_by, name) for name in names})
-        self._read_file()
+        if self._file is not None:
+            self._store.add_missing(self._file.read(RunRecord.from_json))
         if origin.request_id is not None:
-            self._store.add_samples(read_samples(self._hook, self._file.uri, origin.request_id))
+            kept = read_kept(origin.request_id)
+            self._store.add_samples(sample for sample in kept if sample.carried is None)
         self._list(batch)
         written, written_at = 0, time.monotonic()
         for record in self._records(batch, origin):
@@ -149,27 +206,18 @@ class _Collection:
                 self._write()
                 written, written_at = self._new, time.monotonic()
                 self._log.info("Results of batch %s: %d new so far", self._batch_id, self._new)
-        if self._new > written or not self._file.exists:
+        if self._file is not None and (self._new > written or not self._file.exists):
             self._write()
-        collected = Collected(self._file.uri, batch, self._store.counts(self._batch_id), self._new)
-        shown = ", ".join(f"{number} {status}" for status, number in sorted(collected.counts.items())) or "none yet"
-        self._log.info("Results of batch %s: %s; %d new, at %s", self._batch_id, shown, self._new, self._file.uri)
-        return collected
-
-    def _read_file(self) -> None:
-        self._store.add_missing(self._file.read(RunRecord.from_json))
+        uri = "" if self._file is None else self._file.uri
+        counts, ends = self._store.counts(self._batch_id), self._store.ends(self._batch_id)
+        shown = ", ".join(f"{number} {status}" for status, number in sorted(counts.items())) or "none yet"
+        place = f", at {uri}" if uri else ""
+        self._log.info("Results of batch %s: %s; %d new%s", self._batch_id, shown, self._new, place)
+        return Collected(uri, batch, counts, self._new, ends)
 
     def _write(self) -> None:
-        for attempt in range(WRITERS):
-            try:
-                self._file.replace(self._store.lines())
-            except Conflict:
-                if attempt == WRITERS - 1:
-                    raise
-                self._log.warning("%s was written by another task meanwhile; adding to it", self._file.uri)
-                self._read_file()
-            else:
-                return
+        if self._file is not None:
+            write_merged(self._file, self._store, self._log)
 
     def _list(self, batch: BatchSnapshot) -> None:
         """List runs by status first, then the submissions: so a run that is listed has been submitted."""
@@ -189,24 +237,31 @@ class _Collection:
     def _records(self, batch: BatchSnapshot, origin: BatchOrigin) -> Iterator[RunRecord]:
         for submission in self._store.submissions():
             known = self._store.record(submission.run_setting_id)
-            if is_settled(known, submission, batch.id, self._detail):
+            if is_settled(known, submission, batch.id, self._detail, reasons=self._reasons):
                 continue
             record = self._record(batch, origin, submission, attempt_number(known, batch.id))
             if record is not None and record != known:
-                yield record
+                yield self._with_cause(record)
         if has_ended(batch):
             for run_setting_id in self._store.never_submitted():
                 submission = Submission(run_setting_id)
                 known = self._store.record(run_setting_id)
                 if not is_settled(known, submission, batch.id, self._detail):
-                    sample, attempt = self._store.sample(run_setting_id), attempt_number(known, batch.id)
+                    sample, attempt = self._sample(run_setting_id), attempt_number(known, batch.id)
                     yield RunRecord.without_run(submission, sample, origin, attempt=attempt)
+
+    def _sample(self, run_setting_id: str) -> Sample:
+        return self._store.sample(run_setting_id) or Sample(run_setting_id)
+
+    def _with_cause(self, record: RunRecord) -> RunRecord:
+        cause = self._causes.get(record.run_setting_id)
+        return record if cause is None else replace(record, cause=cause)
 
     def _record(
         self, batch: BatchSnapshot, origin: BatchOrigin, submission: Submission, attempt: int
     ) -> RunRecord | None:
         """Make the record of a submission; None: its run has not ended, or nobody has tried it yet."""
-        sample = self._store.sample(submission.run_setting_id)
+        sample = self._sample(submission.run_setting_id)
         if submission.run_id is None:
             is_final = has_ended(batch) or submission.status == "FAILED"
             return RunRecord.without_run(submission, sample, origin, attempt=attempt) if is_final else None
@@ -228,8 +283,10 @@ class _Collection:
             return self._manifest(submission)
         if self._detail is ResultsDetail.LISTED:
             if listed is not None:
-                return RunSnapshot.from_payload(listed)
-            if self._rest_completed:
+                run = RunSnapshot.from_payload(listed)
+                if not self._reasons or run.phase is not Phase.FAILED or run.failure_reason is not None:
+                    return run
+            elif self._rest_completed:
                 return RunSnapshot(run_id, RunStatus.COMPLETED.value)
         try:
             self._pacer.wait()

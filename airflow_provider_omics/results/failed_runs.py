@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider_omics.core.run_record import RecordStatus, Sample
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import RunStatus, SubmissionStatus
 from airflow_provider_omics.core.verdict import BatchCounts
@@ -25,6 +27,7 @@ class FailedRun:
     :param status: FAILED, CANCELLED, NOT_SUBMITTED, or UNKNOWN where no record tells.
     :param code: AWS's code, of one that was not submitted.
     :param message: AWS's message.
+    :param is_carried: whether an earlier attempt has left it so, and this one has not submitted it.
     """
 
     run_setting_id: str
@@ -32,6 +35,7 @@ class FailedRun:
     status: str
     code: str | None = None
     message: str | None = None
+    is_carried: bool = False
 
     @classmethod
     def not_submitted(cls, item: Mapping[str, Any]) -> FailedRun:
@@ -41,6 +45,36 @@ class FailedRun:
         """
         reason, message = item.get("submissionFailureReason"), item.get("submissionFailureMessage")
         return cls(item["runSettingId"], None, "NOT_SUBMITTED", reason, message)
+
+
+@dataclass(frozen=True)
+class CarriedSamples:
+    """What earlier attempts have left of a batch's samples, which the last one did not submit.
+
+    :param counts: how they ended.
+    :param failed: those that did not complete.
+    """
+
+    counts: BatchCounts = field(default_factory=lambda: BatchCounts.of_statuses({}))
+    failed: tuple[FailedRun, ...] = ()
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> CarriedSamples:
+        """Take them out of an attempt's samples.
+
+        :param samples: all of them; what was submitted, and what has left the sheet, is passed over.
+        """
+        statuses: Counter[str] = Counter()
+        failed = []
+        for sample in samples:
+            if sample.carried is None or sample.removed:
+                continue
+            statuses[sample.carried] += 1
+            if sample.carried != RecordStatus.COMPLETED:
+                failed.append(
+                    FailedRun(sample.run_setting_id, None, sample.carried, sample.reason, "not tried again", True)
+                )
+        return cls(BatchCounts.of_statuses(statuses), tuple(failed))
 
 
 def failed_runs(hook: OmicsHook, batch: BatchSnapshot) -> Iterator[FailedRun]:

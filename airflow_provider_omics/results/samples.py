@@ -6,7 +6,6 @@ The task that starts a batch and the one that collects it may be other processes
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 
 from airflow_provider_omics.core.run_record import Sample
 from airflow_provider_omics.hooks.omics import OmicsHook
@@ -24,7 +23,7 @@ def write_samples(hook: OmicsHook, results_uri: str, request_id: str, samples: I
     :raises ServiceError: S3 refused, or did not get through.
     """
     file = JsonLinesFile(hook, samples_place(results_uri, request_id))
-    file.replace(asdict(sample) for sample in samples)
+    file.replace(sample.to_json() for sample in samples)
 
 
 def read_samples(hook: OmicsHook, results_uri: str, request_id: str) -> Iterator[Sample]:

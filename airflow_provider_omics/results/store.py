@@ -14,10 +14,10 @@ _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -8000;
-CREATE TABLE sample (id TEXT PRIMARY KEY, fingerprint TEXT, row TEXT);
+CREATE TABLE sample (id TEXT PRIMARY KEY, fingerprint TEXT, row TEXT, carried TEXT, reason TEXT, removed INTEGER);
 CREATE TABLE submission (id TEXT PRIMARY KEY, run_id TEXT, run_uuid TEXT, status TEXT, reason TEXT, message TEXT);
 CREATE TABLE listed (run_id TEXT PRIMARY KEY, item TEXT);
-CREATE TABLE record (id TEXT PRIMARY KEY, batch_id TEXT, status TEXT, line TEXT);
+CREATE TABLE record (id TEXT PRIMARY KEY, batch_id TEXT, status TEXT, reason TEXT, line TEXT);
 """
 
 
@@ -39,15 +39,22 @@ class ResultsStore:
 
     def add_samples(self, samples: Iterable[Sample]) -> None:
         """Add what is known of the run settings."""
-        rows = ((item.run_setting_id, item.fingerprint, json.dumps(dict(item.row))) for item in samples)
-        self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?)", rows)
+        rows = (
+            (item.run_setting_id, item.fingerprint, json.dumps(dict(item.row)), item.carried, item.reason, item.removed)
+            for item in samples
+        )
+        self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?)", rows)
 
-    def sample(self, run_setting_id: str) -> Sample:
-        """Give what is known of a run setting; an empty sample where nothing is."""
-        found = self._one("SELECT fingerprint, row FROM sample WHERE id = ?", run_setting_id)
-        if found is None:
-            return Sample(run_setting_id)
-        return Sample(run_setting_id, found[0], json.loads(found[1]))
+    def sample(self, run_setting_id: str) -> Sample | None:
+        """Give what is known of a run setting; None: nothing is."""
+        found = self._one("SELECT * FROM sample WHERE id = ?", run_setting_id)
+        return None if found is None else _sample(found)
+
+    def samples(self) -> Iterator[Sample]:
+        """Give what is known of the run settings, in the order in which it came."""
+        with closing(self._database.execute("SELECT * FROM sample ORDER BY rowid")) as rows:
+            for row in rows:
+                yield _sample(row)
 
     # -- what is listed -------------------------------------------------------------------------------------------
 
@@ -93,7 +100,7 @@ class ResultsStore:
         """Add a record, or put it in the place of the one of the same ``runSettingId``."""
         self._insert(
             "ON CONFLICT (id) DO UPDATE SET batch_id = excluded.batch_id, status = excluded.status,"
-            " line = excluded.line",
+            " reason = excluded.reason, line = excluded.line",
             record,
         )
 
@@ -118,11 +125,21 @@ class ResultsStore:
         query = "SELECT status, COUNT(*) FROM record WHERE batch_id = ? GROUP BY status"
         return dict(self._database.execute(query, (batch_id,)).fetchall())
 
+    def ends(self, batch_id: str) -> dict[tuple[str, str | None], int]:
+        """Count the records of a batch by status and AWS's code."""
+        query = "SELECT status, reason, COUNT(*) FROM record WHERE batch_id = ? GROUP BY status, reason"
+        return {(status, reason): count for status, reason, count in self._database.execute(query, (batch_id,))}
+
     def _insert(self, otherwise: str, record: RunRecord) -> None:
         line = json.dumps(record.to_json(), separators=(",", ":"))
-        row = (record.run_setting_id, record.batch_id, record.status.value, line)
-        self._database.execute(f"INSERT INTO record VALUES (?, ?, ?, ?) {otherwise}", row)  # noqa: S608 - our own text
+        row = (record.run_setting_id, record.batch_id, record.status.value, record.failure_reason, line)
+        self._database.execute(f"INSERT INTO record VALUES (?, ?, ?, ?, ?) {otherwise}", row)  # noqa: S608 - our own text
 
     def _one(self, query: str, value: str) -> tuple[Any, ...] | None:
         found: tuple[Any, ...] | None = self._database.execute(query, (value,)).fetchone()
         return found
+
+
+def _sample(row: tuple[Any, ...]) -> Sample:
+    run_setting_id, fingerprint, kept, carried, reason, removed = row
+    return Sample(run_setting_id, fingerprint, json.loads(kept), carried, reason, bool(removed))

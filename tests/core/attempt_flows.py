@@ -13,6 +13,7 @@ from airflow_provider_omics.core.attempts import (
     AttemptAnswer,
     AttemptFlow,
     Begun,
+    Choose,
     IsSuccess,
     Save,
     Start,
@@ -66,6 +67,10 @@ def fresh(**changes: Any) -> AttemptRecord:
     return replace(AttemptRecord("new-id", "same", 2, 2, 1, NOW), **changes)
 
 
+FOLLOWING = {"attempts": 2, "attempts_since_clear": 2, "previous_request_id": "old-id", "previous_id": "7"}
+"""What a new attempt counts and names after the one that try 1 started."""
+
+
 def started(kind: str) -> Snapshot:
     return RunSnapshot("8", "PENDING", "uuid-8") if kind == "run" else BatchSnapshot("8", "CREATING", "uuid-8")
 
@@ -98,8 +103,8 @@ class Played:
                     assert left or default, f"nothing left to answer {command} with, after {self.all}"
                     # Searches of a service in trouble find nothing: only a start can be answered by default.
                     result = left.pop(0) if left else default if isinstance(command, Start) else None
-                judged = isinstance(command, IsSuccess) and bool(result)
-                answer = None if isinstance(command, IsSuccess) else result
+                judged = isinstance(command, (IsSuccess, Choose)) and bool(result)
+                answer = None if isinstance(command, (IsSuccess, Choose)) else result
                 command = flow.send(AttemptAnswer(self.now, answer, judged=judged))
         except StopIteration as end:
             self.begun = end.value
@@ -127,7 +132,8 @@ def play(record: AttemptRecord | None, now_present: Present, script: Sequence[An
 
 def anew(kind: str, **changes: Any) -> list[Any]:
     """Give the commands of a new attempt, in their order: saved, sent, saved."""
-    record = fresh(**changes)
+    since_clear = {"attempts_since_clear": 1} if "max_tries" in changes else {}
+    record = fresh(**{**FOLLOWING, **since_clear, **changes})
     return [Save(record), Start(record), Save(answered(record))]
 
 

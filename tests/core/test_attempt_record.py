@@ -24,6 +24,12 @@ RECORDS = st.builds(
     resource_id=st.none() | st.from_regex(r"[0-9]{1,18}", fullmatch=True),
     resource_uuid=st.none() | st.uuids().map(str),
     ended=st.none() | st.sampled_from(Ended),
+    attempts=NUMBERS,
+    attempts_since_clear=NUMBERS,
+    chosen=st.booleans(),
+    idle=st.booleans(),
+    previous_request_id=st.none() | st.uuids().map(str),
+    previous_id=st.none() | st.from_regex(r"[0-9]{1,18}", fullmatch=True),
 )
 
 
@@ -44,6 +50,10 @@ def test_what_is_not_known_is_left_out() -> None:
         "requested_at": 1_750_000_000.5,
         "tagged": True,
         "unclear_failures": 0,
+        "attempts": 1,
+        "attempts_since_clear": 1,
+        "chosen": False,
+        "idle": False,
     }
 
 

@@ -27,6 +27,7 @@ from airflow_provider_omics.core.polling import SECOND_LOOK
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from tests.core.attempt_flows import (
     DENIED,
+    FOLLOWING,
     GONE,
     NOW,
     anew,
@@ -91,7 +92,7 @@ def test_what_is_stopping_is_judged_by_its_end(kind: str, end: str, *, judged: b
         assert played.done[2:] == [Look(kind, "7")] * 3 + [IsSuccess(seen(kind, end))]
         assert played.begun == Begun(adopted, seen(kind, end))
     else:
-        new = fresh(requested_at=NOW + 3 * SETTLE)
+        new = fresh(requested_at=NOW + 3 * SETTLE, **FOLLOWING)
         assert played.done[-3:] == [Save(new), Start(new), Save(answered(new))]
 
 
@@ -199,7 +200,9 @@ def test_without_durable_each_try_starts_afresh(kind: str, record: AttemptRecord
     """durable=False: nothing is looked at, and the record is still written."""
     played = play(record, present(kind, durable=False), [started(kind)])
 
-    assert played.done == anew(kind)
+    following = {} if record.resource_id else {"attempts": 1, "attempts_since_clear": 1}
+    unknown = {} if record.resource_id else {"previous_request_id": None, "previous_id": None}
+    assert played.done == anew(kind, **following, **unknown)
 
 
 @kinds
@@ -254,7 +257,7 @@ def test_clear_cancels_what_is_alive_and_starts_afresh(kind: str, record: Attemp
 
     looks = [Look(kind, "7")] * len(settled)
     assert played.done == [*find, Cancel(kind, "7"), *looks, *anew(kind, max_tries=2)]
-    assert played.begun == Begun(answered(fresh(max_tries=2)), started(kind))
+    assert played.begun == Begun(played.done[-1].record, started(kind))
 
 
 @kinds
@@ -307,34 +310,3 @@ def test_clear_of_what_has_ended_starts_a_new_one(kind: str, ended: Ended) -> No
     played = play(known(ended=ended), cleared(kind), [started(kind)])
 
     assert played.done == anew(kind, max_tries=2)
-
-
-@pytest.mark.parametrize("ended", [None, Ended.LOST, Ended.WELL], ids=["crashed", "lost contact", "told well"])
-def test_cleared_batch_that_succeeded_is_not_submitted_again(ended: Ended | None) -> None:
-    """rerun="failed" with unchanged settings: the stored result, and the way to force a new one."""
-    end = seen("batch", "PROCESSED")
-
-    played = play(known(ended=ended), cleared("batch", keep_success=True), [end, True])
-
-    kept = known(owner_try=2, max_tries=2, ended=ended)
-    assert played.done == [Look("batch", "7"), IsSuccess(end), Save(kept)]
-    assert played.begun == Begun(kept, end)
-    assert "rerun='all'" in played.said
-
-
-@pytest.mark.parametrize(
-    ("ended", "changes", "script"),
-    [
-        pytest.param(Ended.WELL, {"fingerprint": "other"}, [], id="changed settings"),
-        pytest.param(Ended.BADLY, {}, [], id="it had failed"),
-        pytest.param(Ended.WELL, {}, [seen("batch", "PROCESSED"), False], id="stricter tolerance by now"),
-        pytest.param(Ended.WELL, {}, [GONE, GONE], id="its record is deleted"),
-    ],
-)
-def test_cleared_batch_is_submitted_again(ended: Ended, changes: dict[str, Any], script: list[Any]) -> None:
-    """rerun="failed" keeps only a success of the same settings that can still be shown."""
-    now_present = cleared("batch", keep_success=True, **changes)
-
-    played = play(known(ended=ended), now_present, [*script, started("batch")])
-
-    assert played.done[-3:] == anew("batch", max_tries=2, requested_at=played.now, **changes)

@@ -99,6 +99,25 @@ def test_progress_of_a_batch_is_a_change() -> None:
     ]
 
 
+def test_progress_of_a_large_batch_is_told_once_a_minute() -> None:
+    """Over 100 runs some count changes at every look; a change of the status, and the end, are told at once."""
+    counts = [batch("INPROGRESS", running_runs=number) for number in range(101, 110)]
+    looks = [replace(look, total_runs=101) for look in (batch("PENDING"), *counts, batch("PROCESSED"))]
+
+    _, commands, _ = play(steadily(BATCH), looks)
+
+    said = [command.message.removeprefix("Batch 2: ") for command in commands if isinstance(command, Say)]
+    assert said == [
+        "PENDING: nothing yet of 101",
+        "INPROGRESS: running 101 of 101",
+        "INPROGRESS: running 103 of 101",
+        "INPROGRESS: running 105 of 101",
+        "INPROGRESS: running 107 of 101",
+        "INPROGRESS: running 109 of 101",
+        "PROCESSED: nothing yet of 101",
+    ]
+
+
 def test_an_unknown_run_status_is_waited_on_with_one_warning() -> None:
     """AWS adds statuses: one that nobody knows is taken for still going."""
     event, commands, _ = play(steadily(RUN), [run("PAUSED"), run("PAUSED"), run("COMPLETED")])

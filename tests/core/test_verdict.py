@@ -162,7 +162,7 @@ def test_counts_add_up_and_failures_count(total: int, counts: dict[str, int], ru
     """Outcomes add up to the total, and a success has no more failures than allowed."""
     batch = BatchSnapshot("2", "PROCESSED", total_runs=total, counts=counts)
 
-    verdict = judge(batch, Tolerance(runs))
+    verdict = judge(BatchCounts.of(batch), Tolerance(runs))
 
     outcomes: dict[str, Any] = verdict.counts.as_dict()
     assert outcomes.pop("total_runs") == sum(outcomes.values())
@@ -198,7 +198,7 @@ def test_counts_add_up_and_failures_count(total: int, counts: dict[str, int], ru
 )
 def test_the_verdict(batch: BatchSnapshot, tolerance: Tolerance, succeeded: bool, sentence: str) -> None:
     """Whatever keeps a run from completing counts against the tolerance, and the sentence names it."""
-    verdict = judge(batch, tolerance)
+    verdict = judge(BatchCounts.of(batch), tolerance)
 
     assert (verdict.succeeded, verdict.sentence) == (succeeded, sentence)
 
@@ -220,7 +220,7 @@ def test_must_succeed_is_never_tolerated(pattern: str, failed: list[str], missed
     """A failed run that a pattern names fails the batch; only ``*`` and ``?`` have a meaning, and case counts."""
     batch = processed(100, 100 - len(failed), failed_runs=len(failed))
 
-    verdict = judge(batch, Tolerance(50, must_succeed=("nothing", pattern)), failed)
+    verdict = judge(BatchCounts.of(batch), Tolerance(50, must_succeed=("nothing", pattern)), failed)
 
     assert (verdict.succeeded, verdict.missed) == (not missed, missed)
     assert verdict.sentence.endswith(f"; must succeed but did not: {', '.join(missed)}" if missed else "50 may fail")
@@ -228,7 +228,7 @@ def test_must_succeed_is_never_tolerated(pattern: str, failed: list[str], missed
 
 def test_silence_is_no_success() -> None:
     """A batch has at least one run: an answer without any count says nothing of how it went."""
-    assert not judge(BatchSnapshot("1", "PROCESSED"), Tolerance(max_failed_runs=5)).succeeded
+    assert not judge(BatchCounts.of(BatchSnapshot("1", "PROCESSED")), Tolerance(max_failed_runs=5)).succeeded
 
 
 def test_what_is_going_is_not_unknown() -> None:

@@ -38,6 +38,7 @@ KINDS: dict[str, tuple[int, str, str]] = {
     "gone": refusal(404, "ResourceNotFoundException"),
     "a page of a proxy": (200, "text/html", "<html><title>Sign in</title></html>"),
     "of other types": (200, JSON, '{"items": [17], "runs": {}, "events": 5, "logStreams": "none", "startTime": {}}'),
+    "null": (200, JSON, "null"),
     "with nothing in it": (200, JSON, '{"items": null, "runs": null, "events": null, "logStreams": null}'),
 }
 """Ways in which a call can go wrong, by name: HTTP status, content type, body."""

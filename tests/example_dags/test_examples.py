@@ -79,28 +79,35 @@ def test_run(emulator: OmicsEmulator, run_dag: RunDag) -> None:
 
 
 def test_run_batch(emulator: OmicsEmulator, run_dag: RunDag) -> None:
-    """Eight real samples run on what the first run made; the one that fails is tolerated and named."""
+    """Eight real samples run on what the first run made; the one that fills its file system runs again, with more."""
+    emulator.client("s3").create_bucket(Bucket="omics-results")
     emulator.set_scenario(yaml.safe_load((EXAMPLE_DAGS / "scenario.yaml").read_text()))
 
     outcome = run_dag("example_omics_run_batch.py")
 
     omics = emulator.client()
-    runs = [omics.get_run(id=item["id"]) for item in omics.list_runs(batchId="2000001")["items"]]
+    first, second = (
+        [omics.get_run(id=item["id"]) for item in omics.list_runs(batchId=batch_id)["items"]]
+        for batch_id in ("2000001", "2000002")
+    )
     assert outcome.state == "success"
-    assert {run["parameters"]["bismark_index"] for run in runs} == {
+    assert {run["parameters"]["bismark_index"] for run in (*first, *second)} == {
         outcome.xcoms["index"]["return_value"]["run_output_uri"]
     }
-    assert {run["name"]: run.get("failureReason") for run in runs if run["status"] != "COMPLETED"} == {
+    assert {run["name"]: run.get("failureReason") for run in first if run["status"] != "COMPLETED"} == {
         FAILING_SAMPLE: "FILE_SYSTEM_OUT_OF_SPACE"
     }
-    assert outcome.xcoms["report"]["return_value"] == f"7 of 8 samples completed; failed: {FAILING_SAMPLE}"
+    assert [(run["name"], run["storageType"]) for run in second] == [(FAILING_SAMPLE, "DYNAMIC")]
+    assert outcome.xcoms["report"]["return_value"] == "8 of 8 samples completed; attempts: 2; failed: none"
 
 
 def test_run_batch_on_the_default_scenario(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     """The defaults of the params fit an emulator that was started without a scenario."""
+    emulator.client("s3").create_bucket(Bucket="omics-results")
+
     outcome = run_dag("example_omics_run_batch.py")
 
-    assert outcome.xcoms["report"]["return_value"] == "8 of 8 samples completed; failed: none"
+    assert outcome.xcoms["report"]["return_value"] == "8 of 8 samples completed; attempts: 1; failed: none"
 
 
 LANES = ("WT_REP1_L001", "WT_REP1_L002", "WT_REP2_L001", "KO_REP1_L001", "KO_REP1_L002")
@@ -231,6 +238,23 @@ def test_batch_results(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     assert [len(chunk) for chunk in loaded] == [3, 3, 1]
     assert {line.rpartition("/")[2] for chunk in loaded for line in chunk} == {run["id"] for run in completed}
     assert not any(FAILING_SAMPLE in line for chunk in loaded for line in chunk)
+
+
+def test_rerun(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """After a fix another DAG run submits only the sample that failed, and its results are complete."""
+    emulator.client("s3").create_bucket(Bucket="omics-results")
+    emulator.set_scenario({"runs": [{"match": {"run_setting_id": FAILING_SAMPLE}, "outcome": "FAILED"}]})
+    first = run_dag("example_omics_rerun.py")
+    emulator.set_scenario({})
+
+    results = first.xcoms["batch"]["return_value"]["results_uri"]
+    second = run_dag("example_omics_rerun.py", conf={"previous_results": results})
+
+    again = emulator.client().list_runs(batchId="2000002")["items"]
+    assert first.state == second.state == "success"
+    assert FAILING_SAMPLE in first.xcoms["report"]["return_value"]
+    assert [run["storageType"] for run in again] == ["DYNAMIC"]
+    assert second.xcoms["report"]["return_value"] == "8 of 8 completed, 7 of them before; failed: []"
 
 
 def test_collect_results(emulator: OmicsEmulator, run_dag: RunDag) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_omics.core.attempt_record import Ended as RecordEnded
 from airflow_provider_omics.core.errors import (
+    AttemptError,
     LostContact,
     Throttled,
 )
@@ -118,16 +119,31 @@ def test_crash_after_the_end_was_seen(
     assert len(task.started()) == 1
 
 
-@kinds
-def test_without_a_store_a_crash_costs_a_second_start(new_task: NewTask, stepped: SteppedTime, kind: str) -> None:
+def test_without_a_store_a_crash_costs_a_second_start(new_task: NewTask, stepped: SteppedTime) -> None:
     """No store that lasts: the limit that the documentation tells."""
-    task = new_task(kind, store="none")
+    task = new_task("run", store="none")
     at_sleep(stepped, crash)
     task.try_()
 
     assert task.try_().error is None
 
     assert len(task.started()) == 2
+
+
+@pytest.mark.parametrize("arguments", [{"rerun": "all"}, {"durable": False}, {}], ids=str)
+def test_without_a_store_a_batch_is_not_started_again(
+    new_task: NewTask, stepped: SteppedTime, arguments: dict[str, Any]
+) -> None:
+    """Where nothing tells what was started, a cohort is not paid for twice, unless the user wants just that."""
+    task = new_task("batch", store="none")
+    at_sleep(stepped, crash)
+    task.try_(**arguments)
+
+    ended = task.try_()
+
+    assert len(task.started()) == (2 if arguments else 1)
+    assert arguments or isinstance(ended.error, AttemptError)
+    assert arguments or "results_s3_uri or staging_s3_uri" in str(ended.error)
 
 
 # -- the call does not get through -------------------------------------------------------------------------------------

@@ -235,8 +235,12 @@ def test_record_of_one_try_is_forgotten_after_it() -> None:
 def test_batch_may_keep_its_record_where_it_stages_its_settings(connect: Connect) -> None:
     """The operator's own ``staging_s3_uri`` will do; the connection's comes first, as no template changes it."""
     batch = OmicsStartRunBatchOperator(task_id="batch", staging_s3_uri=STAGING)
-    assert batch._record_s3_uri() == STAGING
 
+    def place() -> tuple[str, str]:
+        store = attempt_store(Context(), quick_hook(), WHO, batch._place(WHO))
+        assert isinstance(store, S3AttemptStore)
+        return store._bucket, store._key.partition("/airflow-attempts/")[0]
+
+    assert place() == (BUCKET, "staging")
     connect({"staging_s3_uri": f"s3://{BUCKET}/of-the-team/"})
-    batch = OmicsStartRunBatchOperator(task_id="batch", staging_s3_uri=STAGING)
-    assert batch._record_s3_uri() == f"s3://{BUCKET}/of-the-team/"
+    assert place() == (BUCKET, "of-the-team")

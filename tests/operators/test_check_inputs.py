@@ -160,6 +160,28 @@ def test_inputs_that_have_gone_since_the_start(
     assert [problem.value for problem in problems(cleared.error)] == [uri]
 
 
+def test_inputs_of_what_runs_again(new_task: NewTask, emulator: OmicsEmulator, stepped: SteppedTime, s3: Any) -> None:
+    """A rerun looks up the inputs of what it submits; those of completed samples may be gone."""
+    uris = {name: f"s3://{READS}/{name}.fastq.gz" for name in ("S000", "S001")}
+    settings = [{"runSettingId": name, "parameters": {"fastq": uri}} for name, uri in uris.items()]
+    emulator.set_scenario({"runs": [{"match": {"run_setting_id": "S001"}, "outcome": "FAILED"}]})
+    task = new_task("batch", retries=0)
+    task.try_(check_inputs=True, run_settings=settings)
+    s3.delete_object(Bucket=READS, Key="S000.fastq.gz")
+    s3.delete_object(Bucket=READS, Key="S001.fastq.gz")
+    task.clear()
+
+    refused = task.try_()
+    s3.put_object(Bucket=READS, Key="S001.fastq.gz", Body=b"reads")
+    task.clear()
+    emulator.set_scenario({})
+    again = task.try_()
+
+    assert [problem.value for problem in problems(refused.error)] == [uris["S001"]]
+    assert again.error is None
+    assert [run["runSettingId"] for run in emulator.service.started_runs()] == ["S000", "S001", "S001"]
+
+
 def test_workflow_parameters_of_a_large_sheet(emulator: OmicsEmulator, s3: Any, tmp_path: Path) -> None:
     """check_workflow compares every row of a sheet that is to be staged, and names the samples."""
     template: dict[str, Any] = {"sample": {}, "fastq": {}, "fasta": {"optional": True}, "bed": {}}

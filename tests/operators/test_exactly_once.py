@@ -82,7 +82,8 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.emulator.reset()
         self.minutes, self.outcome = minutes, outcome
         self._script()
-        extra = {} if has_state_store else {"service_config": {"omics": {"staging_s3_uri": STAGING}}}
+        omics = {"calls_per_second": 1000} if has_state_store else {"calls_per_second": 1000, "staging_s3_uri": STAGING}
+        extra = {"service_config": {"omics": omics}}
         connection = {
             "conn_type": "aws", "login": "a", "password": "b", "extra": {"region_name": "us-east-1", **extra},
         }  # fmt: skip

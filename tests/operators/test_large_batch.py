@@ -28,7 +28,7 @@ def start_batch(**arguments: Any) -> OmicsStartRunBatchOperator:
     return OmicsStartRunBatchOperator(**{**defaults, **arguments})
 
 
-def keys(emulator: OmicsEmulator, prefix: str = "staging/") -> list[str]:
+def keys(emulator: OmicsEmulator, prefix: str = "staging/run-settings/") -> list[str]:
     listed = emulator.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=prefix)
     return [item["Key"] for item in listed.get("Contents", ())]
 
@@ -134,7 +134,7 @@ def test_own_sheets_of_the_runs(emulator: OmicsEmulator, stepped: SteppedTime, t
     sheet = {"path": write_sheet(tmp_path, "S1", "S2"), "run_setting_id": "{sample}", "input_sheet": "input"}
 
     ended = perform(start_batch(sample_sheet=sheet))
-    perform(start_batch(sample_sheet=sheet))
+    perform(start_batch(sample_sheet=sheet, task_id="again"))
 
     assert ended.error is None
     runs = [emulator.client().get_run(id=run["id"]) for run in emulator.service.started_runs()]
@@ -142,9 +142,10 @@ def test_own_sheets_of_the_runs(emulator: OmicsEmulator, stepped: SteppedTime, t
     assert len(runs) == 4
     assert len(uris) == 2
     bodies = {
-        emulator.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read().decode() for key in keys(emulator)
+        emulator.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read().decode()
+        for key in keys(emulator, "staging/input-sheets/")
     }
-    assert {f"s3://{BUCKET}/{key}" for key in keys(emulator)} == uris
+    assert {f"s3://{BUCKET}/{key}" for key in keys(emulator, "staging/input-sheets/")} == uris
     assert {body.replace("\r\n", "\n") for body in bodies} == {
         "sample,fastq\nS1,s3://reads/S1.fastq.gz\n",
         "sample,fastq\nS2,s3://reads/S2.fastq.gz\n",

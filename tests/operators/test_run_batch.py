@@ -69,6 +69,8 @@ def test_processed_batch_is_returned(emulator: OmicsEmulator, stepped: SteppedTi
         "failed_submissions": 0,
         "succeeded": True,
         "failed_run_setting_ids": [],
+        "attempts": 1,
+        "carried_forward": 0,
         "results_uri": None,
         "causes": [],
     }

@@ -132,8 +132,9 @@ class Task:
         """Give the record as a new try would load it."""
         context: Any = self._context()
         operator = self._made()
-        place = operator._record_s3_uri()
-        return attempt_stores.attempt_store(context, operator.hook, self._identity(), place).load()
+        identity = self._identity()
+        place = operator._place(identity)
+        return attempt_stores.attempt_store(context, operator.hook, identity, place).load()
 
     def id_of(self, result: dict[str, Any]) -> str:
         return str(result[f"{self.kind}_id"])

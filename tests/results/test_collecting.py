@@ -116,6 +116,7 @@ def test_everything_about_a_sample(emulator: OmicsEmulator) -> None:
         "submission_status": "SUCCESS",
         "failure_reason": None,
         "message": None,
+        "cause": None,
         "output_uri": run["runOutputUri"],
         "started_at": run["startTime"].isoformat(),
         "stopped_at": run["stopTime"].isoformat(),

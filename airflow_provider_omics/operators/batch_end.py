@@ -1,0 +1,309 @@
+"""How a batch ends for its task: judged with what earlier attempts have left, written down, its failures told."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
+from airflow_provider_omics.core.attempts import Begun
+from airflow_provider_omics.core.cancelling import cancel_stragglers
+from airflow_provider_omics.core.console import run_list_url
+from airflow_provider_omics.core.errors import (
+    BatchError,
+    BatchFailed,
+    BatchVerdictError,
+    NotFound,
+    OmicsError,
+    ServiceError,
+)
+from airflow_provider_omics.core.events import Outcome, WaitEvent
+from airflow_provider_omics.core.failure_groups import BatchDiagnosis
+from airflow_provider_omics.core.outcomes import batch_result
+from airflow_provider_omics.core.rerunning import RerunRules
+from airflow_provider_omics.core.run_record import RecordStatus
+from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
+from airflow_provider_omics.core.verdict import BatchCounts, Tolerance, Verdict, judge
+from airflow_provider_omics.diagnosis import diagnosis_of_lists
+from airflow_provider_omics.operators.batch_memory import BatchMemory
+from airflow_provider_omics.operators.batch_recording import BatchRecording
+from airflow_provider_omics.operators.batch_staging import BatchStaging
+from airflow_provider_omics.operators.start import OmicsStartOperator
+from airflow_provider_omics.operators.waiting import Driver, pause
+from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
+from airflow_provider_omics.results.collecting import Collected
+from airflow_provider_omics.results.failed_runs import CarriedSamples
+
+SHOWN_FAILURES = 20
+"""Runs that an error and a result name; 100,000 would fill the log and XCom."""
+
+STRAGGLER_LOOKS = 6
+"""Looks at the cancelled runs of a failed batch before its results are written without those that have not ended."""
+
+STRAGGLER_INTERVAL = 10.0
+
+
+class OmicsBatchEnd(OmicsStartOperator):
+    """The part of the operator that starts a batch which comes after the wait."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._carried_by: dict[str, CarriedSamples] = {}
+
+    @abstractmethod
+    def _tolerance(self) -> Tolerance:
+        """Read what the user allows."""
+
+    @abstractmethod
+    def _recording(self) -> BatchRecording:
+        """Give what keeps the results."""
+
+    @abstractmethod
+    def _memory(self) -> BatchMemory:
+        """Give what remembers the samples."""
+
+    @abstractmethod
+    def _staging(self) -> BatchStaging:
+        """Give what stages the settings."""
+
+    @abstractmethod
+    def _retry_rules(self, record: AttemptRecord | None) -> RerunRules:
+        """Give the rules by which a retry of Airflow's own would choose after this attempt."""
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def _conclude(self, context: Context, event: WaitEvent) -> dict[str, Any]:
+        is_over = event.outcome is Outcome.ENDED or event.cancelled
+        if is_over and self._attempt is not None and self._attempt.request_id is not None:
+            self._staging().unstage(self._attempt.request_id)
+            self._attempt.tell(event.snapshot)  # a triggerer has no way to
+        try:
+            return super()._conclude(context, event)
+        except BatchVerdictError:
+            raise  # its result is pushed already, with the failed ids
+        except OmicsError as error:
+            self._push(context, self._result_after_trouble(batch_of(event.snapshot)))
+            if isinstance(error, BatchFailed):
+                self._name_started_runs(error.batch_id)
+                if self._is_true("cancel_on_kill"):
+                    self._cancel_stragglers(error.batch_id)
+            if event.outcome is Outcome.ENDED:
+                self._try_to_collect_results(context, event.snapshot)
+            raise
+
+    def _conclude_idle(self, context: Context, begun: Begun) -> dict[str, Any]:
+        assert self._attempt is not None  # noqa: S101 - set by _begin
+        batch = batch_of(begun.snapshot)
+        if batch.id:
+            self._persist_links(context, batch)
+            try:
+                batch = BatchSnapshot.from_response(self.hook.get_batch(batch.id))
+            except NotFound:
+                self.log.info("The record of batch %s is gone; its samples are known", batch.id)
+        try:
+            result = self._finish(context, batch)
+        except BatchVerdictError:
+            self._attempt.end(Ended.BADLY)
+            raise
+        self._attempt.end(Ended.WELL)
+        return self._report_success(context, result)
+
+    def _finish(self, context: Context, ended: Snapshot) -> dict[str, Any]:
+        batch = batch_of(ended)
+        try:
+            verdict, failed = self._verdict(batch)
+        except ServiceError:
+            self._collect_results(context, batch)
+            raise
+        known = self._known_of(batch, failed, verdict.counts)
+        diagnosis = self._collect(lambda diagnoser: diagnoser.batch(batch, failed), known) if failed else known
+        collected = self._collect_results(context, batch, diagnosis.causes_by_id())
+        reasons = diagnosis.told_of((run.run_setting_id, run.status) for run in failed[:SHOWN_FAILURES])
+        result = self._batch_result(
+            batch,
+            succeeded=verdict.succeeded,
+            failed_ids=tuple(run.run_setting_id for run in failed),
+            causes=diagnosis.causes(),
+        )
+        if verdict.succeeded:
+            for run in failed[:SHOWN_FAILURES]:
+                self.log.warning(
+                    "Tolerated: %s (run %s) %s", run.run_setting_id, run.run_id, reasons[run.run_setting_id]
+                )
+            self.log.log(30 if verdict.counts.not_completed else 20, "Batch %s: %s", batch.id, verdict.sentence)
+            return result
+        self._push(context, result)
+        self._reported = result
+        lead = "Nothing is left to submit, and" if self._is_idle else "Every run has ended, but"
+        error = BatchVerdictError(
+            f"{lead} too few completed: {verdict.sentence}.",
+            batch_id=batch.id,
+            batch_uuid=batch.uuid,
+            status=batch.status,
+            counts=verdict.counts.as_dict(),
+            failed_run_settings=reasons,
+            console_url=run_list_url(self.hook.conn_region_name),
+        )
+        self._explain(context, error, diagnosis, final=not self._may_pass(diagnosis, collected))
+        raise error
+
+    def _verdict(self, batch: BatchSnapshot) -> tuple[Verdict, list[FailedRun]]:
+        tolerance, carried = self._tolerance(), self._carried()
+        counts = self._counts(batch, carried)
+        by_counts = judge(counts, tolerance, [run.run_setting_id for run in carried.failed])
+        failed = list(carried.failed)
+        if not self._is_idle and BatchCounts.of(batch).not_completed:
+            try:
+                failed = [*failed_runs(self.hook, batch), *failed]
+            except ServiceError as error:
+                if by_counts.succeeded and tolerance.must_succeed:
+                    raise  # it depends on who failed
+                self.log.warning("The runs that did not complete cannot be named: %s", error)
+        return judge(counts, tolerance, [run.run_setting_id for run in failed]), failed
+
+    def _may_pass(self, diagnosis: BatchDiagnosis, collected: Collected | None) -> bool:
+        """Decide whether a retry of Airflow's own would submit anything."""
+        if self._is_idle:
+            return False
+        if self.retry_permanent_failures:
+            return True
+        rules = self._retry_rules(None if self._attempt is None else self._attempt.record)
+        looked_at = [failure for group in diagnosis.groups for failure in group.failures]
+        ends = {(failure.status, failure.code) for failure in looked_at}
+        if len(looked_at) < diagnosis.failed_runs and collected is not None:
+            ends |= {end for end in collected.ends if end[0] in _NOT_COMPLETED}
+        # Where nothing is known of any of them, what comes next is as unclear as can be.
+        return any(rules.may_pass(RecordStatus(status), code) for status, code in ends or {("FAILED", None)})
+
+    def _report_failure(self, context: Context, seen: Snapshot, error: OmicsError) -> None:
+        if isinstance(error, BatchVerdictError) or not isinstance(error, BatchError):
+            return
+        batch = batch_of(seen)
+        self._reported = self._result_after_trouble(batch)
+        if isinstance(error, BatchFailed):
+            known = diagnosis_of_lists(batch, (), self.hook.conn_region_name)
+            self._explain(context, error, self._collect(lambda diagnoser: diagnoser.failed_batch(batch), known))
+
+    def _unclear_before(self, task_instance: Any) -> int:
+        # Of a batch each attempt that failed counts: what may pass decides what became of the whole.
+        record = None if self._attempt is None else self._attempt.record
+        return super()._unclear_before(task_instance) if record is None else record.attempts_since_clear - 1
+
+    # -- what is known ---------------------------------------------------------------------------------------------
+
+    @property
+    def _is_idle(self) -> bool:
+        record = None if self._attempt is None else self._attempt.record
+        return record is not None and record.idle
+
+    def _carried(self) -> CarriedSamples:
+        """Read what earlier attempts have left of the samples."""
+        request_id = None if self._attempt is None else self._attempt.request_id
+        record = None if self._attempt is None else self._attempt.record
+        if request_id is None or (record is not None and not record.chosen):
+            return CarriedSamples()
+        if request_id not in self._carried_by:
+            memory = self._memory()
+            self._carried_by[request_id] = CarriedSamples.of(memory.read(request_id)) if memory.lasts else (
+                CarriedSamples()
+            )  # fmt: skip
+        return self._carried_by[request_id]
+
+    def _counts(self, batch: BatchSnapshot, carried: CarriedSamples) -> BatchCounts:
+        return carried.counts if self._is_idle else BatchCounts.of(batch) + carried.counts
+
+    def _known_of(self, batch: BatchSnapshot, failed: list[FailedRun], counts: BatchCounts) -> BatchDiagnosis:
+        known = diagnosis_of_lists(batch, failed, self.hook.conn_region_name)
+        return known.with_counts(counts.total_runs, counts.not_completed)
+
+    def _result(self, snapshot: Snapshot) -> dict[str, Any]:
+        return self._batch_result(batch_of(snapshot), succeeded=None)
+
+    def _result_after_trouble(self, batch: BatchSnapshot) -> dict[str, Any]:
+        try:
+            return self._batch_result(batch, succeeded=False)
+        except OmicsError as error:
+            self.log.warning("What earlier attempts have left cannot be read; the counts are the batch's: %s", error)
+            return batch_result(batch, succeeded=False)
+
+    def _batch_result(self, batch: BatchSnapshot, **more: Any) -> dict[str, Any]:
+        if self._attempt is None:
+            return {**batch_result(batch, **more), "results_uri": None}
+        record, carried = self._attempt.record, self._carried()
+        result = batch_result(
+            batch,
+            counts=self._counts(batch, carried),
+            attempts=1 if record is None else record.attempts,
+            carried_forward=carried.counts.total_runs,
+            **more,
+        )
+        return {**result, "results_uri": self._recording().uri}
+
+    # -- results ---------------------------------------------------------------------------------------------------
+
+    def _collect_results(
+        self, context: Context, ended: Snapshot, causes: Mapping[str, str] | None = None
+    ) -> Collected | None:
+        if self._attempt is None or self._is_idle:
+            return None
+        try_number = context["ti"].try_number
+        return self._recording().collect(ended.id, self._attempt.request_id, try_number, causes=causes)
+
+    def _try_to_collect_results(self, context: Context, ended: Snapshot) -> None:
+        """Write the results of a batch that did not end well: its own error is what the task shall end with."""
+        lead = f"The results of batch {ended.id} could not be collected"
+        self._ask_on_the_way_out(lead, lambda: self._collect_results(context, ended))
+
+    def _name_started_runs(self, batch_id: str) -> None:
+        self._ask_on_the_way_out(
+            "Whether the failed batch had started runs cannot be told",
+            lambda: self._tell_started(started_run_ids(self.hook, batch_id, SHOWN_FAILURES)),
+        )
+
+    def _tell_started(self, started: list[str]) -> None:
+        if started:
+            self.log.warning("The failed batch had started runs, the first: %s", ", ".join(started))
+
+    def _cancel_stragglers(self, batch_id: str) -> None:
+        """Cancel what a failed batch has left going, and give it a moment to stop, so that it has its results."""
+
+        def settle() -> None:
+            Driver(self.hook, self.log).drive(cancel_stragglers(batch_id))
+            for _ in range(STRAGGLER_LOOKS):
+                if not self.hook.active_run_ids(batch_id):
+                    return
+                pause(STRAGGLER_INTERVAL)
+
+        self._ask_on_the_way_out("Whether runs are still going cannot be told", settle)
+
+    def _ask_on_the_way_out(self, lead: str, ask: Callable[[], object]) -> None:
+        """Do something more about a failure, which stays what the task ends with."""
+        try:
+            ask()
+        except OmicsError as error:
+            self.log.warning("%s: %s", lead, error)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            # A proxy's page in the place of an answer, or an answer of a newer service.
+            self.log.warning("%s: the answer cannot be read (%s)", lead, type(error).__name__)
+
+    def _push(self, context: Context, result: dict[str, Any]) -> None:
+        """Push the result of a task that is about to fail: a task with trigger rule ``all_done`` needs it."""
+        if self.do_xcom_push:
+            context["ti"].xcom_push("return_value", result)
+
+
+_NOT_COMPLETED = frozenset(
+    status.value for status in RecordStatus if status not in (RecordStatus.COMPLETED, RecordStatus.REMOVED)
+)
+
+
+def batch_of(snapshot: Snapshot) -> BatchSnapshot:
+    """Tell mypy what ``kind`` says.
+
+    :param snapshot: of a batch.
+    """
+    assert isinstance(snapshot, BatchSnapshot)  # noqa: S101 - see above
+    return snapshot

@@ -1,0 +1,229 @@
+"""Which samples of a batch a new attempt submits: reads what is known, decides each, and keeps the choice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import Any
+
+from airflow_provider_omics.core.attempt_record import AttemptRecord
+from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.fingerprints import sample_fingerprint
+from airflow_provider_omics.core.rerunning import Fate, RerunRules, rerun_sentence
+from airflow_provider_omics.core.run_record import RecordStatus, RunRecord, Sample
+from airflow_provider_omics.core.settings import merged_run_settings
+from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.operators.batch_memory import BatchMemory
+from airflow_provider_omics.operators.waiting import pause
+from airflow_provider_omics.results.collecting import Collected
+from airflow_provider_omics.results.known import KnownSamples
+from airflow_provider_omics.results.reading import read_batch_results
+from airflow_provider_omics.staging import RunSettingsSpool
+
+SHOWN_CHANGES = 20
+"""Samples that the error of a changed sheet names."""
+
+STRAGGLERS = 600.0
+"""Seconds that a new attempt waits for runs of an ended batch that are still going: what completes of them must not be
+submitted again. A run that was cancelled stops within minutes."""
+
+LOOK = 30.0
+"""Seconds between two looks at them."""
+
+
+@dataclass(frozen=True)
+class EarlierResults:
+    """What a user names as done already.
+
+    :param results_uri: ``previous_results``: a results file; None: none.
+    :param batch_id: ``rerun_failed_of``: a batch; None: none.
+    """
+
+    results_uri: str | None = None
+    batch_id: str | None = None
+
+    def __bool__(self) -> bool:
+        """Whether anything is named."""
+        return bool(self.results_uri or self.batch_id)
+
+
+class BatchRerun:
+    """The choice of one attempt.
+
+    :param hook: where to ask.
+    :param log: the task's logger.
+    :param memory: what the task remembers of its attempts.
+    :param results_uri: the task's results file; None: it has none.
+    :param collect: brings that file up to date for a batch, by its id and request id.
+    :param earlier: what the user names as done already.
+    """
+
+    def __init__(
+        self,
+        hook: OmicsHook,
+        log: Any,
+        memory: BatchMemory,
+        results_uri: str | None,
+        collect: Callable[[str, str], Collected | None],
+        earlier: EarlierResults,
+    ) -> None:
+        self._hook = hook
+        self._log = log
+        self._memory = memory
+        self._results_uri = results_uri
+        self._collect = collect
+        self._earlier = earlier
+
+    def choose(
+        self, record: AttemptRecord, spool: RunSettingsSpool, default: Mapping[str, Any], rules: RerunRules
+    ) -> RunSettingsSpool:
+        """Choose the samples that an attempt submits, and keep the choice under its request id.
+
+        :param record: the attempt, which is not stored yet.
+        :param spool: all run settings, as they are now.
+        :param default: the request's ``defaultRunSetting``, without what a rerun changes in it.
+        :param rules: what holds for all samples.
+        :return: the settings to submit; may be empty.
+        :raises SettingsError: completed samples have other settings now, and ``on_changed`` is ``"fail"``.
+        :raises ServiceError: what is known could not be read, or the choice not be kept.
+        """
+        with closing(KnownSamples(self._hook, self._log, self._results_uri)) as known:
+            self._read(record, known)
+            fates = self._fates(known, spool, default, rules)
+            has_cache = bool(default.get("cacheId"))
+            if not has_cache and (Fate.AGAIN in fates or Fate.CHANGED in fates):
+                self._log.warning("cacheId is not set: what these samples have computed before is computed anew")
+            present = {setting["runSettingId"] for setting in spool}
+            gone = list(known.gone(present))
+            for sample in gone:
+                known.remove(sample.run_setting_id)
+            for setting, fate in zip(spool, fates, strict=True):
+                if not fate.is_submitted:
+                    known.keep(_known(known, setting["runSettingId"]))
+            known.write()
+            self._memory.keep(record.request_id, chain(self._samples(known, spool, default, fates), gone))
+        return spool.subset(fate.is_submitted for fate in fates)
+
+    def chosen(self, record: AttemptRecord, spool: RunSettingsSpool) -> RunSettingsSpool:
+        """Give the settings that were chosen for an attempt before, when its request is sent again.
+
+        :param record: the attempt.
+        :param spool: all run settings; the same as then, or the request would not be sent again.
+        """
+        submitted = {sample.run_setting_id for sample in self._memory.read(record.request_id) if sample.carried is None}
+        return spool.subset([setting["runSettingId"] in submitted for setting in spool])
+
+    def _read(self, record: AttemptRecord, known: KnownSamples) -> None:
+        before = record.previous_request_id
+        if before is None:
+            # The task's own attempts tell more, and of the same samples.
+            if self._earlier.results_uri:
+                hook = self._hook
+                records = read_batch_results(
+                    self._earlier.results_uri, aws_conn_id=hook.aws_conn_id, region_name=hook.region_name
+                )
+                known.add_results(records)
+            if self._earlier.batch_id:
+                known.add_batch(self._earlier.batch_id)
+            return
+        batch_id = record.previous_id
+
+        def collect() -> Collected | None:
+            return None if batch_id is None else self._collect(batch_id, before)
+
+        collected = known.read_own(self._memory.read(before), batch_id, collect)
+        waited = 0.0
+        while batch_id is not None and collected is not None and self._has_stragglers(collected, known):
+            if waited >= STRAGGLERS:
+                self._log.warning("Runs of batch %s are still going; their samples are submitted again", batch_id)
+                return
+            if not waited:
+                self._log.info("Waiting for the end of runs that outlived batch %s", batch_id)
+            pause(LOOK)
+            waited += LOOK
+            collected = known.read_again(collect)
+
+    def _has_stragglers(self, collected: Collected, known: KnownSamples) -> bool:
+        """Tell whether a batch has ended and runs of it have not."""
+        has_ended = collected.batch.phase is not Phase.ACTIVE
+        return has_ended and sum(collected.counts.values()) < known.submitted
+
+    def _fates(
+        self, known: KnownSamples, spool: RunSettingsSpool, default: Mapping[str, Any], rules: RerunRules
+    ) -> list[Fate]:
+        fates: list[Fate] = []
+        again: Counter[RecordStatus] = Counter()
+        refused: list[str] = []
+        unknown: list[str] = []
+        for setting in merged_run_settings(default, spool):
+            name = setting["runSettingId"]
+            record = known.of(name)
+            fate = rules.fate(Sample(name, sample_fingerprint(setting)), record)
+            fates.append(fate)
+            if record is not None and fate is Fate.AGAIN:
+                again[record.status] += 1
+            elif fate is Fate.REFUSE:
+                refused.append(name)
+            elif record is not None and record.status is RecordStatus.UNKNOWN:
+                unknown.append(name)
+        if refused:
+            raise SettingsError([_changed_problem(refused)])
+        count = Counter(fates)
+        self._log.info(
+            "%s",
+            rerun_sentence(
+                {status: again[status] for status in RecordStatus if again[status]},
+                count[Fate.NEW],
+                count[Fate.CHANGED],
+                count[Fate.KEEP],
+                count[Fate.CARRY],
+            ),
+        )
+        if unknown:
+            shown = ", ".join(unknown[:SHOWN_CHANGES]) + (", ..." if len(unknown) > SHOWN_CHANGES else "")
+            self._log.warning("Nobody can tell whether these completed, so they are not submitted again: %s", shown)
+        return fates
+
+    def _samples(
+        self, known: KnownSamples, spool: RunSettingsSpool, default: Mapping[str, Any], fates: list[Fate]
+    ) -> Iterator[Sample]:
+        for sample, fate in zip(samples_of(default, spool), fates, strict=True):
+            if fate.is_submitted:
+                yield sample
+            else:
+                record = _known(known, sample.run_setting_id)
+                yield Sample(
+                    sample.run_setting_id, record.fingerprint, sample.row, record.status.value, record.failure_reason
+                )
+
+
+def samples_of(default: Mapping[str, Any], spool: RunSettingsSpool) -> Iterator[Sample]:
+    """Give what is known of the samples of a batch before they are submitted.
+
+    :param default: the request's ``defaultRunSetting``.
+    :param spool: the run settings.
+    """
+    rows: Iterator[Mapping[str, Any]] = chain(spool.kept_rows(), repeat({}))
+    for setting, row in zip(merged_run_settings(default, spool), rows, strict=False):
+        yield Sample(setting["runSettingId"], sample_fingerprint(setting), row)
+
+
+def _known(known: KnownSamples, run_setting_id: str) -> RunRecord:
+    record = known.of(run_setting_id)
+    assert record is not None  # noqa: S101 - what nothing is known of is submitted
+    return record
+
+
+def _changed_problem(names: list[str]) -> Problem:
+    shown = ", ".join(names[:SHOWN_CHANGES])
+    more = f", ... {len(names) - SHOWN_CHANGES:,} more" if len(names) > SHOWN_CHANGES else ""
+    return Problem(
+        "on_changed",
+        "'fail'",
+        f"{len(names):,} completed samples have other settings now ({shown}{more}): on_changed='rerun' submits them "
+        "again, on_changed='keep' keeps their results",
+    )

@@ -1,0 +1,187 @@
+"""What is known of the samples of a cohort before a new attempt: one record for each, the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from airflow_provider_omics.core.errors import NotFound
+from airflow_provider_omics.core.run_record import RecordStatus, RunRecord, Sample
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.results.collecting import Collected, collect_into, write_merged
+from airflow_provider_omics.results.file import JsonLinesFile
+from airflow_provider_omics.results.store import ResultsStore
+
+
+class KnownSamples:
+    """What earlier attempts of a task, and results of other tasks, tell of the samples; in temporary files.
+
+    :param hook: where to ask.
+    :param log: the task's logger.
+    :param uri: the task's results file; None: it has none.
+    """
+
+    def __init__(self, hook: OmicsHook, log: Any, uri: str | None) -> None:
+        self._hook = hook
+        self._log = log
+        self._file = None if uri is None else JsonLinesFile(hook, uri)
+        self._before = ResultsStore()
+        self._own = ResultsStore()
+        self._others = ResultsStore()
+        self._last_batch: str | None = None
+        self._is_gone = False
+        self._is_blind = False
+        self._changed = False
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        for store in (self._before, self._own, self._others):
+            store.close()
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def read_own(
+        self, samples: Iterable[Sample], batch_id: str | None, collect: Callable[[], Collected | None]
+    ) -> Collected | None:
+        """Read what the task's own earlier attempts have left.
+
+        :param samples: of the last of them.
+        :param batch_id: the batch that it started; None: it started none.
+        :param collect: brings the results file up to date; called where there is one.
+        :return: what was collected; None: nothing, or the batch is gone.
+        """
+        self._before.add_samples(samples)
+        self._last_batch = batch_id
+        collected = None
+        if batch_id is not None:
+            try:
+                collected = collect() if self._file is not None else self._collect_into(self._own, batch_id)
+            except NotFound as error:
+                self._log.warning("What became of batch %s is not to be found out any more: %s", batch_id, error)
+                self._is_gone, self._is_blind = True, not self.submitted
+        if self._file is not None:
+            self._own.add_missing(self._file.read(RunRecord.from_json))
+        return collected
+
+    def read_again(self, collect: Callable[[], Collected | None]) -> Collected | None:
+        """Read the last batch again, as some of its runs have ended meanwhile.
+
+        :param collect: brings the results file up to date; called where there is one.
+        """
+        assert self._last_batch is not None  # noqa: S101 - only what was read is read again
+        if self._file is None:
+            return self._collect_into(self._own, self._last_batch)
+        collected = collect()
+        for record in self._file.read(RunRecord.from_json):
+            self._own.put(record)
+        return collected
+
+    def add_results(self, records: Iterable[RunRecord]) -> None:
+        """Add the results of other tasks.
+
+        :param records: one for each sample.
+        """
+        for record in records:
+            self._others.put(record)
+
+    def add_batch(self, batch_id: str) -> None:
+        """Add the results of a batch, whoever started it.
+
+        :param batch_id: id of the batch.
+        :raises NotFound: there is no such batch (any more).
+        :raises ServiceError: a call was refused, or did not get through.
+        """
+        collect_into(self._others, self._hook, batch_id, (), self._log)
+
+    def _collect_into(self, store: ResultsStore, batch_id: str) -> Collected:
+        submitted = (sample for sample in self._before.samples() if sample.carried is None)
+        return collect_into(store, self._hook, batch_id, submitted, self._log)
+
+    @property
+    def submitted(self) -> int:
+        """How many samples the last attempt submitted."""
+        return sum(sample.carried is None for sample in self._before.samples())
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    def of(self, run_setting_id: str) -> RunRecord | None:
+        """Give the last record of a sample; None: nothing is known of it, or its run is still going.
+
+        :param run_setting_id: the sample.
+        """
+        before, record = self._before.sample(run_setting_id), self._own.record(run_setting_id)
+        if before is None:
+            return self._not_remembered(run_setting_id, record)
+        if before.carried is not None:
+            # What is carried may have been called REMOVED since: the status of its end is the one that was carried.
+            status = RecordStatus(before.carried)
+            record = record or RunRecord(run_setting_id, None, None, status, failure_reason=before.reason)
+            return replace(record, status=status, fingerprint=record.fingerprint or before.fingerprint)
+        if record is not None and record.batch_id == self._last_batch:
+            return replace(record, fingerprint=record.fingerprint or before.fingerprint)
+        return self._unknown(before) if self._is_gone else None
+
+    def _not_remembered(self, run_setting_id: str, record: RunRecord | None) -> RunRecord | None:
+        if record is not None and record.batch_id == self._last_batch is not None:
+            return record  # of settings that the task had not read
+        if self._is_gone and self._is_blind:
+            return self._unknown(Sample(run_setting_id))
+        other = self._others.record(run_setting_id)
+        return None if other is None or other.status is RecordStatus.REMOVED else other
+
+    def _unknown(self, sample: Sample) -> RunRecord:
+        return RunRecord(
+            sample.run_setting_id,
+            None,
+            None,
+            RecordStatus.UNKNOWN,
+            message="its batch is gone: nobody can tell how it ended",
+            fingerprint=sample.fingerprint,
+            batch_id=self._last_batch,
+            row=sample.row,
+        )
+
+    def gone(self, present: Collection[str]) -> Iterator[Sample]:
+        """Give the samples that have left the sheet, as they are to be remembered.
+
+        :param present: ``runSettingId``s of the sheet.
+        """
+        for sample in self._before.samples():
+            if sample.run_setting_id not in present:
+                known = self.of(sample.run_setting_id)
+                if known is not None:
+                    status, reason = known.status.value, known.failure_reason
+                    yield replace(sample, carried=status, reason=reason, removed=True)
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def keep(self, record: RunRecord) -> None:
+        """Let the results file have a record that is carried forward.
+
+        :param record: as :meth:`of` gave it.
+        """
+        self._put(record)
+
+    def remove(self, run_setting_id: str) -> None:
+        """Let the results file tell that a sample has left the sheet.
+
+        :param run_setting_id: the sample.
+        """
+        record = self._own.record(run_setting_id)
+        if record is not None:
+            self._put(replace(record, status=RecordStatus.REMOVED))
+
+    def write(self) -> None:
+        """Write the results file, if it is to change.
+
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        if self._file is not None and self._changed:
+            write_merged(self._file, self._own, self._log)
+            self._changed = False
+
+    def _put(self, record: RunRecord) -> None:
+        if self._file is not None and self._own.record(record.run_setting_id) != record:
+            self._own.put(record)
+            self._changed = True
