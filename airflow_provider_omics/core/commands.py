@@ -27,6 +27,7 @@ class WaitPlan:
     :param run_timeout: seconds that a run may take from its own startTime; queueing before it is free. None: no limit.
     :param patience: seconds for which failing looks are borne before contact counts as lost.
     :param cancel: whether to cancel the run or batch when a time limit passes.
+    :param grace: seconds that this cancel may take; Airflow 2 ends a task itself soon after the deadline.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class WaitPlan:
     run_timeout: float | None = None
     patience: float = 3 * 3600.0
     cancel: bool = True
+    grace: float = 60.0
 
     def is_another(self, seen: Snapshot) -> bool:
         """Tell whether an answer is about another run or batch, under the same id."""

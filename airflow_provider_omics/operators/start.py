@@ -37,21 +37,26 @@ from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 MARGIN = 0.1
 """Part of ``execution_timeout`` kept free, so that the cancel and the typed error come before Airflow's own end."""
 
+LEAST_GRACE = 5.0
+"""Seconds for the cancel, however short the timeout is."""
+
 LONGEST_MARGIN = 60.0
 """Seconds that are enough for it, however long the timeout is."""
 
 
-def deadline_of(execution_timeout: timedelta | None, started: float) -> float | None:
+def time_limits(execution_timeout: timedelta | None, started: float) -> dict[str, float]:
     """Give the moment at which a wait must end, so that Airflow's own timeout does not come first.
 
     :param execution_timeout: the task's; None: no limit.
     :param started: when the task started, in seconds since the epoch.
-    :return: seconds since the epoch, or None.
+    :return: ``deadline``, in seconds since the epoch, and ``grace``: half of the time from then to Airflow's own end,
+        for a cancel; the other half is for Airflow to take up the task. Empty without a limit.
     """
     if execution_timeout is None:
-        return None
+        return {}
     seconds = execution_timeout.total_seconds()
-    return started + seconds - min(seconds * MARGIN, LONGEST_MARGIN)
+    margin = min(seconds * MARGIN, LONGEST_MARGIN)
+    return {"deadline": started + seconds - margin, "grace": max(margin / 2, LEAST_GRACE)}
 
 
 class OmicsStartOperator(OmicsReportingOperator):
@@ -302,6 +307,7 @@ class OmicsStartOperator(OmicsReportingOperator):
                 **({"run_timeout": plan.run_timeout} if self.kind == "run" else {}),
                 patience=plan.patience,
                 cancel_on_kill=plan.cancel,
+                grace=plan.grace,
                 aws_conn_id=self.aws_conn_id,
                 region_name=self.region_name,
                 verify=self.verify,
@@ -335,9 +341,9 @@ class OmicsStartOperator(OmicsReportingOperator):
             id=started.id,
             uuid=started.uuid,
             poll_interval=self.poll_interval,
-            deadline=deadline_of(self.execution_timeout, started_at),
             patience=self.patience.total_seconds(),
             cancel=self._is_true("cancel_on_kill"),
+            **time_limits(self.execution_timeout, started_at),
         )
 
     def _unclear_before(self, task_instance: Any) -> int:

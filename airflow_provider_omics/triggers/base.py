@@ -51,6 +51,7 @@ class OmicsWaitTrigger(BaseTrigger):
     :param run_timeout: seconds that a run may take from its own start; None: no limit.
     :param patience: seconds for which failing looks are borne; default three hours.
     :param cancel_on_kill: whether a user's kill, or a time limit, cancels the run or batch; default True.
+    :param grace: seconds that the cancel at a time limit may take; default 60.
     :param aws_conn_id: the Airflow connection.
     :param region_name: AWS Region; None: the connection's.
     :param verify: TLS verification; None: the connection's.
@@ -69,6 +70,7 @@ class OmicsWaitTrigger(BaseTrigger):
         run_timeout: float | None = None,
         patience: float = 3 * 3600.0,
         cancel_on_kill: bool = True,
+        grace: float = 60.0,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -84,6 +86,7 @@ class OmicsWaitTrigger(BaseTrigger):
             run_timeout=run_timeout,
             patience=patience,
             cancel=cancel_on_kill,
+            grace=grace,
         )
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
@@ -101,6 +104,7 @@ class OmicsWaitTrigger(BaseTrigger):
             **({"run_timeout": self.plan.run_timeout} if self.kind == "run" else {}),
             "patience": self.plan.patience,
             "cancel_on_kill": self.plan.cancel,
+            "grace": self.plan.grace,
             "aws_conn_id": self.aws_conn_id,
             "region_name": self.region_name,
             "verify": self.verify,

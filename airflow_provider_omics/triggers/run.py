@@ -12,8 +12,8 @@ class OmicsRunTrigger(OmicsWaitTrigger):
 
     :param run_id: id of the run.
     :param run_uuid: its uuid; ids are used again after deletion. None: not known.
-    :param kwargs: ``poll_interval``, ``deadline``, ``run_timeout``, ``patience``, ``cancel_on_kill``, ``aws_conn_id``,
-        ``region_name``, ``verify``, ``botocore_config``: see :class:`OmicsWaitTrigger`.
+    :param kwargs: ``poll_interval``, ``deadline``, ``run_timeout``, ``patience``, ``cancel_on_kill``, ``grace``,
+        ``aws_conn_id``, ``region_name``, ``verify``, ``botocore_config``: see :class:`OmicsWaitTrigger`.
     """
 
     kind = "run"

@@ -12,8 +12,8 @@ class OmicsRunBatchTrigger(OmicsWaitTrigger):
 
     :param batch_id: id of the batch.
     :param batch_uuid: its uuid. None: not known.
-    :param kwargs: ``poll_interval``, ``deadline``, ``patience``, ``cancel_on_kill``, ``aws_conn_id``, ``region_name``,
-        ``verify``, ``botocore_config``: see :class:`OmicsWaitTrigger`.
+    :param kwargs: ``poll_interval``, ``deadline``, ``patience``, ``cancel_on_kill``, ``grace``,
+        ``aws_conn_id``, ``region_name``, ``verify``, ``botocore_config``: see :class:`OmicsWaitTrigger`.
     """
 
     kind = "batch"

@@ -12,9 +12,9 @@ import pytest
 
 from tests.e2e.deployment import Deployment
 from tests.e2e.emulators import EmulatorProcess
-from tests.e2e.expectations import assert_outcome, for_each_kind, last_stop, time_of
+from tests.e2e.expectations import assert_outcome, for_each_kind
 from tests.e2e.stage import KINDS, Script, Stage, Task
-from tests.e2e.test_users import act_on, clear_when, seconds_to_cancel
+from tests.e2e.test_users import act_on, assert_waited, clear_when, seconds_to_cancel
 
 AT_ONCE = 12.0
 """Seconds within which a user's kill must have reached the service: Airflow itself takes 2 to 5 to tell of it."""
@@ -92,10 +92,10 @@ def test_marking_a_task_cancels_what_it_waits_for(older: Stage, kind: str, mode:
 
 @for_each_kind
 def test_a_clear_cancels_the_old_run_and_starts_one_new(older: Stage, kind: str) -> None:
-    """After a clear the new try cancels the old run by the record, and starts exactly one new without waiting."""
+    """After a clear the new try cancels the old run by the record, and starts exactly one new."""
     task = older.task("older", f"{kind}_cleared_deferred")
     assert_outcome(task, "success", starts=2, tries=2, cancelled=(0,))
-    assert time_of(task.started[1]["creationTime"]) < last_stop(task)
+    assert_waited(task)
 
 
 def test_a_run_cleared_after_success_is_started_again(older: Stage) -> None:

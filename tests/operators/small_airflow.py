@@ -19,7 +19,7 @@ from airflow_provider_omics.core.cancelling import cancel
 from airflow_provider_omics.core.polling import wait
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
-from airflow_provider_omics.operators.start import deadline_of
+from airflow_provider_omics.operators.start import time_limits
 from airflow_provider_omics.operators.waiting import Driver
 from tests.airflow_support import DEFAULT_RUN_SETTING, RUN, TASK_LOG, execute, rebuilt, samples, stored
 from tests.operators.task_state_store import TaskStateStore
@@ -300,7 +300,7 @@ class SmallAirflow:
         self.worker = Process(self, lambda: do(operator, context), timeout_at=timeout_at)
         self.worker.operator = operator
         if deadline:
-            self.worker.deadline = deadline_of(EXECUTION_TIMEOUT, self.now)
+            self.worker.deadline = time_limits(EXECUTION_TIMEOUT, self.now)["deadline"]
         self._turn(self.worker)
 
     def _wait(self) -> None:

@@ -25,6 +25,7 @@ ARGUMENTS: dict[str, Any] = {
     "deadline": 1_800_000_000.5,
     "patience": 60.0,
     "cancel_on_kill": False,
+    "grace": 7.5,
     "aws_conn_id": "aws_lab",
     "region_name": "eu-west-1",
     "verify": False,
@@ -76,6 +77,7 @@ def test_serialised_defaults(trigger: Any) -> None:
     assert arguments["patience"] == 3 * 3600
     assert arguments["poll_interval"] == 30
     assert arguments["cancel_on_kill"] is True
+    assert arguments["grace"] == 60
     assert arguments["aws_conn_id"] == "aws_default"
     assert rebuilt(stored(trigger)).serialize() == trigger.serialize()
 
