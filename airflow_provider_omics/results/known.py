@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_omics.core.errors import NotFound
+from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
 from airflow_provider_omics.core.run_record import RecordStatus, RunRecord, Sample
+from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results.collecting import Collected, collect_into, write_merged
 from airflow_provider_omics.results.file import JsonLinesFile
@@ -89,10 +90,14 @@ class KnownSamples:
         """Add the results of a batch, whoever started it.
 
         :param batch_id: id of the batch.
+        :raises SettingsError: it is still going.
         :raises NotFound: there is no such batch (any more).
         :raises ServiceError: a call was refused, or did not get through.
         """
-        collect_into(self._others, self._hook, batch_id, (), self._log)
+        batch = collect_into(self._others, self._hook, batch_id, (), self._log).batch
+        if batch.phase is Phase.ACTIVE:
+            allowed = f"a batch that has ended; it is {batch.status}: wait for it, or cancel it"
+            raise SettingsError([Problem("rerun_failed_of", repr(batch_id), allowed)])
 
     def _collect_into(self, store: ResultsStore, batch_id: str) -> Collected:
         submitted = (sample for sample in self._before.samples() if sample.carried is None)

@@ -367,6 +367,21 @@ def test_rerun_failed_of(emulator: OmicsEmulator, new_task: NewTask) -> None:
     assert (ended.result["completed_runs"], ended.result["carried_forward"]) == (2, 1)
 
 
+def test_rerun_of_what_is_still_going(emulator: OmicsEmulator, new_task: NewTask) -> None:
+    """A batch that may yet complete its samples is refused, before anything is started."""
+    task = new_task("batch")
+    script(task, [{"running": 90_000}])
+    task.try_(wait_for_completion=False)
+    other = new_task("batch")
+    other.instance.run_id = "another"
+
+    ended = other.try_(rerun_failed_of=task.started()[0]["id"])
+
+    assert isinstance(ended.error, SettingsError)
+    assert "a batch that has ended; it is " in str(ended.error)
+    assert len(task.started()) == 1
+
+
 # -- large batches -----------------------------------------------------------------------------------------------------
 
 MANY = [f"S{number:03d}" for number in range(150)]
