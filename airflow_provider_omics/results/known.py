@@ -34,6 +34,7 @@ class KnownSamples:
         self._is_gone = False
         self._is_blind = False
         self._changed = False
+        self._is_read = False
 
     def close(self) -> None:
         """Remove the temporary files."""
@@ -61,9 +62,13 @@ class KnownSamples:
             except NotFound as error:
                 self._log.warning("What became of batch %s is not to be found out any more: %s", batch_id, error)
                 self._is_gone, self._is_blind = True, not self.submitted
-        if self._file is not None:
-            self._own.add_missing(self._file.read(RunRecord.from_json))
+        self._read_file()
         return collected
+
+    def _read_file(self) -> None:
+        if self._file is not None and not self._is_read:
+            self._own.add_missing(self._file.read(RunRecord.from_json))
+            self._is_read = True
 
     def read_again(self, collect: Callable[[], Collected | None]) -> Collected | None:
         """Read the last batch again, as some of its runs have ended meanwhile.
@@ -183,6 +188,7 @@ class KnownSamples:
         :raises ServiceError: S3 refused, or did not get through.
         """
         if self._file is not None and self._changed:
+            self._read_file()  # others may keep their results there, too
             write_merged(self._file, self._own, self._log)
             self._changed = False
 
