@@ -26,6 +26,7 @@ from airflow_provider_omics.core.outcomes import batch_result
 from airflow_provider_omics.core.rerunning import RerunRules
 from airflow_provider_omics.core.run_record import RecordStatus
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
+from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.verdict import BatchCounts, Tolerance, Verdict, judge
 from airflow_provider_omics.diagnosis import diagnosis_of_lists
 from airflow_provider_omics.operators.batch_memory import BatchMemory
@@ -90,7 +91,7 @@ class OmicsBatchEnd(OmicsStartOperator):
                 self._name_started_runs(error.batch_id)
                 if self._is_true("cancel_on_kill"):
                     self._cancel_stragglers(error.batch_id)
-            if event.outcome is Outcome.ENDED:
+            if event.outcome is Outcome.ENDED and event.snapshot.phase is not Phase.PROCESSED:
                 self._try_to_collect_results(context, event.snapshot)
             raise
 

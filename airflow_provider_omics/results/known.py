@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_omics.core.errors import NotFound
+from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
 from airflow_provider_omics.core.run_record import RecordStatus, RunRecord, Sample
+from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results.collecting import Collected, collect_into, write_merged
 from airflow_provider_omics.results.file import JsonLinesFile
@@ -33,6 +34,7 @@ class KnownSamples:
         self._is_gone = False
         self._is_blind = False
         self._changed = False
+        self._is_read = False
 
     def close(self) -> None:
         """Remove the temporary files."""
@@ -60,9 +62,13 @@ class KnownSamples:
             except NotFound as error:
                 self._log.warning("What became of batch %s is not to be found out any more: %s", batch_id, error)
                 self._is_gone, self._is_blind = True, not self.submitted
-        if self._file is not None:
-            self._own.add_missing(self._file.read(RunRecord.from_json))
+        self._read_file()
         return collected
+
+    def _read_file(self) -> None:
+        if self._file is not None and not self._is_read:
+            self._own.add_missing(self._file.read(RunRecord.from_json))
+            self._is_read = True
 
     def read_again(self, collect: Callable[[], Collected | None]) -> Collected | None:
         """Read the last batch again, as some of its runs have ended meanwhile.
@@ -89,10 +95,14 @@ class KnownSamples:
         """Add the results of a batch, whoever started it.
 
         :param batch_id: id of the batch.
+        :raises SettingsError: it is still going.
         :raises NotFound: there is no such batch (any more).
         :raises ServiceError: a call was refused, or did not get through.
         """
-        collect_into(self._others, self._hook, batch_id, (), self._log)
+        batch = collect_into(self._others, self._hook, batch_id, (), self._log).batch
+        if batch.phase is Phase.ACTIVE:
+            allowed = f"a batch that has ended; it is {batch.status}: wait for it, or cancel it"
+            raise SettingsError([Problem("rerun_failed_of", repr(batch_id), allowed)])
 
     def _collect_into(self, store: ResultsStore, batch_id: str) -> Collected:
         submitted = (sample for sample in self._before.samples() if sample.carried is None)
@@ -178,6 +188,7 @@ class KnownSamples:
         :raises ServiceError: S3 refused, or did not get through.
         """
         if self._file is not None and self._changed:
+            self._read_file()  # others may keep their results there, too
             write_merged(self._file, self._own, self._log)
             self._changed = False
 

@@ -213,6 +213,8 @@ def test_result_of_a_batch(succeeded: bool | None) -> None:
         "unknown_runs": 1,
         "failed_submissions": 0,
         "succeeded": succeeded,
+        "attempts": 1,
+        "carried_forward": 0,
         "failed_run_setting_ids": list(failed[:20]),
         "causes": [],
         "attempts": 1,

@@ -104,3 +104,24 @@ def test_fingerprint_of_an_empty_setting(name: str, empty: object) -> None:
     without = {key: value for key, value in SETTING.items() if key != name}
 
     assert sample_fingerprint({**without, name: empty}) == sample_fingerprint(without)
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        Sample("S1"),
+        Sample("S1", "abc", {"patient": "P7"}),
+        Sample("S1", "abc", {}, "FAILED", "OUT_OF_MEMORY_ERROR"),
+        Sample("S1", None, {}, "COMPLETED", None, removed=True),
+    ],
+    ids=["id", "submitted", "left alone", "gone"],
+)
+def test_sample_is_read_as_it_was_written(sample: Sample) -> None:
+    """What a task remembers of a sample survives JSON."""
+    assert Sample.from_json(json.loads(json.dumps(sample.to_json()))) == sample
+
+
+def test_sample_with_an_end_that_does_not_exist() -> None:
+    """Something else is told, and not taken for what was carried forward."""
+    with pytest.raises(ValueError, match="sideways"):
+        Sample.from_json({**Sample("S1").to_json(), "carried": "sideways"})

@@ -236,3 +236,15 @@ def test_what_is_going_is_not_unknown() -> None:
     going = BatchSnapshot("1", "INPROGRESS", total_runs=8, counts={"running_runs": 5, "completed_runs": 2})
 
     assert BatchCounts.of(going).unknown_runs == 1
+
+
+def test_counts_of_several_attempts_add_up() -> None:
+    """What earlier attempts have left is counted with the batch: together they are the sheet."""
+    left = BatchCounts.of_statuses({"COMPLETED": 5, "FAILED": 1, "NOT_SUBMITTED": 2, "UNKNOWN": 1})
+
+    together = left + BatchCounts.of(processed(3, 2, failed_runs=1))
+
+    assert left == BatchCounts(9, 5, 1, 0, 2, 1)
+    assert together == BatchCounts(12, 7, 2, 0, 2, 1)
+    assert judge(together, Tolerance(5)).succeeded
+    assert not judge(together, Tolerance(4)).succeeded

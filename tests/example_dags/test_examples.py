@@ -125,6 +125,8 @@ def put_reads(emulator: OmicsEmulator) -> None:
 
 def test_sample_sheet(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     """The lanes of a sample become one run, in their order; a missing second read is null."""
+    emulator.client("s3").create_bucket(Bucket="omics-results")
+
     outcome = run_dag("example_omics_sample_sheet.py")
 
     omics = emulator.client()

@@ -138,6 +138,17 @@ def test_listed_results(emulator: OmicsEmulator) -> None:
     assert str(full.output_uri) in str(full.outputs)
 
 
+def test_cause(emulator: OmicsEmulator) -> None:
+    """A record says why its sample did not complete, with the task that failed; one that completed says nothing."""
+    task = {"name": "ALIGN", "outcome": "FAILED", "failure_reason": "OUT_OF_MEMORY_ERROR"}
+    emulator.set_scenario(bad(outcome="FAILED", failure_reason="RUN_TASK_FAILED", tasks=[task]))
+
+    perform(start_batch(max_failed_runs=1))
+
+    assert (record("BAD").cause, record("BAD").failure_reason) == ("OUT_OF_MEMORY_ERROR in ALIGN", "RUN_TASK_FAILED")
+    assert record("S1").cause is None
+
+
 def test_sample_that_was_not_submitted(emulator: OmicsEmulator) -> None:
     """A failed submission is a result as well, with AWS's reason."""
     emulator.set_scenario(bad(submission_failure={"reason": "AccessDeniedException", "message": "No."}))

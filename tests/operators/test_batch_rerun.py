@@ -348,6 +348,22 @@ def test_previous_results(
     assert "submit 2: 1 failed, 1 new; keep 1" in log_lines()
 
 
+def test_previous_results_in_the_same_file(emulator: OmicsEmulator, new_task: NewTask) -> None:
+    """A file to which several DAG runs add keeps what others have put there."""
+    task = new_task("batch")
+    script(task, fails(PERMANENT, "S2"))
+    task.try_(results_s3_uri=URI, run_settings=samples("S1", "S2", "OTHER"), max_failed_runs=3)
+    other = new_task("batch")
+    other.instance.run_id = "manual__2026-02-02T00:00:00+00:00"
+    script(task)
+
+    ended = other.try_(results_s3_uri=URI, run_settings=samples("S1", "S2"), previous_results=URI)
+
+    assert ended.error is None
+    assert submitted(task)[1] == ["S2"]
+    assert statuses() == {"S1": "COMPLETED", "S2": "COMPLETED", "OTHER": "COMPLETED"}
+
+
 def test_rerun_failed_of(emulator: OmicsEmulator, new_task: NewTask) -> None:
     """Of a batch that somebody else started only what did not complete runs, with today's settings."""
     emulator.set_scenario({"runs": fails(PERMANENT, "S2")})
@@ -365,6 +381,21 @@ def test_rerun_failed_of(emulator: OmicsEmulator, new_task: NewTask) -> None:
     assert ended.error is None
     assert submitted(task)[1] == ["S2"]
     assert (ended.result["completed_runs"], ended.result["carried_forward"]) == (2, 1)
+
+
+def test_rerun_of_what_is_still_going(emulator: OmicsEmulator, new_task: NewTask) -> None:
+    """A batch that may yet complete its samples is refused, before anything is started."""
+    task = new_task("batch")
+    script(task, [{"running": 90_000}])
+    task.try_(wait_for_completion=False)
+    other = new_task("batch")
+    other.instance.run_id = "another"
+
+    ended = other.try_(rerun_failed_of=task.started()[0]["id"])
+
+    assert isinstance(ended.error, SettingsError)
+    assert "a batch that has ended; it is " in str(ended.error)
+    assert len(task.started()) == 1
 
 
 # -- large batches -----------------------------------------------------------------------------------------------------

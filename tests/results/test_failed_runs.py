@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_omics.core.run_record import Sample
 from airflow_provider_omics.core.snapshots import BatchSnapshot
+from airflow_provider_omics.core.verdict import BatchCounts
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
+from airflow_provider_omics.results.failed_runs import CarriedSamples
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, samples
 
 if TYPE_CHECKING:
@@ -120,3 +123,20 @@ def test_started_runs(emulator: OmicsEmulator, connect: Connect) -> None:
     assert batch.status == "FAILED"
     assert started_run_ids(hook, batch.id, 20) == ids
     assert started_run_ids(hook, batch.id, 2) == ids[:2]
+
+
+def test_samples_that_earlier_attempts_have_left() -> None:
+    """Counted are those of the sheet that were not submitted; named are those that did not complete."""
+    carried = CarriedSamples.of(
+        [
+            Sample("new"),
+            Sample("S1", carried="COMPLETED"),
+            Sample("S2", carried="FAILED", reason="OUT_OF_MEMORY_ERROR"),
+            Sample("gone", carried="FAILED", removed=True),
+        ]
+    )
+
+    assert carried.counts == BatchCounts.of_statuses({"COMPLETED": 1, "FAILED": 1})
+    assert [(run.run_setting_id, run.status, run.code, run.is_carried) for run in carried.failed] == [
+        ("S2", "FAILED", "OUT_OF_MEMORY_ERROR", True)
+    ]
