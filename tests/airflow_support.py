@@ -24,6 +24,7 @@ from botocore.loaders import JSONFileLoader
 
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
 from airflow_provider_omics.triggers import base as triggers_base
+from airflow_provider_omics.triggers import watcher as triggers_watcher
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
@@ -149,7 +150,8 @@ def stepped(emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.Monke
     for name, module in list(sys.modules.items()):
         if name.startswith(_OF_THE_PACKAGE) and getattr(module, "time", None) is time:
             monkeypatch.setattr(module, "time", stepped)
-    monkeypatch.setattr(triggers_base, "asyncio", SteppedAsyncio(stepped))
+    for module in (triggers_base, triggers_watcher):
+        monkeypatch.setattr(module, "asyncio", SteppedAsyncio(stepped))
     return stepped
 
 
