@@ -88,11 +88,21 @@ class SteppedAsyncio:
         self._stepped = stepped
 
     async def sleep(self, seconds: float) -> None:
+        await rest()
         self._stepped.sleep(seconds)
-        await asyncio.sleep(0)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(asyncio, name)
+
+
+async def rest() -> None:
+    """Wait until no call is under way, and nobody in the event loop has anything to do but wait."""
+    quiet = 0
+    while quiet < 25:
+        watchers = triggers_watcher._watchers.get(asyncio.get_running_loop(), {})
+        busy = any(watcher._calls.under_way for watcher in watchers.values())
+        await asyncio.sleep(0.001 if busy else 0)
+        quiet = 0 if busy else quiet + 1
 
 
 class Connect(Protocol):

@@ -34,6 +34,9 @@ free again only after its run has ended and was deleted, which takes longer."""
 LATE = 2.0
 """Seconds by which a look may be late before its wait is told; the pace of the calls alone can cost that."""
 
+SHORTEST_PAUSE = 0.001
+"""Seconds. What rounding leaves of a pause may be too little for a clock to move on."""
+
 
 class Budget:
     """The calls that all waits of a process may make in one Region; safe to use from several threads.
@@ -80,7 +83,7 @@ class Budget:
             if self._saved >= 1.0:
                 self._saved -= 1.0
                 return 0.0
-            return (1.0 - self._saved) / self._pace
+            return max(SHORTEST_PAUSE, (1.0 - self._saved) / self._pace)
 
     def repeated(self, now: float) -> None:
         """Note that botocore has made a call again by itself: it counts as any other.

@@ -25,14 +25,16 @@ class Urgency(IntEnum):
 
     CANCEL = 0
     """At once, and outside the budget."""
-    FIRST_LOOK = 1
-    """At a run or batch that may have ended already, or whose time limit has come."""
-    DEPARTURE = 2
+    LAST_LOOK = 1
+    """At a run or batch that is cancelled unless it has just ended: a time limit of its wait has come."""
+    FIRST_LOOK = 2
+    """At a run or batch that may have ended already."""
+    DEPARTURE = 3
     """At a run that ListRuns no longer shows."""
-    ROUND = 3
-    CONFIRM = 4
+    ROUND = 4
+    CONFIRM = 5
     """GetRun of a run that ListRuns shows as going: this and what follows gets a part of the budget only."""
-    EXPLAIN = 5
+    EXPLAIN = 6
 
 
 class Calls:

@@ -62,7 +62,8 @@ class Wait:
         """
         now = time.monotonic()
         self.by = now + within
-        self.limit = now + limit_of(self._plan, self._last) - time.time()
+        limit = now + limit_of(self._plan, self._last) - time.time()
+        self.limit = limit if limit > now else math.inf  # one that has passed was told already
         seen = await self._answer()
         while isinstance(seen, str):
             self._log.info("%s", seen)
@@ -133,21 +134,20 @@ class Subject:
         self.status: str | None = None
         self.is_busy = False
         """In a round, or about to be looked at: not to be planned again."""
-        self.is_confirming = False
+        self.beside: set[Urgency] = set()
+        """Looks that are under way beside what is planned."""
         self.has_failed = False
         """The last look failed, so that a list proves nothing."""
         self.not_before = -math.inf
 
     @property
-    def due(self) -> float:
-        """When the next look is due; infinity while nobody asks."""
-        asked = min((wait.by for wait in self.waits if wait.answer), default=math.inf)
-        return max(asked, self.not_before)
-
-    @property
-    def limit(self) -> float:
-        """The first time limit of those who ask."""
-        return min((wait.limit for wait in self.waits if wait.answer), default=math.inf)
+    def asked(self) -> tuple[float, float]:
+        """When the next look is asked for, and the first time limit of those who ask; infinity while nobody asks."""
+        by = limit = math.inf
+        for wait in self.waits:
+            if wait.answer:
+                by, limit = min(by, wait.by), min(limit, wait.limit)
+        return by, limit
 
     @property
     def interval(self) -> float:

@@ -30,6 +30,7 @@ from airflow_provider_omics.core.errors import ServiceError, Unavailable
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.watching import (
     CONFIRM_AFTER,
+    SHORTEST_PAUSE,
     ListedRun,
     ListingCost,
     brought_up_to_date,
@@ -112,7 +113,7 @@ class Watcher:
 
     def asked(self, wait: Wait) -> None:
         """Note that a wait asks for a look."""
-        self._due(max(wait.by, wait.subject.not_before))
+        self._due(min(max(wait.by, wait.subject.not_before), wait.limit))
         self._start()
 
     async def call(self, urgency: Urgency, call: Callable[[PollerClient], Awaitable[T]]) -> T:
@@ -162,16 +163,21 @@ class Watcher:
         if self._news.is_set() or seconds <= 0:
             await asyncio.sleep(0)
             return
-        waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._news.wait())}
+        alarm: asyncio.Future[None] | None = None
         if seconds < math.inf:
-            waiting.add(asyncio.ensure_future(asyncio.sleep(seconds)))
+            alarm = asyncio.ensure_future(asyncio.sleep(max(seconds, SHORTEST_PAUSE)))
+            alarm.add_done_callback(self._ring)
         try:
-            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            await self._news.wait()
+            if alarm is not None and alarm.done():
+                alarm.result()
         finally:
-            for task in waiting:
-                task.cancel()
-        for task in done:
-            task.result()
+            if alarm is not None:
+                alarm.cancel()
+
+    def _ring(self, alarm: asyncio.Future[None]) -> None:
+        if not alarm.cancelled():
+            self._news.set()
 
     def _stopped(self, poller: asyncio.Task[None]) -> None:
         """Fail those who wait for a poller that died or was cancelled.
@@ -191,7 +197,8 @@ class Watcher:
                 error = cause
         self._calls.fail(error)
         for subject in self._subjects.values():
-            subject.is_busy = subject.is_confirming = False
+            subject.is_busy = False
+            subject.beside.clear()
             subject.fail(error)
 
     def _apart(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -226,14 +233,21 @@ class Watcher:
         ready: list[Subject] = []
         soon: list[Subject] = []
         for subject in self._subjects.values():
-            due = math.inf if subject.is_busy else subject.due
-            if due == math.inf:
+            asked, limit = subject.asked
+            if asked == math.inf:
                 continue
-            if due > now and subject.limit > now:
-                self._next_due = min(self._next_due, due, subject.limit)
+            if limit > now:
+                self._next_due = min(self._next_due, limit)
+            else:
+                self._look_beside(subject, Urgency.LAST_LOOK)
+            due = max(asked, subject.not_before)
+            if subject.is_busy:
+                continue
+            if due > now:
+                self._next_due = min(self._next_due, due)
                 if self._is_listable(subject) and due - now <= subject.interval / 2:
                     soon.append(subject)
-            elif self._is_listable(subject) and subject.limit > now:
+            elif self._is_listable(subject):
                 ready.append(subject)
             else:
                 self._look_at(subject)
@@ -269,9 +283,14 @@ class Watcher:
     def _look_at(self, subject: Subject, urgency: Urgency | None = None) -> None:
         subject.is_busy = True
         if urgency is None:
-            urgent = subject.seen is None or subject.limit <= time.monotonic()
-            urgency = Urgency.FIRST_LOOK if urgent else Urgency.ROUND
+            urgency = Urgency.FIRST_LOOK if subject.seen is None else Urgency.ROUND
         self._begin_look(subject, urgency)
+
+    def _look_beside(self, subject: Subject, urgency: Urgency) -> None:
+        """Look once, whatever is planned for it."""
+        if urgency not in subject.beside:
+            subject.beside.add(urgency)
+            self._begin_look(subject, urgency)
 
     def _begin_look(self, subject: Subject, urgency: Urgency) -> None:
         look = self._spawn(self._look(subject, urgency))
@@ -292,8 +311,8 @@ class Watcher:
             subject.seen, subject.status, subject.confirmed_at = seen, seen.status, time.monotonic()
             subject.show(seen)
         finally:
-            if urgency is Urgency.CONFIRM:
-                subject.is_confirming = False
+            if urgency in subject.beside:
+                subject.beside.discard(urgency)
             else:
                 subject.is_busy = False
 
@@ -355,9 +374,8 @@ class Watcher:
             subject.not_before = now + subject.interval
             subject.say(f"Run {run.id}: {run.status}, says ListRuns; GetRun confirms it when the budget has room")
             self._due(subject.not_before)
-        if now - subject.confirmed_at >= CONFIRM_AFTER and not subject.is_confirming:
-            subject.is_confirming = True
-            self._begin_look(subject, Urgency.CONFIRM)
+        if now - subject.confirmed_at >= CONFIRM_AFTER:
+            self._look_beside(subject, Urgency.CONFIRM)
 
 
 def _common_batch(subjects: Iterable[Subject]) -> str | None:
