@@ -271,7 +271,11 @@ def _connection(it: Service, point: Point) -> dict[str, Any]:
     connection = json.loads(json.dumps(it.connection))
     if point.renewed:
         # botocore renews credentials 15 minutes before their end: here after a minute.
-        connection["extra"] |= {"role_arn": ROLE, "assume_role_kwargs": {"DurationSeconds": 960}}
+        connection["extra"] |= {
+            "role_arn": ROLE,
+            "assume_role_kwargs": {"DurationSeconds": 960},
+            "service_config": {"sts": {"endpoint_url": connection["extra"]["endpoint_url"]}},
+        }
     return dict(connection)
 
 

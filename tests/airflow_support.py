@@ -95,12 +95,16 @@ class SteppedAsyncio:
         return getattr(asyncio, name)
 
 
+def watchers() -> list[triggers_watcher.Watcher]:
+    """Give the pollers of the running event loop."""
+    return list(triggers_watcher._watchers.get(asyncio.get_running_loop(), {}).values())
+
+
 async def rest() -> None:
     """Wait until no call is under way, and nobody in the event loop has anything to do but wait."""
     quiet = 0
     while quiet < 25:
-        watchers = triggers_watcher._watchers.get(asyncio.get_running_loop(), {})
-        busy = any(watcher._calls.under_way for watcher in watchers.values())
+        busy = any(watcher._calls.under_way for watcher in watchers())
         await asyncio.sleep(0.001 if busy else 0)
         quiet = 0 if busy else quiet + 1
 
