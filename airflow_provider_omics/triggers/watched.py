@@ -150,6 +150,11 @@ class Subject:
         return by, limit
 
     @property
+    def is_listable(self) -> bool:
+        """Whether ListRuns can tell of it."""
+        return self.kind == "run" and not self.has_failed
+
+    @property
     def interval(self) -> float:
         """The shortest poll interval of its waits."""
         return min((wait.interval for wait in self.waits), default=math.inf)

@@ -19,28 +19,21 @@ import math
 import threading
 import time
 import weakref
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import aclosing
-from functools import partial
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from airflow_provider_omics.core.commands import WaitPlan
-from airflow_provider_omics.core.errors import ServiceError, Unavailable
+from airflow_provider_omics.core.errors import Unavailable
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.watching import (
-    CONFIRM_AFTER,
     SHORTEST_PAUSE,
-    ListedRun,
-    ListingCost,
-    brought_up_to_date,
-    is_same_run,
-    statuses_to_list,
 )
 from airflow_provider_omics.hooks.async_client import PollerClient
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.triggers.calls import Calls, Urgency
+from airflow_provider_omics.triggers.looks import Looks
 from airflow_provider_omics.triggers.queueing import QueueingReasons
+from airflow_provider_omics.triggers.rounds import Rounds
 from airflow_provider_omics.triggers.shared_client import SharedClient
 from airflow_provider_omics.triggers.watched import Subject, Wait
 
@@ -78,8 +71,8 @@ class Watcher:
         self._next_due = math.inf
         self._planned_at = -math.inf
         self._deaths: list[float] = []
-        self._is_listing = False
-        self._costs: defaultdict[str | None, ListingCost] = defaultdict(ListingCost)
+        self._looks = Looks(self._calls, self._spawn)
+        self._rounds = Rounds(self._calls, self._looks, self._spawn, self._due)
 
     # -- for the waits ---------------------------------------------------------------------------------------------
 
@@ -186,7 +179,7 @@ class Watcher:
         again, they are given the cause, which ends them with an event.
         """
         self._poller = None
-        self._is_listing = False
+        self._rounds.stop()
         error: BaseException = Unavailable("Poll", "PollerStopped", "the poller of this connection was stopped")
         cause = None if poller.cancelled() else poller.exception()
         if cause is not None:
@@ -239,149 +232,21 @@ class Watcher:
             if limit > now:
                 self._next_due = min(self._next_due, limit)
             else:
-                self._look_beside(subject, Urgency.LAST_LOOK)
+                self._looks.beside(subject, Urgency.LAST_LOOK)
             due = max(asked, subject.not_before)
             if subject.is_busy:
                 continue
             if due > now:
                 self._next_due = min(self._next_due, due)
-                if self._is_listable(subject) and due - now <= subject.interval / 2:
+                if subject.is_listable and due - now <= subject.interval / 2:
                     soon.append(subject)
-            elif self._is_listable(subject):
+            elif subject.is_listable:
                 ready.append(subject)
             else:
-                self._look_at(subject)
+                self._looks.at(subject)
         if ready:
-            self._plan_round(ready, soon, now)
+            self._rounds.plan(ready, soon, now)
         return self._next_due
-
-    def _is_listable(self, subject: Subject) -> bool:
-        return subject.kind == "run" and not subject.has_failed
-
-    def _plan_round(self, ready: list[Subject], soon: list[Subject], now: float) -> None:
-        """Look at the runs that are due: by ListRuns with those that are due soon, where that costs less."""
-        both = [*ready, *soon]
-        batch_id = _common_batch(both)
-        for scope in dict.fromkeys((batch_id, None)):
-            if not self._costs[scope].is_worth(len(both), now):
-                continue
-            if not self._is_listing:
-                self._begin_round(both, scope)
-                return
-            if self._costs[scope].is_worth(len(ready), now):
-                return  # with the next round: this one's end plans anew
-        for subject in ready:
-            self._look_at(subject)
-
-    def _begin_round(self, subjects: list[Subject], batch_id: str | None) -> None:
-        self._is_listing = True
-        for subject in subjects:
-            subject.is_busy = True
-        round_ = self._spawn(self._round({subject.id: subject for subject in subjects}, batch_id))
-        round_.set_name("round by ListRuns")
-
-    def _look_at(self, subject: Subject, urgency: Urgency | None = None) -> None:
-        subject.is_busy = True
-        if urgency is None:
-            urgency = Urgency.FIRST_LOOK if subject.seen is None else Urgency.ROUND
-        self._begin_look(subject, urgency)
-
-    def _look_beside(self, subject: Subject, urgency: Urgency) -> None:
-        """Look once, whatever is planned for it."""
-        if urgency not in subject.beside:
-            subject.beside.add(urgency)
-            self._begin_look(subject, urgency)
-
-    def _begin_look(self, subject: Subject, urgency: Urgency) -> None:
-        look = self._spawn(self._look(subject, urgency))
-        subject.looks.add(look)
-        look.add_done_callback(subject.looks.discard)
-
-    async def _look(self, subject: Subject, urgency: Urgency) -> None:
-        """Look by GetRun or GetBatch."""
-        try:
-            seen = await self._calls.make(urgency, lambda client: client.look(subject.kind, subject.id))
-        except Exception as error:  # noqa: BLE001  # raised in each wait: a ServiceError is its flow's, others its event
-            if urgency is Urgency.CONFIRM and isinstance(error, Unavailable):
-                return
-            subject.has_failed = True
-            subject.fail(error)
-        else:
-            subject.has_failed = False
-            subject.seen, subject.status, subject.confirmed_at = seen, seen.status, time.monotonic()
-            subject.show(seen)
-        finally:
-            if urgency in subject.beside:
-                subject.beside.discard(urgency)
-            else:
-                subject.is_busy = False
-
-    async def _round(self, targets: dict[str, Subject], batch_id: str | None) -> None:
-        """Look by ListRuns, then by GetRun at each run that it does not show."""
-        missing = dict(targets)
-        cost = self._costs[batch_id]
-        try:
-            pages = 0
-            statuses = statuses_to_list(subject.status for subject in targets.values())
-            async with aclosing(self._pages(statuses, batch_id)) as listed:
-                async for runs in listed:
-                    pages += 1
-                    for run in runs:
-                        subject = missing.pop(run.id, None)
-                        if subject is not None:
-                            self._listed(subject, run)
-                    if not missing or pages >= len(targets):
-                        break
-            cost.measured(pages, time.monotonic())
-        except Unavailable as error:
-            for subject in missing.values():
-                subject.is_busy = False
-                subject.fail(error)
-        except ServiceError as error:
-            log.warning("Runs are looked at one by one for a while: %s", error)
-            cost.refused(time.monotonic())
-            for subject in missing.values():
-                self._look_at(subject)
-        else:
-            for subject in missing.values():
-                self._look_at(subject, Urgency.DEPARTURE if subject.seen else Urgency.FIRST_LOOK)
-        finally:
-            self._is_listing = False
-            self._due(time.monotonic())
-
-    async def _pages(self, statuses: Iterable[str], batch_id: str | None) -> AsyncGenerator[list[ListedRun], None]:
-        for status in statuses:
-            token: str | None = None
-            while True:
-                page = partial(PollerClient.list_page, status=status, token=token, batch_id=batch_id)
-                runs, token = await self._calls.make(Urgency.ROUND, page)
-                yield runs
-                if token is None:
-                    break
-
-    def _listed(self, subject: Subject, run: ListedRun) -> None:
-        """Take note of a run that ListRuns shows as going."""
-        now = time.monotonic()
-        if isinstance(subject.seen, RunSnapshot) and not is_same_run(subject.seen, run):
-            self._look_at(subject, Urgency.FIRST_LOOK)
-            return
-        subject.is_busy = False
-        subject.status = run.status
-        if isinstance(subject.seen, RunSnapshot):
-            subject.seen = brought_up_to_date(subject.seen, run)
-            subject.show(subject.seen)
-        else:
-            subject.not_before = now + subject.interval
-            subject.say(f"Run {run.id}: {run.status}, says ListRuns; GetRun confirms it when the budget has room")
-            self._due(subject.not_before)
-        if now - subject.confirmed_at >= CONFIRM_AFTER:
-            self._look_beside(subject, Urgency.CONFIRM)
-
-
-def _common_batch(subjects: Iterable[Subject]) -> str | None:
-    """Give the batch that all of some runs belong to: ListRuns can be asked for its runs alone."""
-    batch_ids = {subject.seen.batch_id if isinstance(subject.seen, RunSnapshot) else None for subject in subjects}
-    return batch_ids.pop() if len(batch_ids) == 1 else None
 
 
 _watchers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ...], Watcher]]
