@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from airflow_provider_omics.core.errors import Unavailable
+from airflow_provider_omics.core.watching import CONFIRM_AFTER
 from airflow_provider_omics.triggers.calls import Calls, Urgency
 from airflow_provider_omics.triggers.watched import Subject
 
@@ -22,6 +23,8 @@ class Looks:
     def __init__(self, calls: Calls, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         self._calls = calls
         self._spawn = spawn
+        self._unconfirmed: dict[Subject, None] = {}  # in order, each once
+        self._confirming: asyncio.Task[None] | None = None
 
     def at(self, subject: Subject, urgency: Urgency | None = None) -> None:
         """Begin to look at a run or batch; until that is done it is not planned again.
@@ -34,15 +37,32 @@ class Looks:
             urgency = Urgency.FIRST_LOOK if subject.seen is None else Urgency.ROUND
         self._begin(subject, urgency)
 
-    def beside(self, subject: Subject, urgency: Urgency) -> None:
-        """Begin to look at a run or batch, whatever else is planned for it; once at a time.
+    def last(self, subject: Subject) -> None:
+        """Begin to look at a run or batch that is about to be cancelled, whatever else is planned for it.
 
         :param subject: the run or batch.
-        :param urgency: its turn.
         """
-        if urgency not in subject.beside:
-            subject.beside.add(urgency)
-            self._begin(subject, urgency)
+        if not subject.is_last_look:
+            subject.is_last_look = True
+            self._begin(subject, Urgency.LAST_LOOK)
+
+    def confirm(self, subject: Subject) -> None:
+        """Have a run that ListRuns shows as going confirmed by GetRun, when the budget has room.
+
+        One by one: thousands of tasks that wait for their turn would cost more than the looks.
+
+        :param subject: the run.
+        """
+        self._unconfirmed[subject] = None
+        if self._confirming is None or self._confirming.done():
+            self._confirming = self._spawn(self._confirm())
+
+    async def _confirm(self) -> None:
+        while self._unconfirmed:
+            subject = next(iter(self._unconfirmed))
+            del self._unconfirmed[subject]
+            if subject.waits and time.monotonic() - subject.confirmed_at >= CONFIRM_AFTER:
+                await self._look(subject, Urgency.CONFIRM)
 
     def _begin(self, subject: Subject, urgency: Urgency) -> None:
         look = self._spawn(self._look(subject, urgency))
@@ -63,7 +83,7 @@ class Looks:
             subject.seen, subject.status, subject.confirmed_at = seen, seen.status, time.monotonic()
             subject.show(seen)
         finally:
-            if urgency in subject.beside:
-                subject.beside.discard(urgency)
-            else:
+            if urgency is Urgency.LAST_LOOK:
+                subject.is_last_look = False
+            elif urgency is not Urgency.CONFIRM:
                 subject.is_busy = False

@@ -142,7 +142,7 @@ class Rounds:
             subject.say(f"Run {run.id}: {run.status}, says ListRuns; GetRun confirms it when the budget has room")
             self._due(subject.not_before)
         if now - subject.confirmed_at >= CONFIRM_AFTER:
-            self._looks.beside(subject, Urgency.CONFIRM)
+            self._looks.confirm(subject)
 
 
 def _common_batch(subjects: Iterable[Subject]) -> str | None:

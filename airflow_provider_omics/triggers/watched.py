@@ -134,8 +134,8 @@ class Subject:
         self.status: str | None = None
         self.is_busy = False
         """In a round, or about to be looked at: not to be planned again."""
-        self.beside: set[Urgency] = set()
-        """Looks that are under way beside what is planned."""
+        self.is_last_look = False
+        """About to be looked at because a time limit has come."""
         self.has_failed = False
         """The last look failed, so that a list proves nothing."""
         self.not_before = -math.inf

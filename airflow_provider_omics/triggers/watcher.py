@@ -190,8 +190,7 @@ class Watcher:
                 error = cause
         self._calls.fail(error)
         for subject in self._subjects.values():
-            subject.is_busy = False
-            subject.beside.clear()
+            subject.is_busy = subject.is_last_look = False
             subject.fail(error)
 
     def _apart(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -232,7 +231,7 @@ class Watcher:
             if limit > now:
                 self._next_due = min(self._next_due, limit)
             else:
-                self._looks.beside(subject, Urgency.LAST_LOOK)
+                self._looks.last(subject)
             due = max(asked, subject.not_before)
             if subject.is_busy:
                 continue
