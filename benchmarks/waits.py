@@ -24,7 +24,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -122,8 +122,9 @@ class Service:
             },
             "runs": [
                 {"match": {"batch": "others"}, "starting": 5, "running": 100_000},
-                {"match": {"name": "fail*"}, "outcome": "FAILED", **_life(point)},
-                _life(point),
+                {"match": {"name": "fail"}, "outcome": "FAILED", **_life(point.running)},
+                *({"match": {"name": f"long-{n}"}, **_life(point.running * n)} for n in range(2, 6)),
+                _life(point.running),
             ],
             "batches": [{"creating": 0, "pending": 0}],
         }
@@ -177,8 +178,8 @@ class Service:
         while not omics.list_runs(status="RUNNING")["items"]:
             time.sleep(0.5)  # noqa: TID251  # the emulator's clock is not stepped here
 
-    def start(self, count: int, fail_every: int) -> list[str]:
-        """Start runs; now and then one that fails."""
+    def start(self, count: int, names: Sequence[str]) -> list[str]:
+        """Start runs, whose names say how they go on."""
         omics = self.client("omics")
         return [
             omics.start_run(
@@ -186,7 +187,7 @@ class Service:
                 roleArn=ROLE,
                 outputUri=f"s3://{BUCKET}/r",
                 storageType="DYNAMIC",
-                name="fail" if fail_every and number % fail_every == 0 else "run",
+                name=names[number % len(names)],
                 requestId=str(number),
             )["id"]
             for number in range(count)
@@ -200,11 +201,12 @@ class Service:
         return Counter(told["calls"]), throttled
 
 
-def _life(point: Point) -> dict[str, int]:
-    return {"pending": 0, "starting": 5, "running": point.running - 10, "stopping": 5}
+def _life(seconds: int) -> dict[str, int]:
+    return {"pending": 0, "starting": 5, "running": seconds - 10, "stopping": 5}
 
 
 FAULTS = (*({"operation": name, "calls_per_second": 10} for name in (*LOOKS, "GetBatch")),)
+VARIETY = ("run", "fail", "long-2", "long-3", "long-4", "long-5")
 DISTURBANCES = (
     {"error": "ThrottlingException", "probability": 0.02},
     {"error": "InternalServerException", "probability": 0.02},
@@ -240,7 +242,7 @@ def measure(point: Point, profile: str | None = None) -> Result:
         _line(waiting.stdout, "ready")
         if point.others:
             it.start_others(point.others)
-        runs = it.start(point.waits, 7 if point.comings else 0)
+        runs = it.start(point.waits, VARIETY if point.comings else ("run",))
         if point.pattern == "ours":
             it.ask("faults", [*FAULTS, *(DISTURBANCES if point.comings else ())])
         before, _ = it.counts
