@@ -63,8 +63,10 @@ coverage: .venv/.installed ## run the tests and list the lines and branches they
 	.venv/bin/$(PYTEST) --cov --cov-report=term-missing --cov-report=xml $(ARGS)
 
 .PHONY: bench
-bench: .venv/.installed ## measure what is promised of speed and memory; fails where a limit is broken
+bench: .venv/.installed ## measure what is promised of speed and memory; fails where a limit is broken (an hour)
 	.venv/bin/python benchmarks/sheets.py
+	.venv/bin/python benchmarks/imports.py
+	.venv/bin/python benchmarks/waits.py --json waits.json
 
 .PHONY: check
 check: .venv/.installed ## lint, formatting and types
@@ -94,7 +96,7 @@ use-tree: .venv/.installed .venv-2.11/.installed
 
 .PHONY: clean
 clean: ## remove what was built, cached and measured (not .venv)
-	rm -rf dist build .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* coverage.xml
+	rm -rf dist build .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* coverage.xml waits.json
 	find airflow_provider_omics tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(UV):

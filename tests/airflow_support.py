@@ -24,6 +24,7 @@ from botocore.loaders import JSONFileLoader
 
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
 from airflow_provider_omics.triggers import base as triggers_base
+from airflow_provider_omics.triggers import watcher as triggers_watcher
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
@@ -87,11 +88,25 @@ class SteppedAsyncio:
         self._stepped = stepped
 
     async def sleep(self, seconds: float) -> None:
+        await rest()
         self._stepped.sleep(seconds)
-        await asyncio.sleep(0)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(asyncio, name)
+
+
+def watchers() -> list[triggers_watcher.Watcher]:
+    """Give the pollers of the running event loop."""
+    return list(triggers_watcher._watchers.get(asyncio.get_running_loop(), {}).values())
+
+
+async def rest() -> None:
+    """Wait until no call is under way, and nobody in the event loop has anything to do but wait."""
+    quiet = 0
+    while quiet < 25:
+        busy = any(watcher._calls.under_way for watcher in watchers())
+        await asyncio.sleep(0.001 if busy else 0)
+        quiet = 0 if busy else quiet + 1
 
 
 class Connect(Protocol):
@@ -149,7 +164,8 @@ def stepped(emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.Monke
     for name, module in list(sys.modules.items()):
         if name.startswith(_OF_THE_PACKAGE) and getattr(module, "time", None) is time:
             monkeypatch.setattr(module, "time", stepped)
-    monkeypatch.setattr(triggers_base, "asyncio", SteppedAsyncio(stepped))
+    for module in (triggers_base, triggers_watcher):
+        monkeypatch.setattr(module, "asyncio", SteppedAsyncio(stepped))
     return stepped
 
 

@@ -26,6 +26,8 @@ class ConnectionDefaults:
     :param tag_with_airflow_context: tag runs and batches with DAG, task and run ids; default on.
     :param mask_parameters: show parameters in the UI as counts and keys only; default off.
     :param calls_per_second: budget of API calls for waits, per Region and process; default 5.
+    :param pending_notice_seconds: how long a run may stay PENDING before its wait is told why that may be; default
+        half an hour.
     """
 
     default_run_setting: Mapping[str, Any] = field(default_factory=dict)
@@ -36,6 +38,7 @@ class ConnectionDefaults:
     tag_with_airflow_context: bool = True
     mask_parameters: bool = False
     calls_per_second: float = 5.0
+    pending_notice_seconds: float = 1800.0
 
     @classmethod
     def from_service_config(cls, config: Mapping[str, Any]) -> ConnectionDefaults:
@@ -54,6 +57,7 @@ class ConnectionDefaults:
             "tag_with_airflow_context": (bool, "true or false"),
             "mask_parameters": (bool, "true or false"),
             "calls_per_second": ((int, float), "a number above 0"),
+            "pending_notice_seconds": ((int, float), "a number above 0"),
         }
         if not isinstance(config, Mapping):
             where = "connection service_config['omics']"

@@ -15,7 +15,7 @@ from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
 from airflow_provider_omics.core.errors import InvalidRequest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES
-from airflow_provider_omics.hooks.async_client import AsyncOmicsClient
+from airflow_provider_omics.hooks.async_client import AsyncOmicsClient, PollerClient
 from airflow_provider_omics.hooks.async_sessions import for_event_loop
 from airflow_provider_omics.hooks.service_errors import service_errors
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         StartRunResponseTypeDef,
     )
 
-__all__ = ("TOTAL_ATTEMPTS", "AsyncOmicsClient", "OmicsHook")
+__all__ = ("TOTAL_ATTEMPTS", "AsyncOmicsClient", "OmicsHook", "PollerClient")
 
 TOTAL_ATTEMPTS = 10
 """HTTP tries of one call in botocore's ``standard`` mode: about two minutes of throttling. The default, ``legacy``,
@@ -449,14 +449,14 @@ class OmicsHook(AwsBaseHook):
     # -- asyncio ---------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def async_client(self) -> AsyncIterator[AsyncOmicsClient]:
+    async def async_client(self) -> AsyncIterator[PollerClient]:
         """Open a client for asyncio; what takes long of that is done in a thread, a role is assumed there as well.
 
         :return: a context manager that gives the client and closes it.
         """
         make_client: Callable[[], Awaitable[Any]] = self.get_async_conn  # the Amazon provider gives it no types
         async with await make_client() as client:
-            yield AsyncOmicsClient(client)
+            yield PollerClient(client)
 
 
 def _given(**parameters: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
-from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -23,14 +23,16 @@ from airflow_provider_omics.core.commands import (
     Sleep,
     WaitPlan,
 )
-from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError
+from airflow_provider_omics.core.errors import ServiceError
 from airflow_provider_omics.core.events import Outcome, WaitEvent
 from airflow_provider_omics.core.polling import wait
 from airflow_provider_omics.core.snapshots import Snapshot
-from airflow_provider_omics.hooks.omics import AsyncOmicsClient, OmicsHook
+from airflow_provider_omics.hooks.async_client import PollerClient
+from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import ended_run
-from airflow_provider_omics.hooks.service_errors import service_errors
 from airflow_provider_omics.task_state import task_state
+from airflow_provider_omics.triggers.watched import Wait
+from airflow_provider_omics.triggers.watcher import Watcher, watcher_of
 
 T = TypeVar("T")
 
@@ -113,10 +115,10 @@ class OmicsWaitTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire one event, whatever happens."""
-        driver = _Driver(self._hook(), self.log)
         _warm_up(self._task_state)
         try:
-            event = await driver.drive(wait(self.plan))
+            # No jitter: the poller aligns the looks of many waits, and paces them.
+            event = await self._driver().drive(wait(self.plan, spread=lambda: 0.5))
         except asyncio.CancelledError:
             if not hasattr(BaseTrigger, "on_kill"):
                 await _finish(self._cancel_if_killed())
@@ -168,12 +170,17 @@ class OmicsWaitTrigger(BaseTrigger):
             return None
 
     async def _cancel(self) -> None:
-        driver = _Driver(self._hook(), self.log)
         flow = cancel(self.plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE)
         try:
-            await asyncio.wait_for(driver.drive(flow), KILL_PATIENCE)
+            await asyncio.wait_for(self._driver().drive(flow), KILL_PATIENCE)
         except asyncio.TimeoutError:
             self.log.warning("The cancel of %s %s was not finished in %.0f s", self.kind, self.plan.id, KILL_PATIENCE)
+
+    def _driver(self) -> _Driver:
+        return _Driver(self.plan, self._watcher, self._hook, self.log)
+
+    def _watcher(self) -> Watcher:
+        return watcher_of(self._hook, self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
 
     def _hook(self) -> OmicsHook:
         return OmicsHook(
@@ -217,51 +224,61 @@ async def _finish(work: Coroutine[Any, Any, None]) -> None:
 
 
 class _Driver:
-    """Does what a flow asks for, with asyncio; decides nothing."""
+    """Does what a flow asks for, with asyncio; decides nothing.
 
-    def __init__(self, hook: OmicsHook, log: Any) -> None:
+    :param plan: what is waited for.
+    :param watcher: gives the poller that all waits on the connection share.
+    :param hook: makes a hook of the connection, for what is not the poller's.
+    :param log: the wait's own log.
+    """
+
+    def __init__(self, plan: WaitPlan, watcher: Callable[[], Watcher], hook: Callable[[], OmicsHook], log: Any) -> None:
+        self._plan = plan
+        self._watcher = watcher
         self._hook = hook
         self._log = log
-        self._client: AsyncOmicsClient | None = None
-        self._open = AsyncExitStack()
+        self._pause = 0.0
+        self._is_cancelling = False
 
     async def drive(self, flow: Generator[Command, Answer, T]) -> T:
-        async with self._open:
+        # The watcher is asked for and joined in one step of the event loop: it ends when nobody is in it.
+        async with self._watcher().join(self._plan, self._log) as place:
             command = next(flow)
             while True:
                 try:
-                    command = flow.send(await self._perform(command))
+                    command = flow.send(await self._perform(command, place))
                 except StopIteration as end:
                     result: T = end.value
                     return result
 
-    async def _perform(self, command: Command) -> Answer:
-        result: Snapshot | ServiceError | None = None
+    async def _perform(self, command: Command, place: Wait) -> Answer:
         if isinstance(command, Sleep):
-            await asyncio.sleep(command.seconds)
-        elif isinstance(command, Say):
+            # Slept before the next command, unless that is a look: then the poller is told by when, and may choose a
+            # moment that suits others as well.
+            self._pause = command.seconds
+            return Answer(time.time())
+        pause, self._pause = self._pause, 0.0
+        try:
+            if isinstance(command, Look) and not self._is_cancelling:
+                return Answer(time.time(), await place.look(pause))
+            if pause:
+                await asyncio.sleep(pause)
+            return await self._do(command, place)
+        except ServiceError as error:
+            return Answer(time.time(), error)
+
+    async def _do(self, command: Command, place: Wait) -> Answer:
+        result: Snapshot | ServiceError | None = None
+        run_ids: list[str] = []
+        if isinstance(command, Say):
             self._log.log(command.level, "%s", command.message)
         elif isinstance(command, ReadManifest):
-            result = await sync_to_async(ended_run)(self._hook, command.id, command.uuid)
-        else:
-            try:
-                return await self._call(command)
-            except ServiceError as error:
-                result = error
-                if isinstance(error, CredentialsExpired):
-                    await self._open.aclose()
-                    self._client = None
-        return Answer(time.time(), result)
-
-    async def _call(self, command: Look | Cancel | ListActive) -> Answer:
-        if self._client is None:
-            # The connection may assume a role first, which is a call that fails like any other.
-            with service_errors("AssumeRole"):
-                self._client = await self._open.enter_async_context(self._hook.async_client())
-        if isinstance(command, ListActive):
-            run_ids = await self._client.active_run_ids(command.batch_id)
-            return Answer(time.time(), run_ids=tuple(run_ids))
-        if isinstance(command, Look):
-            return Answer(time.time(), await self._client.look(command.kind, command.id))
-        await self._client.cancel(command.kind, command.id)
-        return Answer(time.time())
+            result = await sync_to_async(ended_run)(self._hook(), command.id, command.uuid)
+        elif isinstance(command, Cancel):
+            self._is_cancelling = True
+            await place.call(partial(PollerClient.cancel, kind=command.kind, resource_id=command.id))
+        elif isinstance(command, Look):
+            result = await place.call(partial(PollerClient.look, kind=command.kind, resource_id=command.id))
+        elif isinstance(command, ListActive):
+            run_ids = await place.call(partial(PollerClient.active_run_ids, batch_id=command.batch_id))
+        return Answer(time.time(), result, tuple(run_ids))

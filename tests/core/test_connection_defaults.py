@@ -17,6 +17,7 @@ ALL: dict[str, Any] = {
     "tag_with_airflow_context": False,
     "mask_parameters": True,
     "calls_per_second": 2.5,
+    "pending_notice_seconds": 600,
 }
 
 
@@ -37,6 +38,7 @@ def test_nothing_said_gives_the_defaults() -> None:
         tag_with_airflow_context=True,
         mask_parameters=False,
         calls_per_second=5.0,
+        pending_notice_seconds=1800.0,
     )
 
 
@@ -78,6 +80,7 @@ def test_a_key_of_the_amazon_provider_is_left_to_it() -> None:
         ("calls_per_second", True, "a number above 0"),
         ("calls_per_second", float("nan"), "a number above 0"),
         ("calls_per_second", float("inf"), "a number above 0"),
+        ("pending_notice_seconds", 0, "a number above 0"),
     ],
     ids=repr,
 )

@@ -1,0 +1,220 @@
+"""One process that waits for runs in one event loop, as a triggerer does, and tells what that cost.
+
+Started afresh by ``waits.py`` for each measurement, so that nothing of an earlier one is left in it. What to do is its
+argument; it prints ``ready`` once everything is imported, reads the ids of the runs, and prints the measurement (JSON).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import random
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import EndpointConnectionError
+
+HEARTBEAT = 0.05
+"""Seconds between two beats: what a beat is late by is how long the event loop was blocked."""
+
+
+@dataclass
+class Measurement:
+    """What the waits of one process cost.
+
+    :param waits: how many there were.
+    :param cpu_ms: CPU time of the process, from the first wait to the last event, in ms per wait.
+    :param memory_kb: how far the peak of the resident memory rose meanwhile, in KB per wait.
+    :param longest_block: the most that a heartbeat was late, in seconds.
+    :param longest_blocks: the five latest beats: seconds since the start, and how late.
+    :param seconds: from the first wait to the last event, by the wall clock.
+    :param ended_at: by run id: when the event was there, in seconds since the epoch by the emulator's clock.
+    :param outcomes: by run id: the status that its event told, one entry an event.
+    :param left: ids of runs whose wait was cancelled.
+    :param leaked: tasks, sockets and clients that were there at the end.
+    """
+
+    waits: int
+    cpu_ms: float = 0.0
+    memory_kb: float = 0.0
+    longest_block: float = 0.0
+    longest_blocks: list[tuple[float, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    ended_at: dict[str, float] = field(default_factory=dict)
+    outcomes: dict[str, list[str]] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    leaked: list[str] = field(default_factory=list)
+
+
+class ScaledTime:
+    """The module ``time`` of a process whose seconds pass ``speed`` times as fast."""
+
+    def __init__(self, speed: float, now: float) -> None:
+        self._speed = speed
+        self._offset = now - time.monotonic() * speed
+
+    def time(self) -> float:
+        """Tell the emulator's time."""
+        return self._offset + time.monotonic() * self._speed
+
+    monotonic = time
+
+
+class ScaledAsyncio:
+    """The module ``asyncio``, but for ``sleep``."""
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep so many of the emulator's seconds."""
+        await asyncio.sleep(seconds / self._speed)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+
+async def measure(triggers: dict[str, Any], clock: Callable[[], float], comings: float) -> Measurement:
+    """Wait with all triggers.
+
+    :param triggers: by run id.
+    :param clock: the emulator's.
+    :param comings: seconds over which waits come and a third of them goes before its end; 0: all come at once and stay.
+    """
+    found = Measurement(waits=len(triggers))
+    beats: list[tuple[float, float]] = []
+    began = time.monotonic()
+
+    loop = asyncio.get_running_loop()
+
+    def beat(before: float) -> None:
+        now = time.monotonic()
+        beats.append((round(before - began, 2), round(now - before - HEARTBEAT, 3)))
+        heart[0] = loop.call_later(HEARTBEAT, beat, now)
+
+    async def wait(run_id: str, trigger: Any) -> None:
+        async for event in trigger.run():
+            found.ended_at[run_id] = clock()
+            payload = event.payload
+            told = payload.get("snapshot", {}).get("status") if payload.get("outcome") == "ended" else None
+            found.outcomes.setdefault(run_id, []).append(told or str(payload.get("outcome") or payload.get("status")))
+
+    async def visit(run_id: str, trigger: Any) -> None:
+        await asyncio.sleep(random.uniform(0, comings * 0.7))
+        waiting = asyncio.ensure_future(wait(run_id, trigger))
+        if random.random() < 1 / 3:
+            await asyncio.wait([waiting], timeout=random.uniform(0, comings * 0.3))
+            if waiting.cancel():
+                found.left.append(run_id)
+        with suppress(asyncio.CancelledError):
+            await waiting
+
+    heart = [loop.call_later(HEARTBEAT, beat, time.monotonic())]
+    await asyncio.sleep(3 * HEARTBEAT)
+    beats.clear()
+    gc.collect()
+    gc.freeze()  # what is imported is no cost of the waits; a pass of the collector over all of Airflow takes 0.2 s
+    forget_peak()
+    memory, sockets = resident_kb("VmRSS"), open_sockets()
+    started = time.process_time()
+    began = time.monotonic()
+    work = visit if comings else wait
+    await asyncio.gather(*(asyncio.ensure_future(work(*item)) for item in triggers.items()))
+    found.cpu_ms = (time.process_time() - started) * 1000 / len(triggers)
+    found.memory_kb = (resident_kb("VmHWM") - memory) / len(triggers)
+    found.seconds = time.monotonic() - began
+    await asyncio.sleep(2 * HEARTBEAT)
+    found.longest_blocks = sorted(beats, key=lambda beat: -beat[1])[:5]
+    found.longest_block = found.longest_blocks[0][1]
+    heart[0].cancel()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    found.leaked = [repr(task) for task in left] + sorted(open_sockets() - sockets)
+    return found
+
+
+def forget_peak() -> None:
+    """Have the peak of this process's memory begin anew."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def resident_kb(name: str) -> int:
+    """Read a figure of this process's memory: ``VmRSS`` or ``VmHWM``, its peak."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(name))
+
+
+def open_sockets() -> set[str]:
+    """List the sockets of this process that are connections."""
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            if str(entry.readlink()).startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(entry.name))) as copy:
+                    if copy.family == socket.AF_INET:
+                        found.add(f"{copy.getsockname()} -> {copy.getpeername()}")
+    return found
+
+
+async def import_all() -> None:
+    """Import what the first client and the first call of any service import: that is no cost of the waits."""
+    from aiobotocore.session import AioSession
+
+    keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
+    client = AioSession().create_client("sts", region_name="us-east-1", endpoint_url="http://127.0.0.1:9", **keys)
+    async with client as sts:
+        with suppress(EndpointConnectionError):
+            await sts.get_caller_identity()
+
+
+def main() -> None:
+    """Do what the argument says."""
+    order = json.loads(sys.argv[1])
+    logging.disable(logging.INFO)
+
+    ours = order["pattern"] == "ours"
+    if ours:
+        from airflow_provider_omics.triggers import base, watcher
+        from airflow_provider_omics.triggers.run import OmicsRunTrigger
+    else:
+        from airflow.providers.amazon.aws.utils import waiter_with_logging
+        from stock_trigger import StockRunTrigger
+    print("ready", flush=True)
+    given = json.loads(sys.stdin.readline())
+    os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = given["connection"]
+    scaled = ScaledTime(order["speed"], given["now"])
+    triggers: dict[str, Any]
+    if ours:
+        for name, module in list(sys.modules.items()) if order["speed"] != 1 else ():
+            if name.startswith("airflow_provider_omics.triggers.") and hasattr(module, "time"):
+                module.time = scaled  # type: ignore[attr-defined]
+        for module in (base, watcher) if order["speed"] != 1 else ():
+            module.asyncio = ScaledAsyncio(order["speed"])  # type: ignore[attr-defined]
+        triggers = {run: OmicsRunTrigger(run, poll_interval=order["interval"]) for run in given["runs"]}
+    else:
+        waiter_with_logging.asyncio = ScaledAsyncio(order["speed"])
+        triggers = {run: StockRunTrigger(run, waiter_delay=order["interval"]) for run in given["runs"]}
+    random.seed(0)
+    profiler = None
+    if order.get("profile"):
+        import cProfile
+
+        profiler = cProfile.Profile()
+        profiler.enable()
+    found = asyncio.run(measure(triggers, scaled.time, order["comings"]))
+    if profiler is not None:
+        profiler.disable()
+        profiler.dump_stats(order["profile"])
+    print(json.dumps(asdict(found)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
