@@ -66,6 +66,10 @@ fix: .venv/.installed ## correct what lint and formatting can correct by themsel
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
+.PHONY: docs
+docs: .venv/.installed-docs ## build the site of the documentation in site/; a warning fails it
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+
 .PHONY: build
 build: .venv/.installed ## make the wheel and the source distribution in dist/
 	$(UV) build --quiet --clear --out-dir dist
@@ -82,6 +86,10 @@ $(UV):
 
 .venv/.installed: pyproject.toml | $(UV)
 	$(UV) pip install --quiet --python .venv --compile-bytecode --editable '.[emulator]' --group dev 'apache-airflow==3.3.*'
+	@touch $@
+
+.venv/.installed-docs: .venv/.installed
+	$(UV) pip install --quiet --python .venv --compile-bytecode --group docs
 	@touch $@
 
 # The floors of pyproject.toml are what is installed here, so that none of them is a guess.
