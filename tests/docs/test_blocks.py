@@ -127,17 +127,21 @@ def test_scripts(tmp_path: Path, omics_emulator: OmicsEmulator, omics_connection
     assert seen
 
 
-def test_tests(tmp_path: Path) -> None:
+@pytest.mark.timeout(300)  # it starts Airflow in a process of its own
+def test_tests(tmp_path: Path, airflow_home: Path, airflow_db: Path) -> None:
     """The tests that are shown pass in a project of their own, by the fixtures that the package brings."""
     blocks = of_kind("test")
     for number, block in enumerate(blocks):
         (tmp_path / f"test_{number}.py").write_text(block.text)
-        for found in files_of(block.page):
-            (tmp_path / found.title).write_text(found.text)
-    (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
+    dags = {found.title: found for block in blocks for found in files_of(block.page) if found.kind == "dag"}
+    for title, found in dags.items():
+        (airflow_home / "dags" / title).write_text(found.text)
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {airflow_home / 'dags'}\n")
     count = sum(len(re.findall(r"^def test_", block.text, re.MULTILINE)) for block in blocks)
 
     done = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", folder=tmp_path, page="")
+    for title in dags:
+        (airflow_home / "dags" / title).unlink()
 
     assert done.returncode == 0, done.stdout[-3000:]
     assert f"{count} passed" in done.stdout
