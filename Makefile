@@ -79,6 +79,10 @@ fix: .venv/.installed ## correct what lint and formatting can correct by themsel
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
+.PHONY: docs
+docs: .venv/.installed-docs ## build the site of the documentation in site/; a warning fails it
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+
 .PHONY: build
 build: .venv/.installed ## make the wheel and the source distribution in dist/, and check them
 	$(UV) build --quiet --clear --out-dir dist
@@ -116,6 +120,10 @@ PINS-3.2 := 'fastapi==0.136.3' 'cadwyn==7.0.0' 'starlette<1'
 	$(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-3.$*
 	$(UV) pip install --quiet --python .venv-3.$* --compile-bytecode \
 		--editable '.[emulator]' --group test 'apache-airflow==3.$*.*' $(PINS-3.$*)
+	@touch $@
+
+.venv/.installed-docs: .venv/.installed
+	$(UV) pip install --quiet --python .venv --compile-bytecode --group docs
 	@touch $@
 
 # The floors of pyproject.toml are what is installed here, so that none of them is a guess.

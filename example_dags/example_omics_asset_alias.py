@@ -1,0 +1,47 @@
+"""A cohort that starts the next DAG: the place of its results becomes an asset, by an alias that is known beforehand.
+
+Where the results are is known only when the batch has ended, so the task has an ``AssetAlias`` as its outlet: the event
+has the URI of the results file, and the counts as its extra. ``example_omics_asset_alias_next`` is scheduled on it.
+
+On the local HealthOmics it runs as it stands. On AWS, point the connection ``aws_default`` at your account and give
+your own workflow, service role, buckets and sheet as params when you trigger the DAG, or as their defaults below.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from airflow.providers.common.compat.sdk import DAG, AssetAlias
+
+from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+
+# Seconds between two looks. On the local HealthOmics hours pass in seconds, so the tests and the demo look more often.
+POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
+
+with DAG(
+    "example_omics_asset_alias",
+    schedule=None,
+    params={
+        "sheet": str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
+        "workflow_id": "1234567",
+        "role_arn": "arn:aws:iam::123456789012:role/omics-service",
+        "output_uri": "s3://omics-results/methylseq/",
+        "results_uri": "s3://omics-results/results/",
+    },
+    tags=["example", "healthomics"],
+):
+    OmicsStartRunBatchOperator(
+        task_id="cohort",
+        default_run_setting={
+            "workflowId": "{{ params.workflow_id }}",
+            "roleArn": "{{ params.role_arn }}",
+            "outputUri": "{{ params.output_uri }}",
+        },
+        sample_sheet="{{ params.sheet }}",
+        results_s3_uri="{{ params.results_uri }}",
+        max_failed_percent=10,
+        outlets=[AssetAlias("omics-cohort-results")],
+        poll_interval=POLL_INTERVAL,
+        deferrable=True,
+    )

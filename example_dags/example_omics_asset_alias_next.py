@@ -1,0 +1,59 @@
+"""The next DAG after a cohort: started by its asset, it takes the completed samples as the sheet of a batch of its own.
+
+It is scheduled on the alias that ``example_omics_asset_alias`` has as its outlet. The event that started it brings the
+place of the results; triggered by hand it takes the param instead.
+
+On the local HealthOmics it runs as it stands. On AWS, point the connection ``aws_default`` at your account and give
+your own workflow, service role and bucket as the defaults of the params below.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG, AssetAlias, task
+
+from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+
+# Seconds between two looks. On the local HealthOmics hours pass in seconds, so the tests and the demo look more often.
+POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
+
+with DAG(
+    "example_omics_asset_alias_next",
+    schedule=AssetAlias("omics-cohort-results"),
+    params={
+        "workflow_id": "3456789",
+        "role_arn": "arn:aws:iam::123456789012:role/omics-service",
+        "output_uri": "s3://omics-results/annotation/",
+        "results_uri": "",
+    },
+    tags=["example", "healthomics"],
+):
+
+    @task
+    def place(params: Any = None, **context: Any) -> str:
+        """Give the URI of the results that started this DAG run: of the last one, should there be several."""
+        # Airflow 3 and 2.11 call it differently.
+        started_by = context.get("triggering_asset_events") or context.get("triggering_dataset_events") or {}
+        found = [event.extra["results_uri"] for events in started_by.values() for event in events]
+        return str(found[-1] if found else params["results_uri"])
+
+    results_uri = place()
+
+    annotate = OmicsStartRunBatchOperator(
+        task_id="annotate",
+        default_run_setting={
+            "workflowId": "{{ params.workflow_id }}",
+            "roleArn": "{{ params.role_arn }}",
+            "outputUri": "{{ params.output_uri }}",
+        },
+        sample_sheet={
+            "path": results_uri,
+            "run_setting_id": "{run_setting_id}",
+            "where": {"status": "COMPLETED"},
+            "parameters": {"calls": "{output_uri}"},
+        },
+        poll_interval=POLL_INTERVAL,
+        deferrable=True,
+    )

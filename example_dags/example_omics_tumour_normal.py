@@ -1,0 +1,64 @@
+"""Pairs from one sheet: each patient becomes a run with the tumour, and with a normal if there is one.
+
+The sheet has a row for each sample; ``status`` says which is which. A patient with two tumours, or with none, is an
+error that names the lines, before anything is started.
+
+On the local HealthOmics it runs as it stands. On AWS, point the connection ``aws_default`` at your account and give
+your own workflow, service role, bucket and sheet as params when you trigger the DAG, or as their defaults below.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_provider_omics.core.sample_sheet import SampleSheet, one
+from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+
+# Seconds between two looks. On the local HealthOmics hours pass in seconds, so the tests and the demo look more often.
+POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
+
+with DAG(
+    "example_omics_tumour_normal",
+    schedule=None,
+    params={
+        "sheet": str(Path(__file__).parent / "data" / "tumour_normal.csv"),
+        "workflow_id": "1234567",
+        "role_arn": "arn:aws:iam::123456789012:role/omics-service",
+        "output_uri": "s3://omics-results/somatic",
+    },
+    tags=["example", "healthomics"],
+):
+    somatic = OmicsStartRunBatchOperator(
+        task_id="somatic",
+        batch_name="somatic",
+        default_run_setting={
+            "workflowId": "{{ params.workflow_id }}",
+            "roleArn": "{{ params.role_arn }}",
+            "storageType": "DYNAMIC",
+        },
+        sample_sheet=SampleSheet(
+            path="{{ params.sheet }}",
+            run_setting_id="{patient}",
+            name="{patient}",
+            output_uri="{{ params.output_uri }}/{patient}/",
+            group_by_id=True,
+            parameters={
+                "tumour": one({"name": "{sample}", "bam": "{bam}"}, where={"status": "1"}),
+                "normal": one({"name": "{sample}", "bam": "{bam}"}, where={"status": "0"}, optional=True),
+            },
+        ),
+        max_failed_percent=10,
+        poll_interval=POLL_INTERVAL,
+        deferrable=True,
+    )
+
+    @task
+    def report(batch: Any) -> str:
+        """Say how many patients are done."""
+        return f"{batch['completed_runs']} of {batch['total_runs']} patients"
+
+    report(somatic.output)

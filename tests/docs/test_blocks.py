@@ -1,0 +1,159 @@
+"""What the documentation shows beside DAGs: commands, scripts, tests, scenarios, connections, outputs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+import subprocess
+import sys
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from botocore.session import get_session
+
+from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
+from airflow_provider_omics.emulator.__main__ import _parser as emulator_parser
+from tests.docs.blocks import BLOCKS, ROOT, Block, files_of, of_kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_provider_omics.emulator import OmicsEmulator
+
+EXTRAS = re.findall(r"^(\w+) = \[$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+TARGETS = re.findall(r"^([a-z0-9.-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+TEXTS = "".join(path.read_text() for path in (ROOT / "tests" / "diagnosis" / "texts").glob("*.txt"))
+README = (ROOT / "README.md").read_text()
+
+
+def run_python(*arguments: str, folder: Path, page: str) -> subprocess.CompletedProcess[str]:
+    """Run this interpreter in a folder with the files of a page."""
+    for found in files_of(page):
+        (folder / found.title).write_text(found.text)
+    return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def check_command(line: str, folder: Path, page: str) -> None:
+    """Check a line of a shell: what is ours is run or parsed, what is not has a subject that exists."""
+    command, *rest = shlex.split(line)
+    if command == "make":
+        assert rest[0] in TARGETS
+    elif command == "pip":
+        assert [extra in EXTRAS for extra in re.findall(r"\[(\w+)\]", line)] == [True]
+    elif command == "healthomics-emulator":
+        options = emulator_parser().parse_args(rest)
+        assert options.scenario is None or str(options.scenario) in [found.title for found in files_of(page)]
+    elif command == "python":
+        done = run_python(*rest, folder=folder, page=page)
+        assert done.returncode == 0, done.stderr
+    elif command == "airflow":
+        check_airflow(rest)
+    elif command == "aws":
+        known = get_session().get_service_model("omics").operation_names
+        camel = "".join(word.title() for word in rest[1].split("-"))
+        assert rest[0] == "s3" or camel in known
+    else:
+        assert command in ("export", "curl", "pytest"), line
+
+
+def check_airflow(arguments: list[str]) -> None:
+    """Check a command of Airflow by its own parser."""
+    from airflow.cli.cli_parser import get_parser
+
+    parser: argparse.ArgumentParser = get_parser()
+    parser.parse_args(arguments)
+
+
+def test_every_block_is_tested() -> None:
+    """No block is of a kind that no test takes."""
+    assert [block.name for block in BLOCKS if block.kind == "none"] == []
+
+
+@pytest.mark.parametrize("block", of_kind("commands"), ids=lambda block: block.name)
+def test_commands(block: Block, tmp_path: Path) -> None:
+    """Each line is a command that there is."""
+    for line in block.text.splitlines():
+        if line.strip():
+            check_command(line, tmp_path, block.page)
+
+
+def test_curl(omics_emulator: OmicsEmulator) -> None:
+    """Each call of the control API that is shown is answered."""
+    lines = [line for block in of_kind("commands") for line in block.text.splitlines() if line.startswith("curl ")]
+    for line in lines:
+        words = shlex.split(line)
+        url = next(word for word in words if word.startswith("http")).replace(
+            "http://127.0.0.1:4568", omics_emulator.url
+        )
+        data = words[words.index("-d") + 1].encode() if "-d" in words else None
+        method = words[words.index("-X") + 1] if "-X" in words else "GET"
+        with urllib.request.urlopen(urllib.request.Request(url, data, method=method)) as answer:  # noqa: S310 - loopback
+            assert answer.status == 200
+    assert lines
+
+
+@pytest.mark.parametrize("block", of_kind("scenario"), ids=lambda block: block.name)
+def test_scenarios(block: Block, omics_emulator: OmicsEmulator) -> None:
+    """The emulator takes each scenario."""
+    omics_emulator.set_scenario(yaml.safe_load(block.text))
+
+
+@pytest.mark.parametrize("block", of_kind("connection"), ids=lambda block: block.name)
+def test_connections(block: Block) -> None:
+    """Airflow and the hook take each connection."""
+    shown = json.loads(block.text)
+
+    read = ConnectionDefaults.from_service_config(shown["extra"]["service_config"]["omics"])
+
+    assert shown["conn_type"] == "aws"
+    assert read != ConnectionDefaults()
+
+
+def test_scripts(tmp_path: Path, omics_emulator: OmicsEmulator, omics_connection: dict[str, Any]) -> None:
+    """Each script runs, and prints what the block after it shows."""
+    seen = 0
+    for block, following in zip(BLOCKS, [*BLOCKS[1:], None], strict=True):
+        if block.kind != "script":
+            continue
+        seen += 1
+        done = run_python("-c", block.text, folder=tmp_path, page=block.page)
+        assert done.returncode == 0, (block.name, done.stderr)
+        if following is not None and following.kind == "output" and following.page == block.page:
+            assert done.stdout.endswith(following.text), block.name
+    assert seen
+
+
+@pytest.mark.timeout(300)  # it starts Airflow in a process of its own
+def test_tests(tmp_path: Path, airflow_home: Path, airflow_db: Path) -> None:
+    """The tests that are shown pass in a project of their own, by the fixtures that the package brings."""
+    blocks = of_kind("test")
+    for number, block in enumerate(blocks):
+        (tmp_path / f"test_{number}.py").write_text(block.text)
+    dags = {found.title: found for block in blocks for found in files_of(block.page) if found.kind == "dag"}
+    for title, found in dags.items():
+        (airflow_home / "dags" / title).write_text(found.text)
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {airflow_home / 'dags'}\n")
+    count = sum(len(re.findall(r"^def test_", block.text, re.MULTILINE)) for block in blocks)
+
+    done = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", folder=tmp_path, page="")
+    for title in dags:
+        (airflow_home / "dags" / title).unlink()
+
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert f"{count} passed" in done.stdout
+
+
+def test_outputs_are_held_by_a_test() -> None:
+    """What is shown as printed is what a script of the same page prints, or a text that another test holds."""
+    scripts = [block.page for block in of_kind("script")]
+    loose = [
+        block.name
+        for block in of_kind("output")
+        if block.page not in scripts and block.text not in TEXTS and block.text not in README
+    ]
+
+    assert loose == ["getting-started.md:5"]  # test_first_log holds it

@@ -1,0 +1,51 @@
+"""What contributors are told is so: commands exist, files exist, forms and workflow are well formed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.docs.blocks import ROOT
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = set(re.findall(r"^([a-z0-9.-]+):.*## ", MAKEFILE, re.MULTILINE))
+WORKFLOW: dict[Any, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+PLANNED = {"test-matrix"}
+
+
+def test_commands() -> None:
+    """Every command of CONTRIBUTING.md is one of the Makefile, and every file that it names exists."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"`make ([a-z0-9.-]+)`", text)) <= TARGETS
+    for name in re.findall(r"`((?:docs|\.github|\.ci)/[\w./-]+|CHANGELOG\.md)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_workflow() -> None:
+    """Each job ends in time, reads only, and runs commands that a laptop has."""
+    jobs = WORKFLOW["jobs"]
+    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+
+    assert WORKFLOW["permissions"] == {"contents": "read"}
+    assert all("timeout-minutes" in job for job in jobs.values())
+    assert {found for text in commands for found in re.findall(r"^make ([a-z0-9.-]+)", text)} <= TARGETS | PLANNED
+    assert ".ci/run" in commands
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
+def test_forms(path: Any) -> None:
+    """A form has a name and fields with ids that differ; the rest is the chooser's configuration."""
+    form = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if path.stem == "config":
+        assert form["blank_issues_enabled"]
+        return
+    ids = [field["id"] for field in form["body"] if field["type"] != "markdown"]
+
+    assert form["name"]
+    assert form["description"]
+    assert len(ids) == len(set(ids)) > 1

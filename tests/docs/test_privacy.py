@@ -1,0 +1,101 @@
+"""The page on what is logged and shown is true: what must not be seen is nowhere, what the page shows is seen."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import runpy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import airflow_provider_omics.operators.run_batch  # noqa: F401  # `stepped` steps the time of modules that are loaded
+from airflow_provider_omics.operators.run import OmicsStartRunOperator
+from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, ONE_TRY, RUN, TASK_LOG, perform, rendered
+from tests.docs.blocks import BLOCKS, DOCS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.airflow_support import Connect
+
+PATIENT = "Mrs-Vlahos-1950"
+POLICY = json.dumps({"Version": "2012-10-17", "Statement": [{"Sid": "MrsVlahos1950", "Effect": "Allow"}]})
+PLACE = f"s3://{BUCKET}/staging/"
+FAILED = {"runs": [{"outcome": "FAILED", "failure_reason": "OUT_OF_MEMORY_ERROR"}]}
+
+CASES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "run": ("run", {}, "RunFailed"),
+    "batch": ("batch", {}, "BatchVerdictError"),
+    "wrong parameters": ("run", {"parameters": [PATIENT]}, "SettingsError"),
+    "wrong setting": ("run", {"cache_behavior": "CACHE_ALWAYS"}, "SettingsError"),
+    "missing input": (
+        "run",
+        {"parameters": {"bam": f"s3://{BUCKET}/{PATIENT}.bam"}, "check_inputs": True},
+        "SettingsError",
+    ),
+    "other template": ("run", {"workflow_id": "2345678", "check_workflow": True}, "SettingsError"),
+    "dry run": ("run", {"dry_run": True}, "NoneType"),
+}
+"""Kind of task, arguments, and the class of the error it ends with."""
+
+
+def make(kind: str, **arguments: Any) -> Any:
+    """Make a task with a patient in its parameters and its session policy."""
+    common: dict[str, Any] = {"task_id": "t", "botocore_config": ONE_TRY, "mask_parameters": True}
+    if kind == "run":
+        given: dict[str, Any] = {**RUN, "parameters": {"patient": PATIENT}, "session_policy": POLICY, **arguments}
+        return OmicsStartRunOperator(**common, **given)
+    default = {**DEFAULT_RUN_SETTING, "parameters": {"patient": PATIENT}, "sessionPolicy": POLICY}
+    runs = [{"runSettingId": f"S{number}", "parameters": {"born": PATIENT}} for number in range(101)]
+    given = {"default_run_setting": default, "run_settings": runs, "results_s3_uri": PLACE, **arguments}
+    return OmicsStartRunBatchOperator(**common, **given)
+
+
+@pytest.mark.usefixtures("stepped")
+@pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferred"])
+@pytest.mark.parametrize("case", CASES)
+def test_no_value_is_seen(
+    emulator: OmicsEmulator, connect: Connect, caplog: pytest.LogCaptureFixture, case: str, *, deferrable: bool
+) -> None:
+    """Values of parameters and session policies are in no log, error, XCom, trigger, event or stored field."""
+    connect({"staging_s3_uri": PLACE})
+    emulator.set_scenario({**FAILED, "limits": {"submissions_per_second": 9e6, "concurrent_dynamic_runs": 1000}})
+    caplog.set_level(logging.INFO)
+    kind, arguments, error = CASES[case]
+    task = make(kind, **arguments, deferrable=deferrable)
+
+    ended = perform(task)
+
+    lines = [record.getMessage() for record in caplog.records]
+    stored = rendered(task, {})
+    fields = [repr(getattr(stored, name)) for name in stored.masked_fields]
+    facts = [vars(ended.error) if ended.error else None, ended.result, ended.xcoms, ended.event, ended.trigger]
+    told = "\n".join([*lines, *fields, str(ended.error), repr(facts)])
+    assert type(ended.error).__name__ == error, ended.error
+    assert PATIENT not in told
+    assert "MrsVlahos1950" not in told
+
+
+@pytest.mark.usefixtures("stepped", "emulator")
+def test_debug_shows_the_request(caplog: pytest.LogCaptureFixture) -> None:
+    """Who turns the debug level on sees what would be sent."""
+    caplog.set_level(logging.DEBUG, TASK_LOG.name)
+
+    perform(make("run", dry_run=True))
+
+    assert [record.levelname for record in caplog.records if PATIENT in record.getMessage()] == ["DEBUG"]
+
+
+def test_masked(tmp_path: Path) -> None:
+    """What the page says that the UI has is what Airflow is given to store."""
+    (code,) = [block.text for block in BLOCKS if block.dag_id == "masked"]
+    path = tmp_path / "masked.py"
+    path.write_text(code.replace("None):", "None) as dag:"))
+    task = runpy.run_path(str(path))["dag"].get_task("align")
+
+    (shown,) = re.findall(r"UI then has for `parameters` is `(.*?)`", (DOCS / "privacy.md").read_text(encoding="utf-8"))
+    assert repr(rendered(task, {}).parameters) == shown

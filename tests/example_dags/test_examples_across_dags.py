@@ -1,0 +1,92 @@
+"""The example DAGs that act on what other DAGs do, and the one of pairs, run to their ends on the emulator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.conftest import RunDag
+
+SETTING = {
+    "workflowId": "1234567",
+    "roleArn": "arn:aws:iam::123456789012:role/omics-service",
+    "outputUri": "s3://omics-results/",
+}
+
+
+@pytest.fixture
+def emulator(
+    omics_emulator_scaled: OmicsEmulator, omics_connection_scaled: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> OmicsEmulator:
+    """An emulator whose hours pass in seconds; the examples look for changes that often."""
+    monkeypatch.setenv("OMICS_POLL_INTERVAL", "0.1")
+    return omics_emulator_scaled
+
+
+def asset_events() -> list[tuple[str, dict[str, Any]]]:
+    """Read the URIs of assets that got events, with the events' extras."""
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    event: Any
+    asset: Any
+    try:
+        from airflow.models.asset import AssetEvent, AssetModel  # noqa: TID251  # the database, as a scheduler reads it
+    except ImportError:  # the same under the name that Airflow 2 has for it
+        from airflow.models import dataset as names  # noqa: TID251
+
+        event, asset = names.DatasetEvent, names.DatasetModel
+        match = asset.id == event.dataset_id
+    else:
+        event, asset = AssetEvent, AssetModel
+        match = asset.id == event.asset_id
+    with create_session() as session:
+        return [(row[0], row[1]) for row in session.execute(select(asset.uri, event.extra).where(match))]
+
+
+def test_tumour_normal(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """Each patient is a run with a tumour; the one without a normal gets none."""
+    outcome = run_dag("example_omics_tumour_normal.py")
+
+    omics = emulator.client()
+    runs = {run["name"]: omics.get_run(id=run["id"]) for run in omics.list_runs()["items"]}
+    assert outcome.xcoms["report"]["return_value"] == "3 of 3 patients"
+    assert runs["P001"]["parameters"]["tumour"]["name"] == "P001_tumour"
+    assert [name for name, run in runs.items() if "normal" not in run["parameters"]] == ["P002"]
+
+
+@pytest.mark.parametrize("kind", ["run", "batch"])
+def test_cancel(emulator: OmicsEmulator, run_dag: RunDag, kind: str) -> None:
+    """What someone else has started is cancelled by its id, and nothing else is touched."""
+    emulator.set_scenario({"runs": [{"running": 1_000_000}], "batches": [{"creating": 0, "pending": 0}]})
+    omics = emulator.client()
+    run_id = omics.start_run(**SETTING, requestId="run")["id"]
+    settings = {"inlineSettings": [{"runSettingId": name} for name in ("NA12878", "NA12891")]}
+    batch_id = omics.start_run_batch(defaultRunSetting=SETTING, batchRunSettings=settings, requestId="batch")["id"]
+
+    outcome = run_dag("example_omics_cancel.py", conf={f"{kind}_id": run_id if kind == "run" else batch_id})
+
+    stopped = {"STOPPING", "CANCELLED"}
+    assert outcome.state == "success"
+    assert (omics.get_run(id=run_id)["status"] in stopped) is (kind == "run")
+    assert (omics.get_batch(batchId=batch_id)["status"] in stopped) is (kind == "batch")
+    assert outcome.task_states["cancel_run" if kind == "batch" else "cancel_batch"] == "skipped"
+
+
+def test_asset_alias(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """The cohort's results become an asset by the alias, and the DAG scheduled on it takes them as its sheet."""
+    emulator.client("s3").create_bucket(Bucket="omics-results")
+
+    first = run_dag("example_omics_asset_alias.py")
+
+    cohort = first.xcoms["cohort"]["return_value"]
+    events = [extra for uri, extra in asset_events() if uri == cohort["results_uri"]]
+    assert [extra["completed_runs"] for extra in events] == [8]
+
+    second = run_dag("example_omics_asset_alias_next.py", conf={"results_uri": events[0]["results_uri"]})
+
+    annotated = second.xcoms["annotate"]["return_value"]
+    assert (second.state, annotated["completed_runs"]) == ("success", 8)
