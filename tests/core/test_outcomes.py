@@ -217,7 +217,5 @@ def test_result_of_a_batch(succeeded: bool | None) -> None:
         "carried_forward": 0,
         "failed_run_setting_ids": list(failed[:20]),
         "causes": [],
-        "attempts": 1,
-        "carried_forward": 0,
     }
     assert json.loads(json.dumps(result)) == result
