@@ -7,7 +7,10 @@ import pytest
 from tests.e2e.expectations import assert_outcome
 from tests.e2e.stage import Script, Stage, Task
 
-COUNTS = {"run": 50, "batch": 5}
+COUNTS = {"run": 60, "batch": 5}
+
+RUN_SECONDS, POLL_INTERVAL = 150, 10
+"""Of the mapped runs: how long each takes, and how often its task asks to have it looked at."""
 
 
 def expand(tasks: list[Task]) -> Script:
@@ -31,3 +34,13 @@ def test_each_mapped_task_has_its_own_record(stage: Stage, kind: str, count: int
         assert_outcome(task, "success", tries=2 if index % 5 == 4 else 1)
         assert task.started[0]["tags"]["airflow:map_index"] == str(index)
     assert len({task.started[0]["id"] for task in tasks}) == count
+
+
+def test_deferred_waits_share_one_poll(stage: Stage) -> None:
+    """Sixty tasks that wait at the same time cost far fewer calls than a look of their own each time."""
+    tasks = [stage.task("mapping", f"run_mapped[{index}]") for index in range(COUNTS["run"])]
+    assert all(task.state == "success" for task in tasks)
+    calls = stage.emulators["shared"].calls()
+    looks_of_their_own = len(tasks) * RUN_SECONDS / POLL_INTERVAL
+    assert calls["ListRuns"] > 0
+    assert calls["GetRun"] + calls["ListRuns"] < looks_of_their_own / 2, calls

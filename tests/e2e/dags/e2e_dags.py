@@ -149,9 +149,14 @@ with DAG("limits", schedule=None):
 
 with DAG("mapping", schedule=None):
     MAPPED = {**COMMON, "max_active_tis_per_dag": 6}  # leave some of the machine to the other cases
-    MappedRun.partial(task_id="run_mapped", workflow_id=TWENTY, role_arn=ROLE, output_uri=OUTPUT, **MAPPED).expand(
-        parameters=[{"sample": number} for number in range(50)]
-    )
+    MappedRun.partial(
+        task_id="run_mapped",
+        workflow_id=VERY_LONG,
+        role_arn=ROLE,
+        output_uri=OUTPUT,
+        aws_conn_id="omics_shared",
+        **{**MAPPED, "poll_interval": 10},
+    ).expand(parameters=[{"sample": number} for number in range(60)])
     MappedBatch.partial(
         task_id="batch_mapped",
         default_run_setting={"workflowId": FIVE, "roleArn": ROLE, "outputUri": OUTPUT},
