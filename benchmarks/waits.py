@@ -208,7 +208,8 @@ def _life(seconds: int) -> dict[str, int]:
 FAULTS = (*({"operation": name, "calls_per_second": 10} for name in (*LOOKS, "GetBatch")),)
 VARIETY = ("run", "fail", "long-2", "long-3", "long-4", "long-5")
 DISTURBANCES = (
-    {"error": "ThrottlingException", "probability": 0.02},
+    # Each refusal halves the pace for minutes: more of them, and the soak is one of patience.
+    {"error": "ThrottlingException", "probability": 0.02, "times": 10},
     {"error": "InternalServerException", "probability": 0.02},
     {"lost_request": True, "probability": 0.005},
 )
@@ -278,6 +279,9 @@ def _connection(it: Service, point: Point) -> dict[str, Any]:
             "assume_role_kwargs": {"DurationSeconds": 960},
             "service_config": {"sts": {"endpoint_url": connection["extra"]["endpoint_url"]}},
         }
+    if point.comings:
+        # 1,400 ends are confirmed by a GetRun each: at 5 a second that alone takes five minutes.
+        connection["extra"].setdefault("service_config", {})["omics"] = {"calls_per_second": 9}
     return dict(connection)
 
 

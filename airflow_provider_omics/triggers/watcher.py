@@ -133,7 +133,7 @@ class Watcher:
     def _start(self) -> None:
         if self._poller is None:
             self._poller = self._apart(self._poll())
-            self._poller.add_done_callback(self._stopped)
+            self._poller.add_done_callback(self._stopped, context=contextvars.Context())
 
     async def _poll(self) -> None:
         try:
