@@ -10,6 +10,7 @@ your own workflow, service role and bucket as the defaults of the params below.
 from __future__ import annotations
 
 import os
+from datetime import datetime, timezone
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, AssetAlias, task
@@ -22,6 +23,7 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 with DAG(
     "example_omics_asset_alias_next",
     schedule=AssetAlias("omics-cohort-results"),
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     params={
         "workflow_id": "3456789",
         "role_arn": "arn:aws:iam::123456789012:role/omics-service",

@@ -3,8 +3,8 @@
 A task that waits for what is cancelled here fails with ``RunCancelled`` or ``BatchCancelled``, as it was not its own
 doing. To stop what a task of yours has started, it is enough to mark that task failed.
 
-Give the id as a param: ``airflow dags trigger example_omics_cancel --conf '{"batch_id": "..."}'`` (or ``run_id``). On
-AWS only the connection ``aws_default`` changes.
+Give the id as a param: ``airflow dags trigger example_omics_cancel --conf '{"batch_id": "..."}'``, or ``run_id``.
+On AWS only the connection ``aws_default`` changes.
 """
 
 from __future__ import annotations

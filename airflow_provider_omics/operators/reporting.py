@@ -108,7 +108,8 @@ class OmicsReportingOperator(OmicsBaseOperator):
     def _report_success(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
         """Put the result into the events of the task's assets.
 
-        An Asset gets it as the event's extra; an AssetAlias gets an Asset of the place of the results.
+        An Asset gets it as the event's extra; an AssetAlias gets an Asset of the place of the results, with what of the
+        result is no list: Airflow 2 keeps the events of an alias by a hash of their extra.
 
         :param context: Airflow's context of the task.
         :param result: the task's result.
@@ -124,7 +125,8 @@ class OmicsReportingOperator(OmicsBaseOperator):
             if isinstance(outlet, Asset):
                 events[outlet].extra.update(result)
             elif uri:
-                events[outlet].add(Asset(uri), extra=result)
+                plain = {key: value for key, value in result.items() if not isinstance(value, (list, dict))}
+                events[outlet].add(Asset(uri), extra=plain)
         return result
 
     # -- lineage ---------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, Asset, Ass
 from airflow_provider_omics.core.errors import BatchFailed, BatchVerdictError, RunFailed
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
-from tests.airflow_support import DEFAULT_RUN_SETTING, RUN, TaskInstanceRecord, perform, samples
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, RUN, TaskInstanceRecord, perform, samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -248,6 +248,26 @@ def test_assets_of_a_tolerated_failure(emulator: OmicsEmulator, stepped: Stepped
             "run_setting_ids": ["S1"],
         }
     ]
+
+
+def test_alias_of_a_batch(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """An AssetAlias becomes the place of the results; its event has what of the result can be hashed, for Airflow 2."""
+    alias = AssetAlias("results")
+    task = OmicsStartRunBatchOperator(
+        task_id="align",
+        default_run_setting=DEFAULT_RUN_SETTING,
+        run_settings=samples("S1"),
+        results_s3_uri=f"s3://{BUCKET}/results/",
+        outlets=[alias],
+    )
+    events = OutletEvents()
+
+    result = perform(task, outlet_events=events).result
+
+    ((uri, extra),) = events[alias].added
+    assert uri == extra["results_uri"] == result["results_uri"]
+    assert hash(frozenset(extra.items()))
+    assert extra.keys() == result.keys() - {"causes", "failed_run_setting_ids"}
 
 
 def test_no_asset_of_a_failure(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
