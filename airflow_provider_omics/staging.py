@@ -16,10 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
 from airflow_provider_omics.core.errors import NotFound
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 MAX_INLINE_BYTES = 1_000_000
@@ -176,13 +175,7 @@ class StagingPlace:
     def __init__(self, hook: OmicsHook, uri: str, kms_key_id: str | None = None) -> None:
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
         self.uri = uri.rstrip("/")
-        self._s3 = S3Hook(
-            aws_conn_id=hook.aws_conn_id,
-            region_name=hook.region_name,
-            verify=hook.verify,
-            extra_args=encryption,
-            transfer_config_args=dict(_TRANSFER),
-        )
+        self._s3 = s3_hook(hook, extra_args=encryption, transfer_config_args=dict(_TRANSFER))
 
     def has(self, uri: str) -> bool:
         """Tell whether an object exists.

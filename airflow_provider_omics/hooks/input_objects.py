@@ -6,7 +6,6 @@ from typing import Any
 
 import boto3
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 from botocore.session import get_session
@@ -14,6 +13,7 @@ from botocore.session import get_session
 from airflow_provider_omics.core.errors import AccessDenied, NotFound, ServiceError
 from airflow_provider_omics.core.input_checks import InputState, place_of, state_of_object
 from airflow_provider_omics.hooks.omics import TOTAL_ATTEMPTS, OmicsHook
+from airflow_provider_omics.hooks.s3 import s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 PARALLEL_LOOKS = 32
@@ -31,7 +31,7 @@ class InputObjects:
     """
 
     def __init__(self, hook: OmicsHook, role_arn: str | None = None) -> None:
-        s3 = S3Hook(aws_conn_id=hook.aws_conn_id, region_name=hook.region_name, verify=hook.verify)
+        s3 = s3_hook(hook)
         given: Config = s3.config
         ours: dict[str, Any] = {"max_pool_connections": PARALLEL_LOOKS}
         if given.retries is None:

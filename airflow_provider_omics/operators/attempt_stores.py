@@ -10,13 +10,13 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 import airflow
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_provider_omics.core.attempt_record import AttemptRecord
 from airflow_provider_omics.core.errors import AccessDenied, AttemptError, Conflict, NotFound, NotOwner, ServiceError
 from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 KEY = "omics_attempt"
@@ -70,7 +70,7 @@ class S3AttemptStore:
     """
 
     def __init__(self, hook: OmicsHook, staging_s3_uri: str, identity: TaskIdentity) -> None:
-        self._s3 = S3Hook(aws_conn_id=hook.aws_conn_id, region_name=hook.region_name, verify=hook.verify)
+        self._s3 = s3_hook(hook)
         parts = urlsplit(staging_s3_uri)
         # Two deployments that share the place by mistake differ in their address, unless both kept the default.
         section = "webserver" if airflow.__version__.startswith("2.") else "api"

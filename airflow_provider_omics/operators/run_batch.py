@@ -18,6 +18,7 @@ from airflow_provider_omics.core.settings import CheckedRequest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.verdict import Tolerance
+from airflow_provider_omics.hooks.s3 import s3_hook
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
 from airflow_provider_omics.operators.batch_choice import OmicsBatchChoice
 from airflow_provider_omics.operators.batch_end import batch_of
@@ -228,7 +229,7 @@ class OmicsStartRunBatchOperator(OmicsBatchChoice):
         return ended.phase is Phase.PROCESSED and self._verdict(batch_of(ended))[0].succeeded
 
     def _s3_hook(self) -> S3Hook:
-        return S3Hook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self.verify)
+        return s3_hook(self.hook)
 
     def _tolerance(self) -> Tolerance:
         return Tolerance.checked(self.max_failed_runs, self.max_failed_percent, self.must_succeed)

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 from typing import IO, Any, TypeVar, cast
 
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
 from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 Line = TypeVar("Line")
@@ -36,7 +35,7 @@ class JsonLinesFile:
         self.exists = False
         """Whether there was such a file when it was last read or written."""
         self._bucket, _, self._key = uri.removeprefix("s3://").partition("/")
-        self._s3 = S3Hook(aws_conn_id=hook.aws_conn_id, region_name=hook.region_name, verify=hook.verify)
+        self._s3 = s3_hook(hook)
         self._condition: dict[str, str] = {}
 
     def read(self, parse: Callable[[Mapping[str, Any]], Line]) -> Iterator[Line]:

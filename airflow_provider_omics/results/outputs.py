@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
 from airflow_provider_omics.core.errors import NotFound
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 SUMMARIES = ("logs/outputs.json", "logs/output.json")
@@ -29,7 +28,7 @@ class OutputsReader:
     """
 
     def __init__(self, hook: OmicsHook) -> None:
-        self._s3 = S3Hook(aws_conn_id=hook.aws_conn_id, region_name=hook.region_name, verify=hook.verify)
+        self._s3 = s3_hook(hook)
 
     def read(self, run: RunSnapshot) -> Any:
         """Read what a run has put out.

@@ -1,0 +1,21 @@
+"""S3 beside HealthOmics, through the Amazon provider's S3Hook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+from airflow_provider_omics.hooks.omics import OmicsHook
+
+
+def s3_hook(hook: OmicsHook, **options: Any) -> S3Hook:
+    """Make the S3 hook of the same connection, Region, TLS settings and botocore configuration (proxies, time-outs).
+
+    :param hook: the hook whose connection is used.
+    :param options: further arguments of S3Hook, such as ``extra_args``.
+    :return: the S3 hook.
+    """
+    return S3Hook(
+        aws_conn_id=hook.aws_conn_id, region_name=hook.region_name, verify=hook.verify, config=hook.config, **options
+    )
