@@ -79,6 +79,12 @@ class SampleFailure:
         code = self.code or (self.status if self.status in ("CANCELLED", "UNKNOWN") else "no reason given")
         return f"{code} in {self.task}" if self.task else code
 
+    @staticmethod
+    def code_of_task(cause: str) -> str | None:
+        """Give the code of the failed task that :attr:`cause` names; None: it names no task."""
+        code, _, task = cause.partition(" in ")
+        return code if task else None
+
     @property
     def told(self) -> str:
         """Code and message as one text; the status where there is neither."""

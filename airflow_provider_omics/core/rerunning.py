@@ -77,7 +77,7 @@ class RerunRules:
             return {"fail": Fate.REFUSE, "rerun": Fate.CHANGED, "keep": Fate.KEEP}[self.on_changed]
         if known.status is RecordStatus.UNKNOWN:
             return Fate.CARRY
-        return Fate.AGAIN if self.cleared or self.may_pass(known.status, known.failure_reason) else Fate.CARRY
+        return Fate.AGAIN if self.cleared or self.may_pass(known.status, known.failure_code) else Fate.CARRY
 
     def may_pass(self, status: RecordStatus, reason: str | None) -> bool:
         """Decide whether a retry of Airflow's own may help a sample that did not complete.

@@ -286,6 +286,11 @@ class RunRecord:
         )
 
     @property
+    def failure_code(self) -> str | None:
+        """AWS's code of what went wrong: that of the failed task, where it was looked at; else ``failure_reason``."""
+        return SampleFailure.code_of_task(self.cause or "") or self.failure_reason
+
+    @property
     def is_full(self) -> bool:
         """Whether it has all that there is to be had: GetRun alone tells the role, and it always does."""
         return self.role_arn is not None or self.status is RecordStatus.NOT_SUBMITTED

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +39,13 @@ def record(status: str, reason: str | None = None, fingerprint: str | None = "no
         pytest.param(record("FAILED", "SERVICE_ERROR"), Fate.AGAIN, Fate.AGAIN, id="may pass"),
         pytest.param(record("FAILED", "INPUT_URI_NOT_FOUND"), Fate.CARRY, Fate.AGAIN, id="comes back"),
         pytest.param(record("FAILED", "OUT_OF_MEMORY_ERROR"), Fate.CARRY, Fate.AGAIN, id="too small"),
+        pytest.param(record("FAILED", "RUN_TASK_FAILED"), Fate.AGAIN, Fate.AGAIN, id="unclear"),
+        pytest.param(
+            replace(record("FAILED", "RUN_TASK_FAILED"), cause="OUT_OF_MEMORY_ERROR in ALIGN"),
+            Fate.CARRY,
+            Fate.AGAIN,
+            id="its task was too small",
+        ),
         pytest.param(record("NOT_SUBMITTED"), Fate.AGAIN, Fate.AGAIN, id="its turn never came"),
         pytest.param(record("NOT_SUBMITTED", "AccessDeniedException"), Fate.CARRY, Fate.AGAIN, id="denied"),
         pytest.param(record("UNKNOWN"), Fate.CARRY, Fate.CARRY, id="unknown"),
