@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.setting_checks import show_value
 
 # Keys of the same place that the Amazon provider reads itself.
 _OF_THE_AMAZON_PROVIDER = frozenset({"endpoint_url"})
@@ -61,7 +62,7 @@ class ConnectionDefaults:
         }
         if not isinstance(config, Mapping):
             where = "connection service_config['omics']"
-            raise SettingsError([Problem(where, _shown(config), f"a JSON object with some of {', '.join(kinds)}")])
+            raise SettingsError([Problem(where, show_value(config), f"a JSON object with some of {', '.join(kinds)}")])
         problems: list[Problem] = []
         values: dict[str, Any] = {}
         for key, value in config.items():
@@ -71,7 +72,7 @@ class ConnectionDefaults:
             if key not in kinds:
                 near = get_close_matches(key, kinds, 1)
                 hint = f"did you mean {near[0]}?" if near else f"known keys are {', '.join(kinds)}"
-                problems.append(Problem(where, _shown(value), f"unknown key; {hint}"))
+                problems.append(Problem(where, show_value(value), f"unknown key; {hint}"))
                 continue
             kind, allowed = kinds[key]
             wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
@@ -79,14 +80,9 @@ class ConnectionDefaults:
             wrong = wrong or (kind == (int, float) and not 0 < value < math.inf)
             wrong = wrong or (key == "require_settings" and not all(isinstance(name, str) for name in value))
             if wrong:
-                problems.append(Problem(where, _shown(value), allowed))
+                problems.append(Problem(where, show_value(value), allowed))
                 continue
             values[key] = tuple(value) if key == "require_settings" else value
         if problems:
             raise SettingsError(problems)
         return cls(**values)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -7,6 +7,7 @@ import pytest
 
 from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
 from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.setting_checks import show_value
 
 ALL: dict[str, Any] = {
     "default_run_setting": {"roleArn": "arn:aws:iam::123456789012:role/omics", "scratchStorageMode": "LOCAL"},
@@ -86,7 +87,8 @@ def test_a_key_of_the_amazon_provider_is_left_to_it() -> None:
 )
 def test_a_value_of_the_wrong_form(key: str, value: object, allowed: str) -> None:
     """The error names the key where it stands, the value and what is allowed."""
-    assert problems_of({key: value}) == (Problem(f"connection service_config['omics']['{key}']", repr(value), allowed),)
+    where = f"connection service_config['omics']['{key}']"
+    assert problems_of({key: value}) == (Problem(where, show_value(value), allowed),)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_what_is_no_mapping(config: object) -> None:
     """The whole part has the wrong form."""
     (problem,) = problems_of(config)
 
-    assert (problem.argument, problem.value) == ("connection service_config['omics']", repr(config))
+    assert (problem.argument, problem.value) == ("connection service_config['omics']", show_value(config))
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -118,7 +120,14 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_a_long_value_is_shortened() -> None:
-    """At most 60 characters of it are shown."""
+    """The beginning of a long text is shown."""
     (problem,) = problems_of({"staging_s3_uri": "x" * 100})
 
-    assert (len(problem.value), problem.value[-3:]) == (60, "...")
+    assert problem.value == f"'{'x' * 60}'... (100 characters)"
+
+
+def test_the_inside_of_a_value_is_not_shown() -> None:
+    """Settings of the wrong form may hold parameters, and those a patient."""
+    (problem,) = problems_of({"default_run_setting": [{"parameters": {"patient": "P-0041"}}]})
+
+    assert problem.value == "list of 1"
