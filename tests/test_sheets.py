@@ -21,6 +21,8 @@ from airflow_provider_omics.sheets.formats import rows_of
 
 DATA = Path(__file__).parent / "data"
 LINES = "id,x\nA,1\nB,2\n"
+# Without the present time in them: parameters are part of the names of tests, which all processes must agree on.
+PACKED_LINES, EMPTY_PACK = gzip.compress(LINES.encode(), mtime=0), gzip.compress(b"", mtime=0)
 ROWS = [(2, {"id": "A", "x": "1"}), (3, {"id": "B", "x": "2"})]
 # How long one example takes says nothing on a machine that others use too.
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -164,8 +166,8 @@ def test_a_null_byte_is_no_text(tmp_path: Path) -> None:
         ("s.csv", "id,x\n".encode("utf-16"), "s.csv = text in UTF-16: save it as UTF-8"),
         ("s.xlsx", b"PK\x03\x04...", "s.xlsx = an Excel workbook or a zip archive: save the sheet as CSV"),
         ("s.csv.bz2", b"BZh9...", "s.csv.bz2 = compressed with bzip2: use gzip"),
-        ("s.csv.gz", gzip.compress(LINES.encode(), mtime=0)[:12], "s.csv.gz = damaged: a whole gzip file"),
-        ("s.csv.gz", gzip.compress(LINES.encode(), mtime=0)[:-8] + b"\0" * 8, "s.csv.gz = damaged: a whole gzip file: CRC"),
+        ("s.csv.gz", PACKED_LINES[:12], "s.csv.gz = damaged: a whole gzip file"),
+        ("s.csv.gz", PACKED_LINES[:-8] + b"\0" * 8, "s.csv.gz = damaged: a whole gzip file: CRC"),
         ("s.gz", b"\x1f\x8bnothing", "s.gz = damaged: a whole gzip file"),
     ],
 )
@@ -177,7 +179,7 @@ def test_a_file_that_is_no_sheet_is_refused(name: str, content: bytes, told: str
     assert told in str(refused.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\r\n", b"\xef\xbb\xbf", gzip.compress(b"", mtime=0), b"id,x\n", b"id,x\n\n,\n"])
+@pytest.mark.parametrize("content", [b"", b"\n\r\n", b"\xef\xbb\xbf", EMPTY_PACK, b"id,x\n", b"id,x\n\n,\n"])
 def test_an_empty_sheet_is_refused(content: bytes, tmp_path: Path) -> None:
     """A sheet without rows makes no batch."""
     (tmp_path / "s.csv").write_bytes(content)

@@ -30,7 +30,9 @@ def s3(omics_connection: dict[str, Any]) -> S3Hook:
     return hook
 
 
-@pytest.mark.parametrize(("key", "content"), [("a/s.csv", SHEET), ("s.csv.gz", gzip.compress(SHEET, mtime=0)), ("s", SHEET)])
+@pytest.mark.parametrize(
+    ("key", "content"), [("a/s.csv", SHEET), ("s.csv.gz", gzip.compress(SHEET, mtime=0)), ("s", SHEET)]
+)
 def test_a_sheet_in_s3_is_read(key: str, content: bytes, s3: S3Hook) -> None:
     """An object is read like a file, through the connection that is named."""
     s3.load_bytes(content, key, "sheets")
