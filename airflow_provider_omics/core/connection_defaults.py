@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.setting_checks import show_value
+from airflow_provider_omics.core.setting_names import nearest_name
 
 # Keys of the same place that the Amazon provider reads itself.
 _OF_THE_AMAZON_PROVIDER = frozenset({"endpoint_url"})
@@ -70,8 +70,8 @@ class ConnectionDefaults:
             if key in _OF_THE_AMAZON_PROVIDER:
                 continue
             if key not in kinds:
-                near = get_close_matches(key, kinds, 1)
-                hint = f"did you mean {near[0]}?" if near else f"known keys are {', '.join(kinds)}"
+                near = nearest_name(str(key), kinds)
+                hint = f"did you mean {near}?" if near else f"known keys are {', '.join(kinds)}"
                 problems.append(Problem(where, show_value(value), f"unknown key; {hint}"))
                 continue
             kind, allowed = kinds[key]

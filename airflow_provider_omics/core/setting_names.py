@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_omics.core.setting_fields import FIELDS, SETTING_FIELDS, Place, SettingField
@@ -18,6 +17,8 @@ def nearest_name(name: str, known: Collection[str]) -> str | None:
     :param known: the names that exist.
     :return: the nearest of them, upper and lower case ignored; None when nothing is near.
     """
+    import difflib  # needed for mistakes only
+
     by_lower = {candidate.lower(): candidate for candidate in known}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[found[0]] if found else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+if TYPE_CHECKING:
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
-from airflow_provider_omics.hooks.omics import OmicsHook
+    from airflow_provider_omics.hooks.omics import OmicsHook
 
 
 def s3_hook(hook: OmicsHook, **options: Any) -> S3Hook:
@@ -16,6 +17,8 @@ def s3_hook(hook: OmicsHook, **options: Any) -> S3Hook:
     :param options: further arguments of S3Hook, such as ``extra_args``.
     :return: the S3 hook.
     """
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook  # 50 ms that a DAG file need not wait for
+
     return S3Hook(
         aws_conn_id=hook.aws_conn_id, region_name=hook.region_name, verify=hook.verify, config=hook.config, **options
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_omics.core.attempt_record import AttemptRecord
@@ -23,6 +22,9 @@ from airflow_provider_omics.operators.masking import unmasked
 from airflow_provider_omics.operators.rerun_settings import RerunSettings
 from airflow_provider_omics.results.collecting import Collected
 from airflow_provider_omics.staging import RunSettingsSpool
+
+if TYPE_CHECKING:
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 
 class OmicsBatchChoice(OmicsBatchEnd):

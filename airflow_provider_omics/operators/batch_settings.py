@@ -6,15 +6,12 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
-
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.input_checks import RunInputs
 from airflow_provider_omics.core.run_setting_checks import RunSettingRules, check_run_setting, run_setting_rules
-from airflow_provider_omics.core.sample_sheet import SampleSheet
 from airflow_provider_omics.core.setting_checks import clean_setting
 from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS, MAX_RUNS_IN_BATCH, Place
 from airflow_provider_omics.core.settings import (
@@ -23,10 +20,12 @@ from airflow_provider_omics.core.settings import (
     merge_settings,
     merged_run_settings,
 )
-from airflow_provider_omics.sheets import open_runs
-from airflow_provider_omics.sheets.json_array import json_array
-from airflow_provider_omics.sheets.opening import open_bytes
 from airflow_provider_omics.staging import MAX_FILE_BYTES, MAX_INLINE_BYTES, RunSettingsSpool
+
+if TYPE_CHECKING:
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+    from airflow_provider_omics.core.sample_sheet import SampleSheet
 
 MAX_PROBLEMS = 50
 """Problems of a list that are told; reading stops there."""
@@ -167,7 +166,7 @@ def _checked_spool(
     inline = _short_list(given.run_settings)
     try:
         if given.sample_sheet is not None:
-            _read_sheet(SampleSheet.from_mapping(given.sample_sheet), given.staging_s3_uri, rules, s3_hook, spool, log)
+            _read_sheet(_sample_sheet(given.sample_sheet), given.staging_s3_uri, rules, s3_hook, spool, log)
         elif inline is None:
             _read_list(given.run_settings, rules, spool)
     except SettingsError as error:
@@ -193,7 +192,7 @@ def _checked_spool(
     is_staged = inline is None or (spool.size > MAX_INLINE_BYTES and given.staging_s3_uri is not None)
     if is_staged and inline is not None:
         checked = _staged_request(given, spool, common)
-    sheet = None if given.sample_sheet is None else SampleSheet.from_mapping(given.sample_sheet)
+    sheet = None if given.sample_sheet is None else _sample_sheet(given.sample_sheet)
     return CheckedBatch(checked, spool, is_staged, sheet.input_sheet if sheet else None)
 
 
@@ -223,6 +222,9 @@ def read_object(uri: str, default: Mapping[str, Any], s3_hook: S3Hook) -> RunSet
     :raises SettingsError: it is something else, or its settings are not right.
     :raises ServiceError: S3 refused.
     """
+    from airflow_provider_omics.sheets.json_array import json_array  # most DAG files read none
+    from airflow_provider_omics.sheets.opening import open_bytes
+
     spool = RunSettingsSpool()
     try:
         with open_bytes(uri, s3_hook) as stream:
@@ -246,6 +248,12 @@ def _read_list(run_settings: Iterable[Any], rules: RunSettingRules, spool: RunSe
         raise SettingsError(problems[:MAX_PROBLEMS])
 
 
+def _sample_sheet(given: Any) -> SampleSheet:
+    from airflow_provider_omics.core.sample_sheet import SampleSheet  # most DAG files have none
+
+    return SampleSheet.from_mapping(given)
+
+
 def _read_sheet(
     sheet: SampleSheet,
     staging_s3_uri: str | None,
@@ -254,6 +262,8 @@ def _read_sheet(
     spool: RunSettingsSpool,
     log: Any,
 ) -> None:
+    from airflow_provider_omics.sheets import open_runs  # most DAG files have no sheet
+
     if sheet.input_sheet and not staging_s3_uri:
         allowed = "needs staging_s3_uri, here or in the connection: the runs' own sheets are put there"
         raise SettingsError([Problem("sample_sheet['input_sheet']", repr(sheet.input_sheet), allowed)])

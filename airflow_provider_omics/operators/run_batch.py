@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context, XComArg
 
 from airflow_provider_omics.core.commands import UNKNOWN
 from airflow_provider_omics.core.errors import AccessDenied, InvalidRequest, QuotaExceeded
 from airflow_provider_omics.core.input_checks import RunInputs
-from airflow_provider_omics.core.sample_sheet import SampleSheet
 from airflow_provider_omics.core.settings import CheckedRequest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
@@ -33,6 +31,11 @@ from airflow_provider_omics.operators.run_batch_actions import (
     OmicsDeleteRunBatchOperator,
 )
 from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
+
+if TYPE_CHECKING:
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+    from airflow_provider_omics.core.sample_sheet import SampleSheet
 
 __all__ = [
     "OmicsCancelRunBatchOperator",
@@ -162,8 +165,10 @@ class OmicsStartRunBatchOperator(OmicsBatchChoice):
         self.default_run_setting = default_run_setting
         self.run_settings = run_settings
         self.run_settings_s3_uri = run_settings_s3_uri
-        # Plain data, so that Airflow renders each string in it and sees an XComArg in it as an upstream.
-        self.sample_sheet = sample_sheet.to_mapping() if isinstance(sample_sheet, SampleSheet) else sample_sheet
+        # Plain data, so that Airflow renders each string in it and sees an XComArg in it as an upstream. Only a
+        # SampleSheet has the method; without one its module need not be loaded.
+        to_mapping = getattr(type(sample_sheet), "to_mapping", None)
+        self.sample_sheet = sample_sheet if to_mapping is None else to_mapping(sample_sheet)
         self.staging_s3_uri = staging_s3_uri
         self.keep_staging = keep_staging
         self.max_runs = max_runs

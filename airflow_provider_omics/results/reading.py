@@ -13,7 +13,6 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.run_record import RecordStatus, RunRecord
 from airflow_provider_omics.results.file import parsed_lines
-from airflow_provider_omics.sheets.opening import default_s3_hook, open_bytes
 
 
 def read_batch_results(
@@ -99,6 +98,8 @@ def _numbered(
 ) -> Iterator[tuple[int, RunRecord]]:
     if status is not None and status not in RecordStatus.__members__:
         raise SettingsError([Problem("status", repr(status), f"one of {', '.join(RecordStatus.__members__)}")])
+    from airflow_provider_omics.sheets.opening import default_s3_hook, open_bytes  # most DAG files read none
+
     hook = default_s3_hook(aws_conn_id, region_name) if uri.startswith("s3://") else None
     # Fetched first: who takes long over a record loses no connection.
     with tempfile.TemporaryFile(prefix="omics-results-") as copy:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
@@ -31,8 +31,10 @@ from airflow_provider_omics.hooks.async_client import PollerClient
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import ended_run
 from airflow_provider_omics.task_state import task_state
-from airflow_provider_omics.triggers.watched import Wait
-from airflow_provider_omics.triggers.watcher import Watcher, watcher_of
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.triggers.watched import Wait
+    from airflow_provider_omics.triggers.watcher import Watcher
 
 T = TypeVar("T")
 
@@ -180,6 +182,8 @@ class OmicsWaitTrigger(BaseTrigger):
         return _Driver(self.plan, self._watcher, self._hook, self.log)
 
     def _watcher(self) -> Watcher:
+        from airflow_provider_omics.triggers.watcher import watcher_of  # for triggerers, not for DAG files
+
         return watcher_of(self._hook, self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
 
     def _hook(self) -> OmicsHook:
