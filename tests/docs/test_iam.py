@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import airflow_provider_omics.operators.run_group  # noqa: F401  # `stepped` steps the time of modules that are loaded
-from airflow_provider_omics.core.errors import OmicsError, SettingsError
+from airflow_provider_omics.core.errors import ServiceError, SettingsError
 from airflow_provider_omics.operators.run import OmicsCancelRunOperator, OmicsDeleteRunOperator, OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import (
     OmicsCancelRunBatchOperator,
@@ -247,9 +247,8 @@ def staging(stage: Stage, **omics: Any) -> None:
     assert stage.perform(batch_of(*names, durable=False)).error is None
     long = [{"runSettingId": name, "parameters": {"text": "x" * 90_000}} for name in names]
     stage.iam.broken = {"UploadPart"}
-    assert isinstance(
-        stage.perform(batch_of(run_settings=long, durable=False, patience=timedelta(0))).error, OmicsError
-    )
+    broken = stage.perform(batch_of(task_id="long", run_settings=long, durable=False, patience=timedelta(0)))
+    assert isinstance(broken.error, ServiceError)
 
 
 def staging_with_key(stage: Stage) -> None:
