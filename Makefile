@@ -100,7 +100,7 @@ use-tree: .venv/.installed .venv-2.11/.installed
 
 .PHONY: clean
 clean: ## remove what was built, cached and measured (not .venv)
-	rm -rf dist build .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* coverage.xml waits.json
+	rm -rf dist build site .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* coverage.xml waits.json
 	find airflow_provider_omics tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(UV):
