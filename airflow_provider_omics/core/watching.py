@@ -19,8 +19,8 @@ CONFIRM_SHARE = 0.25
 """Part of the budget that such looks may take. They are the least urgent: ListRuns has shown the run as going."""
 
 FULL_RECOVERY = 60.0
-"""Seconds in which a budget that was throttled to nothing is whole again. With 300, one stray refusal in fifty calls held
-it at a quarter of its five calls a second."""
+"""Seconds in which a budget that was throttled to nothing is whole again. With 300, one stray refusal in
+fifty calls held it at a quarter of its five calls a second."""
 
 FORGET_COST = 900.0
 """Seconds after which a round that was too expensive by ListRuns is tried again: others' runs may have ended."""
