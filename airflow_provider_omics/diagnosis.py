@@ -139,7 +139,8 @@ class Diagnoser:
             return [_task(item, str(item["taskId"])) for item in items]
 
         def from_manifest() -> list[FailedTask]:
-            return failed_tasks_from_manifest(self._logs.manifest_messages(run.id, run.uuid), run.id)
+            tasks = failed_tasks_from_manifest(self._logs.manifest_messages(run.id, run.uuid), run.id)
+            return [replace(task, message=_masked(task.message)) for task in tasks]
 
         def without_record() -> list[FailedTask]:
             return self._ask("logs", lead, from_manifest, list[FailedTask]())

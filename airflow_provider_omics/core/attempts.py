@@ -16,7 +16,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended, Present
-from airflow_provider_omics.core.cancelling import cancel
+from airflow_provider_omics.core.cancelling import cancel, cancel_stragglers
 from airflow_provider_omics.core.commands import (
     INFO,
     UNKNOWN,
@@ -171,6 +171,7 @@ def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Atte
     if answer.judged:
         yield Say(INFO, f"{present.kind} {seen.id} of try {record.owner_try} has ended well: its result is used")
         return Begun(replace(record, owner_try=present.try_number), seen)
+    yield from _stop_stragglers(seen, present)
     yield Say(INFO, f"{present.kind} {seen.id} of try {record.owner_try} is {seen.status}: starting a new one")
     return (yield from _start_afresh(present, answer.now, record, seen))
 
@@ -203,8 +204,18 @@ def _after_clear(record: AttemptRecord, present: Present) -> AttemptFlow:
         if present.chooses and present.cancel:
             # What completes while the batch stops must not be submitted again.
             seen = yield from _until_ended(record, seen, present)
+    if seen is not None:
+        yield from _stop_stragglers(seen, present)
     answer = yield Say(INFO, "Starting afresh")
     return (yield from _start_afresh(present, answer.now, record, seen, cleared=True))
+
+
+def _stop_stragglers(seen: Snapshot, present: Present) -> Generator[AttemptCommand, AttemptAnswer, None]:
+    """Cancel what a batch that FAILED, or whose cancel was partial, has left going: it would be paid twice."""
+    if not isinstance(seen, BatchSnapshot) or seen.phase is Phase.ACTIVE or not present.cancel:
+        return
+    if seen.phase is Phase.FAILED or seen.count("failed_cancels"):
+        yield from cancel_stragglers(seen.id)
 
 
 def _until_ended(

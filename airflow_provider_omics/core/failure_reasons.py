@@ -320,7 +320,7 @@ _OTHER_ENDS = _table(
         _PERMANENT,
         _PLATFORM,
         "The run's record is gone, so nobody can tell how it ended; it is not started again by itself.",
-        "Look at its outputs; clear the task to run it again; keep records with retentionMode RETAIN.",
+        "Look at its outputs; to run it again, clear the task (a batch: with rerun='all'). RETAIN keeps records.",
     ),
     (
         "BATCH_FAILED",

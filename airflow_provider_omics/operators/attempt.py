@@ -239,13 +239,14 @@ class Attempt(Driver):
         :param may_leave: whether another try would adopt it.
         :param task_state: asks Airflow for the task's state.
         """
-        if self._record is None:
-            return
-        work = threading.Thread(target=self._kill, args=(self._record, may_leave, task_state), daemon=True)
+        work = threading.Thread(target=self._kill, args=(may_leave, task_state), daemon=True)
         work.start()
         work.join(KILL_PATIENCE)
 
-    def _kill(self, record: AttemptRecord, may_leave: bool, task_state: Callable[[], str | None]) -> None:
+    def _kill(self, may_leave: bool, task_state: Callable[[], str | None]) -> None:
+        record = self._record or self._left_by_an_earlier_try()
+        if record is None:
+            return
         name = f"{self._starter.kind} {record.resource_id or 'of request ' + record.request_id}"
         state = _bounded(task_state, STATE_PATIENCE, self._log)
         self._ended_by_user = state in ENDED_BY_USER
@@ -262,6 +263,14 @@ class Attempt(Driver):
             self.drive(cancel(plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE))
         except Exception as error:  # noqa: BLE001 - the end of a thread: nobody else would hear of it
             self._log.warning("%s was not cancelled: %s", name, error, exc_info=not isinstance(error, NotOwner))
+
+    def _left_by_an_earlier_try(self) -> AttemptRecord | None:
+        """Read what this try would take over once its settings are checked; None: nothing, or it cannot be read."""
+        try:
+            return self._store.load()
+        except Exception:  # noqa: BLE001 - whatever store it is; nobody else would hear of it
+            self._log.warning("What an earlier try has started cannot be read, and may be going", exc_info=True)
+            return None
 
     def _left(self, record: AttemptRecord) -> Snapshot | None:
         """Look at what a record names, of which this try has seen nothing yet; None: nothing that could be going."""
@@ -308,7 +317,7 @@ class Attempt(Driver):
             return AttemptAnswer(time.time(), judged=is_any_left)
         else:
             answer = super()._perform(command)
-            return AttemptAnswer(answer.now, answer.result)
+            return AttemptAnswer(answer.now, answer.result, answer.run_ids)
         return AttemptAnswer(time.time())
 
     def _call(self, command: Look | Cancel) -> Snapshot | None:

@@ -81,16 +81,17 @@ class OmicsBatchEnd(OmicsStartOperator):
         if is_over and self._attempt is not None and self._attempt.request_id is not None:
             self._staging().unstage(self._attempt.request_id)
             self._attempt.tell(event.snapshot)  # a triggerer has no way to
+        if event.outcome is Outcome.ENDED and event.snapshot.phase is Phase.FAILED:
+            # Before the failure is recorded: of a worker that dies in between, the next try sees to them.
+            self._name_started_runs(event.snapshot.id)
+            if self._is_true("cancel_on_kill"):
+                self._cancel_stragglers(event.snapshot.id)
         try:
             return super()._conclude(context, event)
         except BatchVerdictError:
             raise  # its result is pushed already, with the failed ids
-        except OmicsError as error:
+        except OmicsError:
             self._push(context, self._result_after_trouble(batch_of(event.snapshot)))
-            if isinstance(error, BatchFailed):
-                self._name_started_runs(error.batch_id)
-                if self._is_true("cancel_on_kill"):
-                    self._cancel_stragglers(error.batch_id)
             if event.outcome is Outcome.ENDED and event.snapshot.phase is not Phase.PROCESSED:
                 self._try_to_collect_results(context, event.snapshot)
             raise

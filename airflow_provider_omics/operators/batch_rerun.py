@@ -10,7 +10,7 @@ from itertools import chain, repeat
 from typing import Any
 
 from airflow_provider_omics.core.attempt_record import AttemptRecord
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
 from airflow_provider_omics.core.fingerprints import sample_fingerprint
 from airflow_provider_omics.core.rerunning import Fate, RerunRules, rerun_sentence
 from airflow_provider_omics.core.run_record import RecordStatus, RunRecord, Sample
@@ -118,17 +118,9 @@ class BatchRerun:
         return spool.subset([setting["runSettingId"] in submitted for setting in spool])
 
     def _read(self, record: AttemptRecord, known: KnownSamples) -> None:
+        self._read_earlier(known, is_first=record.previous_request_id is None)
         before = record.previous_request_id
         if before is None:
-            # The task's own attempts tell more, and of the same samples.
-            if self._earlier.results_uri:
-                hook = self._hook
-                records = read_batch_results(
-                    self._earlier.results_uri, aws_conn_id=hook.aws_conn_id, region_name=hook.region_name
-                )
-                known.add_results(records)
-            if self._earlier.batch_id:
-                known.add_batch(self._earlier.batch_id)
             return
         batch_id = record.previous_id
 
@@ -146,6 +138,24 @@ class BatchRerun:
             pause(LOOK)
             waited += LOOK
             collected = known.read_again(collect)
+
+    def _read_earlier(self, known: KnownSamples, *, is_first: bool) -> None:
+        """Read what the user names as done; the task's own attempts tell more, where they know a sample."""
+        if self._earlier.results_uri:
+            hook = self._hook
+            records = read_batch_results(
+                self._earlier.results_uri, aws_conn_id=hook.aws_conn_id, region_name=hook.region_name
+            )
+            known.add_results(records)
+        if self._earlier.batch_id:
+            try:
+                known.add_batch(self._earlier.batch_id)
+            except NotFound as error:
+                if is_first:
+                    raise
+                self._log.warning(
+                    "What batch %s has done is not to be read any more: %s", self._earlier.batch_id, error
+                )
 
     def _has_stragglers(self, collected: Collected, known: KnownSamples) -> bool:
         """Tell whether a batch has ended and runs of it have not."""

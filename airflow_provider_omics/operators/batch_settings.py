@@ -140,6 +140,9 @@ def check_batch(
         "request_id": request_id,
     }
     if given.run_settings_s3_uri is not None:
+        if given.max_runs not in (None, ""):
+            allowed = "not with run_settings_s3_uri, whose runs are not counted: give run_settings or a sample_sheet"
+            raise SettingsError([Problem("max_runs", repr(given.max_runs), allowed)])
         return CheckedBatch(
             build_start_run_batch_request(run_settings_s3_uri=given.run_settings_s3_uri, **common), None
         )
@@ -163,6 +166,8 @@ def _checked_spool(
     default = merge_settings(*(layer for layer in layers if isinstance(layer, Mapping)))
     rules = run_setting_rules(default, defaults.require_settings)
     problems: list[Problem] = []
+    if isinstance(given.run_settings, Iterator):  # read once only
+        given = replace(given, run_settings=list(given.run_settings))
     inline = _short_list(given.run_settings)
     try:
         if given.sample_sheet is not None:

@@ -174,17 +174,13 @@ class OmicsStartOperator(OmicsReportingOperator):
         """
         started_at = time.time()
         try:
-            checked = self._build_request(str(uuid.uuid4()))
-            for warning in checked.warnings:
-                self.log.warning("%s", warning)
-            if self.check_workflow:
-                check_workflow(self.hook, self.log, checked.request, self._parameters_by_run(checked.request))
-            if self._is_true("check_inputs"):
-                self._check_inputs(context, checked.request)
+            if not self._is_true("dry_run"):
+                self._new_attempt(context)  # a kill from now on reaches what an earlier try has left going
+            request = self._checked_request(context)
             if self._is_true("dry_run"):
-                show_request(self.log, checked.request, self._parameters_by_run(checked.request))
+                show_request(self.log, request, self._parameters_by_run(request))
                 return {**dict.fromkeys(self._result(self._nothing())), "status": "DRY_RUN"}
-            begun = self._begin(context, checked.request)
+            begun = self._begin(context, request)
             if begun.record.idle:
                 return self._conclude_idle(context, begun)
             self._persist_links(context, begun.snapshot)
@@ -197,6 +193,32 @@ class OmicsStartOperator(OmicsReportingOperator):
             return self._wait(context, plan, begun.snapshot)
         except OmicsError as error:
             self._raise(error)
+
+    def _checked_request(self, context: Context) -> Mapping[str, Any]:
+        try:
+            checked = self._build_request(str(uuid.uuid4()))
+            for warning in checked.warnings:
+                self.log.warning("%s", warning)
+            if self.check_workflow and not self._is_started("check_workflow"):
+                check_workflow(self.hook, self.log, checked.request, self._parameters_by_run(checked.request))
+            if self._is_true("check_inputs"):
+                self._check_inputs(context, checked.request)
+        except AirflowTaskTimeout:
+            self._cancel_at_timeout()
+            raise
+        return checked.request
+
+    def _is_started(self, check: str) -> bool:
+        """Whether an earlier try has started the runs: what was right then may be gone by now, and they go on."""
+        attempt = self._attempt
+        started = attempt is not None and attempt.is_started(self._task_instance.max_tries, durable=self.durable)
+        if started:
+            self.log.info("%s: an earlier try has started this; it is not checked again", check)
+        return started
+
+    def _cancel_at_timeout(self) -> None:
+        if self._attempt is not None and self._is_true("cancel_on_kill"):
+            self._attempt.kill(may_leave=False, task_state=lambda: None)
 
     def execute_complete(self, context: Context, event: Any = None, request_id: str | None = None) -> dict[str, Any]:
         """Take up the task when its trigger has fired; called by Airflow.
@@ -234,8 +256,7 @@ class OmicsStartOperator(OmicsReportingOperator):
                 patience=self.patience.total_seconds(),
             )
         except AirflowTaskTimeout:
-            if self._is_true("cancel_on_kill"):
-                attempt.kill(may_leave=False, task_state=lambda: None)
+            self._cancel_at_timeout()
             raise
 
     def _new_attempt(self, context: Context) -> Attempt:
@@ -357,11 +378,8 @@ class OmicsStartOperator(OmicsReportingOperator):
 
     def _check_inputs(self, context: Context, request: Mapping[str, Any]) -> None:
         """Look up the inputs of each run, unless an earlier try has started the runs: they may have gone since."""
-        max_tries = context["ti"].max_tries
-        if not self._is_true("dry_run") and self._new_attempt(context).is_started(max_tries, durable=self.durable):
-            self.log.info("check_inputs: an earlier try has started this; its inputs are not looked up again")
-            return
-        self._look_up_inputs(request)
+        if not self._is_started("check_inputs"):
+            self._look_up_inputs(request)
 
     def _look_up_inputs(self, request: Mapping[str, Any]) -> None:
         """Look up the inputs of each run."""

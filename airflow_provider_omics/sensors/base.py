@@ -18,9 +18,10 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_omics.core.commands import WaitPlan
-from airflow_provider_omics.core.errors import NotFound, OmicsError, Unavailable
+from airflow_provider_omics.core.errors import AccessDenied, NotFound, OmicsError, Unavailable
 from airflow_provider_omics.core.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.outcomes import error_of
+from airflow_provider_omics.core.polling import SECOND_LOOK
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.exceptions import airflow_error
@@ -106,12 +107,13 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; called by Airflow."""
         try:
-            seen = self.hook.look(self.kind, self.resource_id)
+            seen = self._look()
         except Unavailable as error:
             self.log.warning("%s; looking again at the next poke", error)
             return PokeReturnValue(is_done=False)
         except NotFound as error:
-            return PokeReturnValue(is_done=True, xcom_value=self._conclude(self._gone(error)))
+            gone = self._gone(error)
+            return PokeReturnValue(is_done=gone is not None, xcom_value=gone and self._conclude(gone))
         except OmicsError as error:
             self._raise(error)
         self.log.info("%s %s is %s", self.kind, seen.id, seen.status)
@@ -119,13 +121,25 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=self._conclude(WaitEvent(Outcome.ENDED, seen)))
 
-    def _gone(self, error: NotFound) -> WaitEvent:
-        """Tell the end of what is gone: a run's manifest outlives its record."""
+    def _look(self) -> Snapshot:
+        """Look; what is not found or denied is looked at once more, as both can be false for a moment."""
+        try:
+            return self.hook.look(self.kind, self.resource_id)
+        except (AccessDenied, NotFound) as error:
+            self.log.warning("%s; looking once more before this is believed", error)
+            time.sleep(SECOND_LOOK)  # noqa: TID251 - this is the wait itself; tests step it
+            return self.hook.look(self.kind, self.resource_id)
+
+    def _gone(self, error: NotFound) -> WaitEvent | None:
+        """Tell the end of what is gone: a run's manifest outlives its record. None: it cannot be read just now."""
         unseen = WaitPlan(self.kind, self.resource_id).unseen()
         ended = ended_run(self.hook, self.resource_id, None) if self.kind == "run" else None
         if isinstance(ended, RunSnapshot):
             self.log.warning("The record of run %s is gone; its manifest says %s", ended.id, ended.status)
             return WaitEvent(Outcome.ENDED, ended)
+        if isinstance(ended, Unavailable):
+            self.log.warning("The record of run %s is gone; its manifest at the next poke: %s", self.resource_id, ended)
+            return None
         return WaitEvent(Outcome.VANISHED, unseen, error=str(error))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:

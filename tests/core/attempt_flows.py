@@ -19,7 +19,7 @@ from airflow_provider_omics.core.attempts import (
     Start,
     begin,
 )
-from airflow_provider_omics.core.commands import Say, Sleep
+from airflow_provider_omics.core.commands import ListActive, Say, Sleep
 from airflow_provider_omics.core.errors import (
     AccessDenied,
     AttemptError,
@@ -104,8 +104,9 @@ class Played:
                     # Searches of a service in trouble find nothing: only a start can be answered by default.
                     result = left.pop(0) if left else default if isinstance(command, Start) else None
                 judged = isinstance(command, (IsSuccess, Choose)) and bool(result)
-                answer = None if isinstance(command, (IsSuccess, Choose)) else result
-                command = flow.send(AttemptAnswer(self.now, answer, judged=judged))
+                listed = result if isinstance(result, tuple) else ()
+                answer = None if isinstance(command, (IsSuccess, Choose, ListActive)) else result
+                command = flow.send(AttemptAnswer(self.now, answer, listed, judged=judged))
         except StopIteration as end:
             self.begun = end.value
         except (ServiceError, AttemptError) as error:
@@ -128,6 +129,11 @@ class Played:
 
 def play(record: AttemptRecord | None, now_present: Present, script: Sequence[Any]) -> Played:
     return Played(begin(record, now_present, now=NOW), script)
+
+
+def stragglers(kind: str, status: str) -> tuple[list[Any], list[Any]]:
+    """Give the commands for what an ended batch may have left going, and the answers to them: nothing is going."""
+    return ([ListActive("7")], [()]) if (kind, status) == ("batch", "FAILED") else ([], [])
 
 
 def anew(kind: str, **changes: Any) -> list[Any]:

@@ -19,12 +19,12 @@ from airflow_provider_omics.core.attempts import (
     Save,
     Start,
 )
-from airflow_provider_omics.core.commands import UNKNOWN, Cancel, Look, ReadManifest
+from airflow_provider_omics.core.commands import UNKNOWN, Cancel, ListActive, Look, ReadManifest
 from airflow_provider_omics.core.errors import (
     AttemptError,
 )
 from airflow_provider_omics.core.polling import SECOND_LOOK
-from airflow_provider_omics.core.snapshots import RunSnapshot
+from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from tests.core.attempt_flows import (
     DENIED,
     FOLLOWING,
@@ -41,6 +41,7 @@ from tests.core.attempt_flows import (
     present,
     seen,
     started,
+    stragglers,
 )
 
 
@@ -83,8 +84,10 @@ def test_what_is_stopping_is_judged_by_its_end(kind: str, end: str, *, judged: b
     end = {"run": "COMPLETED", "batch": "PROCESSED"}[kind] if judged else end
     stopping = [seen(kind, "STOPPING")] * 3
     adopted = known(owner_try=2)
+    _, answers = stragglers(kind, end)
+    rest = [] if judged else [*answers, started(kind)]
 
-    played = play(known(), present(kind), [*stopping, seen(kind, end), judged, *([] if judged else [started(kind)])])
+    played = play(known(), present(kind), [*stopping, seen(kind, end), judged, *rest])
 
     assert played.slept == [SETTLE] * 3
     assert played.done[:2] == [Look(kind, "7"), Save(adopted)]
@@ -181,9 +184,39 @@ def test_what_is_found_to_have_ended_badly_is_replaced(kind: str, status: str) -
     """Failed while nobody looked: a new attempt under a new id."""
     end = seen(kind, "FAILED" if (kind, status) == ("run", "PROCESSED") else status)
 
-    played = play(known(), present(kind), [end, False, started(kind)])
+    lists, answers = stragglers(kind, end.status)
+    played = play(known(), present(kind), [end, False, *answers, started(kind)])
 
-    assert played.done == [Look(kind, "7"), IsSuccess(end), *anew(kind)]
+    assert played.done == [Look(kind, "7"), IsSuccess(end), *lists, *anew(kind)]
+
+
+@pytest.mark.parametrize("clear", [False, True], ids=["retry", "clear"])
+@pytest.mark.parametrize(
+    "end",
+    [seen("batch", "FAILED"), BatchSnapshot("7", "CANCELLED", "uuid-7", counts={"failed_cancels": 1})],
+    ids=["failed", "cancelled in part"],
+)
+def test_what_an_ended_batch_left_going_is_cancelled_before_another_starts(end: BatchSnapshot, *, clear: bool) -> None:
+    """Runs of a batch that FAILED, or whose cancel was partial, would be paid beside the new ones."""
+    now_present = cleared("batch") if clear else present("batch")
+    judged = [] if clear else [False]
+
+    played = play(known(), now_present, [end, *judged, ("11", "12"), None, None, started("batch")])
+
+    order = [
+        ListActive("7"),
+        Cancel("run", "11"),
+        Cancel("run", "12"),
+        *anew("batch", **({"max_tries": 2} if clear else {})),
+    ]
+    assert played.done[-len(order) :] == order
+
+
+def test_without_cancel_on_kill_nothing_that_a_batch_left_is_cancelled() -> None:
+    """cancel_on_kill=False holds for the runs of a batch that FAILED as well."""
+    played = play(known(), present("batch", cancel=False), [seen("batch", "FAILED"), False, started("batch")])
+
+    assert not [command for command in played.done if isinstance(command, (ListActive, Cancel))]
 
 
 @kinds
@@ -268,7 +301,8 @@ def test_clear_searches_what_was_not_answered(kind: str, misses: int, *, changed
     now_present = cleared(kind, fingerprint="other" if changed else "same")
     found = [seen(kind, "FAILED")] if misses == 1 else []
 
-    played = play(first(), now_present, [*[None] * misses, *found, started(kind)])
+    _, answers = stragglers(kind, "FAILED") if found else ([], [])
+    played = play(first(), now_present, [*[None] * misses, *found, *answers, started(kind)])
 
     assert [command for command in played.done if isinstance(command, Find)] == [Find(first())] * 2
     (start,) = (command for command in played.done if isinstance(command, Start))

@@ -38,7 +38,8 @@ def chosen(record: AttemptRecord) -> list[Any]:
 @pytest.mark.parametrize("ended", [Ended.BADLY, None], ids=["known to have failed", "found failed"])
 def test_retry_chooses(ended: Ended | None) -> None:
     """After a bad end the choice comes first, then the request id is saved, then it is sent."""
-    look = [] if ended else [seen("batch", "FAILED"), False]
+    # Looked at, judged, and asked what of it is still going.
+    look = [] if ended else [seen("batch", "FAILED"), False, ()]
 
     played = play(known(ended=ended), present("batch", chooses=True), [*look, True, started("batch")])
 
