@@ -166,8 +166,6 @@ def _checked_spool(
     default = merge_settings(*(layer for layer in layers if isinstance(layer, Mapping)))
     rules = run_setting_rules(default, defaults.require_settings)
     problems: list[Problem] = []
-    if isinstance(given.run_settings, Iterator):  # read once only
-        given = replace(given, run_settings=list(given.run_settings))
     inline = _short_list(given.run_settings)
     try:
         if given.sample_sheet is not None:

@@ -132,6 +132,29 @@ def test_kill_before_anything_was_begun(new_task: NewTask) -> None:
     assert task.emulator.calls["CancelRun"] == 0
 
 
+@kinds
+@pytest.mark.parametrize("state", ["failed", "running"])
+def test_kill_while_a_retry_checks_its_settings(
+    new_task: NewTask, stepped: SteppedTime, monkeypatch: pytest.MonkeyPatch, kind: str, state: str
+) -> None:
+    """What an earlier try has left going is reached before this one has taken it over; a deploy leaves it."""
+    task = new_task(kind)
+    task.emulator.set_scenario(LONG)
+    at_sleep(stepped, crash, number=5)
+    assert isinstance(task.try_().error, Crash)
+
+    def killed(operator: Any, context: Any) -> None:
+        task.instance.state = state
+        operator.on_kill()
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(task.operator), "_checked_request", killed)
+        assert isinstance(task.try_().error, Crash)
+
+    assert task.statuses()[0] in (STOPPED if state == "failed" else ALIVE)
+
+
 # -- killed while the start is on its way ------------------------------------------------------------------------------
 
 

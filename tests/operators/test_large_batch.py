@@ -57,6 +57,15 @@ def test_long_list_is_staged_and_cleaned_up(emulator: OmicsEmulator, stepped: St
     assert keys(emulator) == []
 
 
+def test_max_runs_cannot_be_held_for_an_object_of_the_users(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """Nobody counts the runs of run_settings_s3_uri before the start: a limit for them is refused, not ignored."""
+    ended = perform(start_batch(run_settings_s3_uri=f"s3://{BUCKET}/settings.json", max_runs=50))
+
+    (problem,) = problems(ended.error)
+    assert (problem.argument, "run_settings_s3_uri" in problem.allowed) == ("max_runs", True)
+    assert emulator.calls["StartRunBatch"] == 0
+
+
 def test_staged_object_is_the_list(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
     """With keep_staging the object stays: a JSON array of the settings, under a key with the request id."""
     perform(start_batch(run_settings=samples(*MANY), keep_staging=True))

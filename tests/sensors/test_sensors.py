@@ -25,7 +25,10 @@ from airflow_provider_omics.core.errors import (
     RunDeleted,
     RunFailed,
     RunVanished,
+    Throttled,
 )
+from airflow_provider_omics.hooks.run_logs import ended_run
+from airflow_provider_omics.sensors import base as sensors_base
 from airflow_provider_omics.sensors.run import OmicsRunSensor
 from airflow_provider_omics.sensors.run_batch import OmicsRunBatchSensor
 from tests.airflow_support import DEFAULT_RUN_SETTING, ONE_TRY, perform, samples
@@ -243,6 +246,30 @@ def test_trouble_that_passes_is_borne(emulator: OmicsEmulator, stepped: SteppedT
     emulator.faults.add(operation="GetRun", lost_request=True, times=2)
 
     assert perform(run_sensor(emulator, deferrable=deferrable)).result["status"] == "COMPLETED"
+
+
+@deferrable
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException"])
+def test_no_is_believed_the_second_time(
+    emulator: OmicsEmulator, stepped: SteppedTime, code: str, *, deferrable: bool
+) -> None:
+    """Denied or not found for a moment, as after a change of permissions: looked at once more, and borne."""
+    emulator.faults.add(operation="GetRun", error=code, times=1)
+
+    assert perform(run_sensor(emulator, deferrable=deferrable)).result["status"] == "COMPLETED"
+
+
+def test_manifest_that_cannot_be_read_just_now(
+    emulator: OmicsEmulator, meanwhile: Meanwhile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else tells how a vanished run ended: the next poke reads its manifest again."""
+    answers: list[Any] = [Throttled("DescribeLogStreams", "ThrottlingException", "slow down")]
+    read = ended_run
+    monkeypatch.setattr(sensors_base, "ended_run", lambda *asked: answers.pop() if answers else read(*asked))
+    meanwhile("COMPLETED", emulator.service.remove_run)
+
+    assert perform(run_sensor(emulator)).result["status"] == "COMPLETED"
+    assert not answers
 
 
 @deferrable
