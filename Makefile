@@ -65,6 +65,7 @@ coverage: .venv/.installed ## run the tests and list the lines and branches they
 .PHONY: bench
 bench: .venv/.installed ## measure what is promised of speed and memory; fails where a limit is broken (an hour)
 	.venv/bin/python benchmarks/sheets.py
+	.venv/bin/python benchmarks/results.py
 	.venv/bin/python benchmarks/imports.py
 	.venv/bin/python benchmarks/waits.py --json waits.json
 

@@ -49,6 +49,8 @@ class RunSettingsSpool:
         self._hash = hashlib.sha256()
         self.total_runs = 0
         """Settings written so far."""
+        self.most_run_tags = 0
+        """Tags of its own that a run has at most."""
         self.size = 0
         """Bytes of the file so far."""
 
@@ -63,6 +65,7 @@ class RunSettingsSpool:
 
         :param setting: a checked run setting, as AWS spells it.
         """
+        self.most_run_tags = max(self.most_run_tags, len(setting.get("runTags") or ()))
         line = json.dumps(setting, separators=(",", ":"), allow_nan=False).encode()
         self._hash.update(line)
         text = (b",\n" if self.total_runs else b"[\n") + line

@@ -113,7 +113,7 @@ class IdentifiedRequest:
 
 
 def identified_request(
-    kind: str, request: Mapping[str, Any], identity: TaskIdentity, record: AttemptRecord
+    kind: str, request: Mapping[str, Any], identity: TaskIdentity, record: AttemptRecord, *, staged_run_tags: int = 0
 ) -> IdentifiedRequest:
     """Put the attempt's request id, a name and the identity's tags into a checked request.
 
@@ -123,6 +123,7 @@ def identified_request(
     :param request: a checked StartRun or StartRunBatch request.
     :param identity: who starts it.
     :param record: the attempt, for its request id, its first try, and whether it is tagged.
+    :param staged_run_tags: how many tags of its own a run has at most among those that are not in the request.
     :return: the request to send.
     """
     name_field, _ = _NAME_FIELDS[kind]
@@ -142,7 +143,9 @@ def identified_request(
         default = request["defaultRunSetting"]
         per_run = request["batchRunSettings"].get("inlineSettings") or ()
         shared = default.get("runTags") or {}
-        used = max([len(shared), *(len({*shared, *(setting.get("runTags") or {})}) for setting in per_run)])
+        # Of staged settings the keys are not at hand: none of them counts as one of the shared ones.
+        staged = 0 if per_run else staged_run_tags
+        used = max([len(shared) + staged, *(len({*shared, *(setting.get("runTags") or {})}) for setting in per_run)])
         run_tags, left_out_of_runs = _with_room(identity.tags(), shared, used)
         result["defaultRunSetting"] = {**default, "runTags": run_tags}
         left_out += [key for key in left_out_of_runs if key not in left_out]

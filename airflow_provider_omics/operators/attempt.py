@@ -58,6 +58,7 @@ class Starter:
     :param is_success: whether what has ended counts as a success of the task.
     :param prepare: makes the request of an attempt ready to be sent, which may take minutes; gives the one to send.
     :param choose: chooses the samples that an attempt submits, and keeps the choice; gives whether any is left.
+    :param staged_run_tags: tells how many tags of its own a run has at most that is not in the request itself.
     """
 
     kind: str
@@ -65,6 +66,7 @@ class Starter:
     is_success: Callable[[Snapshot], bool]
     prepare: Callable[[AttemptRecord, Mapping[str, Any]], Mapping[str, Any]] = lambda _, request: request
     choose: Callable[[AttemptRecord], bool] = lambda _: True
+    staged_run_tags: Callable[[], int] = lambda: 0
 
 
 class Attempt(Driver):
@@ -408,7 +410,8 @@ class Attempt(Driver):
         return read(response)
 
     def _identified(self, record: AttemptRecord) -> IdentifiedRequest:
-        return identified_request(self._starter.kind, self._request, self.identity, record)
+        staged = self._starter.staged_run_tags()
+        return identified_request(self._starter.kind, self._request, self.identity, record, staged_run_tags=staged)
 
     def _check_owner(self) -> None:
         """Refuse to touch what a later try owns: the orphaned process of an earlier try can live on.

@@ -70,6 +70,12 @@ class OmicsBatchChoice(OmicsBatchEnd):
             self._rerun_settings().check_place()
         return super()._begin(context, request)
 
+    @property
+    def _staged_run_tags(self) -> int:
+        # Of all settings, also where a rerun submits some: a resend has to be the same request to the letter.
+        spool = None if self._whole is None or self.run_settings_s3_uri is not None else self._whole.spool
+        return 0 if spool is None else spool.most_run_tags
+
     def _begins_with(self) -> dict[str, Any]:
         settings = self._rerun_settings()
         return {
@@ -147,6 +153,9 @@ class OmicsBatchChoice(OmicsBatchEnd):
         assert self._batch is not None  # noqa: S101 - set by _build_request
         assert self._whole is not None  # noqa: S101 - the same
         assert self._attempt is not None  # noqa: S101 - it is what starts
+        if record.previous_request_id is not None:
+            # Of an attempt that a clear or a retry has replaced: nobody was there at its end to delete them.
+            self._staging(earlier=True).unstage(record.previous_request_id)
         default = request["defaultRunSetting"]
         if record.chosen:
             if self._chosen_for != record.request_id:  # by an earlier try, whose request is sent again

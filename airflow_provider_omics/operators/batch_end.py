@@ -67,8 +67,8 @@ class OmicsBatchEnd(OmicsStartOperator):
         """Give what remembers the samples."""
 
     @abstractmethod
-    def _staging(self) -> BatchStaging:
-        """Give what stages the settings."""
+    def _staging(self, *, earlier: bool = False) -> BatchStaging:
+        """Give what stages the settings of this attempt, or of an earlier one."""
 
     @abstractmethod
     def _retry_rules(self, record: AttemptRecord | None) -> RerunRules:

@@ -249,10 +249,11 @@ class OmicsStartRunBatchOperator(OmicsBatchChoice):
             raise with_reading_advice(error, request) from error
         return replace(started, total_runs=0 if spool is None else spool.total_runs)
 
-    def _staging(self) -> BatchStaging:
+    def _staging(self, *, earlier: bool = False) -> BatchStaging:
         assert self._attempt is not None  # noqa: S101 - settings are staged for what it starts only
         # After a deferral nobody knows any more whether there was something to stage.
-        may_be_staged = self.run_settings_s3_uri is None if self._batch is None else self._batch.is_staged
+        is_known = self._batch is not None and not earlier
+        may_be_staged = self._batch.is_staged if is_known and self._batch else self.run_settings_s3_uri is None
         keep = self.keep_staging or not may_be_staged
         return BatchStaging(self.hook, self.log, self._staging_s3_uri(), self._attempt.identity, keep=keep)
 

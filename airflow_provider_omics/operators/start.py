@@ -277,13 +277,19 @@ class OmicsStartOperator(OmicsReportingOperator):
         self._attempt = Attempt(
             self.hook,
             self.log,
-            Starter(self.kind, self._start, self._is_success, self._prepare, self._choose),
+            Starter(
+                self.kind, self._start, self._is_success, self._prepare, self._choose, lambda: self._staged_run_tags
+            ),
             store,
             identity,
             task_instance.try_number,
             tag=self._is_true("tag_with_airflow_context") if tags is None else tags,
         )
         return self._attempt
+
+    @property
+    def _staged_run_tags(self) -> int:
+        return 0
 
     def _begins_with(self) -> dict[str, Any]:
         """Give the arguments of :meth:`Attempt.begin` that only batches use."""

@@ -184,6 +184,21 @@ def test_tags_of_a_batch_leave_room_for_those_of_each_run(shared: int, own: list
     assert len(identified.warnings) == (fitting < 4)
 
 
+@pytest.mark.parametrize(("shared", "staged", "fitting"), [(0, 46, 4), (2, 46, 2), (0, 50, 0), (20, 50, 0)])
+def test_tags_of_staged_runs_leave_room_too(shared: int, staged: int, fitting: int) -> None:
+    """Settings in S3 are merged like those in the request: what a run has at most of its own counts."""
+    request = {
+        **BATCH,
+        "defaultRunSetting": {"workflowId": "1", "runTags": tags(shared)},
+        "batchRunSettings": {"s3UriSettings": "s3://bucket/settings.json"},
+    }
+
+    identified = identified_request("batch", request, WHO, RECORD, staged_run_tags=staged)
+
+    assert len(identified.request["defaultRunSetting"]["runTags"]) == shared + fitting
+    assert len(identified.warnings) == (fitting < 4)
+
+
 @given(kind_request=REQUESTS, identity=IDENTITIES, tagged=st.booleans(), tries=st.tuples(*[st.integers(1, 99)] * 2))
 def test_resend_is_the_same_request_to_the_letter(
     kind_request: tuple[str, dict[str, Any]], identity: TaskIdentity, tries: tuple[int, int], *, tagged: bool

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_omics.core.errors import AttemptError, BatchFailed, BatchVerdictError, SettingsError
 from airflow_provider_omics.results import RunRecord, read_batch_results
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, perform, samples
-from tests.operators.tries import STAGING, CrashAt, NewTask, Task, stores, waits
+from tests.operators.tries import STAGING, Crash, CrashAt, NewTask, Task, at_sleep, crash, stores, waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -401,6 +401,39 @@ def test_rerun_of_what_is_still_going(emulator: OmicsEmulator, new_task: NewTask
 # -- large batches -----------------------------------------------------------------------------------------------------
 
 MANY = [f"S{number:03d}" for number in range(150)]
+
+
+def test_settings_of_a_crashed_attempt_are_deleted_by_the_next(new_task: NewTask, stepped: SteppedTime) -> None:
+    """Nobody was there when the batch of a dead worker ended: the attempt that replaces it deletes what was staged."""
+    task = new_task("batch")
+    script(task, fails(TRANSIENT, *MANY[:2]))
+    at_sleep(stepped, crash, number=2)
+    assert isinstance(task.try_(run_settings=samples(*MANY), staging_s3_uri=STAGING, results_s3_uri=URI).error, Crash)
+    task.emulator.advance(7200)
+    script(task)
+
+    ended = task.try_()
+
+    assert ended.error is None
+    listed = task.emulator.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="staging/run-settings/")
+    assert listed["KeyCount"] == 0
+
+
+def test_earlier_results_count_for_rows_that_come_later(new_task: NewTask) -> None:
+    """previous_results is read for each attempt: a row that a clear brings in is not run again if it is done there."""
+    earlier = new_task("batch")
+    earlier.try_(run_settings=samples("S1", "S3"), results_s3_uri=f"s3://{BUCKET}/results/earlier.jsonl.gz")
+    task = new_task("batch")
+    task.instance.task_id = "later"
+    script(task, fails(PERMANENT, "S4"))
+    arguments = {"previous_results": f"s3://{BUCKET}/results/earlier.jsonl.gz", "results_s3_uri": URI}
+    task.try_(run_settings=samples("S1", "S4"), **arguments)
+    script(task)
+    task.clear()
+
+    task.try_(run_settings=samples("S1", "S3", "S4"))
+
+    assert submitted(task)[1:] == [["S4"], ["S4"]]
 
 
 @pytest.mark.parametrize("bad", [MANY[:3], MANY[:120]], ids=["inline", "staged"])

@@ -57,6 +57,17 @@ def test_long_list_is_staged_and_cleaned_up(emulator: OmicsEmulator, stepped: St
     assert keys(emulator) == []
 
 
+def test_tags_of_staged_runs_leave_room_for_ours(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """The service merges tags that it reads in S3 as well: ours give way there too, with a warning."""
+    tags = {f"own-{number}": "x" for number in range(48)}
+
+    ended = perform(start_batch(run_settings=[{**setting, "runTags": tags} for setting in samples(*MANY)]))
+
+    assert ended.error is None
+    runs = [emulator.client().get_run(id=run["id"]) for run in emulator.service.started_runs()[:3]]
+    assert [len(run["tags"]) for run in runs] == [50, 50, 50]
+
+
 def test_max_runs_cannot_be_held_for_an_object_of_the_users(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
     """Nobody counts the runs of run_settings_s3_uri before the start: a limit for them is refused, not ignored."""
     ended = perform(start_batch(run_settings_s3_uri=f"s3://{BUCKET}/settings.json", max_runs=50))
