@@ -266,6 +266,18 @@ class Attempt(Driver):
         except Exception as error:  # noqa: BLE001 - the end of a thread: nobody else would hear of it
             self._log.warning("%s was not cancelled: %s", name, error, exc_info=not isinstance(error, NotOwner))
 
+    def tell_what_is_left(self) -> None:
+        """Say what an earlier try has started, as this one ends before it has taken it over."""
+        record = self._left_by_an_earlier_try()
+        if record is not None and record.resource_id is not None and record.ended in (None, Ended.LOST):
+            self._log.error(
+                "%s %s of try %s may still be going, and nobody waits for it: correct the settings and clear the task, "
+                "or cancel it",
+                self._starter.kind,
+                record.resource_id,
+                record.owner_try,
+            )
+
     def _left_by_an_earlier_try(self) -> AttemptRecord | None:
         """Read what this try would take over once its settings are checked; None: nothing, or it cannot be read."""
         try:

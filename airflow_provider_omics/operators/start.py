@@ -203,6 +203,10 @@ class OmicsStartOperator(OmicsReportingOperator):
                 check_workflow(self.hook, self.log, checked.request, self._parameters_by_run(checked.request))
             if self._is_true("check_inputs"):
                 self._check_inputs(context, checked.request)
+        except SettingsError:
+            if self._attempt is not None:
+                self._attempt.tell_what_is_left()
+            raise
         except AirflowTaskTimeout:
             self._cancel_at_timeout()
             raise

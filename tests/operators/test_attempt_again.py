@@ -11,6 +11,7 @@ from airflow_provider_omics.core.errors import (
     BatchVerdictError,
     NotOwner,
     RunFailed,
+    SettingsError,
 )
 from tests.airflow_support import samples
 from tests.operators.tries import (
@@ -26,6 +27,8 @@ from tests.operators.tries import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.airflow_support import SteppedTime
 
 
@@ -72,6 +75,23 @@ def test_retry_after_a_failure_that_nobody_saw_is_a_new_start(
     assert task.try_().error is None
 
     assert len(task.started()) == 2
+
+
+@kinds
+def test_settings_that_have_become_wrong_leave_a_word_of_what_is_going(
+    new_task: NewTask, stepped: SteppedTime, log_lines: Callable[..., list[str]], kind: str
+) -> None:
+    """A retry that is refused before it takes over what is going says its id: nothing goes on unseen."""
+    task = new_task(kind)
+    at_sleep(stepped, crash, number=2)
+    task.try_()
+
+    broken: dict[str, Any] = {"run": {"storage_type": "CHEAP"}, "batch": {"default_run_setting": {"workflowId": "1"}}}
+    ended = task.try_(**broken[kind])
+
+    assert isinstance(ended.error, SettingsError)
+    (started,) = task.started()
+    assert any(f"{kind} {started['id']} of try 1 may still be going" in line for line in log_lines())
 
 
 EVERYTHING: dict[str, dict[str, Any]] = {"run": {}, "batch": {"rerun": "all"}}
