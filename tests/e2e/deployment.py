@@ -139,7 +139,11 @@ class Deployment:
 
     def start(self, name: str, *arguments: str, **environment: Any) -> Program:
         """Start a command of Airflow under a name."""
-        command = [sys.executable, "-m", "airflow", *arguments]
+        return self.start_python(name, "-m", "airflow", *arguments, **environment)
+
+    def start_python(self, name: str, *arguments: str, **environment: Any) -> Program:
+        """Start a Python program in Airflow's environment under a name."""
+        command = [sys.executable, *arguments]
         log = self.home / f"{name}.log"
         self.programs[name] = Program(name, command, {**self.environment, **environment}, log)
         return self.programs[name]

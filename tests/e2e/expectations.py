@@ -6,12 +6,10 @@ from datetime import datetime
 
 import pytest
 
-from tests.e2e.stage import KINDS, Task
+from tests.e2e.stage import KINDS, RUNS_PER_BATCH, Task
 
 for_each_kind = pytest.mark.parametrize("kind", KINDS)
 """Runs a test for a task that starts a run, and for one that starts a batch."""
-
-RUNS_PER_BATCH = 2
 
 _COMPLETED = {"run": "COMPLETED", "batch": "PROCESSED"}
 

@@ -18,6 +18,8 @@ from tests.e2e.rest import AirflowClient
 KINDS = ("run", "batch")
 """What a task starts; its task id begins so."""
 
+RUNS_PER_BATCH = 2
+
 ENDED = ("success", "failed", "upstream_failed", "skipped", "removed")
 ACTIVE = ("CREATING", "INPROGRESS", "PENDING", "STARTING", "RUNNING", "STOPPING")
 """Statuses of runs and batches that have not ended."""
@@ -95,12 +97,14 @@ class Task:
     def is_waiting(self, state: str) -> bool:
         """Whether it waits in a state (``deferred``, ``running``) for what it has started, which goes.
 
-        It has looked already: Airflow drops a trigger that is killed before its first step without a word.
+        It has looked already: Airflow drops a trigger that is killed before its first step without a word. And it has
+        nothing more to say for long: a process whose supervisor is dead ends at its next line of log.
         """
         if self.state != state or not self.started or self.statuses[-1] not in ("INPROGRESS", "RUNNING"):
             return False
         pattern = f"attempt={self.tries}.log" + (".trigger.*" if state == "deferred" else "")
-        seen = f"{self.kind.capitalize()} {self.started[-1]['id']}: {self.statuses[-1]}"
+        progress = "RUNNING" if self.kind == "run" else f"INPROGRESS: running {RUNS_PER_BATCH} of {RUNS_PER_BATCH}"
+        seen = f"{self.kind.capitalize()} {self.started[-1]['id']}: {progress}"
         return any(seen in log.read_text() for log in self.logs.glob(pattern))
 
 

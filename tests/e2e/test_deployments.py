@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.deployment import Deployment
+from tests.e2e.deployment import DAGS, Deployment
 from tests.e2e.expectations import assert_outcome, for_each_kind, time_of
 from tests.e2e.stage import KINDS, Script, Stage, Task
 
+RUN_DAG = Path(__file__).with_name("run_dag.py")
+
 DATE = "2026-01-01"
 RUN_ID = f"manual__{DATE}T00:00:00+00:00"
-"""The id that ``airflow dags test`` gives to a DAG run of that day."""
+"""The id of a manual DAG run of that day."""
 
 
 def run_twin(stage: Stage, tasks: list[Task]) -> Script:
@@ -27,7 +30,7 @@ def run_twin(stage: Stage, tasks: list[Task]) -> Script:
     second = Deployment(home, {**first.base_environment, "OMICS_E2E_SECOND": "yes"})
     shutil.copy(first.empty_database, home / "airflow.db")
     try:
-        program = second.start("dags-test", "dags", "test", "deployments", DATE)
+        program = second.start_python("run-dag", str(RUN_DAG), str(DAGS), "deployments", DATE)
         yield lambda: all(len(task.started) == 2 for task in marked)
         for task in marked:
             stage.client.mark("deployments", RUN_ID, task.name, "failed")
@@ -52,6 +55,7 @@ def test_a_retry_adopts_the_run_of_its_own_deployment(stage: Stage, kind: str, c
     task = stage.task("deployments", f"{kind}_{case}")
     own, other = task.started  # the second deployment comes later
     assert time_of(other["creationTime"]) < time_of(task.seen["start_date"])
+    assert own["tags"]["airflow:run_id"] == other["tags"]["airflow:run_id"] == RUN_ID
     assert own["requestId"] != other["requestId"]
     assert_outcome(task, "success", starts=2, tries=2, result=0)
 

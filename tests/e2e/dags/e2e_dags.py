@@ -164,8 +164,8 @@ with DAG("mapping", schedule=None):
     ).expand(run_settings=[[{"runSettingId": f"{number}_{sample}"} for sample in "AB"] for number in range(5)])
 
 with DAG("deployments", schedule=None):
-    workflow = FIVE if SECOND_DEPLOYMENT else EIGHTY
-    late = timedelta(seconds=60)  # until then the second deployment has started its own
+    workflow = FIVE if SECOND_DEPLOYMENT else VERY_LONG
+    late = timedelta(seconds=100)  # until then the second deployment has started its own
     pair("same_ids", workflow, KilledBeforeSaving, retry_delay=late)
     pair("same_ids_cancelled", workflow)
     pair("same_staging", workflow, WithoutStateStore, KilledBeforeSaving, aws_conn_id="omics_staging", retry_delay=late)
