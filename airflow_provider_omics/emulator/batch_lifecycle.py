@@ -22,6 +22,9 @@ from airflow_provider_omics.emulator.region import Region
 from airflow_provider_omics.emulator.run_settings import check_common_settings, check_parameters
 from airflow_provider_omics.emulator.store import Batch, Entry, merge
 
+MAX_TAGS = 50
+"""Of a run (model: TagMap). That the tags of the batch and of a run are counted together is an assumption."""
+
 
 def begin(region: Region, batch: Batch) -> None:
     """Put a new batch into the store and on its way."""
@@ -139,6 +142,10 @@ def _submit(region: Region, batch: Batch, entry: Entry) -> None:
         default_parameters, own_parameters = batch.default.get("parameters"), entry.setting.get("parameters")
         check_parameters(region, workflow, merge(default_parameters, own_parameters))
         tags = merge(batch.default.get("runTags"), entry.setting.get("runTags")) or {}
+        if len(tags) > MAX_TAGS:
+            raise ServiceError(
+                "ValidationException", f"A run has at most {MAX_TAGS} tags; merged, these are {len(tags)}."
+            )
         entry.run = runs.create(region, workflow, batch.default, tags, batch, entry)
     except ServiceError as error:
         _settle(batch, entry, "FAILED")

@@ -100,6 +100,18 @@ def test_what_is_deleted_meanwhile_fails_submissions(omics: Any, noun: str) -> N
     assert {entry["submissionFailureReason"] for entry in omics.entries(batch_id)} == {"ResourceNotFoundException"}
 
 
+def test_tags_are_merged_before_they_are_counted(omics: Any) -> None:
+    """A run whose own tags and those of the batch are more than 50 together is not submitted; the others are."""
+    default = {"runTags": {f"shared-{number}": "x" for number in range(30)}}
+    many = {f"own-{number}": "x" for number in range(21)}
+
+    batch_id = omics.start_batch([{"runSettingId": "S0"}, {"runSettingId": "S1", "runTags": many}], default)
+    omics.advance(60)
+
+    told = [(entry["submissionStatus"], entry.get("submissionFailureReason")) for entry in omics.entries(batch_id)]
+    assert told == [("SUCCESS", None), ("FAILED", "ValidationException")]
+
+
 def test_entries_appear_when_their_submission_was_tried(omics: Any) -> None:
     """ListRunsInBatch has no status for an entry that waits: it is not listed yet."""
     batch_id = omics.start_batch(10)
