@@ -141,11 +141,7 @@ def _submit(region: Region, batch: Batch, entry: Entry) -> None:
         workflow = check_common_settings(region, batch.default)
         default_parameters, own_parameters = batch.default.get("parameters"), entry.setting.get("parameters")
         check_parameters(region, workflow, merge(default_parameters, own_parameters))
-        tags = merge(batch.default.get("runTags"), entry.setting.get("runTags")) or {}
-        if len(tags) > MAX_TAGS:
-            raise ServiceError(
-                "ValidationException", f"A run has at most {MAX_TAGS} tags; merged, these are {len(tags)}."
-            )
+        tags = _merged_tags(batch, entry)
         entry.run = runs.create(region, workflow, batch.default, tags, batch, entry)
     except ServiceError as error:
         _settle(batch, entry, "FAILED")
@@ -153,6 +149,13 @@ def _submit(region: Region, batch: Batch, entry: Entry) -> None:
     else:
         batch.by_run[entry.run.id] = entry
         _settle(batch, entry, "SUCCESS")
+
+
+def _merged_tags(batch: Batch, entry: Entry) -> dict[str, str]:
+    tags: dict[str, str] = merge(batch.default.get("runTags"), entry.setting.get("runTags")) or {}
+    if len(tags) > MAX_TAGS:
+        raise ServiceError("ValidationException", f"A run has at most {MAX_TAGS} tags; merged, these are {len(tags)}.")
+    return tags
 
 
 def _settle(batch: Batch, entry: Entry, status: str) -> None:
