@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import Counter
 
 import pytest
 
@@ -23,8 +24,10 @@ def disturb(stage: Stage, tasks: list[Task]) -> Script:
     deployment, emulator = stage.deployment, stage.emulators["calm"]
 
     def looked() -> bool:
+        """Whether a triggerer has looked at each task's run or batch once, as it does when it takes a wait."""
         calls = emulator.calls()
-        return all(calls[name] >= before[name] + len(tasks) for name in ("GetRun", "GetBatch"))
+        waits = Counter("GetRun" if task.kind == "run" else "GetBatch" for task in tasks)
+        return all(calls[name] >= before[name] + count for name, count in waits.items())
 
     yield lambda: all(task.is_waiting("deferred") for task in tasks)
     deployment.programs["triggerer"].kill()
