@@ -24,23 +24,22 @@ from airflow_provider_omics.core.statuses import Phase
 CANCEL_RETRY = 5.0
 """Seconds between two tries to cancel: a batch in CREATING refuses, and becomes PENDING within moments."""
 
-CANCEL_PATIENCE = 60.0
-"""Seconds that a cancel is tried for."""
-
 
 def cancel(
-    plan: WaitPlan, *, patience: float = CANCEL_PATIENCE, settle: float = CANCEL_PATIENCE
+    plan: WaitPlan, *, patience: float | None = None, settle: float | None = None
 ) -> Generator[Command, Answer, Snapshot | NotFound | None]:
     """Cancel a run or batch, and bear what may pass: throttling, or a batch that cannot be cancelled yet.
 
     :param plan: what to cancel.
-    :param patience: seconds for which to try.
+    :param patience: seconds for which to try; None: the plan's ``grace``.
     :param settle: seconds to wait for a cancelled batch to end, so that runs whose own cancel failed are cancelled one
-        by one; the cancel of a batch is not atomic (user guide, "Run batches").
+        by one; the cancel of a batch is not atomic (user guide, "Run batches"). None: the plan's ``grace``.
     :return: a generator of commands; its return value is None when the cancel was accepted, the snapshot of what had
         ended before, NotFound when it is gone, or an active snapshot when the cancel failed (a line in the log says
         why).
     """
+    patience = plan.grace if patience is None else patience
+    settle = plan.grace if settle is None else settle
     since: float | None = None
     while True:
         answer = yield Cancel(plan.kind, plan.id)

@@ -128,7 +128,7 @@ def _time_out(plan: WaitPlan, last: Snapshot, limit: str) -> Flow:
         yield Say(WARNING, f"{limit} passed; {plan.kind} {plan.id} is left going, as cancel_on_kill is off")
         return WaitEvent(Outcome.TIMED_OUT, last, limit=limit)
     yield Say(WARNING, f"{limit} passed; cancelling {plan.kind} {plan.id}")
-    left = yield from cancel(plan, patience=plan.grace, settle=plan.grace)
+    left = yield from cancel(plan)
     if isinstance(left, NotFound):
         return (yield from _gone(plan, last, left))
     if left is not None and left.phase is not Phase.ACTIVE:

@@ -247,15 +247,16 @@ class Attempt(Driver):
 
     def _kill(self, may_leave: bool, task_state: Callable[[], str | None]) -> None:
         record = self._record or self._left_by_an_earlier_try()
+        state = _bounded(task_state, STATE_PATIENCE, self._log)
+        self._ended_by_user = state in ENDED_BY_USER
+        is_left = may_leave and not self._ended_by_user
+        self._killed = self._killed or not is_left
         if record is None:
             return
         name = f"{self._starter.kind} {record.resource_id or 'of request ' + record.request_id}"
-        state = _bounded(task_state, STATE_PATIENCE, self._log)
-        self._ended_by_user = state in ENDED_BY_USER
-        if may_leave and not self._ended_by_user:
+        if is_left:
             self._log.warning("%s is left going for the next try: the task is not ended by a user", name)
             return
-        self._killed = True
         try:
             snapshot = self.snapshot or self._left(record)
             if snapshot is None:

@@ -58,9 +58,9 @@ class OmicsBatchChoice(OmicsBatchEnd):
         """Give what reads objects of the user's."""
 
     def _begin(self, context: Context, request: Mapping[str, Any]) -> Begun:
-        attempt, task_instance = self._new_attempt(context), context["ti"]
-        if self.rerun == "failed" and self.durable and not attempt.lasts:
-            if task_instance.try_number > 1:
+        assert self._attempt is not None  # noqa: S101 - set by execute
+        if self.rerun == "failed" and self.durable and not self._attempt.lasts:
+            if context["ti"].try_number > 1:
                 raise AttemptError(
                     "Nothing tells what the earlier tries of this task have started, and starting all again would be "
                     "paid twice. Look for the batch in the console; then rerun='all' starts over, and rerun_failed_of "
@@ -70,7 +70,6 @@ class OmicsBatchChoice(OmicsBatchEnd):
             self._rerun_settings().check_place()
         return super()._begin(context, request)
 
-    @property
     def _staged_run_tags(self) -> int:
         # Of all settings, also where a rerun submits some: a resend has to be the same request to the letter.
         spool = None if self._whole is None or self.run_settings_s3_uri is not None else self._whole.spool
@@ -185,8 +184,8 @@ class OmicsBatchChoice(OmicsBatchEnd):
         if self._batch is not None and self._batch.spool is None:
             self.log.warning("check_inputs: the runs of %s are not looked at", self.run_settings_s3_uri)
             return
-        if self.rerun == "failed" and not self._is_true("dry_run"):
-            record = self._new_attempt(context).stored()
+        if self.rerun == "failed" and self._attempt is not None:  # there is none in a dry run
+            record = self._attempt.stored()
             has_started = record is not None and (record.resource_id or record.previous_request_id)
             if has_started or self._rerun_settings().earlier:
                 self.log.info("check_inputs: looked up are the inputs of what is going to be submitted only")

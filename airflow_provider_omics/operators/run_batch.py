@@ -251,9 +251,9 @@ class OmicsStartRunBatchOperator(OmicsBatchChoice):
 
     def _staging(self, *, earlier: bool = False) -> BatchStaging:
         assert self._attempt is not None  # noqa: S101 - settings are staged for what it starts only
-        # After a deferral nobody knows any more whether there was something to stage.
-        is_known = self._batch is not None and not earlier
-        may_be_staged = self._batch.is_staged if is_known and self._batch else self.run_settings_s3_uri is None
+        # After a deferral, and of an earlier attempt, nobody knows whether there was something to stage.
+        batch = None if earlier else self._batch
+        may_be_staged = self.run_settings_s3_uri is None if batch is None else batch.is_staged
         keep = self.keep_staging or not may_be_staged
         return BatchStaging(self.hook, self.log, self._staging_s3_uri(), self._attempt.identity, keep=keep)
 

@@ -249,9 +249,9 @@ class OmicsStartOperator(OmicsReportingOperator):
         self._attempt.kill(may_leave=self._may_be_adopted, task_state=lambda: task_state(self._task_instance))
 
     def _begin(self, context: Context, request: Mapping[str, Any]) -> Begun:
-        attempt = self._new_attempt(context)
+        assert self._attempt is not None  # noqa: S101 - set by execute
         try:
-            return attempt.begin(
+            return self._attempt.begin(
                 request,
                 max_tries=self._task_instance.max_tries,
                 durable=self.durable,
@@ -281,9 +281,7 @@ class OmicsStartOperator(OmicsReportingOperator):
         self._attempt = Attempt(
             self.hook,
             self.log,
-            Starter(
-                self.kind, self._start, self._is_success, self._prepare, self._choose, lambda: self._staged_run_tags
-            ),
+            Starter(self.kind, self._start, self._is_success, self._prepare, self._choose, self._staged_run_tags),
             store,
             identity,
             task_instance.try_number,
@@ -291,8 +289,8 @@ class OmicsStartOperator(OmicsReportingOperator):
         )
         return self._attempt
 
-    @property
     def _staged_run_tags(self) -> int:
+        """Tell how many tags of its own a run has at most that is not in the request itself."""
         return 0
 
     def _begins_with(self) -> dict[str, Any]:
@@ -307,7 +305,7 @@ class OmicsStartOperator(OmicsReportingOperator):
         return ended.phase is Phase.SUCCEEDED
 
     def _wait(self, context: Context, plan: WaitPlan, started: Snapshot) -> dict[str, Any]:
-        assert self._attempt is not None  # noqa: S101 - set by _begin
+        assert self._attempt is not None  # noqa: S101 - set by execute
         if started.phase is not Phase.ACTIVE:
             # The answer of a start does not have all of what an ended run has: one look more.
             return self._conclude(context, self._attempt.drive(wait(plan)))
@@ -350,7 +348,7 @@ class OmicsStartOperator(OmicsReportingOperator):
 
     def _conclude(self, context: Context, event: WaitEvent) -> dict[str, Any]:
         """Turn the end of the wait into the task's result or error, and record how the attempt ended."""
-        assert self._attempt is not None  # noqa: S101 - set by _begin and execute_complete
+        assert self._attempt is not None  # noqa: S101 - set by execute and execute_complete
         try:
             ended_badly = error_of(event, self.hook.conn_region_name)
             if ended_badly is not None:

@@ -25,9 +25,7 @@ from typing import Any, TypeVar
 from airflow_provider_omics.core.commands import WaitPlan
 from airflow_provider_omics.core.errors import Unavailable
 from airflow_provider_omics.core.snapshots import RunSnapshot
-from airflow_provider_omics.core.watching import (
-    SHORTEST_PAUSE,
-)
+from airflow_provider_omics.core.watching import SHORTEST_PAUSE
 from airflow_provider_omics.hooks.async_client import PollerClient
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.triggers.calls import Calls, Urgency

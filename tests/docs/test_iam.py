@@ -327,34 +327,30 @@ FEATURES = {
     "results": Feature((results, results_of_own_batch), beside=("batches",), spared=("failures",)),
     "run_groups": Feature((run_groups,)),
 }
-FLOWS = [(name, flow) for name, feature in FEATURES.items() for flow in feature.flows]
-_used: dict[str, set[str]] = {}
 
 
-@pytest.mark.xdist_group("iam")
 @pytest.mark.usefixtures("stepped")
-@pytest.mark.parametrize(("name", "flow"), FLOWS, ids=[f"{name}-{flow.__name__}" for name, flow in FLOWS])
-def test_policy_is_enough(
-    name: str, flow: Callable[[Stage], None], emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The feature works for a caller that has its policy and those beside it."""
-    feature = FEATURES[name]
-    iam = Iam([name, *feature.beside])
-
-    flow(Stage(emulator, connect, iam, monkeypatch))
-
-    _used.setdefault(name, set()).update(iam.used)
-    assert iam.refused <= {action for other in feature.spared for action in actions(other)}
-
-
-@pytest.mark.xdist_group("iam")
 @pytest.mark.parametrize("name", FEATURES)
-def test_policy_grants_nothing_idle(name: str) -> None:
-    """Every action of the policy was needed by one of its flows, which have run before."""
-    if name not in _used:
-        pytest.skip("its flows were not selected")
+def test_policy_is_enough_and_not_more(
+    name: str, emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The feature works for a caller that has its policy and those beside it, and needs each of its actions."""
+    feature = FEATURES[name]
+    spared = {action for other in feature.spared for action in actions(other)}
+    used: set[str] = set()
+    for flow in feature.flows:
+        emulator.set_scenario({})
+        emulator.reset()
+        connect()
+        iam = Iam([name, *feature.beside])
 
-    assert actions(name) - _used[name] == set()
+        with monkeypatch.context() as patch:
+            flow(Stage(emulator, connect, iam, patch))
+
+        assert iam.refused <= spared, flow.__name__
+        used |= iam.used
+
+    assert actions(name) - used == set()
 
 
 def test_every_policy_is_tested() -> None:

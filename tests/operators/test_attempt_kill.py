@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow_provider_omics.core.attempt_record import Ended as RecordEnded
 from airflow_provider_omics.core.errors import AttemptError, NotOwner, RunTimedOut
 from airflow_provider_omics.operators.attempt_stores import TaskStateAttemptStore
+from airflow_provider_omics.operators.start import OmicsStartOperator
 from tests.operators.tries import ENDED_WELL, START, Crash, CrashAt, NewTask, Task, at_sleep, crash, kinds, stores
 
 if TYPE_CHECKING:
@@ -153,6 +154,32 @@ def test_kill_while_a_retry_checks_its_settings(
         assert isinstance(task.try_().error, Crash)
 
     assert task.statuses()[0] in (STOPPED if state == "failed" else ALIVE)
+
+
+@kinds
+@pytest.mark.parametrize("tries", [1, 2], ids=["first try", "retry"])
+def test_process_that_outlives_a_kill_while_it_checks_starts_nothing(
+    new_task: NewTask, stepped: SteppedTime, monkeypatch: pytest.MonkeyPatch, kind: str, tries: int
+) -> None:
+    """A user's kill holds for all that comes after it in the same process."""
+    task = new_task(kind)
+    task.emulator.set_scenario(LONG)
+    if tries == 2:
+        at_sleep(stepped, crash, number=5)
+        assert isinstance(task.try_().error, Crash)
+    checked = OmicsStartOperator._checked_request
+
+    def killed(operator: Any, context: Any) -> Any:
+        task.instance.state = "failed"
+        operator.on_kill()
+        return checked(operator, context)
+
+    monkeypatch.setattr(OmicsStartOperator, "_checked_request", killed)
+    ended = task.try_(**({"run_name": "changed"} if kind == "run" else {"batch_name": "changed"}))
+
+    assert ended.error is not None
+    assert len(task.started()) == tries - 1
+    assert all(status in STOPPED for status in task.statuses())
 
 
 # -- killed while the start is on its way ------------------------------------------------------------------------------
