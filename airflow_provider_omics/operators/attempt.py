@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from airflow_provider_omics.core.attempt_commands import AttemptAnswer, Choose, Find, IsSuccess, Save, Start
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended, Present
-from airflow_provider_omics.core.attempts import AttemptAnswer, Begun, Choose, Find, IsSuccess, Save, Start, begin
+from airflow_provider_omics.core.attempts import Begun, begin
 from airflow_provider_omics.core.cancelling import cancel
 from airflow_provider_omics.core.commands import Answer, Cancel, Look, Say, WaitPlan
 from airflow_provider_omics.core.errors import (

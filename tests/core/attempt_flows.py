@@ -8,17 +8,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_omics.core.attempt_commands import AttemptAnswer, Choose, IsSuccess, Save, Start
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Present
-from airflow_provider_omics.core.attempts import (
-    AttemptAnswer,
-    AttemptFlow,
-    Begun,
-    Choose,
-    IsSuccess,
-    Save,
-    Start,
-    begin,
-)
+from airflow_provider_omics.core.attempts import AttemptFlow, Begun, begin
 from airflow_provider_omics.core.commands import ListActive, Say, Sleep
 from airflow_provider_omics.core.errors import (
     AccessDenied,

@@ -7,19 +7,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_omics.core.attempt_commands import Find, IsSuccess, Save, Start
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
-from airflow_provider_omics.core.attempts import (
-    LIST_LAG,
-    REQUEST_ID_MEMORY,
-    SETTLE,
-    STOPPING_LOOKS,
-    Begun,
-    Find,
-    IsSuccess,
-    Save,
-    Start,
-)
+from airflow_provider_omics.core.attempts import Begun
 from airflow_provider_omics.core.commands import UNKNOWN, Cancel, ListActive, Look, ReadManifest
+from airflow_provider_omics.core.earlier_attempts import LIST_LAG, REQUEST_ID_MEMORY, SETTLE, STOPPING_LOOKS
 from airflow_provider_omics.core.errors import (
     AttemptError,
 )

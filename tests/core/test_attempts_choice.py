@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_omics.core.attempt_commands import Choose, IsSuccess, Save, Start
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
-from airflow_provider_omics.core.attempts import Begun, Choose, IsSuccess, Save, Start
+from airflow_provider_omics.core.attempts import Begun
 from airflow_provider_omics.core.commands import UNKNOWN, Cancel, Look
 from airflow_provider_omics.core.errors import AttemptError
 from airflow_provider_omics.core.snapshots import BatchSnapshot

@@ -7,18 +7,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_omics.core.attempt_commands import Find, Save, Start
 from airflow_provider_omics.core.attempt_record import AttemptRecord
-from airflow_provider_omics.core.attempts import (
-    CREDENTIAL_TRIES,
-    LIST_LAG,
-    REQUEST_ID_MEMORY,
-    Begun,
-    Find,
-    Save,
-    Start,
-    begin,
-)
+from airflow_provider_omics.core.attempts import CREDENTIAL_TRIES, Begun, begin
 from airflow_provider_omics.core.commands import Look
+from airflow_provider_omics.core.earlier_attempts import LIST_LAG, REQUEST_ID_MEMORY
 from airflow_provider_omics.core.errors import (
     AccessDenied,
     AttemptError,
