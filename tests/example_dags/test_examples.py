@@ -80,7 +80,7 @@ def test_run(emulator: OmicsEmulator, run_dag: RunDag) -> None:
 
 
 def test_run_batch(emulator: OmicsEmulator, run_dag: RunDag) -> None:
-    """Eight real samples run on what the first run made; the one that fills its file system runs again, with more."""
+    """Eight real samples run on what the first run made; what lacked space runs again, what lacks input does not."""
     emulator.client("s3").create_bucket(Bucket="omics-results")
     emulator.set_scenario(yaml.safe_load((EXAMPLE_DAGS / "scenario.yaml").read_text()))
 
@@ -96,10 +96,13 @@ def test_run_batch(emulator: OmicsEmulator, run_dag: RunDag) -> None:
         outcome.xcoms["index"]["return_value"]["run_output_uri"]
     }
     assert {run["name"]: run.get("failureReason") for run in first if run["status"] != "COMPLETED"} == {
-        FAILING_SAMPLE: "FILE_SYSTEM_OUT_OF_SPACE"
+        FAILING_SAMPLE: "FILE_SYSTEM_OUT_OF_SPACE",
+        "SRR7961104_GSM3415668_MShef11_low_oxygen_Q3": "INPUT_URI_NOT_FOUND",
     }
     assert [(run["name"], run["storageType"]) for run in second] == [(FAILING_SAMPLE, "DYNAMIC")]
-    assert outcome.xcoms["report"]["return_value"] == "8 of 8 samples completed; attempts: 2; failed: none"
+    assert outcome.xcoms["report"]["return_value"] == (
+        "7 of 8 samples completed; attempts: 2; failed: SRR7961104_GSM3415668_MShef11_low_oxygen_Q3"
+    )
 
 
 def test_run_batch_on_the_default_scenario(emulator: OmicsEmulator, run_dag: RunDag) -> None:
