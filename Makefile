@@ -70,7 +70,7 @@ bench: .venv/.installed ## measure what is promised of speed and memory; fails w
 	.venv/bin/python benchmarks/waits.py --json waits.json
 
 .PHONY: check
-check: .venv/.installed ## lint, formatting and types
+check: .venv/.installed-docs ## lint, formatting and types
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy

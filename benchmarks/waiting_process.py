@@ -176,33 +176,42 @@ async def import_all() -> None:
             await sts.get_caller_identity()
 
 
+def our_triggers(runs: list[str], order: dict[str, Any], scaled: ScaledTime | None) -> dict[str, Any]:
+    """Make a trigger of ours for each run, whose time passes as the emulator's does."""
+    from airflow_provider_omics.triggers import base, watcher
+    from airflow_provider_omics.triggers.run import OmicsRunTrigger
+
+    if scaled is not None and order["speed"] != 1:
+        for name, module in list(sys.modules.items()):
+            if name.startswith("airflow_provider_omics.triggers.") and hasattr(module, "time"):
+                vars(module)["time"] = scaled
+        for module in (base, watcher):
+            vars(module)["asyncio"] = ScaledAsyncio(order["speed"])
+    return {run: OmicsRunTrigger(run, poll_interval=order["interval"]) for run in runs}
+
+
+def stock_triggers(runs: list[str], order: dict[str, Any], scaled: ScaledTime | None) -> dict[str, Any]:
+    """Make a trigger of the Amazon provider's pattern for each run, likewise."""
+    from airflow.providers.amazon.aws.utils import waiter_with_logging
+    from stock_trigger import StockRunTrigger
+
+    if scaled is not None:
+        vars(waiter_with_logging)["asyncio"] = ScaledAsyncio(order["speed"])
+    return {run: StockRunTrigger(run, waiter_delay=order["interval"]) for run in runs}
+
+
 def main() -> None:
     """Do what the argument says."""
     order = json.loads(sys.argv[1])
     logging.disable(logging.INFO)
 
-    ours = order["pattern"] == "ours"
-    if ours:
-        from airflow_provider_omics.triggers import base, watcher
-        from airflow_provider_omics.triggers.run import OmicsRunTrigger
-    else:
-        from airflow.providers.amazon.aws.utils import waiter_with_logging
-        from stock_trigger import StockRunTrigger
+    triggers_of = our_triggers if order["pattern"] == "ours" else stock_triggers
+    triggers_of([], order, None)  # what is imported is no cost of the waits
     print("ready", flush=True)
     given = json.loads(sys.stdin.readline())
     os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = given["connection"]
     scaled = ScaledTime(order["speed"], given["now"])
-    triggers: dict[str, Any]
-    if ours:
-        for name, module in list(sys.modules.items()) if order["speed"] != 1 else ():
-            if name.startswith("airflow_provider_omics.triggers.") and hasattr(module, "time"):
-                module.time = scaled  # type: ignore[attr-defined]
-        for module in (base, watcher) if order["speed"] != 1 else ():
-            module.asyncio = ScaledAsyncio(order["speed"])  # type: ignore[attr-defined]
-        triggers = {run: OmicsRunTrigger(run, poll_interval=order["interval"]) for run in given["runs"]}
-    else:
-        waiter_with_logging.asyncio = ScaledAsyncio(order["speed"])
-        triggers = {run: StockRunTrigger(run, waiter_delay=order["interval"]) for run in given["runs"]}
+    triggers = triggers_of(given["runs"], order, scaled)
     random.seed(0)
     profiler = None
     if order.get("profile"):

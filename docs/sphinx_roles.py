@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from griffe import Extension, Module, Object
+from griffe import Alias, Extension, Module, Object
 
 PACKAGE = "airflow_provider_omics"
 _ROLE = re.compile(r":(?:class|func|meth|mod|data|attr|exc):`(~?)([\w.]+)`")
@@ -106,7 +106,7 @@ def _full_name(target: str, place: Object) -> str:
     while around is not None:
         if first in around.members:
             member = around.members[first]
-            base = member.target_path if member.is_alias else member.path
+            base = member.target_path if isinstance(member, Alias) else member.path
             return f"{base}.{rest}" if rest else str(base)
         around = around.parent
     if target.startswith(f"{PACKAGE}."):
