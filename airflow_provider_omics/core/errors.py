@@ -342,6 +342,22 @@ class AttemptError(OmicsError):
         super().__init__(reason)
 
 
+class StartTimedOut(OmicsError):
+    """``execution_timeout`` passed before a run or batch was known to have started.
+
+    :param kind: ``"run"`` or ``"batch"``.
+    :param request_id: request id of the attempt, by which the next try finds what came of it; None: none was made yet.
+    """
+
+    def __init__(self, kind: str, request_id: str | None) -> None:
+        self.kind = kind
+        self.request_id = request_id
+        super().__init__(
+            f"execution_timeout passed before a {kind} was known to have started (request id: {request_id or 'none'}); "
+            "the next try looks for it before it starts another"
+        )
+
+
 class NotOwner(OmicsError):
     """Another try of the task owns the attempt now: this process outlived its own try, and touches nothing any more.
 

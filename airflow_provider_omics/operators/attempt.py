@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from airflow_provider_omics.core.attempt_commands import AttemptAnswer, Choose, Find, IsSuccess, Save, Start
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended, Present
@@ -22,6 +22,7 @@ from airflow_provider_omics.core.errors import (
     OmicsError,
     ServiceError,
 )
+from airflow_provider_omics.core.events import Outcome, WaitEvent
 from airflow_provider_omics.core.identity import (
     REQUEST_ID_TAG,
     IdentifiedRequest,
@@ -33,6 +34,7 @@ from airflow_provider_omics.core.identity import (
     name_hash,
 )
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
+from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.attempt_stores import AttemptStore, TaskStateAttemptStore, TryAttemptStore
 from airflow_provider_omics.operators.waiting import Driver
@@ -104,6 +106,7 @@ class Attempt(Driver):
         self._request_id: str | None = None
         self._killed = False
         self._ended_by_user = False
+        self._cancelled = False
         self.snapshot: Snapshot | None = None
 
     @property
@@ -246,6 +249,24 @@ class Attempt(Driver):
         work.start()
         work.join(KILL_PATIENCE)
 
+    def time_out(self, *, cancels: bool) -> WaitEvent | None:
+        """End what this try, or the one before it, has started, when Airflow's own timeout has struck before a wait.
+
+        :param cancels: whether it is cancelled, or left going.
+        :return: the end; what is found ended wins over the limit. None: nothing is known to have started.
+        """
+        if cancels:
+            self.kill(may_leave=False, task_state=lambda: None)
+        record = self._record or self._left_by_an_earlier_try()
+        seen = self.snapshot
+        if seen is None and record is not None and record.resource_id and record.ended in (None, Ended.LOST):
+            seen = WaitPlan(self._starter.kind, record.resource_id, record.resource_uuid).unseen()
+        if seen is None:
+            return None
+        if _has_ended(seen):
+            return WaitEvent(Outcome.ENDED, seen)
+        return WaitEvent(Outcome.TIMED_OUT, seen, limit="execution_timeout", cancelled=self._cancelled)
+
     def _kill(self, may_leave: bool, task_state: Callable[[], str | None]) -> None:
         record = self._record or self._left_by_an_earlier_try()
         state = _bounded(task_state, STATE_PATIENCE, self._log)
@@ -264,7 +285,9 @@ class Attempt(Driver):
                 self._log.warning("%s: nothing to cancel was found", name)
                 return
             plan = WaitPlan(self._starter.kind, snapshot.id, snapshot.uuid)
-            self.drive(cancel(plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE))
+            left = self.drive(cancel(plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE))
+            self._cancelled = left is None
+            self.snapshot = left if _has_ended(left) else snapshot
         except Exception as error:  # noqa: BLE001 - the end of a thread: nobody else would hear of it
             self._log.warning("%s was not cancelled: %s", name, error, exc_info=not isinstance(error, NotOwner))
 
@@ -440,6 +463,10 @@ class Attempt(Driver):
             raise NotOwner(self._record.resource_id, None)
         if stored.owner_try > self._try_number:
             raise NotOwner(stored.resource_id, stored.owner_try)
+
+
+def _has_ended(seen: Snapshot | NotFound | None) -> TypeGuard[Snapshot]:
+    return isinstance(seen, (RunSnapshot, BatchSnapshot)) and seen.phase is not Phase.ACTIVE
 
 
 def _found(result: Snapshot | ServiceError | None) -> Snapshot | None:

@@ -15,7 +15,7 @@ from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
 from airflow_provider_omics.core.attempts import Begun
 from airflow_provider_omics.core.cancelling import cancel
 from airflow_provider_omics.core.commands import WaitPlan
-from airflow_provider_omics.core.errors import OmicsError, Problem, ServiceError, SettingsError
+from airflow_provider_omics.core.errors import OmicsError, Problem, ServiceError, SettingsError, StartTimedOut
 from airflow_provider_omics.core.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.core.input_checks import RunInputs
@@ -176,11 +176,14 @@ class OmicsStartOperator(OmicsReportingOperator):
         try:
             if not self._is_true("dry_run"):
                 self._new_attempt(context)  # a kill from now on reaches what an earlier try has left going
-            request = self._checked_request(context)
-            if self._is_true("dry_run"):
-                show_request(self.log, request, self._parameters_by_run(request))
-                return {**dict.fromkeys(self._result(self._nothing())), "status": "DRY_RUN"}
-            begun = self._begin(context, request)
+            try:
+                request = self._checked_request(context)
+                if self._is_true("dry_run"):
+                    show_request(self.log, request, self._parameters_by_run(request))
+                    return {**dict.fromkeys(self._result(self._nothing())), "status": "DRY_RUN"}
+                begun = self._begin(context, request)
+            except AirflowTaskTimeout:
+                return self._time_out(context)
             if begun.record.idle:
                 return self._conclude_idle(context, begun)
             self._persist_links(context, begun.snapshot)
@@ -207,9 +210,6 @@ class OmicsStartOperator(OmicsReportingOperator):
             if self._attempt is not None:
                 self._attempt.tell_what_is_left()
             raise
-        except AirflowTaskTimeout:
-            self._cancel_at_timeout()
-            raise
         return checked.request
 
     def _is_started(self, check: str) -> bool:
@@ -220,9 +220,14 @@ class OmicsStartOperator(OmicsReportingOperator):
             self.log.info("%s: an earlier try has started this; it is not checked again", check)
         return started
 
-    def _cancel_at_timeout(self) -> None:
-        if self._attempt is not None and self._is_true("cancel_on_kill"):
-            self._attempt.kill(may_leave=False, task_state=lambda: None)
+    def _time_out(self, context: Context) -> dict[str, Any]:
+        """End a task that Airflow's own timeout has struck before it waits."""
+        if self._attempt is None:
+            raise StartTimedOut(self.kind, None)
+        event = self._attempt.time_out(cancels=self._is_true("cancel_on_kill"))
+        if event is None:
+            raise StartTimedOut(self.kind, self._attempt.request_id)
+        return self._conclude(context, event)
 
     def execute_complete(self, context: Context, event: Any = None, request_id: str | None = None) -> dict[str, Any]:
         """Take up the task when its trigger has fired; called by Airflow.
@@ -250,18 +255,14 @@ class OmicsStartOperator(OmicsReportingOperator):
 
     def _begin(self, context: Context, request: Mapping[str, Any]) -> Begun:
         assert self._attempt is not None  # noqa: S101 - set by execute
-        try:
-            return self._attempt.begin(
-                request,
-                max_tries=self._task_instance.max_tries,
-                durable=self.durable,
-                **self._begins_with(),
-                cancel_old=self._is_true("cancel_on_kill"),
-                patience=self.patience.total_seconds(),
-            )
-        except AirflowTaskTimeout:
-            self._cancel_at_timeout()
-            raise
+        return self._attempt.begin(
+            request,
+            max_tries=self._task_instance.max_tries,
+            durable=self.durable,
+            **self._begins_with(),
+            cancel_old=self._is_true("cancel_on_kill"),
+            patience=self.patience.total_seconds(),
+        )
 
     def _new_attempt(self, context: Context) -> Attempt:
         self._task_instance = context["ti"]

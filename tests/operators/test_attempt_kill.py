@@ -11,7 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from airflow_provider_omics.core.attempt_record import Ended as RecordEnded
-from airflow_provider_omics.core.errors import AttemptError, NotOwner, RunTimedOut
+from airflow_provider_omics.core.errors import AttemptError, BatchTimedOut, NotOwner, RunTimedOut, StartTimedOut
 from airflow_provider_omics.operators.attempt_stores import TaskStateAttemptStore
 from airflow_provider_omics.operators.start import OmicsStartOperator
 from tests.operators.tries import ENDED_WELL, START, Crash, CrashAt, NewTask, Task, at_sleep, crash, kinds, stores
@@ -397,6 +397,54 @@ def test_airflows_own_timeout_while_the_earlier_one_is_looked_for(
         raise AirflowTaskTimeout("Timeout")
 
     at_sleep(stepped, time_out)
-    assert isinstance(task.try_().error, AirflowTaskTimeout)
+    error = task.try_(cancel_on_kill=cancel_on_kill).error
 
+    assert isinstance(error, {"run": RunTimedOut, "batch": BatchTimedOut}[kind])
+    assert ("it was cancelled" in str(error)) is cancel_on_kill
     assert task.statuses()[0] in (STOPPED if cancel_on_kill else ALIVE)
+
+
+@kinds
+def test_airflows_own_timeout_after_what_the_earlier_try_left_has_ended(
+    new_task: NewTask, stepped: SteppedTime, kind: str
+) -> None:
+    """What is found ended wins over the limit: its result is used, and nothing is started."""
+    task = new_task(kind)
+    at_sleep(stepped, crash, number=2)
+    task.try_()
+    task.emulator.faults.add(operation={"run": "GetRun", "batch": "GetBatch"}[kind], error="ThrottlingException")
+
+    def time_out() -> None:
+        task.emulator.faults.clear()
+        task.emulator.advance(100_000)
+        raise AirflowTaskTimeout("Timeout")
+
+    at_sleep(stepped, time_out)
+    ended = task.try_()
+
+    assert ended.error is None
+    assert ended.result["status"] == ENDED_WELL[kind]
+    assert len(task.started()) == 1
+
+
+@kinds
+def test_airflows_own_timeout_before_anything_was_started(new_task: NewTask, stepped: SteppedTime, kind: str) -> None:
+    """A start that is throttled past Airflow's own timeout is a typed error that names the request; a retry starts."""
+    task = new_task(kind)
+    task.emulator.faults.add(operation=START[kind], error="ThrottlingException")
+
+    def time_out() -> None:
+        task.emulator.faults.clear()
+        raise AirflowTaskTimeout("Timeout")
+
+    at_sleep(stepped, time_out, number=3)
+    error = task.try_().error
+
+    assert isinstance(error, StartTimedOut)
+    assert error.request_id is not None
+    assert error.request_id in str(error)
+    assert task.started() == []
+
+    assert task.try_().error is None
+
+    assert len(task.started()) == 1
