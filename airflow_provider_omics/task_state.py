@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 
@@ -26,3 +28,25 @@ def task_state(task_instance: Any) -> str | None:
     # {run id: {task id: state}}; the key of a mapped task ends in its index.
     found = [state for by_task in states.values() for state in by_task.values()]
     return str(getattr(found[0], "value", found[0])) if found and found[0] else None
+
+
+def asked_within(ask: Callable[[], str | None], seconds: float, log: Any) -> str | None:
+    """Ask in a thread of its own, and give up after some time: asking inside a signal handler can deadlock.
+
+    :param ask: asks for the state of a task.
+    :param seconds: how long its answer is waited for.
+    :param log: hears of an error of ``ask``.
+    :return: the answer; None without one.
+    """
+    answers: list[str | None] = []
+
+    def answer() -> None:
+        try:
+            answers.append(ask())
+        except Exception:
+            log.warning("Airflow did not tell the state of the task", exc_info=True)
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answers[0] if answers else None

@@ -13,10 +13,9 @@ from airflow_provider_omics.core.attempt_commands import AttemptAnswer, Choose, 
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended, Present
 from airflow_provider_omics.core.attempts import Begun, begin
 from airflow_provider_omics.core.cancelling import cancel
-from airflow_provider_omics.core.commands import Answer, Cancel, Look, Say, WaitPlan
+from airflow_provider_omics.core.commands import Answer, Say, WaitPlan
 from airflow_provider_omics.core.errors import (
     AttemptError,
-    InvalidRequest,
     NotFound,
     NotOwner,
     OmicsError,
@@ -28,7 +27,6 @@ from airflow_provider_omics.core.identity import (
     IdentifiedRequest,
     TaskIdentity,
     fingerprint,
-    generated_name,
     given_name,
     identified_request,
     name_hash,
@@ -36,20 +34,19 @@ from airflow_provider_omics.core.identity import (
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.operators.attempt_stores import AttemptStore, TaskStateAttemptStore, TryAttemptStore
-from airflow_provider_omics.operators.waiting import Driver
+from airflow_provider_omics.operators.attempt_search import find_started
+from airflow_provider_omics.operators.attempt_stores import AttemptStore
+from airflow_provider_omics.operators.record_keeping import RecordKeeper
+from airflow_provider_omics.task_state import asked_within
 
 STATE_PATIENCE = 2.0
-"""Seconds for Airflow's answer in ``on_kill``: asking inside a signal handler can deadlock."""
+"""Seconds for Airflow's answer in ``on_kill``."""
 
 KILL_PATIENCE = 4.0
 """Seconds for all that ``on_kill`` does: SIGKILL follows 5 seconds after SIGTERM."""
 
 ENDED_BY_USER = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "restarting"})
 """States of a task instance whose worker is told to end, in which no retry of Airflow's own can put it."""
-
-CLOCK_SKEW = 300.0
-"""Seconds by which the clocks of worker and AWS may differ when a started run is searched by its creation time."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ class Starter:
     staged_run_tags: Callable[[], int] = lambda: 0
 
 
-class Attempt(Driver):
+class Attempt(RecordKeeper):
     """The attempt of one try.
 
     :param hook: where to ask.
@@ -95,38 +92,14 @@ class Attempt(Driver):
         *,
         tag: bool,
     ) -> None:
-        super().__init__(hook, log, before_cancel=self._check_owner)
+        super().__init__(hook, log, store, try_number)
         self._starter = starter
-        self._store = store
         self.identity = identity
-        self._try_number = try_number
         self._tag = tag
         self._request: Mapping[str, Any] = {}
-        self._record: AttemptRecord | None = None
-        self._request_id: str | None = None
         self._killed = False
-        self._ended_by_user = False
         self._cancelled = False
         self.snapshot: Snapshot | None = None
-
-    @property
-    def request_id(self) -> str | None:
-        """Request id of the attempt in hand; None: there is none."""
-        return self._request_id if self._record is None else self._record.request_id
-
-    @property
-    def record(self) -> AttemptRecord | None:
-        """The attempt in hand; None: there is none, or no record of it outlives a deferral."""
-        return self._record
-
-    def stored(self) -> AttemptRecord | None:
-        """Give what an earlier try has left; None: nothing."""
-        return self._store.load()
-
-    @property
-    def lasts(self) -> bool:
-        """Whether the record outlives this try."""
-        return not isinstance(self._store, TryAttemptStore)
 
     def check_not_killed(self) -> None:
         """Refuse to go on when the task was ended for good: nothing may be started any more.
@@ -136,16 +109,6 @@ class Attempt(Driver):
         if self._killed:
             reason = "The task was ended before its start was answered"
             raise AttemptError(reason, request_id=self.request_id or "unknown")
-
-    def is_started(self, max_tries: int, *, durable: bool) -> bool:
-        """Tell whether an earlier try has started what this one is about to find.
-
-        :param max_tries: Airflow's of the task now; it differs from the recorded one after a clear.
-        :param durable: whether this try adopts what an earlier one left.
-        """
-        record = self._store.load()
-        started = record is not None and record.resource_id is not None and record.ended is not Ended.BADLY
-        return started and durable and record is not None and record.max_tries == max_tries
 
     def begin(
         self,
@@ -199,43 +162,6 @@ class Attempt(Driver):
             self._record, self.snapshot = begun.record, begun.snapshot
             return begun
 
-    def take_up(self, request_id: str | None) -> None:
-        """Take the stored record in hand, when a task is taken up after its deferral.
-
-        :param request_id: what the task carried through the deferral, for where no record outlives it; None: nothing.
-        """
-        self._record = self._store.load()
-        self._request_id = request_id
-
-    def end(self, ended: Ended) -> None:
-        """Record how the attempt ended; a failure is told in the log only, as the outcome is more important.
-
-        :param ended: how it ended.
-        """
-        record = self._record
-        if record is None or record.owner_try != self._try_number:
-            return
-        self._note(replace(record, ended=ended))
-
-    def count_unclear(self) -> int | None:
-        """Count a failure of which nobody can tell whether it passes.
-
-        :return: how many there were before, since the first try or the last clear; None: no record outlives this try.
-        """
-        record = self._record
-        if record is None or record.owner_try != self._try_number or isinstance(self._store, TryAttemptStore):
-            return None
-        self._note(replace(record, unclear_failures=record.unclear_failures + 1))
-        return record.unclear_failures
-
-    def _note(self, record: AttemptRecord) -> None:
-        self._record = record
-        try:
-            self._check_owner()
-            self._store.save(record)
-        except Exception:  # noqa: BLE001 - whatever store it is: the task's outcome must not depend on this note
-            self._log.warning("The end of the attempt could not be recorded", exc_info=True)
-
     def kill(self, *, may_leave: bool, task_state: Callable[[], str | None]) -> None:
         """Cancel what this try, or the one before it, has started; called in a signal handler.
 
@@ -269,7 +195,7 @@ class Attempt(Driver):
 
     def _kill(self, may_leave: bool, task_state: Callable[[], str | None]) -> None:
         record = self._record or self._left_by_an_earlier_try()
-        state = _bounded(task_state, STATE_PATIENCE, self._log)
+        state = asked_within(task_state, STATE_PATIENCE, self._log)
         self._ended_by_user = state in ENDED_BY_USER
         is_left = may_leave and not self._ended_by_user
         self._killed = self._killed or not is_left
@@ -326,18 +252,6 @@ class Attempt(Driver):
             return plan.unseen()
         return None if plan.is_another(seen) else seen
 
-    def tell(self, seen: Snapshot | None) -> None:
-        """Put the progress of a batch where Airflow keeps the state of tasks (3.3+); a failure does no harm.
-
-        :param seen: what was seen last.
-        """
-        if not isinstance(self._store, TaskStateAttemptStore) or not isinstance(seen, BatchSnapshot):
-            return
-        try:
-            self._store.tell(seen.numbers)
-        except Exception:  # noqa: BLE001 - whatever Airflow has against it: the batch is what matters
-            self._log.warning("The progress could not be stored", exc_info=True)
-
     def _perform(self, command: Any) -> Answer:
         if isinstance(command, Say):
             self.tell(command.seen)
@@ -358,33 +272,6 @@ class Attempt(Driver):
             answer = super()._perform(command)
             return AttemptAnswer(answer.now, answer.result, answer.run_ids)
         return AttemptAnswer(time.time())
-
-    def _call(self, command: Look | Cancel) -> Snapshot | None:
-        seen = super()._call(command)
-        record = self._record
-        if isinstance(command, Cancel) and record is not None and command.id == record.resource_id:
-            # Another try must not adopt what is stopping on our word; it may come before this one is told the end.
-            self._record = replace(record, ended=Ended.BADLY)
-            try:
-                self._store.save(self._record)
-            except Exception:  # noqa: BLE001 - whatever store it is: the cancel is what matters
-                self._log.warning("The cancel could not be recorded", exc_info=True)
-        return seen
-
-    def _save(self, record: AttemptRecord) -> None:
-        known = self._record
-        if known is not None and known.request_id == record.request_id and known.ended is Ended.BADLY:
-            record = replace(record, ended=Ended.BADLY)  # cancelled by a kill while this was under way
-        try:
-            self._store.save(record)
-        except NotOwner:
-            raise
-        except Exception:
-            if record.resource_id is None:
-                raise  # nothing was sent yet, and nothing must be
-            # The request id is stored, so the next try finds what was started by name and tag.
-            self._log.warning("%s could not be stored; going on", record.resource_id, exc_info=True)
-        self._record = record
 
     def _start(self, record: AttemptRecord) -> Snapshot | ServiceError:
         self.check_not_killed()
@@ -410,59 +297,12 @@ class Attempt(Driver):
         return started
 
     def _find(self, record: AttemptRecord) -> Snapshot | ServiceError | None:
-        """Search what the record's request has started, by the name it had then, and by its tag."""
-        kind = self._starter.kind
-        name = given_name(kind, self._request)
-        if record.name_hash is None:
-            name = generated_name(kind, self.identity, record.request_id)
-        elif REQUEST_ID_TAG not in self._identified(record).request.get("tags", {}):
-            return InvalidRequest("ListRuns", "NotFindable", "a user's name and no tag do not tell it from others")
-        elif name_hash(name) != record.name_hash:
-            name = None  # the settings have changed: all are listed, and compared by the hash
-        try:
-            for item in self._hook.list_runs(name=name) if kind == "run" else self._hook.list_batches(name=name):
-                created = item.get("creationTime") or item.get("createdAt")
-                if created is not None and created.timestamp() < record.requested_at - CLOCK_SKEW:
-                    continue
-                if name is None and name_hash(item.get("name")) != record.name_hash:
-                    continue
-                found = self._confirmed(item["id"], record)
-                if found is not None:
-                    return found
-        except ServiceError as error:
-            return error
-        return None
-
-    def _confirmed(self, resource_id: str, record: AttemptRecord) -> Snapshot | None:
-        """Look at a run or batch of the right name, and give it if it is ours."""
-        get = self._hook.get_run if self._starter.kind == "run" else self._hook.get_batch
-        try:
-            response: Mapping[str, Any] = get(resource_id)
-        except NotFound:
-            return None  # removed since it was listed
-        tagged = (response.get("tags") or {}).get(REQUEST_ID_TAG)
-        if tagged != record.request_id and not (tagged is None and record.request_id in response.get("name", "")):
-            return None
-        read = RunSnapshot.from_response if self._starter.kind == "run" else BatchSnapshot.from_response
-        return read(response)
+        is_tagged = REQUEST_ID_TAG in self._identified(record).request.get("tags", {})
+        return find_started(self._hook, self._starter.kind, record, self.identity, self._request, is_tagged=is_tagged)
 
     def _identified(self, record: AttemptRecord) -> IdentifiedRequest:
         staged = self._starter.staged_run_tags()
         return identified_request(self._starter.kind, self._request, self.identity, record, staged_run_tags=staged)
-
-    def _check_owner(self) -> None:
-        """Refuse to touch what a later try owns: the orphaned process of an earlier try can live on.
-
-        :raises NotOwner: a later try owns the attempt, or the record is out of this process's reach: Airflow closes
-            its store to a try once there is a later one. When a user cleared the running task, that is no obstacle.
-        """
-        stored = self._store.load()
-        if stored is None:
-            if self._record is None or self._ended_by_user:
-                return
-            raise NotOwner(self._record.resource_id, None)
-        if stored.owner_try > self._try_number:
-            raise NotOwner(stored.resource_id, stored.owner_try)
 
 
 def _has_ended(seen: Snapshot | NotFound | None) -> TypeGuard[Snapshot]:
@@ -471,19 +311,3 @@ def _has_ended(seen: Snapshot | NotFound | None) -> TypeGuard[Snapshot]:
 
 def _found(result: Snapshot | ServiceError | None) -> Snapshot | None:
     return None if isinstance(result, (OmicsError, type(None))) else result
-
-
-def _bounded(ask: Callable[[], str | None], seconds: float, log: Any) -> str | None:
-    """Ask in a thread of its own, and give up after some time; no answer is None."""
-    answers: list[str | None] = []
-
-    def answer() -> None:
-        try:
-            answers.append(ask())
-        except Exception:
-            log.warning("Airflow did not tell the state of the task", exc_info=True)
-
-    thread = threading.Thread(target=answer, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return answers[0] if answers else None

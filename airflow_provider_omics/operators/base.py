@@ -11,7 +11,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
-from airflow_provider_omics.core.errors import NotFound, OmicsError, ServiceError
+from airflow_provider_omics.core.errors import NotFound, OmicsError, Problem, ServiceError, SettingsError
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 
@@ -33,6 +33,17 @@ class OmicsBaseOperator(AwsBaseOperator[OmicsHook]):
     def defaults(self) -> ConnectionDefaults:
         """Team defaults of the connection."""
         return self.hook.defaults
+
+    def _is_true(self, argument: str) -> bool:
+        """Read a flag that a template may have turned into text."""
+        value = getattr(self, argument)
+        if isinstance(value, str):
+            if value.strip().lower() in ("true", "1", "yes", "on"):
+                return True
+            if value.strip().lower() in ("false", "0", "no", "off", "none", ""):
+                return False
+            raise SettingsError([Problem(argument, repr(value), "true or false")])
+        return bool(value)
 
 
 class OmicsActionOperator(OmicsBaseOperator):

@@ -8,7 +8,10 @@ shows counts and keys only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
+
+from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.operators.base import OmicsBaseOperator
 
 # Of what is no parameter itself, these keys alone are hidden: a role and an output place are worth seeing.
 _HIDDEN_KEYS: Mapping[str, tuple[str, ...]] = {"default_run_setting": ("parameters", "sessionPolicy")}
@@ -35,6 +38,31 @@ class Masked:
             return _shown(self.value)
         shown = {key: _shown(entry) if key in self._hidden_keys else entry for key, entry in self.value.items()}
         return f"masked: {shown}"
+
+
+class OmicsMaskingOperator(OmicsBaseOperator):
+    """Base of the operators with template fields that ``mask_parameters`` hides; they take that argument."""
+
+    mask_parameters: bool | None
+    masked_fields: ClassVar[tuple[str, ...]] = ()
+
+    def _masks_parameters(self) -> bool:
+        if self.mask_parameters is not None:
+            return self._is_true("mask_parameters")
+        try:
+            return self.defaults.mask_parameters
+        except SettingsError:
+            return True  # execute() tells what is wrong with the connection; until then nothing is shown
+
+    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+        """Mask after rendering, before Airflow stores the fields; Airflow calls this for mapped tasks as well."""
+        super()._do_render_template_fields(parent, *args, **kwargs)
+        if parent is not self or not self._masks_parameters():
+            return
+        for name in self.masked_fields:
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, Masked):
+                setattr(self, name, Masked(value, name))
 
 
 def unmasked(value: Any) -> Any:

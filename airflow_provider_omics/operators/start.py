@@ -15,7 +15,7 @@ from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
 from airflow_provider_omics.core.attempts import Begun
 from airflow_provider_omics.core.cancelling import cancel
 from airflow_provider_omics.core.commands import WaitPlan
-from airflow_provider_omics.core.errors import OmicsError, Problem, ServiceError, SettingsError, StartTimedOut
+from airflow_provider_omics.core.errors import OmicsError, ServiceError, SettingsError, StartTimedOut
 from airflow_provider_omics.core.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.core.input_checks import RunInputs
@@ -24,42 +24,19 @@ from airflow_provider_omics.core.polling import wait
 from airflow_provider_omics.core.settings import CheckedRequest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.time_limits import time_limits
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.input_checks import check_inputs
 from airflow_provider_omics.operators.attempt import KILL_PATIENCE, Attempt, Starter
 from airflow_provider_omics.operators.attempt_stores import TryAttemptStore, attempt_store
 from airflow_provider_omics.operators.before_start import check_workflow, show_request
-from airflow_provider_omics.operators.masking import Masked
+from airflow_provider_omics.operators.masking import OmicsMaskingOperator
 from airflow_provider_omics.operators.reporting import OmicsReportingOperator
 from airflow_provider_omics.task_state import task_state
 from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 
-MARGIN = 0.1
-"""Part of ``execution_timeout`` kept free, so that the cancel and the typed error come before Airflow's own end."""
 
-LEAST_GRACE = 5.0
-"""Seconds for the cancel, however short the timeout is."""
-
-LONGEST_MARGIN = 60.0
-"""Seconds that are enough for it, however long the timeout is."""
-
-
-def time_limits(execution_timeout: timedelta | None, started: float) -> dict[str, float]:
-    """Give the moment at which a wait must end, so that Airflow's own timeout does not come first.
-
-    :param execution_timeout: the task's; None: no limit.
-    :param started: when the task started, in seconds since the epoch.
-    :return: ``deadline``, in seconds since the epoch, and ``grace``: half of the time from then to Airflow's own end,
-        for a cancel; the other half is for Airflow to take up the task. Empty without a limit.
-    """
-    if execution_timeout is None:
-        return {}
-    seconds = execution_timeout.total_seconds()
-    margin = min(seconds * MARGIN, LONGEST_MARGIN)
-    return {"deadline": started + seconds - margin, "grace": max(margin / 2, LEAST_GRACE)}
-
-
-class OmicsStartOperator(OmicsReportingOperator):
+class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
     """Base of the operators that start a run or a batch, wait for its end, and judge it.
 
     :param wait_for_completion: wait for the end (default); otherwise the task ends once the run or batch is started.
@@ -86,7 +63,6 @@ class OmicsStartOperator(OmicsReportingOperator):
 
     kind: ClassVar[str]
     trigger_class: ClassVar[Callable[..., OmicsWaitTrigger]]
-    masked_fields: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -408,34 +384,3 @@ class OmicsStartOperator(OmicsReportingOperator):
     @abstractmethod
     def _nothing(self) -> Snapshot:
         """Give an empty snapshot: its result has the keys of every result."""
-
-    # -- template fields -------------------------------------------------------------------------------------------
-
-    def _is_true(self, argument: str) -> bool:
-        """Read a flag that a template may have turned into text."""
-        value = getattr(self, argument)
-        if isinstance(value, str):
-            if value.strip().lower() in ("true", "1", "yes", "on"):
-                return True
-            if value.strip().lower() in ("false", "0", "no", "off", "none", ""):
-                return False
-            raise SettingsError([Problem(argument, repr(value), "true or false")])
-        return bool(value)
-
-    def _masks_parameters(self) -> bool:
-        if self.mask_parameters is not None:
-            return self._is_true("mask_parameters")
-        try:
-            return self.defaults.mask_parameters
-        except SettingsError:
-            return True  # execute() tells what is wrong with the connection; until then nothing is shown
-
-    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
-        """Mask after rendering, before Airflow stores the fields; Airflow calls this for mapped tasks as well."""
-        super()._do_render_template_fields(parent, *args, **kwargs)
-        if parent is not self or not self._masks_parameters():
-            return
-        for name in self.masked_fields:
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, Masked):
-                setattr(self, name, Masked(value, name))

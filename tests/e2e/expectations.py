@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 
+from tests.e2e.emulators import CANCEL_TAKES
 from tests.e2e.stage import KINDS, RUNS_PER_BATCH, Task
 
 for_each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -76,3 +77,14 @@ def last_stop(task: Task, number: int = 0) -> datetime:
 def time_of(moment: str) -> datetime:
     """Read a time of Airflow's or of the emulator's."""
     return datetime.fromisoformat(moment.replace("Z", "+00:00"))
+
+
+def seconds_to_cancel(task: Task) -> float:
+    """Tell how long it took from the user's action until the last run was told to stop."""
+    return last_stop(task).timestamp() - CANCEL_TAKES - float(task.notes["acted"])
+
+
+def assert_waited(task: Task) -> None:
+    """Check that a new batch has waited for the end of the old one, and a new run has not."""
+    waited = time_of(task.started[1]["creationTime"]) > last_stop(task)
+    assert waited is (task.kind == "batch")

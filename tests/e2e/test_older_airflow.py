@@ -5,27 +5,18 @@ The record of an attempt lies in S3 here. Played on Airflow 2.11 and 3.2 by ``ma
 
 from __future__ import annotations
 
-import os
-import signal
-
 import pytest
 
 from tests.e2e.deployment import Deployment
+from tests.e2e.disturbances import clear, clear_when, kill_worker, mark
 from tests.e2e.emulators import EmulatorProcess
-from tests.e2e.expectations import assert_outcome, for_each_kind
+from tests.e2e.expectations import assert_outcome, assert_waited, for_each_kind, seconds_to_cancel
 from tests.e2e.stage import KINDS, Script, Stage, Task
-from tests.e2e.test_users import act_on, assert_waited, clear_when, seconds_to_cancel
 
 AT_ONCE = 12.0
 """Seconds within which a user's kill must have reached the service: Airflow itself takes 2 to 5 to tell of it."""
 
 WAITING = [f"{kind}_waits_{number}" for kind in KINDS for number in range(5)]
-
-
-def kill_worker(task: Task) -> Script:
-    """Kill the process of a task that waits on a worker."""
-    yield lambda: task.is_waiting("running")
-    os.kill(task.pid, signal.SIGKILL)
 
 
 def restart_triggerer(stage: Stage, tasks: list[Task], ended_by_users: list[Task]) -> Script:
@@ -44,22 +35,13 @@ def older(deployment: Deployment, emulators: dict[str, EmulatorProcess]) -> Stag
     """All cases, played together; the triggerer is killed when users have marked and cleared."""
     stage = Stage(deployment, {"calm": emulators["calm"]})
     stage.trigger("older")
-    client, run_id = stage.client, stage.dag_runs["older"]
     for kind in KINDS:
         for mode in ("deferred", "running"):
             for state in ("failed", "success"):
                 task = stage.task("older", f"{kind}_marked_{state}_{mode}")
-
-                def mark(task: Task = task, state: str = state) -> None:
-                    client.mark("older", run_id, task.name, state)
-
-                stage.add(act_on(task, mode, mark), task)
+                stage.add(mark(task, mode, state, stage), task)
         task = stage.task("older", f"{kind}_cleared_deferred")
-
-        def clear(task: Task = task) -> None:
-            client.clear("older", run_id, task.name)
-
-        stage.add(act_on(task, "deferred", clear), task)
+        stage.add(clear(task, "deferred", stage), task)
         task = stage.task("older", f"{kind}_cleared_after_success")
         stage.add(clear_when(task, "success", stage), task)
         task = stage.task("older", f"{kind}_killed_waiting")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.emulators import CANCEL_TAKES
-from tests.e2e.expectations import assert_outcome, assert_result, for_each_kind, last_stop, time_of
+from tests.e2e.disturbances import clear, clear_when, mark
+from tests.e2e.expectations import (
+    assert_outcome,
+    assert_result,
+    assert_waited,
+    for_each_kind,
+    seconds_to_cancel,
+)
 from tests.e2e.stage import KINDS, Script, Stage, Task
 
 AT_ONCE = 6.0
@@ -18,21 +23,6 @@ RETRIES = 2
 """Of every task that is cleared while it waits; a clear raises Airflow's ``max_tries`` above it."""
 
 MODES = ("deferred", "running")
-
-
-def act_on(task: Task, state: str, act: Callable[[], None]) -> Script:
-    """Do something to a task that waits."""
-    yield lambda: task.is_waiting(state)
-    task.notes["acted"] = time.time()
-    act()
-
-
-def clear_when(task: Task, state: str, stage: Stage) -> Script:
-    """Clear a task that has ended, and wait for its next try."""
-    yield lambda: task.state == state
-    tries = task.tries
-    stage.client.clear(task.dag_id, task.run_id, task.name)
-    yield lambda: task.tries > tries
 
 
 def abandon(stage: Stage, tasks: list[Task]) -> Script:
@@ -47,43 +37,23 @@ def direct(stage: Stage) -> None:
     """Say what is done to the tasks of this module."""
     stage.trigger("users")
     stage.trigger("abandoned")
-    run_id = stage.dag_runs["users"]
     for kind in KINDS:
         for mode in MODES:
             for state in ("failed", "success"):
                 task = stage.task("users", f"{kind}_marked_{state}_{mode}")
-
-                def mark(task: Task = task, state: str = state) -> None:
-                    stage.client.mark("users", run_id, task.name, state)
-
-                stage.add(act_on(task, mode, mark), task)
+                stage.add(mark(task, mode, state, stage), task)
         for name, mode in {
             "cleared_deferred": "deferred",
             "cleared_running": "running",
             "staged_cleared_deferred": "deferred",
         }.items():
             task = stage.task("users", f"{kind}_{name}")
-
-            def clear(task: Task = task) -> None:
-                stage.client.clear("users", run_id, task.name)
-
-            stage.add(act_on(task, mode, clear), task)
+            stage.add(clear(task, mode, stage), task)
         for state, name in {"success": "cleared_after_success", "failed": "cleared_after_failure"}.items():
             task = stage.task("users", f"{kind}_{name}")
             stage.add(clear_when(task, state, stage), task)
     abandoned = [stage.task("abandoned", f"{kind}_abandoned") for kind in KINDS]
     stage.add(abandon(stage, abandoned), *abandoned)
-
-
-def seconds_to_cancel(task: Task) -> float:
-    """Tell how long it took from the user's action until the last run was told to stop."""
-    return last_stop(task).timestamp() - CANCEL_TAKES - float(task.notes["acted"])
-
-
-def assert_waited(task: Task) -> None:
-    """Check that a new batch has waited for the end of the old one, and a new run has not."""
-    waited = time_of(task.started[1]["creationTime"]) > last_stop(task)
-    assert waited is (task.kind == "batch")
 
 
 @for_each_kind

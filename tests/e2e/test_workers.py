@@ -8,18 +8,13 @@ import time
 
 import pytest
 
+from tests.e2e.disturbances import kill_worker
 from tests.e2e.expectations import assert_outcome, for_each_kind, last_stop, time_of
 from tests.e2e.processes import is_alive, parent_of
 from tests.e2e.stage import KINDS, Script, Stage, Task
 
 GRACE = 6.0
 """Seconds from SIGTERM to SIGKILL; on_kill takes 4 at most."""
-
-
-def kill_worker(task: Task) -> Script:
-    """Kill the process of a task that waits on a worker."""
-    yield lambda: task.is_waiting("running")
-    os.kill(task.pid, signal.SIGKILL)
 
 
 def terminate(task: Task) -> Script:

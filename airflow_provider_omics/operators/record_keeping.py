@@ -1,0 +1,151 @@
+"""The record of a try's attempt, and who may touch what it names: only the try that owns it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
+from airflow_provider_omics.core.commands import Cancel, Look
+from airflow_provider_omics.core.errors import NotOwner
+from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.operators.attempt_stores import AttemptStore, TaskStateAttemptStore, TryAttemptStore
+from airflow_provider_omics.operators.waiting import Driver
+
+
+class RecordKeeper(Driver):
+    """Keeps the record of one try's attempt in its store, and cancels nothing that a later try owns.
+
+    :param hook: where to ask.
+    :param log: the task's logger.
+    :param store: where the record is kept.
+    :param try_number: number of this try.
+    """
+
+    def __init__(self, hook: OmicsHook, log: Any, store: AttemptStore, try_number: int) -> None:
+        super().__init__(hook, log, before_cancel=self._check_owner)
+        self._store = store
+        self._try_number = try_number
+        self._record: AttemptRecord | None = None
+        self._request_id: str | None = None
+        self._ended_by_user = False
+
+    @property
+    def request_id(self) -> str | None:
+        """Request id of the attempt in hand; None: there is none."""
+        return self._request_id if self._record is None else self._record.request_id
+
+    @property
+    def record(self) -> AttemptRecord | None:
+        """The attempt in hand; None: there is none, or no record of it outlives a deferral."""
+        return self._record
+
+    def stored(self) -> AttemptRecord | None:
+        """Give what an earlier try has left; None: nothing."""
+        return self._store.load()
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the record outlives this try."""
+        return not isinstance(self._store, TryAttemptStore)
+
+    def is_started(self, max_tries: int, *, durable: bool) -> bool:
+        """Tell whether an earlier try has started what this one is about to find.
+
+        :param max_tries: Airflow's of the task now; it differs from the recorded one after a clear.
+        :param durable: whether this try adopts what an earlier one left.
+        """
+        record = self._store.load()
+        started = record is not None and record.resource_id is not None and record.ended is not Ended.BADLY
+        return started and durable and record is not None and record.max_tries == max_tries
+
+    def take_up(self, request_id: str | None) -> None:
+        """Take the stored record in hand, when a task is taken up after its deferral.
+
+        :param request_id: what the task carried through the deferral, for where no record outlives it; None: nothing.
+        """
+        self._record = self._store.load()
+        self._request_id = request_id
+
+    def end(self, ended: Ended) -> None:
+        """Record how the attempt ended; a failure is told in the log only, as the outcome is more important.
+
+        :param ended: how it ended.
+        """
+        record = self._record
+        if record is None or record.owner_try != self._try_number:
+            return
+        self._note(replace(record, ended=ended))
+
+    def count_unclear(self) -> int | None:
+        """Count a failure of which nobody can tell whether it passes.
+
+        :return: how many there were before, since the first try or the last clear; None: no record outlives this try.
+        """
+        record = self._record
+        if record is None or record.owner_try != self._try_number or isinstance(self._store, TryAttemptStore):
+            return None
+        self._note(replace(record, unclear_failures=record.unclear_failures + 1))
+        return record.unclear_failures
+
+    def _note(self, record: AttemptRecord) -> None:
+        self._record = record
+        try:
+            self._check_owner()
+            self._store.save(record)
+        except Exception:  # noqa: BLE001 - whatever store it is: the task's outcome must not depend on this note
+            self._log.warning("The end of the attempt could not be recorded", exc_info=True)
+
+    def tell(self, seen: Snapshot | None) -> None:
+        """Put the progress of a batch where Airflow keeps the state of tasks (3.3+); a failure does no harm.
+
+        :param seen: what was seen last.
+        """
+        if not isinstance(self._store, TaskStateAttemptStore) or not isinstance(seen, BatchSnapshot):
+            return
+        try:
+            self._store.tell(seen.numbers)
+        except Exception:  # noqa: BLE001 - whatever Airflow has against it: the batch is what matters
+            self._log.warning("The progress could not be stored", exc_info=True)
+
+    def _call(self, command: Look | Cancel) -> Snapshot | None:
+        seen = super()._call(command)
+        record = self._record
+        if isinstance(command, Cancel) and record is not None and command.id == record.resource_id:
+            # Another try must not adopt what is stopping on our word; it may come before this one is told the end.
+            self._record = replace(record, ended=Ended.BADLY)
+            try:
+                self._store.save(self._record)
+            except Exception:  # noqa: BLE001 - whatever store it is: the cancel is what matters
+                self._log.warning("The cancel could not be recorded", exc_info=True)
+        return seen
+
+    def _save(self, record: AttemptRecord) -> None:
+        known = self._record
+        if known is not None and known.request_id == record.request_id and known.ended is Ended.BADLY:
+            record = replace(record, ended=Ended.BADLY)  # cancelled by a kill while this was under way
+        try:
+            self._store.save(record)
+        except NotOwner:
+            raise
+        except Exception:
+            if record.resource_id is None:
+                raise  # nothing was sent yet, and nothing must be
+            # The request id is stored, so the next try finds what was started by name and tag.
+            self._log.warning("%s could not be stored; going on", record.resource_id, exc_info=True)
+        self._record = record
+
+    def _check_owner(self) -> None:
+        """Refuse to touch what a later try owns: the orphaned process of an earlier try can live on.
+
+        :raises NotOwner: a later try owns the attempt, or the record is out of this process's reach: Airflow closes
+            its store to a try once there is a later one. When a user cleared the running task, that is no obstacle.
+        """
+        stored = self._store.load()
+        if stored is None:
+            if self._record is None or self._ended_by_user:
+                return
+            raise NotOwner(self._record.resource_id, None)
+        if stored.owner_try > self._try_number:
+            raise NotOwner(stored.resource_id, stored.owner_try)
