@@ -74,7 +74,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LAST.index(item.path.stem) if item.path.stem in LAST else -1)
     for item in items:
         if HERE in item.path.parents:
-            item.add_marker(pytest.mark.timeout(900))
+            item.add_marker(pytest.mark.timeout(1500))
 
 
 @pytest.fixture(scope="session")
@@ -164,5 +164,5 @@ def stage(request: pytest.FixtureRequest, deployment: Deployment, emulators: dic
     for name in sorted(modules, key=lambda name: DIRECTED.index(name) if name in DIRECTED else len(DIRECTED)):
         if hasattr(modules[name], "direct"):
             modules[name].direct(played)
-    played.play(420)
+    played.play(900)  # 400 on a quiet machine
     return played

@@ -37,7 +37,7 @@ def outage(deployment: Deployment, emulators: dict[str, EmulatorProcess]) -> Sta
     names = ("outlived", "deferred_before", "ended_meanwhile")
     tasks = [stage.task("outage", f"{kind}_{name}") for kind in KINDS for name in names]
     stage.add(disturb(stage, tasks), *tasks)
-    stage.play(240)
+    stage.play(400)
     return stage
 
 

@@ -51,7 +51,7 @@ def older(deployment: Deployment, emulators: dict[str, EmulatorProcess]) -> Stag
     waiting = [stage.task("older", name) for name in WAITING]
     ended = [task for task in stage.tasks.values() if task.name.endswith("_deferred")]
     stage.add(restart_triggerer(stage, waiting, ended), *waiting)
-    stage.play(400)
+    stage.play(700)
     return stage
 
 

@@ -58,7 +58,7 @@ def triggerers(deployment: Deployment, emulators: dict[str, EmulatorProcess]) ->
     stage.trigger("triggerers")
     tasks = [stage.task("triggerers", name) for name in CASES]
     stage.add(disturb(stage, tasks), *tasks)
-    stage.play(300)
+    stage.play(500)
     return stage
 
 

@@ -103,13 +103,14 @@ with DAG("workers", schedule=None):
     pair("killed_waiting", FORTY, deferrable=False)
     pair("terminated", TWENTY, deferrable=False)
     pair("evicted", EIGHTY, deferrable=False)
-    # The orphan's deadline is at 90 s, when the second try waits; that one's comes after the run's end.
+    # The orphan's deadline is at 135 s, when the second try waits; that one's comes after the run's end: it begins at
+    # 67 s at the earliest, as the lost heartbeats alone take 20.
     pair(
         "orphaned",
-        VERY_LONG,
+        "1000185",
         deferrable=False,
-        execution_timeout=timedelta(seconds=100),
-        retry_delay=timedelta(seconds=45),
+        execution_timeout=timedelta(seconds=150),
+        retry_delay=timedelta(seconds=40),
     )
     pair("finished_meanwhile", TWENTY, deferrable=False, retry_delay=timedelta(seconds=40))
     pair("changed_before_call", FIVE, KilledBeforeTheCall, parameters={"try": "{{ ti.try_number }}"})
