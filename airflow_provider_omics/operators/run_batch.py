@@ -165,10 +165,7 @@ class OmicsStartRunBatchOperator(OmicsBatchChoice):
         self.default_run_setting = default_run_setting
         self.run_settings = run_settings
         self.run_settings_s3_uri = run_settings_s3_uri
-        # Plain data, so that Airflow renders each string in it and sees an XComArg in it as an upstream. Only a
-        # SampleSheet has the method; without one its module need not be loaded.
-        to_mapping = getattr(type(sample_sheet), "to_mapping", None)
-        self.sample_sheet = sample_sheet if to_mapping is None else to_mapping(sample_sheet)
+        self.sample_sheet = sample_sheet
         self.staging_s3_uri = staging_s3_uri
         self.keep_staging = keep_staging
         self.max_runs = max_runs
