@@ -200,7 +200,9 @@ class OmicsStartRunBatchOperator(OmicsBatchChoice):
             staging_s3_uri=staging,
             max_runs=self.max_runs,
         )
-        self._batch = self._whole = check_batch(given, self.defaults, self._s3_hook(), request_id, self.log)
+        self._batch = self._whole = check_batch(
+            given, self.defaults, self._s3_hook(), request_id, self.log, workflow=self._workflow
+        )
         self._rerun_settings().check_merged(self._whole.checked.request["defaultRunSetting"])
         return self._whole.checked
 
@@ -216,6 +218,10 @@ class OmicsStartRunBatchOperator(OmicsBatchChoice):
             for batch in (self._batch, self._whole):
                 if batch is not None and batch.spool is not None:
                     batch.spool.close()
+
+    def _check_workflow(self, request: Mapping[str, Any]) -> None:
+        if self.sample_sheet is None:  # whose rows are compared while they are read: then their lines are known
+            super()._check_workflow(request)
 
     def _results_settings(self) -> ResultsSettings:
         return ResultsSettings(self.results_s3_uri, self.results_detail, self.read_outputs)

@@ -28,7 +28,7 @@ from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.input_checks import check_inputs
 from airflow_provider_omics.operators.attempt import KILL_PATIENCE, Attempt, Starter
 from airflow_provider_omics.operators.attempt_stores import TryAttemptStore, attempt_store
-from airflow_provider_omics.operators.before_start import check_workflow, show_request
+from airflow_provider_omics.operators.before_start import Workflow, look_up_workflow, show_request
 from airflow_provider_omics.operators.masking import Masked
 from airflow_provider_omics.operators.reporting import OmicsReportingOperator
 from airflow_provider_omics.task_state import task_state
@@ -199,8 +199,7 @@ class OmicsStartOperator(OmicsReportingOperator):
             checked = self._build_request(str(uuid.uuid4()))
             for warning in checked.warnings:
                 self.log.warning("%s", warning)
-            if self.check_workflow and not self._is_started("check_workflow"):
-                check_workflow(self.hook, self.log, checked.request, self._parameters_by_run(checked.request))
+            self._check_workflow(checked.request)
             if self._is_true("check_inputs"):
                 self._check_inputs(context, checked.request)
         except SettingsError:
@@ -383,6 +382,18 @@ class OmicsStartOperator(OmicsReportingOperator):
         raise airflow_error(error, final=self._final_of(error)) from error
 
     # -- before the start ------------------------------------------------------------------------------------------
+
+    def _check_workflow(self, request: Mapping[str, Any]) -> None:
+        """Compare the parameters of each run with the template of its workflow."""
+        workflow = self._workflow(request.get("defaultRunSetting", request))
+        if workflow is not None:
+            workflow.check(self._parameters_by_run(request))
+
+    def _workflow(self, setting: Mapping[str, Any]) -> Workflow | None:
+        """Look up the workflow of the runs; None: nobody wants it checked, or it cannot be looked up."""
+        if not self.check_workflow or self._is_started("check_workflow"):
+            return None
+        return look_up_workflow(self.hook, self.log, setting)
 
     def _check_inputs(self, context: Context, request: Mapping[str, Any]) -> None:
         """Look up the inputs of each run, unless an earlier try has started the runs: they may have gone since."""
