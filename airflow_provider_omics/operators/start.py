@@ -189,6 +189,7 @@ class OmicsStartOperator(OmicsReportingOperator):
                 error = "an earlier try has started it, and no answer tells its end"
                 return self._conclude(context, WaitEvent(Outcome.VANISHED, begun.snapshot, error=error))
             if not self.wait_for_completion:
+                self._let_go(begun.record)
                 return self._report_success(context, self._result(begun.snapshot))
             return self._wait(context, plan, begun.snapshot)
         except OmicsError as error:
@@ -303,6 +304,9 @@ class OmicsStartOperator(OmicsReportingOperator):
     def _is_success(self, ended: Snapshot) -> bool:
         return ended.phase is Phase.SUCCEEDED
 
+    def _let_go(self, record: AttemptRecord) -> None:
+        """Say what stays behind of a start that nobody waits for."""
+
     def _wait(self, context: Context, plan: WaitPlan, started: Snapshot) -> dict[str, Any]:
         assert self._attempt is not None  # noqa: S101 - set by execute
         if started.phase is not Phase.ACTIVE:
@@ -325,6 +329,10 @@ class OmicsStartOperator(OmicsReportingOperator):
                 event = WaitEvent(Outcome.TIMED_OUT, started, limit="execution_timeout", cancelled=left is None)
         return self._conclude(context, event)
 
+    def _trigger_arguments(self, plan: WaitPlan) -> dict[str, Any]:
+        """Give the arguments that only this kind of trigger takes."""
+        return {}
+
     def _defer(self, plan: WaitPlan) -> NoReturn:
         self.defer(
             trigger=self.trigger_class(
@@ -332,7 +340,7 @@ class OmicsStartOperator(OmicsReportingOperator):
                 plan.uuid,
                 poll_interval=plan.poll_interval,
                 deadline=plan.deadline,
-                **({"run_timeout": plan.run_timeout} if self.kind == "run" else {}),
+                **self._trigger_arguments(plan),
                 patience=plan.patience,
                 cancel_on_kill=plan.cancel,
                 grace=plan.grace,
