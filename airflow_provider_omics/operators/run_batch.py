@@ -60,8 +60,8 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
         with the fields of :class:`~airflow_provider_omics.core.sample_sheet.SampleSheet`, or such a sheet.
     :param staging_s3_uri: where more than 100 run settings, and the runs' own sheets, are put for HealthOmics to read:
         ``s3://bucket/prefix/``; default: the connection's.
-    :param keep_staging: leave the staged settings when the batch has ended; default: they are deleted. What nobody waits
-        for (``wait_for_completion=False``) keeps them.
+    :param keep_staging: leave the staged settings when the batch has ended; default: they are deleted, unless nobody
+        waits for its end (``wait_for_completion=False``).
     :param max_runs: refuse a batch of more runs than this; default: no limit but the service's 100,000.
     :param batch_name: name of the batch, at most 64 characters.
     :param tags: tags of the batch; for tags of its runs use ``runTags`` in the settings.
