@@ -247,7 +247,7 @@ class SheetRuns:
             self._add(Problem(label, f"returned {type(built).__name__}", "a run setting, as AWS spells it: a dict"))
             return None
         if built.get("runSettingId", run_setting_id) != run_setting_id:
-            allowed = f"{run_setting_id!r}, which run_setting_id gives, or left out"
+            allowed = "what run_setting_id gives for these rows, or left out"
             self._add(Problem(f"{label}['runSettingId']", show_value(built["runSettingId"]), allowed))
             return None
         return {"runSettingId": run_setting_id, **built}

@@ -177,6 +177,7 @@ def _checked_spool(
     problems: list[Problem] = []
     inline = _short_list(given.run_settings)
     sheet: BatchSheet | None = None
+    cause: BaseException | None = None
     try:
         if given.sample_sheet is not None:
             from airflow_provider_omics.operators.batch_sheet import BatchSheet  # most DAG files have no sheet
@@ -189,6 +190,7 @@ def _checked_spool(
             _read_list(given.run_settings, rules, spool)
     except SettingsError as error:
         problems += error.problems
+        cause = error.__cause__  # what a function of the user's has raised
     total = len(inline) if inline is not None else spool.total_runs
     problems += _size_problems(given, total, spool.size)
     if inline is None and total <= MAX_INLINE_SETTINGS and not problems:
@@ -200,9 +202,9 @@ def _checked_spool(
             checked = _staged_request(given, spool, common)
     except SettingsError as error:
         problems += error.problems
-        raise SettingsError(problems) from error
+        raise SettingsError(problems) from cause or error
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(problems) from cause
     if not spool.total_runs:
         for setting in checked.request["batchRunSettings"]["inlineSettings"]:
             spool.add(setting)

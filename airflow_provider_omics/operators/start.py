@@ -74,7 +74,8 @@ class OmicsStartOperator(OmicsReportingOperator):
     :param check_workflow: look the workflow up first (GetWorkflow): is it ACTIVE, and do the parameters fit its
         template? Default False.
     :param check_inputs: look up every S3 object that the parameters name: one that is missing, or archived and not
-        restored, is an error. The beginning of keys will do, too. Default False.
+        restored, is an error. The beginning of keys will do, too: of those below it the first 1,000 are listed, and 100
+        that may be archived looked at. Default False.
     :param check_role_arn: the role that looks them up, such as the runs' own, if its trust policy lets the connection
         assume it: what it may not read is an error then. Default: the connection itself, whose lack of rights proves
         nothing and is only warned of.
@@ -387,6 +388,9 @@ class OmicsStartOperator(OmicsReportingOperator):
         return super()._unclear_before(task_instance) if counted is None else counted
 
     def _raise(self, error: OmicsError) -> NoReturn:
+        if isinstance(error, SettingsError) and self._masks_parameters():
+            # Without the error itself, which Airflow would show as the cause.
+            raise airflow_error(error.masked(), final=self._final_of(error)) from None
         raise airflow_error(error, final=self._final_of(error)) from error
 
     # -- before the start ------------------------------------------------------------------------------------------

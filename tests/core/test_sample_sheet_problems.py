@@ -141,7 +141,11 @@ def problems_of(rows: list[Any], *, columns: bool = True, checks: dict[str, Any]
         ([ROW], {"build": dict, "name": "{x}"}, "sample_sheet['name'] = '{x}': not together with build"),
         # build
         ([ROW], {"build": len}, "s.csv line 2 (build) = returned int: a run setting, as AWS spells it: a dict"),
-        ([ROW], {"build": lambda _: {"runSettingId": "B"}}, "line 2 (build)['runSettingId'] = 'B': 'A', which run_s"),
+        (
+            [ROW],
+            {"build": lambda _: {"runSettingId": "B"}},
+            "line 2 (build)['runSettingId'] = 'B': what run_setting_id gives",
+        ),
         ([ROW], {"build": lambda _: {"nme": "B"}}, "s.csv line 2 (nme) = str: unknown; did you mean 'name'?"),
         ([ROW], {"build": lambda _: {"parameters": {"u": "s3:/u"}}}, "s.csv line 2 (parameters['u']) = 's3:/u'"),
         # Nothing there
