@@ -59,7 +59,14 @@ def check_inputs(
             len(inputs),
         )
     named = runs() if states else ()
-    problems = input_problems(named, states, malformed=inputs.malformed, role_arn=role_arn, mask=mask)
+    problems = input_problems(
+        named,
+        states,
+        malformed=inputs.malformed,
+        archived_keys=objects.archived_keys,
+        role_arn=role_arn,
+        mask=mask,
+    )
     if problems:
         raise SettingsError(problems)
     log.info("%d inputs in S3 are looked up", len(inputs) - denied)

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
-from airflow_provider_omics.core.errors import NotFound
+from airflow_provider_omics.core.errors import NotFound, ServiceError
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors
@@ -46,6 +46,7 @@ class RunSettingsSpool:
         self._settings = self._files.enter_context(tempfile.TemporaryFile(prefix="omics-run-settings-"))  # noqa: SIM115 - in the ExitStack
         self._sheets = self._files.enter_context(tempfile.TemporaryFile(prefix="omics-input-sheets-"))  # noqa: SIM115 - in the ExitStack
         self._rows = self._files.enter_context(tempfile.TemporaryFile(prefix="omics-kept-rows-"))  # noqa: SIM115 - in the ExitStack
+        self._sheets_are_there = False
         self._hash = hashlib.sha256()
         self.total_runs = 0
         """Settings written so far."""
@@ -132,7 +133,7 @@ class RunSettingsSpool:
         return chosen
 
     def upload(self, staging: StagingPlace, uri: str, check: Callable[[], None] = lambda: None) -> None:
-        """Put the settings into S3, in parts; an object that is there already is the same, and is left alone.
+        """Put the settings into S3, in parts.
 
         A failed upload leaves no object behind: S3 shows one only when all its parts have come.
 
@@ -141,8 +142,6 @@ class RunSettingsSpool:
         :param check: called before each part is read; what it raises ends the upload. Default: nothing.
         :raises ServiceError: S3 refused, or did not get through.
         """
-        if staging.has(uri):
-            return
         self._settings.seek(0, 2)
         end = self._settings.tell()
         self._settings.write(b"\n]")
@@ -153,18 +152,23 @@ class RunSettingsSpool:
             self._settings.seek(end)
             self._settings.truncate()
 
-    def upload_input_sheets(self, staging: StagingPlace, check: Callable[[], None] = lambda: None) -> None:
-        """Put the runs' own sheets into S3.
+    def upload_input_sheets(self, staging: StagingPlace, check: Callable[[], None] = lambda: None) -> bool:
+        """Put the runs' own sheets into S3; once, however often a start is repeated.
 
         :param staging: where settings are staged.
         :param check: called after each sheet; what it raises ends the upload. Default: nothing.
+        :return: whether there were any to put there.
         :raises ServiceError: S3 refused, or did not get through.
         """
+        if self._sheets_are_there or not self._sheets.seek(0, 2):
+            return False
         self._sheets.seek(0)
         sheets = (json.loads(line) for line in self._sheets)
         with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
             for _ in pool.map(lambda sheet: staging.put_text(*sheet), sheets):
                 check()
+        self._sheets_are_there = True
+        return True
 
 
 class StagingPlace:
@@ -240,6 +244,19 @@ class _CheckedFile(io.FileIO):
     def read(self, size: int | None = -1, /) -> bytes:
         self._check()
         return super().read(-1 if size is None else size)
+
+
+def remove_staged(hook: OmicsHook, log: Any, uri: str) -> None:
+    """Delete staged settings; a refusal is told in the log only.
+
+    :param hook: the hook whose connection is used.
+    :param log: the task's logger.
+    :param uri: ``s3://bucket/key``.
+    """
+    try:
+        StagingPlace(hook, uri).delete(uri)
+    except ServiceError as error:
+        log.warning("The staged settings %s are left behind: %s", uri, error)
 
 
 def _parts(uri: str) -> tuple[str, str]:

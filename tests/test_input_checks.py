@@ -89,6 +89,69 @@ def test_archived_objects(s3: Any, storage_class: str, restored: str | None, sta
         state_manager.unset_transition("s3::keyrestore")
 
 
+@pytest.mark.parametrize(
+    ("uri", "state"),
+    [
+        ("s3://{}/mixed/", "archived"),
+        ("s3://{}/mixed/old", "archived"),
+        ("s3://{}/mixed/*.bam", "archived"),
+        ("s3://{}/mixed/*.fq", "found"),
+        ("s3://{}/mixed/tiered", "found"),
+        ("s3://{}/mi", "archived"),
+        ("s3://{}/mi*", "found"),
+        ("s3://{}/instant/", "found"),
+        ("s3://{}", "archived"),
+    ],
+)
+def test_archived_objects_below_a_prefix(s3: Any, uri: str, state: str) -> None:
+    """An object that is archived makes the beginning of its key archived; a pattern only where it fits."""
+    for key, storage_class in (
+        ("mixed/a.fq", "STANDARD"),
+        ("mixed/tiered", "INTELLIGENT_TIERING"),
+        ("mixed/old.bam", "GLACIER"),
+        ("instant/old.bam", "GLACIER_IR"),
+    ):
+        s3.put_object(Bucket=READS, Key=key, Body=b"x", StorageClass=storage_class)
+
+    objects = InputObjects(OmicsHook())
+
+    uri = uri.format(READS)
+    assert objects.look(uri) is InputState(state)
+    assert objects.archived_keys == ({uri: f"s3://{READS}/mixed/old.bam"} if state == "archived" else {})
+
+
+def test_restored_objects_below_a_prefix(s3: Any) -> None:
+    """Those whose restore is finished can be read."""
+    s3.put_object(Bucket=READS, Key="cold/1.bam", Body=b"x", StorageClass="DEEP_ARCHIVE")
+    s3.restore_object(Bucket=READS, Key="cold/1.bam", RestoreRequest={"Days": 1})
+
+    assert InputObjects(OmicsHook()).look(f"s3://{READS}/cold/") is InputState.FOUND
+
+
+def test_large_prefix_is_looked_at_in_part(s3: Any, emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One list and a bounded number of looks, however many objects there are."""
+    monkeypatch.setattr("airflow_provider_omics.hooks.input_objects.LOOKS_BELOW", 3)
+    for number in range(5):
+        storage_class = "GLACIER" if number == 4 else "INTELLIGENT_TIERING"
+        s3.put_object(Bucket=READS, Key=f"many/{number}", Body=b"x", StorageClass=storage_class)
+
+    assert InputObjects(OmicsHook()).look(f"s3://{READS}/many/") is InputState.FOUND
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_archived_prefix_names_an_object(s3: Any, *, mask: bool) -> None:
+    """The error names the first object to restore, unless parameters are masked."""
+    s3.put_object(Bucket=READS, Key="cold/1.bam", Body=b"x", StorageClass="GLACIER")
+
+    with pytest.raises(SettingsError) as raised:
+        check(f"s3://{READS}/cold/", mask=mask)
+
+    problem, runs = raised.value.problems
+    assert ("; the first of those below it: s3://lab-reads/cold/1.bam" in problem.allowed) is not mask
+    assert "restore it first" in problem.allowed
+    assert runs.allowed == "restore them for S0"
+
+
 def test_all_is_told_at_once(s3: Any) -> None:
     """Missing, archived and malformed inputs come in one error, by run and parameter."""
     s3.put_object(Bucket=READS, Key="old", Body=b"x", StorageClass="GLACIER")

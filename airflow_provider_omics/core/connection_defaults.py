@@ -63,6 +63,7 @@ class ConnectionDefaults:
         if not isinstance(config, Mapping):
             where = "connection service_config['omics']"
             raise SettingsError([Problem(where, show_value(config), f"a JSON object with some of {', '.join(kinds)}")])
+        # Values of a connection are no parameters: as plain text they are told where parameters are masked, too.
         problems: list[Problem] = []
         values: dict[str, Any] = {}
         for key, value in config.items():
@@ -72,7 +73,7 @@ class ConnectionDefaults:
             if key not in kinds:
                 near = nearest_name(str(key), kinds)
                 hint = f"did you mean {near}?" if near else f"known keys are {', '.join(kinds)}"
-                problems.append(Problem(where, show_value(value), f"unknown key; {hint}"))
+                problems.append(Problem(where, str(show_value(value)), f"unknown key; {hint}"))
                 continue
             kind, allowed = kinds[key]
             wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
@@ -80,7 +81,7 @@ class ConnectionDefaults:
             wrong = wrong or (kind == (int, float) and not 0 < value < math.inf)
             wrong = wrong or (key == "require_settings" and not all(isinstance(name, str) for name in value))
             if wrong:
-                problems.append(Problem(where, show_value(value), allowed))
+                problems.append(Problem(where, str(show_value(value)), allowed))
                 continue
             values[key] = tuple(value) if key == "require_settings" else value
         if problems:

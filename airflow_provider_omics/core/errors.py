@@ -35,7 +35,7 @@ into Airflow's own exceptions at the operators' edge.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -51,6 +51,12 @@ class OmicsError(Exception):
     def __reduce__(self) -> tuple[Callable[..., OmicsError], tuple[Any, ...]]:
         """Pickle by attributes: the constructors of the subclasses take keyword arguments."""
         return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+class GivenValue(str):
+    """What a user gave, in the words of a message: it can identify a patient, so that masking hides it."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,10 @@ class Problem:
         """One line: argument, value, what is allowed."""
         return f"{self.argument} = {self.value}: {self.allowed}"
 
+    def masked(self) -> Problem:
+        """Give the same problem without a value of the user's; what is missing or too many is told all the same."""
+        return replace(self, value="masked") if isinstance(self.value, GivenValue) else self
+
 
 class SettingsError(OmicsError, ValueError):
     """Bad input, raised before anything was sent.
@@ -82,6 +92,10 @@ class SettingsError(OmicsError, ValueError):
         count = len(self.problems)
         head = f"{count} problem{'s' if count != 1 else ''} in the settings; nothing was started:"
         super().__init__("\n".join([head, *(f"  - {problem}" for problem in self.problems)]))
+
+    def masked(self) -> SettingsError:
+        """Give the same error without values of the user's."""
+        return SettingsError([problem.masked() for problem in self.problems])
 
 
 class ServiceError(OmicsError):

@@ -18,8 +18,13 @@ MAX_IDS = 100
 """Runs with archived inputs that are named."""
 
 _ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+MAY_BE_ARCHIVED = _ARCHIVES | {"INTELLIGENT_TIERING"}
+"""Storage classes of which only HeadObject tells whether an object can be read now; lists do not name the tier."""
+
 _ARN = re.compile(r"(arn:[^/]+/[^/]+)/?(.*)", re.DOTALL)
 _WILDCARD = re.compile(r"[*?\[{]")
+_GLOB = re.compile(r"(\*\*|[*?]|\[!?[^\]]+\]|\{[^{}]*\})")
+_GLOBS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 class InputState(str, Enum):
@@ -59,6 +64,30 @@ class Place(NamedTuple):
     def prefix(self) -> str:
         """The key up to its first wildcard: Nextflow takes ``s3://bucket/reads/*_{1,2}.fastq.gz``."""
         return _WILDCARD.split(self.key, maxsplit=1)[0]
+
+    def names(self, key: str) -> bool:
+        """Tell whether a key is meant: one that begins so, or that a pattern of Nextflow's fits.
+
+        :param key: of an object in the bucket.
+        """
+        if self.prefix == self.key:
+            return key.startswith(self.key)
+        pattern = "".join(map(_regular, _GLOB.split(self.key)))
+        try:
+            return re.fullmatch(pattern, key) is not None
+        except re.error:  # such as [z-a]
+            return False
+
+
+def _regular(piece: str) -> str:
+    """Translate a piece of a pattern (documentation of Nextflow, "Working with files": ``*`` stays within a folder)."""
+    if piece in _GLOBS:
+        return _GLOBS[piece]
+    if _GLOB.fullmatch(piece):
+        if piece.startswith("{"):
+            return f"(?:{'|'.join(map(re.escape, piece[1:-1].split(',')))})"
+        return f"[{'^' if piece[1] == '!' else ''}{piece.strip('[]!')}]"
+    return re.escape(piece)
 
 
 def place_of(uri: str) -> Place:
@@ -148,6 +177,7 @@ def input_problems(
     states: Mapping[str, InputState],
     *,
     malformed: Sequence[Problem] = (),
+    archived_keys: Mapping[str, str] | None = None,
     role_arn: str | None = None,
     mask: bool = False,
 ) -> list[Problem]:
@@ -156,6 +186,7 @@ def input_problems(
     :param runs: what the runs are given, once more.
     :param states: URI -> state of those that were not found.
     :param malformed: problems that come first. Default: none.
+    :param archived_keys: URI that begins keys -> the first object below it that is archived. Default: none.
     :param role_arn: the role that was not allowed to look; None: being denied proves nothing.
     :param mask: whether only the bucket of a URI is shown.
     :return: at most 50 problems: the last ones say how many more there are, and which runs have archived inputs.
@@ -176,7 +207,9 @@ def input_problems(
     for uri, place in first.items():
         shown = f"s3://{place_of(uri).bucket}/..." if mask else uri
         more = f"; named in {uses[uri]:,} places" if uses[uri] > 1 else ""
-        problems.append(Problem(place, shown, f"{_allowed(states[uri], role_arn)}{more}"))
+        key = (archived_keys or {}).get(uri)
+        below = f"; the first of those below it: {key}" if key and not mask else ""
+        problems.append(Problem(place, shown, f"{_allowed(states[uri], role_arn)}{below}{more}"))
     last = _archived_runs([run for run in archived if run is not None])
     room = MAX_PROBLEMS - len(last)
     if len(problems) > room:

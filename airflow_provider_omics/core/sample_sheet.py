@@ -57,9 +57,13 @@ def one(tree: Any, where: Mapping[str, Any], *, optional: bool = False) -> dict[
     return {ONE: tree, "where": dict(where), "optional": optional}
 
 
-@dataclass(frozen=True)
-class SampleSheet:
+@dataclass(frozen=True, eq=False)
+class SampleSheet(dict[str, Any]):
     """A sheet, and how its rows become the settings of the runs of a batch.
+
+    It is also a dict of those of its fields that are given, as plain data: lists for tuples, names for types; ``build``
+    stays the function that it is. For dicts are what Airflow looks into: it renders each string in them, and takes a
+    task whose output stands in them for an upstream, in ``partial()`` and ``expand()`` as well.
 
     Nothing is looked at here: see :meth:`from_mapping` and :class:`~airflow_provider_omics.core.sheet_runs.SheetRuns`.
 
@@ -105,6 +109,15 @@ class SampleSheet:
     delimiter: str | None = None
     build: Callable[[list[dict[str, Any]]], Mapping[str, Any]] | None = None
 
+    def __post_init__(self) -> None:
+        """Fill the dict."""
+        for member in fields(self):
+            value = getattr(self, member.name)
+            if member.name == "types" and isinstance(value, Mapping):
+                value = {column: getattr(kind, "__name__", kind) for column, kind in value.items()}
+            if member.name == "path" or value != member.default:
+                self[member.name] = _plain(value)
+
     @classmethod
     def from_mapping(cls, sheet: Any) -> SampleSheet:
         """Take a sheet in any of its forms.
@@ -114,8 +127,6 @@ class SampleSheet:
         :return: the sheet; its values are not yet looked at.
         :raises SettingsError: a key is unknown, or there is no path; all problems at once.
         """
-        if isinstance(sheet, cls):
-            return sheet
         if isinstance(sheet, (str, os.PathLike)):
             return cls(path=os.fspath(sheet))
         if not isinstance(sheet, Mapping):
@@ -134,21 +145,6 @@ class SampleSheet:
         if problems:
             raise SettingsError(problems)
         return cls(**{key: value for key, value in _plain(sheet).items() if value is not None})
-
-    def to_mapping(self) -> dict[str, Any]:
-        """Give the sheet as plain data, which :meth:`from_mapping` takes back.
-
-        :return: the fields that are not at their defaults. Lists for tuples, names for types; ``build`` stays the
-            function that it is.
-        """
-        mapping = {}
-        for member in fields(self):
-            value = getattr(self, member.name)
-            if member.name == "types" and isinstance(value, Mapping):
-                value = {column: getattr(kind, "__name__", kind) for column, kind in value.items()}
-            if member.name == "path" or value != member.default:
-                mapping[member.name] = _plain(value)
-        return mapping
 
 
 def _plain(value: Any) -> Any:

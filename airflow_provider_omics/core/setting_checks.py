@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from airflow_provider_omics.core.documents import Fault, document_faults
-from airflow_provider_omics.core.errors import Problem
+from airflow_provider_omics.core.errors import GivenValue, Problem
 from airflow_provider_omics.core.setting_fields import (
     ACCOUNT_ID,
     ARN,
@@ -50,16 +50,16 @@ def show_value(value: Any) -> str:
     """Shorten a value for an error message.
 
     :param value: anything; what is inside a container is not shown.
-    :return: at most about 80 characters.
+    :return: at most about 80 characters; a GivenValue, which masking hides, if it shows more than a type and a size.
     """
     if value is None:
         return NOT_SET
     if isinstance(value, (Mapping, list, tuple, set, frozenset)):
         return f"{type(value).__name__} of {len(value)}"
     if isinstance(value, str):
-        return repr(value) if len(value) <= 70 else f"{value[:60]!r}... ({len(value)} characters)"
+        return GivenValue(repr(value) if len(value) <= 70 else f"{value[:60]!r}... ({len(value)} characters)")
     if isinstance(value, (bool, int, float)):
-        return f"{value!r:.70}"
+        return GivenValue(f"{value!r:.70}")
     return type(value).__name__
 
 

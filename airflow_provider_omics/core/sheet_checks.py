@@ -60,4 +60,5 @@ def _located(problem: Problem, rows: Sequence[Row], leaves: list[Leaf] | None, *
         return CellFault(blamed.line, blamed.columns, f"{name}{rest}", problem.value, problem.allowed)
     if not of_mapping and any(leaf.columns for leaf in leaves if leaf.path.startswith(path)):
         return CellFault(rows[0].line, (), f"{name}{rest}", problem.value, problem.allowed)
-    return CellFault(None, (), f"{SETTINGS.get(name, name)}{rest}", problem.value, problem.allowed)
+    columns = blamed.columns if blamed else ()
+    return CellFault(None, columns, f"{SETTINGS.get(name, name)}{rest}", problem.value, problem.allowed)

@@ -23,7 +23,7 @@ class CellFault(NamedTuple):
     """What is wrong with what the rows of one id make.
 
     :param line: where; None: the mapping is to blame, for all rows alike.
-    :param columns: which cells; empty: the row as a whole.
+    :param columns: which cells; empty: the row as a whole. Without a line, those that the mapping puts there.
     :param place: what they make: ``parameters['tumor']``.
     :param shown: what stands there.
     :param allowed: what is allowed and what to do.

@@ -247,7 +247,7 @@ class SheetRuns:
             self._add(Problem(label, f"returned {type(built).__name__}", "a run setting, as AWS spells it: a dict"))
             return None
         if built.get("runSettingId", run_setting_id) != run_setting_id:
-            allowed = f"{run_setting_id!r}, which run_setting_id gives, or left out"
+            allowed = "what run_setting_id gives for these rows, or left out"
             self._add(Problem(f"{label}['runSettingId']", show_value(built["runSettingId"]), allowed))
             return None
         return {"runSettingId": run_setting_id, **built}
@@ -257,7 +257,12 @@ class SheetRuns:
             if fault in self._told:
                 return
             self._told.add(fault)
-        place = in_sheet(fault.place) if fault.line is None else self._label(fault.line, fault.columns, fault.place)
+        if fault.line is not None:
+            place = self._label(fault.line, fault.columns, fault.place)
+        elif fault.columns and self._sheet.parameters is None:  # the columns are the parameters, by their own names
+            place = self._label(None, fault.columns)
+        else:
+            place = in_sheet(fault.place)
         self._add(Problem(place, fault.shown, fault.allowed))
 
     def _add_duplicate(self, mapping: SheetMapping, row: Row, run_setting_id: str, first: int) -> None:
@@ -270,8 +275,8 @@ class SheetRuns:
             self._complete = False
             self._add(problem)
 
-    def _label(self, line: int, columns: Sequence[str], place: str = "") -> str:
-        words = f"{self._source.file} {self._source.unit} {line}"
+    def _label(self, line: int | None, columns: Sequence[str], place: str = "") -> str:
+        words = self._source.file if line is None else f"{self._source.file} {self._source.unit} {line}"
         if columns:
             named = " and ".join(column if column.isidentifier() else repr(column) for column in columns)
             words += f" column{'s' if len(columns) > 1 else ''} {named}"

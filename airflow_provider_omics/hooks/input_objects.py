@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import boto3
@@ -11,13 +12,23 @@ from botocore.credentials import RefreshableCredentials
 from botocore.session import get_session
 
 from airflow_provider_omics.core.errors import AccessDenied, NotFound, ServiceError
-from airflow_provider_omics.core.input_checks import InputState, place_of, state_of_object
+from airflow_provider_omics.core.input_checks import (
+    MAY_BE_ARCHIVED,
+    InputState,
+    Place,
+    place_of,
+    state_of_object,
+)
 from airflow_provider_omics.hooks.omics import TOTAL_ATTEMPTS, OmicsHook
 from airflow_provider_omics.hooks.s3 import s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 PARALLEL_LOOKS = 32
 """Objects looked at at a time: a look takes about 20 ms, nearly all of it latency."""
+
+LOOKS_BELOW = 100
+"""Objects below an input that are looked at one by one: those in classes that may be archived, of the first page of a
+list (1,000 keys). More would make one input as dear as a cohort."""
 
 _SESSION_NAME = "airflow-check-inputs"
 
@@ -31,6 +42,8 @@ class InputObjects:
     """
 
     def __init__(self, hook: OmicsHook, role_arn: str | None = None) -> None:
+        self.archived_keys: dict[str, str] = {}
+        """Of inputs that are the beginning of keys and are archived: the URI, and the first such object's."""
         s3 = s3_hook(hook)
         given: Config = s3.config
         ours: dict[str, Any] = {"max_pool_connections": PARALLEL_LOOKS}
@@ -47,7 +60,10 @@ class InputObjects:
     def look(self, uri: str) -> InputState:
         """Look at an object, or at the keys that begin like it.
 
-        :param uri: ``s3://bucket/key``, or the beginning of keys: ``s3://bucket/prefix/``.
+        Of keys that begin like it the first 1,000 are listed, and up to 100 of them, in storage classes that may be
+        archived, looked at: the input is archived if one of them is.
+
+        :param uri: ``s3://bucket/key``, or the beginning of keys: ``s3://bucket/prefix/``, ``s3://bucket/*.bam``.
         :return: what S3 says. DENIED where the caller may not know.
         :raises ServiceError: the call did not get through, or was refused for another reason.
         """
@@ -58,7 +74,7 @@ class InputObjects:
                     return self._object(place.bucket, place.key)
             except NotFound:
                 pass
-            return InputState.FOUND if self._has_keys(place.bucket, place.prefix) else InputState.MISSING
+            return self._below(place, uri)
         except NotFound:
             return InputState.MISSING  # the bucket
         except AccessDenied:
@@ -70,9 +86,19 @@ class InputObjects:
         with service_errors("HeadObject"):
             return state_of_object(self._client.head_object(Bucket=bucket, Key=key))
 
-    def _has_keys(self, bucket: str, prefix: str) -> bool:
+    def _below(self, place: Place, uri: str) -> InputState:
         with service_errors("ListObjectsV2"):
-            return bool(self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)["KeyCount"])
+            listed = self._client.list_objects_v2(Bucket=place.bucket, Prefix=place.prefix).get("Contents", ())
+        keys = (item["Key"] for item in listed if item.get("StorageClass") in MAY_BE_ARCHIVED)
+        for key in islice(filter(place.names, keys), LOOKS_BELOW):
+            try:
+                state = self._object(place.bucket, key)
+            except NotFound:
+                continue  # removed since it was listed
+            if state is not InputState.FOUND:
+                self.archived_keys[uri] = f"s3://{place.bucket}/{key}"
+                return state
+        return InputState.FOUND if listed else InputState.MISSING
 
 
 def _session_of_role(hook: OmicsHook, role_arn: str) -> boto3.session.Session:

@@ -44,6 +44,7 @@ class OmicsBatchChoice(OmicsBatchEnd):
         self._whole: CheckedBatch | None = None
         """All that the user gave."""
         self._chosen_for: str | None = None
+        self._is_tidy = False
 
     @abstractmethod
     def _results_settings(self) -> ResultsSettings:
@@ -152,9 +153,9 @@ class OmicsBatchChoice(OmicsBatchEnd):
         assert self._batch is not None  # noqa: S101 - set by _build_request
         assert self._whole is not None  # noqa: S101 - the same
         assert self._attempt is not None  # noqa: S101 - it is what starts
-        if record.previous_request_id is not None:
-            # Of an attempt that a clear or a retry has replaced: nobody was there at its end to delete them.
-            self._staging(earlier=True).unstage(record.previous_request_id)
+        if record.previous_request_id is not None and not self._is_tidy:
+            self._is_tidy = True  # a start that is sent again is prepared again
+            self._staging(earlier=True).unstage_earlier(record.previous_request_id, record.previous_id)
         default = request["defaultRunSetting"]
         if record.chosen:
             if self._chosen_for != record.request_id:  # by an earlier try, whose request is sent again

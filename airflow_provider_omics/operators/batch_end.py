@@ -77,10 +77,13 @@ class OmicsBatchEnd(OmicsStartOperator):
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def _conclude(self, context: Context, event: WaitEvent) -> dict[str, Any]:
-        is_over = event.outcome is Outcome.ENDED or event.cancelled
-        if is_over and self._attempt is not None and self._attempt.request_id is not None:
-            self._staging().unstage(self._attempt.request_id)
-            self._attempt.tell(event.snapshot)  # a triggerer has no way to
+        is_over = event.outcome in (Outcome.ENDED, Outcome.VANISHED) or event.cancelled
+        if self._attempt is not None and self._attempt.request_id is not None:
+            if is_over:
+                self._staging().unstage(self._attempt.request_id)
+                self._attempt.tell(event.snapshot)  # a triggerer has no way to
+            else:
+                self._staging().leave(self._attempt.request_id, "the batch may be going, and read them")
         if event.outcome is Outcome.ENDED and event.snapshot.phase is Phase.FAILED:
             # Before the failure is recorded: of a worker that dies in between, the next try sees to them.
             self._name_started_runs(event.snapshot.id)
@@ -99,6 +102,8 @@ class OmicsBatchEnd(OmicsStartOperator):
     def _conclude_idle(self, context: Context, begun: Begun) -> dict[str, Any]:
         assert self._attempt is not None  # noqa: S101 - set by _begin
         batch = batch_of(begun.snapshot)
+        if begun.record.previous_request_id is not None:
+            self._staging(earlier=True).unstage_earlier(begun.record.previous_request_id, begun.record.previous_id)
         if batch.id:
             self._persist_links(context, batch)
             try:

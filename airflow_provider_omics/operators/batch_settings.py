@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,7 @@ from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.input_checks import RunInputs
 from airflow_provider_omics.core.run_setting_checks import RunSettingRules, check_run_setting, run_setting_rules
-from airflow_provider_omics.core.setting_checks import clean_setting
+from airflow_provider_omics.core.setting_checks import clean_setting, setting_problems
 from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS, MAX_RUNS_IN_BATCH, Place
 from airflow_provider_omics.core.settings import (
     CheckedRequest,
@@ -25,10 +23,12 @@ from airflow_provider_omics.staging import MAX_FILE_BYTES, MAX_INLINE_BYTES, Run
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
-    from airflow_provider_omics.core.sample_sheet import SampleSheet
+    from airflow_provider_omics.operators.batch_sheet import BatchSheet
+    from airflow_provider_omics.operators.before_start import Workflow
 
 MAX_PROBLEMS = 50
 """Problems of a list that are told; reading stops there."""
+_WORKFLOW = ("workflowId", "workflowType", "workflowOwnerId", "workflowVersionName")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,13 @@ class CheckedBatch:
 
 
 def check_batch(
-    given: BatchSettings, defaults: ConnectionDefaults, s3_hook: S3Hook, request_id: str, log: Any
+    given: BatchSettings,
+    defaults: ConnectionDefaults,
+    s3_hook: S3Hook,
+    request_id: str,
+    log: Any,
+    *,
+    workflow: Callable[[Mapping[str, Any]], Workflow | None] = lambda _: None,
 ) -> CheckedBatch:
     """Read, check and count the settings of a batch, and build its request; nothing is sent.
 
@@ -116,6 +122,8 @@ def check_batch(
     :param s3_hook: reads a sheet that lies in S3.
     :param request_id: the idempotency token.
     :param log: the task's logger.
+    :param workflow: looks up the workflow of a ``defaultRunSetting``, whose template the rows of a sheet have to fit;
+        not called where its name is wrong. Default: they are not compared.
     :return: the request, and the settings on their way to S3.
     :raises SettingsError: with all problems, of the defaults and of every run.
     """
@@ -148,7 +156,7 @@ def check_batch(
         )
     spool = RunSettingsSpool()
     try:
-        return _checked_spool(given, defaults, s3_hook, spool, common, log)
+        return _checked_spool(given, defaults, s3_hook, spool, common, log, workflow)
     except BaseException:
         spool.close()
         raise
@@ -161,19 +169,28 @@ def _checked_spool(
     spool: RunSettingsSpool,
     common: Mapping[str, Any],
     log: Any,
+    workflow: Callable[[Mapping[str, Any]], Workflow | None],
 ) -> CheckedBatch:
     layers = (defaults.default_run_setting, given.default_run_setting or {})
     default = merge_settings(*(layer for layer in layers if isinstance(layer, Mapping)))
     rules = run_setting_rules(default, defaults.require_settings)
     problems: list[Problem] = []
     inline = _short_list(given.run_settings)
+    sheet: BatchSheet | None = None
+    cause: BaseException | None = None
     try:
         if given.sample_sheet is not None:
-            _read_sheet(_sample_sheet(given.sample_sheet), given.staging_s3_uri, rules, s3_hook, spool, log)
+            from airflow_provider_omics.operators.batch_sheet import BatchSheet  # most DAG files have no sheet
+
+            sheet = BatchSheet(given.sample_sheet, given.staging_s3_uri)
+            found = _asked_workflow(default, workflow)
+            problems += found.problems() if found else []
+            sheet.read(spool, rules, found.template if found else None, s3_hook, log)
         elif inline is None:
             _read_list(given.run_settings, rules, spool)
     except SettingsError as error:
         problems += error.problems
+        cause = error.__cause__  # what a function of the user's has raised
     total = len(inline) if inline is not None else spool.total_runs
     problems += _size_problems(given, total, spool.size)
     if inline is None and total <= MAX_INLINE_SETTINGS and not problems:
@@ -185,9 +202,9 @@ def _checked_spool(
             checked = _staged_request(given, spool, common)
     except SettingsError as error:
         problems += error.problems
-        raise SettingsError(problems) from error
+        raise SettingsError(problems) from cause or error
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(problems) from cause
     if not spool.total_runs:
         for setting in checked.request["batchRunSettings"]["inlineSettings"]:
             spool.add(setting)
@@ -195,8 +212,17 @@ def _checked_spool(
     is_staged = inline is None or (spool.size > MAX_INLINE_BYTES and given.staging_s3_uri is not None)
     if is_staged and inline is not None:
         checked = _staged_request(given, spool, common)
-    sheet = None if given.sample_sheet is None else _sample_sheet(given.sample_sheet)
     return CheckedBatch(checked, spool, is_staged, sheet.input_sheet if sheet else None)
+
+
+def _asked_workflow(
+    default: Mapping[str, Any], workflow: Callable[[Mapping[str, Any]], Workflow | None]
+) -> Workflow | None:
+    """Ask for the workflow, unless its name is wrong: that is told with all the rest."""
+    named = clean_setting({name: default[name] for name in _WORKFLOW if name in default}, Place.DEFAULT_RUN_SETTING)
+    if "workflowId" not in named or setting_problems(named, Place.DEFAULT_RUN_SETTING, str):
+        return None
+    return workflow(named)
 
 
 def _staged_request(given: BatchSettings, spool: RunSettingsSpool, common: Mapping[str, Any]) -> CheckedRequest:
@@ -249,44 +275,6 @@ def _read_list(run_settings: Iterable[Any], rules: RunSettingRules, spool: RunSe
             spool.add(clean_setting(setting, Place.PER_RUN))
     if problems:
         raise SettingsError(problems[:MAX_PROBLEMS])
-
-
-def _sample_sheet(given: Any) -> SampleSheet:
-    from airflow_provider_omics.core.sample_sheet import SampleSheet  # most DAG files have none
-
-    return SampleSheet.from_mapping(given)
-
-
-def _read_sheet(
-    sheet: SampleSheet,
-    staging_s3_uri: str | None,
-    rules: RunSettingRules,
-    s3_hook: S3Hook,
-    spool: RunSettingsSpool,
-    log: Any,
-) -> None:
-    from airflow_provider_omics.sheets import open_runs  # most DAG files have no sheet
-
-    if sheet.input_sheet and not staging_s3_uri:
-        allowed = "needs staging_s3_uri, here or in the connection: the runs' own sheets are put there"
-        raise SettingsError([Problem("sample_sheet['input_sheet']", repr(sheet.input_sheet), allowed)])
-    uris: dict[str, str] = {}
-
-    def input_sheet_uri(run_setting_id: str, text: str) -> str:
-        # Named by its content: unchanged rows give the same parameter on every try.
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        name = re.sub(r"[^A-Za-z0-9_.\-]", "_", run_setting_id)
-        uris[run_setting_id] = f"{(staging_s3_uri or '').rstrip('/')}/input-sheets/{name}-{digest}.csv"
-        return uris[run_setting_id]
-
-    with open_runs(sheet, s3_hook=s3_hook, rules=rules, input_sheet_uri=input_sheet_uri) as runs:
-        for run in runs:
-            spool.add(clean_setting(run.setting, Place.PER_RUN))
-            if run.kept:
-                spool.keep_row(run.kept)
-            if run.input_sheet is not None:
-                spool.add_input_sheet(uris.pop(run.setting["runSettingId"]), run.input_sheet)
-        log.info("%s", runs.summary)
 
 
 def _size_problems(given: BatchSettings, total: int, size: int) -> Iterator[Problem]:

@@ -6,11 +6,25 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_omics.core.errors import AttemptError, Problem, QuotaExceeded, ServiceError, SettingsError
+from airflow_provider_omics.core.errors import (
+    AttemptError,
+    NotFound,
+    Problem,
+    QuotaExceeded,
+    ServiceError,
+    SettingsError,
+)
 from airflow_provider_omics.core.identity import TaskIdentity
+from airflow_provider_omics.core.snapshots import BatchSnapshot
+from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.batch_settings import CheckedBatch
-from airflow_provider_omics.staging import StagingPlace
+from airflow_provider_omics.staging import StagingPlace, remove_staged
+
+OWN_SHEETS = "a rerun needs them, and so may other batches with the same rows"
+
+NOT_READ = frozenset({"INPROGRESS", "STOPPING"})
+"""Statuses of a going batch in which every run has been submitted, or none is any more (user guide, "Run batches")."""
 
 
 class BatchStaging:
@@ -43,15 +57,19 @@ class BatchStaging:
         if spool is None or self._s3_uri is None:
             return {**request}
         place = StagingPlace(self._hook, self._s3_uri, self._hook.defaults.staging_kms_key_id)
-        spool.upload_input_sheets(place, check)
+        if spool.upload_input_sheets(place, check):
+            self._log.info("The runs' own sheets are below %s and stay there: %s", self._s3_uri, OWN_SHEETS)
         if not batch.is_staged:
             return {**request}
         uri = staged_uri(self._s3_uri, self._identity, request["requestId"])
+        is_new = not place.has(uri)  # one that is there may belong to a start that has arrived
         try:
-            spool.upload(place, uri, check)
+            if is_new:
+                spool.upload(place, uri, check)
             check()
         except AttemptError:
-            self.unstage(request["requestId"])
+            if is_new:
+                self.unstage(request["requestId"])
             raise
         self._log.info("Staged %d run settings (%d bytes) at %s", spool.total_runs, spool.size, uri)
         return {**request, "batchRunSettings": {"s3UriSettings": uri}}
@@ -63,11 +81,50 @@ class BatchStaging:
         """
         if self._s3_uri is None or self._keep:
             return
-        uri = staged_uri(self._s3_uri, self._identity, request_id)
+        remove_staged(self._hook, self._log, staged_uri(self._s3_uri, self._identity, request_id))
+
+    def uri(self, request_id: str) -> str | None:
+        """Give where the settings of an attempt are; None: they are not staged, or are to stay.
+
+        :param request_id: the attempt's.
+        """
+        return None if self._s3_uri is None or self._keep else staged_uri(self._s3_uri, self._identity, request_id)
+
+    def leave(self, request_id: str, reason: str) -> None:
+        """Say in the log that the settings of an attempt stay.
+
+        :param request_id: the attempt's.
+        :param reason: why.
+        """
+        uri = self.uri(request_id)
+        if uri is None or self._s3_uri is None:
+            return
         try:
-            StagingPlace(self._hook, self._s3_uri).delete(uri)
+            is_there = StagingPlace(self._hook, self._s3_uri).has(uri)
+        except ServiceError:
+            is_there = True  # for all that is known
+        if is_there:
+            self._log.info("The staged settings %s stay: %s", uri, reason)
+
+    def unstage_earlier(self, request_id: str, batch_id: str | None) -> None:
+        """Delete the settings of an earlier attempt, at whose end nobody was there, unless its batch may read them yet.
+
+        :param request_id: the earlier attempt's.
+        :param batch_id: what it started; None: nothing that is left.
+        """
+        if self.uri(request_id) is None:
+            return
+        try:
+            seen = None if batch_id is None else BatchSnapshot.from_response(self._hook.get_batch(batch_id))
+        except NotFound:
+            seen = None
         except ServiceError as error:
-            self._log.warning("The staged settings %s are left behind: %s", uri, error)
+            self.leave(request_id, f"whether batch {batch_id} still reads them cannot be told ({error})")
+            return
+        if seen is not None and seen.phase is Phase.ACTIVE and seen.status not in NOT_READ:
+            self.leave(request_id, f"batch {batch_id} of an earlier attempt is {seen.status} and reads them")
+        else:
+            self.unstage(request_id)
 
 
 def checked_place(uri: str | None) -> str | None:

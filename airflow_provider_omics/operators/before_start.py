@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_omics.core.errors import AccessDenied, Problem, SettingsError
@@ -19,21 +20,53 @@ ParametersByRun = Iterable[tuple[str, Mapping[str, Any]]]
 """The merged parameters of each run, with the name of the argument they stand in."""
 
 
-def check_workflow(hook: OmicsHook, log: Any, request: Mapping[str, Any], parameters_by_run: ParametersByRun) -> None:
-    """Ask whether the workflow is ACTIVE and the merged parameters of each run fit its template.
+@dataclass(frozen=True)
+class Workflow:
+    """What HealthOmics says of the workflow of a request.
 
-    :param hook: where to ask; without the permission to, nothing is checked, with a warning.
+    :param name: its id, and its version if one is asked for.
+    :param status: ``ACTIVE``, or why it cannot run.
+    :param template: its ``parameterTemplate``: name -> description, optional; None: it has none.
+    """
+
+    name: str
+    status: str | None
+    template: Mapping[str, Mapping[str, Any]] | None
+
+    def problems(self) -> list[Problem]:
+        """Tell whether it is ACTIVE."""
+        if self.status == "ACTIVE":
+            return []
+        return [Problem("workflow_id", f"{self.name} ({self.status})", "a workflow that is ACTIVE")]
+
+    def check(self, parameters_by_run: ParametersByRun) -> None:
+        """Ask whether it is ACTIVE and the merged parameters of each run fit its template.
+
+        :param parameters_by_run: the runs.
+        :raises SettingsError: they do not, with at most 50 problems.
+        """
+        problems = self.problems()
+        for argument, parameters in parameters_by_run:
+            problems += check_parameters(self.template, parameters, argument=argument)
+            if len(problems) >= MAX_PROBLEMS:
+                break
+        if problems:
+            raise SettingsError(problems[:MAX_PROBLEMS])
+
+
+def look_up_workflow(hook: OmicsHook, log: Any, setting: Mapping[str, Any]) -> Workflow | None:
+    """Look up the workflow of a request.
+
+    :param hook: where to ask.
     :param log: the task's logger.
-    :param request: of StartRun or StartRunBatch, checked.
-    :param parameters_by_run: its runs.
-    :raises SettingsError: they do not, with at most 50 problems.
+    :param setting: a request of StartRun, or the ``defaultRunSetting`` of a batch; checked.
+    :return: the workflow; None, with a line in the log, where the request names none, or where asking is not allowed.
     :raises ServiceError: the call was refused or did not get through.
     """
-    setting = request.get("defaultRunSetting", request)
     workflow_id = setting.get("workflowId")
     if workflow_id is None:
         log.info("check_workflow: a repeated run takes its workflow from the source run; nothing to look up")
-        return
+        return None
     version = setting.get("workflowVersionName")
     whose = {"workflow_type": setting.get("workflowType"), "workflow_owner_id": setting.get("workflowOwnerId")}
     answer: Mapping[str, Any]
@@ -44,18 +77,9 @@ def check_workflow(hook: OmicsHook, log: Any, request: Mapping[str, Any], parame
             answer = hook.get_workflow(workflow_id, **whose)
     except AccessDenied as error:
         log.warning("check_workflow: going on without the check: %s", error)
-        return
+        return None
     name = f"{workflow_id} version {version}" if version else workflow_id
-    problems = []
-    if answer.get("status") != "ACTIVE":
-        problems.append(Problem("workflow_id", f"{name} ({answer.get('status')})", "a workflow that is ACTIVE"))
-    template = answer.get("parameterTemplate")
-    for argument, parameters in parameters_by_run:
-        problems += check_parameters(template, parameters, argument=argument)
-        if len(problems) >= MAX_PROBLEMS:
-            break
-    if problems:
-        raise SettingsError(problems[:MAX_PROBLEMS])
+    return Workflow(name, answer.get("status"), answer.get("parameterTemplate"))
 
 
 def show_request(log: Any, request: Mapping[str, Any], parameters_by_run: ParametersByRun) -> None:

@@ -161,6 +161,9 @@ class OmicsStartRunOperator(OmicsStartOperator):
             return plan
         return WaitPlan(**{**vars(plan), "run_timeout": self.run_timeout.total_seconds()})
 
+    def _trigger_arguments(self, plan: WaitPlan) -> dict[str, Any]:
+        return {"run_timeout": plan.run_timeout}
+
     def _persist_links(self, context: Context, started: Snapshot) -> None:
         place = {"region_name": self.hook.conn_region_name, "aws_partition": self.hook.conn_partition}
         for link in (OmicsRunLink, OmicsRunLogsLink):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context, XComArg
 
 from airflow_provider_omics.core.commands import UNKNOWN
-from airflow_provider_omics.core.errors import AccessDenied, InvalidRequest, QuotaExceeded
 from airflow_provider_omics.core.input_checks import RunInputs
 from airflow_provider_omics.core.settings import CheckedRequest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
@@ -18,12 +16,12 @@ from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.verdict import Tolerance
 from airflow_provider_omics.hooks.s3 import s3_hook
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
-from airflow_provider_omics.operators.batch_choice import OmicsBatchChoice
 from airflow_provider_omics.operators.batch_end import batch_of
 from airflow_provider_omics.operators.batch_recording import BatchRecording, ResultsSettings
 from airflow_provider_omics.operators.batch_results import OmicsCollectBatchResultsOperator
 from airflow_provider_omics.operators.batch_settings import BatchSettings, check_batch
-from airflow_provider_omics.operators.batch_staging import BatchStaging, checked_place, with_reading_advice
+from airflow_provider_omics.operators.batch_staging import checked_place
+from airflow_provider_omics.operators.batch_start import OmicsBatchStart
 from airflow_provider_omics.operators.masking import unmasked
 from airflow_provider_omics.operators.run_batch_actions import (
     OmicsCancelRunBatchOperator,
@@ -46,7 +44,7 @@ __all__ = [
 ]
 
 
-class OmicsStartRunBatchOperator(OmicsBatchChoice):
+class OmicsStartRunBatchOperator(OmicsBatchStart):
     """Start a batch of runs, wait until every run has ended, judge it, and return its counts.
 
     Dicts that go to AWS are spelled as AWS spells them. ``PROCESSED`` only means that every run has ended: the task
@@ -62,7 +60,8 @@ class OmicsStartRunBatchOperator(OmicsBatchChoice):
         with the fields of :class:`~airflow_provider_omics.core.sample_sheet.SampleSheet`, or such a sheet.
     :param staging_s3_uri: where more than 100 run settings, and the runs' own sheets, are put for HealthOmics to read:
         ``s3://bucket/prefix/``; default: the connection's.
-    :param keep_staging: leave the staged settings when the batch has ended; default: they are deleted.
+    :param keep_staging: leave the staged settings when the batch has ended; default: they are deleted, unless nobody
+        waits for its end (``wait_for_completion=False``).
     :param max_runs: refuse a batch of more runs than this; default: no limit but the service's 100,000.
     :param batch_name: name of the batch, at most 64 characters.
     :param tags: tags of the batch; for tags of its runs use ``runTags`` in the settings.
@@ -165,10 +164,7 @@ class OmicsStartRunBatchOperator(OmicsBatchChoice):
         self.default_run_setting = default_run_setting
         self.run_settings = run_settings
         self.run_settings_s3_uri = run_settings_s3_uri
-        # Plain data, so that Airflow renders each string in it and sees an XComArg in it as an upstream. Only a
-        # SampleSheet has the method; without one its module need not be loaded.
-        to_mapping = getattr(type(sample_sheet), "to_mapping", None)
-        self.sample_sheet = sample_sheet if to_mapping is None else to_mapping(sample_sheet)
+        self.sample_sheet = sample_sheet
         self.staging_s3_uri = staging_s3_uri
         self.keep_staging = keep_staging
         self.max_runs = max_runs
@@ -203,7 +199,9 @@ class OmicsStartRunBatchOperator(OmicsBatchChoice):
             staging_s3_uri=staging,
             max_runs=self.max_runs,
         )
-        self._batch = self._whole = check_batch(given, self.defaults, self._s3_hook(), request_id, self.log)
+        self._batch = self._whole = check_batch(
+            given, self.defaults, self._s3_hook(), request_id, self.log, workflow=self._workflow
+        )
         self._rerun_settings().check_merged(self._whole.checked.request["defaultRunSetting"])
         return self._whole.checked
 
@@ -219,6 +217,10 @@ class OmicsStartRunBatchOperator(OmicsBatchChoice):
             for batch in (self._batch, self._whole):
                 if batch is not None and batch.spool is not None:
                     batch.spool.close()
+
+    def _check_workflow(self, request: Mapping[str, Any]) -> None:
+        if self.sample_sheet is None:  # whose rows are compared while they are read: then their lines are known
+            super()._check_workflow(request)
 
     def _results_settings(self) -> ResultsSettings:
         return ResultsSettings(self.results_s3_uri, self.results_detail, self.read_outputs)
@@ -238,24 +240,6 @@ class OmicsStartRunBatchOperator(OmicsBatchChoice):
 
     def _tolerance(self) -> Tolerance:
         return Tolerance.checked(self.max_failed_runs, self.max_failed_percent, self.must_succeed)
-
-    def _start(self, request: Mapping[str, Any]) -> Snapshot:
-        assert self._batch is not None  # noqa: S101 - set by _build_request
-        spool = self._batch.spool
-        try:
-            started = BatchSnapshot.from_response(self.hook.start_run_batch(request))
-        except (AccessDenied, InvalidRequest, QuotaExceeded) as error:
-            self._staging().unstage(request["requestId"])
-            raise with_reading_advice(error, request) from error
-        return replace(started, total_runs=0 if spool is None else spool.total_runs)
-
-    def _staging(self, *, earlier: bool = False) -> BatchStaging:
-        assert self._attempt is not None  # noqa: S101 - settings are staged for what it starts only
-        # After a deferral, and of an earlier attempt, nobody knows whether there was something to stage.
-        batch = None if earlier else self._batch
-        may_be_staged = self.run_settings_s3_uri is None if batch is None else batch.is_staged
-        keep = self.keep_staging or not may_be_staged
-        return BatchStaging(self.hook, self.log, self._staging_s3_uri(), self._attempt.identity, keep=keep)
 
     def _persist_links(self, context: Context, started: Snapshot) -> None:
         OmicsRunBatchLink.persist(

@@ -29,7 +29,7 @@ from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.input_checks import check_inputs
 from airflow_provider_omics.operators.attempt import KILL_PATIENCE, Attempt, Starter
 from airflow_provider_omics.operators.attempt_stores import TryAttemptStore, attempt_store
-from airflow_provider_omics.operators.before_start import check_workflow, show_request
+from airflow_provider_omics.operators.before_start import Workflow, look_up_workflow, show_request
 from airflow_provider_omics.operators.masking import OmicsMaskingOperator
 from airflow_provider_omics.operators.reporting import OmicsReportingOperator
 from airflow_provider_omics.task_state import task_state
@@ -51,7 +51,8 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
     :param check_workflow: look the workflow up first (GetWorkflow): is it ACTIVE, and do the parameters fit its
         template? Default False.
     :param check_inputs: look up every S3 object that the parameters name: one that is missing, or archived and not
-        restored, is an error. The beginning of keys will do, too. Default False.
+        restored, is an error. The beginning of keys will do, too: of those below it the first 1,000 are listed, and 100
+        that may be archived looked at. Default False.
     :param check_role_arn: the role that looks them up, such as the runs' own, if its trust policy lets the connection
         assume it: what it may not read is an error then. Default: the connection itself, whose lack of rights proves
         nothing and is only warned of.
@@ -168,6 +169,7 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
                 error = "an earlier try has started it, and no answer tells its end"
                 return self._conclude(context, WaitEvent(Outcome.VANISHED, begun.snapshot, error=error))
             if not self.wait_for_completion:
+                self._let_go(begun.record)
                 return self._report_success(context, self._result(begun.snapshot))
             return self._wait(context, plan, begun.snapshot)
         except OmicsError as error:
@@ -178,8 +180,7 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
             checked = self._build_request(str(uuid.uuid4()))
             for warning in checked.warnings:
                 self.log.warning("%s", warning)
-            if self.check_workflow and not self._is_started("check_workflow"):
-                check_workflow(self.hook, self.log, checked.request, self._parameters_by_run(checked.request))
+            self._check_workflow(checked.request)
             if self._is_true("check_inputs"):
                 self._check_inputs(context, checked.request)
         except SettingsError:
@@ -281,6 +282,9 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
     def _is_success(self, ended: Snapshot) -> bool:
         return ended.phase is Phase.SUCCEEDED
 
+    def _let_go(self, record: AttemptRecord) -> None:
+        """Say what stays behind of a start that nobody waits for."""
+
     def _wait(self, context: Context, plan: WaitPlan, started: Snapshot) -> dict[str, Any]:
         assert self._attempt is not None  # noqa: S101 - set by execute
         if started.phase is not Phase.ACTIVE:
@@ -303,6 +307,10 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
                 event = WaitEvent(Outcome.TIMED_OUT, started, limit="execution_timeout", cancelled=left is None)
         return self._conclude(context, event)
 
+    def _trigger_arguments(self, plan: WaitPlan) -> dict[str, Any]:
+        """Give the arguments that only this kind of trigger takes."""
+        return {}
+
     def _defer(self, plan: WaitPlan) -> NoReturn:
         self.defer(
             trigger=self.trigger_class(
@@ -310,7 +318,7 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
                 plan.uuid,
                 poll_interval=plan.poll_interval,
                 deadline=plan.deadline,
-                **({"run_timeout": plan.run_timeout} if self.kind == "run" else {}),
+                **self._trigger_arguments(plan),
                 patience=plan.patience,
                 cancel_on_kill=plan.cancel,
                 grace=plan.grace,
@@ -357,9 +365,24 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
         return super()._unclear_before(task_instance) if counted is None else counted
 
     def _raise(self, error: OmicsError) -> NoReturn:
+        if isinstance(error, SettingsError) and self._masks_parameters():
+            # Without the error itself, which Airflow would show as the cause.
+            raise airflow_error(error.masked(), final=self._final_of(error)) from None
         raise airflow_error(error, final=self._final_of(error)) from error
 
     # -- before the start ------------------------------------------------------------------------------------------
+
+    def _check_workflow(self, request: Mapping[str, Any]) -> None:
+        """Compare the parameters of each run with the template of its workflow."""
+        workflow = self._workflow(request.get("defaultRunSetting", request))
+        if workflow is not None:
+            workflow.check(self._parameters_by_run(request))
+
+    def _workflow(self, setting: Mapping[str, Any]) -> Workflow | None:
+        """Look up the workflow of the runs; None: nobody wants it checked, or it cannot be looked up."""
+        if not self.check_workflow or self._is_started("check_workflow"):
+            return None
+        return look_up_workflow(self.hook, self.log, setting)
 
     def _check_inputs(self, context: Context, request: Mapping[str, Any]) -> None:
         """Look up the inputs of each run, unless an earlier try has started the runs: they may have gone since."""

@@ -26,7 +26,8 @@ from airflow_provider_omics.core.commands import (
 from airflow_provider_omics.core.errors import ServiceError
 from airflow_provider_omics.core.events import Outcome, WaitEvent
 from airflow_provider_omics.core.polling import wait
-from airflow_provider_omics.core.snapshots import Snapshot
+from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
+from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.async_client import PollerClient
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import ended_run
@@ -174,9 +175,15 @@ class OmicsWaitTrigger(BaseTrigger):
     async def _cancel(self) -> None:
         flow = cancel(self.plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE)
         try:
-            await asyncio.wait_for(self._driver().drive(flow), KILL_PATIENCE)
+            left = await asyncio.wait_for(self._driver().drive(flow), KILL_PATIENCE)
         except asyncio.TimeoutError:
             self.log.warning("The cancel of %s %s was not finished in %.0f s", self.kind, self.plan.id, KILL_PATIENCE)
+            return
+        if not isinstance(left, (RunSnapshot, BatchSnapshot)) or left.phase is not Phase.ACTIVE:
+            await self._after_cancel()
+
+    async def _after_cancel(self) -> None:
+        """Do what is left to do when a kill has ended the run or batch: no worker comes after it."""
 
     def _driver(self) -> _Driver:
         return _Driver(self.plan, self._watcher, self._hook, self.log)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from asgiref.sync import sync_to_async
+
 from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 
 
@@ -12,11 +14,26 @@ class OmicsRunBatchTrigger(OmicsWaitTrigger):
 
     :param batch_id: id of the batch.
     :param batch_uuid: its uuid. None: not known.
+    :param staged_s3_uri: the batch's staged settings, which go with it when a user's kill cancels it; default: none.
     :param kwargs: ``poll_interval``, ``deadline``, ``patience``, ``cancel_on_kill``, ``grace``,
         ``aws_conn_id``, ``region_name``, ``verify``, ``botocore_config``: see :class:`OmicsWaitTrigger`.
     """
 
     kind = "batch"
 
-    def __init__(self, batch_id: str, batch_uuid: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, batch_id: str, batch_uuid: str | None = None, staged_s3_uri: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(resource_id=batch_id, resource_uuid=batch_uuid, **kwargs)
+        self.staged_s3_uri = staged_s3_uri
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give the class path and the arguments that build this trigger again; they are an API across versions."""
+        path, arguments = super().serialize()
+        return path, {**arguments, "staged_s3_uri": self.staged_s3_uri}
+
+    async def _after_cancel(self) -> None:
+        if self.staged_s3_uri is not None:
+            from airflow_provider_omics.staging import remove_staged  # most triggers end otherwise
+
+            await sync_to_async(remove_staged)(self._hook(), self.log, self.staged_s3_uri)

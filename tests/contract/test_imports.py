@@ -33,7 +33,7 @@ ALLOWED = {
     "diagnosis": {"core", "diagnosis", "exceptions", "hooks", "results"},
     "links": {"core", "links"},
     "task_state": set(),
-    "triggers": {"core", "exceptions", "hooks", "results", "sheets", "task_state", "triggers"},
+    "triggers": {"core", "exceptions", "hooks", "results", "sheets", "staging", "task_state", "triggers"},
     "sensors": {"core", "exceptions", "hooks", "links", "results", "sensors", "sheets", "triggers"},
     "operators": {
         "core",

@@ -14,6 +14,7 @@ from airflow_provider_omics.core.errors import (
     BatchVerdictError,
     CredentialsExpired,
     EventError,
+    GivenValue,
     LostContact,
     OmicsError,
     Problem,
@@ -52,6 +53,18 @@ FACTS: dict[str, Any] = {
     "cause": "GetRun: no connection",
     "owner_try": 2,
 }
+
+
+def test_masked_problems_show_no_value() -> None:
+    """What the user gave is hidden, and nothing else: that a value is missing is worth seeing."""
+    shown = Problem("a", GivenValue("'P-0042'"), "b")
+    error = SettingsError([shown, Problem("c", "not set", "d")])
+
+    masked = pickle.loads(pickle.dumps(error)).masked()
+
+    assert [str(problem) for problem in masked.problems] == ["a = masked: b", "c = not set: d"]
+    assert "P-0042" not in f"{masked}{masked!r}{vars(masked)}"
+    assert error.problems[0] == shown
 
 
 def facts(cls: type[OmicsError]) -> dict[str, Any]:

@@ -71,6 +71,32 @@ def test_place_of_a_uri(uri: str, place: tuple[str, str], prefix: str) -> None:
     assert place_of(uri).prefix == prefix
 
 
+@pytest.mark.parametrize(
+    ("place", "key", "named"),
+    [
+        ("a/b", "a/b.bam", True),
+        ("a/", "a/b/c", True),
+        ("", "x", True),
+        ("a/*.bam", "a/1.bam", True),
+        ("a/*.bam", "a/b/1.bam", False),
+        ("a/**.bam", "a/b/1.bam", True),
+        ("a/?.bam", "a/1.bam", True),
+        ("a/?.bam", "a/12.bam", False),
+        ("S_{1,2}.fq.gz", "S_2.fq.gz", True),
+        ("S_{1,2}.fq.gz", "S_3.fq.gz", False),
+        ("S_{1,2}.fq.gz", "S_2xfq.gz", False),
+        ("S_[1-2].fq", "S_2.fq", True),
+        ("S_[!1-2].fq", "S_2.fq", False),
+        ("S_[!1-2].fq", "S_3.fq", True),
+        ("S_[2-1].fq", "S_[2-1].fq", False),
+        ("S_[.fq", "S_[.fq", True),
+    ],
+)
+def test_keys_that_an_input_names(place: str, key: str, named: bool) -> None:
+    """A key's beginning names what begins so; a pattern names what fits it, as Nextflow reads it."""
+    assert Place("reads", place).names(key) is named
+
+
 def test_each_input_once() -> None:
     """A URI that many runs name is looked up once; omics:// and plain text are left alone."""
     runs = [

@@ -141,7 +141,11 @@ def problems_of(rows: list[Any], *, columns: bool = True, checks: dict[str, Any]
         ([ROW], {"build": dict, "name": "{x}"}, "sample_sheet['name'] = '{x}': not together with build"),
         # build
         ([ROW], {"build": len}, "s.csv line 2 (build) = returned int: a run setting, as AWS spells it: a dict"),
-        ([ROW], {"build": lambda _: {"runSettingId": "B"}}, "line 2 (build)['runSettingId'] = 'B': 'A', which run_s"),
+        (
+            [ROW],
+            {"build": lambda _: {"runSettingId": "B"}},
+            "line 2 (build)['runSettingId'] = 'B': what run_setting_id gives",
+        ),
         ([ROW], {"build": lambda _: {"nme": "B"}}, "s.csv line 2 (nme) = str: unknown; did you mean 'name'?"),
         ([ROW], {"build": lambda _: {"parameters": {"u": "s3:/u"}}}, "s.csv line 2 (parameters['u']) = 's3:/u'"),
         # Nothing there
@@ -159,11 +163,14 @@ def test_every_problem_is_told_where_it_is(rows: list[Any], sheet: dict[str, Any
 @pytest.mark.parametrize(
     ("template", "told"),
     [
-        ({"x": {}, "e": {"optional": True}}, "sample_sheet['parameters']['id'] = str: the workflow has no such"),
+        (
+            {"x": {}, "e": {"optional": True}},
+            "s.csv column id = str: the workflow has no such parameter; it takes e, x",
+        ),
         ({"id": {}, "x": {}, "e": {}}, "s.csv line 3 column e (parameters['e']) = not set: required by the workflow"),
         (
             {"id": {}, "e": {"optional": True}},
-            "sample_sheet['parameters']['x'] = str: the workflow has no such parameter",
+            "s.csv column x = str: the workflow has no such parameter; it takes e, id",
         ),
         (
             {"id": {}, "x": {}, "e": {"optional": True}, "ref": {}},
@@ -178,6 +185,19 @@ def test_parameters_fit_the_workflow(template: dict[str, Any], told: str) -> Non
 
     assert text.startswith(told)
     assert "\n" not in text
+
+
+def test_parameters_that_the_mapping_names_wrongly() -> None:
+    """A name that was typed in the mapping is told there, whatever column fills it, and once for all rows."""
+    text = problems_of(LANES[:2], checks={"template": {"read": {}}}, parameters={"raed": "{x}"})
+
+    assert text.splitlines() == [
+        "sample_sheet['parameters']['raed'] = str: the workflow has no such parameter; did you mean 'read'?",
+        (
+            "sample_sheet['parameters']['read'] = not set: required by the workflow; 'raed' was given, which it does "
+            "not know"
+        ),
+    ]
 
 
 def test_parameters_of_a_wrong_kind_get_no_own_sheet() -> None:

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import runpy
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +28,14 @@ POLICY = json.dumps({"Version": "2012-10-17", "Statement": [{"Sid": "MrsVlahos19
 PLACE = f"s3://{BUCKET}/staging/"
 FAILED = {"runs": [{"outcome": "FAILED", "failure_reason": "OUT_OF_MEMORY_ERROR"}]}
 
+SHEETS = {
+    "samples.csv": f"id,patient,born\nS1,{PATIENT},{PATIENT}\nS2,{PATIENT},\n".encode(),
+    "latin.csv": f"id,patient,born\nS1,{PATIENT},\xe9{PATIENT}\n".encode("latin-1"),
+    "broken.jsonl": f'{{"id": "S1", "patient": {PATIENT}}}\n'.encode(),
+    "quoted.csv": f'id,patient,born\nS1,"{PATIENT}"x,1\n'.encode(),
+}
+SHEET = {"path": "samples.csv", "run_setting_id": "{id}"}
+
 CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "run": ("run", {}, "RunFailed"),
     "batch": ("batch", {}, "BatchVerdictError"),
@@ -39,6 +48,30 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "other template": ("run", {"workflow_id": "2345678", "check_workflow": True}, "SettingsError"),
     "dry run": ("run", {"dry_run": True}, "NoneType"),
+    "no URI": ("run", {"parameters": {"bam": f"s3:/{PATIENT}"}, "check_inputs": True}, "SettingsError"),
+    "wrong runs": ("batch", {"run_settings": [{"runSettingId": "S1", "name": f"\a{PATIENT}"}]}, "SettingsError"),
+    "wrong cells": ("batch", {"sample_sheet": {**SHEET, "types": {"born": "int"}}}, "SettingsError"),
+    "wrong cells, checked": ("batch", {"sample_sheet": {**SHEET, "output_uri": "{patient}"}}, "SettingsError"),
+    "wrong URIs": ("batch", {"sample_sheet": {**SHEET, "parameters": {"bam": "s3:/{patient}"}}}, "SettingsError"),
+    "rows that share an id": ("batch", {"sample_sheet": {**SHEET, "run_setting_id": "{patient}"}}, "SettingsError"),
+    "rows that differ": (
+        "batch",
+        {"sample_sheet": {**SHEET, "group_by_id": True, "run_setting_id": "{patient}", "name": "{born}"}},
+        "SettingsError",
+    ),
+    "function that fails": (
+        "batch",
+        {"sample_sheet": {**SHEET, "build": lambda _: {"S1": 1}[PATIENT]}},
+        "SettingsError",
+    ),
+    "function that is wrong": (
+        "batch",
+        {"sample_sheet": {**SHEET, "build": lambda _: {"runSettingId": PATIENT, "name": f"{PATIENT}\n"}}},
+        "SettingsError",
+    ),
+    "byte that is no text": ("batch", {"sample_sheet": {**SHEET, "path": "latin.csv"}}, "SettingsError"),
+    "line that is no JSON": ("batch", {"sample_sheet": {**SHEET, "path": "broken.jsonl"}}, "SettingsError"),
+    "cell that is no CSV": ("batch", {"sample_sheet": {**SHEET, "path": "quoted.csv"}}, "SettingsError"),
 }
 """Kind of task, arguments, and the class of the error it ends with."""
 
@@ -52,6 +85,8 @@ def make(kind: str, **arguments: Any) -> Any:
     default = {**DEFAULT_RUN_SETTING, "parameters": {"patient": PATIENT}, "sessionPolicy": POLICY}
     runs = [{"runSettingId": f"S{number}", "parameters": {"born": PATIENT}} for number in range(101)]
     given = {"default_run_setting": default, "run_settings": runs, "results_s3_uri": PLACE, **arguments}
+    if "sample_sheet" in given:
+        given["run_settings"] = None
     return OmicsStartRunBatchOperator(**common, **given)
 
 
@@ -59,10 +94,20 @@ def make(kind: str, **arguments: Any) -> Any:
 @pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferred"])
 @pytest.mark.parametrize("case", CASES)
 def test_no_value_is_seen(
-    emulator: OmicsEmulator, connect: Connect, caplog: pytest.LogCaptureFixture, case: str, *, deferrable: bool
+    emulator: OmicsEmulator,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    case: str,
+    *,
+    deferrable: bool,
 ) -> None:
-    """Values of parameters and session policies are in no log, error, XCom, trigger, event or stored field."""
+    """Values of parameters, policies and cells are in no log, error with its causes, XCom, trigger, event or field."""
     connect({"staging_s3_uri": PLACE})
+    monkeypatch.chdir(tmp_path)
+    for name, content in SHEETS.items():
+        (tmp_path / name).write_bytes(content)
     emulator.set_scenario({**FAILED, "limits": {"submissions_per_second": 9e6, "concurrent_dynamic_runs": 1000}})
     caplog.set_level(logging.INFO)
     kind, arguments, error = CASES[case]
@@ -74,7 +119,8 @@ def test_no_value_is_seen(
     stored = rendered(task, {})
     fields = [repr(getattr(stored, name)) for name in stored.masked_fields]
     facts = [vars(ended.error) if ended.error else None, ended.result, ended.xcoms, ended.event, ended.trigger]
-    told = "\n".join([*lines, *fields, str(ended.error), repr(facts)])
+    causes = traceback.format_exception(ended.error) if ended.error else []
+    told = "\n".join([*lines, *fields, *causes, repr(facts)])
     assert type(ended.error).__name__ == error, ended.error
     assert PATIENT not in told
     assert "MrsVlahos1950" not in told

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
-from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, RUN, perform
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, RUN, perform, samples
 from tests.operators.tries import NewTask, at_sleep, crash, kinds
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 READS = "lab-reads"
 STAGING = f"s3://{BUCKET}/staging/"
 MANY = [f"S{number:03d}" for number in range(150)]
+CHECK_WORKFLOW: dict[str, Any] = {"check_workflow": True, "check_inputs": False}
 
 
 @pytest.fixture
@@ -46,6 +47,11 @@ def start_batch(folder: Path, *names: str, **arguments: Any) -> OmicsStartRunBat
         "check_inputs": True,
     }
     return OmicsStartRunBatchOperator(**{**defaults, **arguments})
+
+
+def declare(emulator: OmicsEmulator, template: dict[str, Any], **workflow: Any) -> None:
+    """Give the workflow of the batches its parameterTemplate."""
+    emulator.set_scenario({"workflows": [{"id": "1234567", "name": "wgs", "parameter_template": template, **workflow}]})
 
 
 def problems(error: BaseException | None) -> list[Problem]:
@@ -183,28 +189,79 @@ def test_inputs_of_what_runs_again(new_task: NewTask, emulator: OmicsEmulator, s
 
 
 def test_workflow_parameters_of_a_large_sheet(emulator: OmicsEmulator, s3: Any, tmp_path: Path) -> None:
-    """check_workflow compares every row of a sheet that is to be staged, and names the samples."""
-    template: dict[str, Any] = {"sample": {}, "fastq": {}, "fasta": {"optional": True}, "bed": {}}
-    emulator.set_scenario({"workflows": [{"id": "1234567", "name": "wgs", "parameter_template": template}]})
+    """check_workflow compares every row of a sheet that is to be staged, and names lines and columns."""
+    declare(emulator, {"sample": {}, "fastq": {}, "fasta": {"optional": True}, "bed": {}})
     path = tmp_path / "regions.csv"
     rows = [f"{name},x,{'' if name in ('S120', 'S140') else 'y'}\n" for name in MANY]
     path.write_text("sample,fastq,bed\n" + "".join(rows))
 
-    ended = perform(start_batch(tmp_path, sample_sheet=str(path), check_workflow=True, check_inputs=False))
+    ended = perform(start_batch(tmp_path, sample_sheet=str(path), **CHECK_WORKFLOW))
 
     assert [str(problem) for problem in problems(ended.error)] == [
-        "run_settings['S120']['parameters']['bed'] = not set: required by the workflow",
-        "run_settings['S140']['parameters']['bed'] = not set: required by the workflow",
+        "regions.csv line 122 column bed (parameters['bed']) = not set: required by the workflow",
+        "regions.csv line 142 column bed (parameters['bed']) = not set: required by the workflow",
     ]
     assert emulator.service.started_batches() == []
 
 
-def test_workflow_that_fits_no_row(emulator: OmicsEmulator, s3: Any, tmp_path: Path) -> None:
-    """A mapping that is wrong in every row of a large sheet is told 50 times at most."""
-    emulator.set_scenario(
-        {"workflows": [{"id": "1234567", "name": "wgs", "parameter_template": {"sample": {}, "reads": {}}}]}
-    )
+def test_workflow_that_fits_no_run(emulator: OmicsEmulator, s3: Any, tmp_path: Path) -> None:
+    """Parameters that are wrong in every run of a long list are told 50 times at most."""
+    declare(emulator, {"reads": {}})
 
-    ended = perform(start_batch(tmp_path, *MANY, check_workflow=True, check_inputs=False))
+    ended = perform(start_batch(tmp_path, sample_sheet=None, run_settings=samples(*MANY), **CHECK_WORKFLOW))
 
     assert len(problems(ended.error)) == 50
+
+
+def test_sheet_problems_and_workflow_in_one_go(emulator: OmicsEmulator, s3: Any, tmp_path: Path) -> None:
+    """What the template says of a row stands among all else that is wrong with the sheet, by line and column."""
+    declare(emulator, {"sample": {}, "depth": {}}, status="INACTIVE")
+    path = tmp_path / "depths.csv"
+    path.write_text("sample,depth\nS1,30\nS2,\nS3,thirty\nS1,30\n")
+    sheet = {"path": str(path), "types": {"depth": "int"}}
+    default = {**DEFAULT_RUN_SETTING, "storageType": "FLASH"}
+
+    ended = perform(start_batch(tmp_path, sample_sheet=sheet, default_run_setting=default, **CHECK_WORKFLOW))
+
+    assert [problem.argument for problem in problems(ended.error)] == [
+        "workflow_id",
+        "depths.csv line 3 column depth (parameters['depth'])",
+        "depths.csv line 4 column depth",
+        "depths.csv line 5 column sample",
+        "default_run_setting['storageType']",
+    ]
+    assert emulator.calls["GetWorkflow"] == 1
+    assert emulator.service.started_batches() == []
+
+
+@pytest.mark.parametrize("workflow", [{"workflowId": "wgs"}, {"workflowId": None}, {"workflowVersionName": "?"}])
+def test_workflow_that_is_named_wrongly(
+    emulator: OmicsEmulator, s3: Any, tmp_path: Path, workflow: dict[str, Any]
+) -> None:
+    """Of a workflow whose name cannot be right nothing is asked: the name is told."""
+    default = {**DEFAULT_RUN_SETTING, **workflow}
+
+    ended = perform(start_batch(tmp_path, "S000", default_run_setting=default, **CHECK_WORKFLOW))
+
+    (name,) = workflow
+    assert [problem.argument for problem in problems(ended.error)] == [f"default_run_setting[{name!r}]"]
+    assert emulator.calls.by_operation() == {}
+
+
+def test_workflow_of_a_sheet_is_asked_for_once(
+    new_task: NewTask, s3: Any, tmp_path: Path, stepped: SteppedTime
+) -> None:
+    """Before the start, and not again by a retry that finds the batch going."""
+    declare(emulator := new_task("batch").emulator, {"sample": {}})
+    path = tmp_path / "samples.csv"
+    path.write_text("sample\nS1\n")
+    task = new_task("batch")
+    task.arguments.update(run_settings=None, sample_sheet=str(path), check_workflow=True)
+    at_sleep(stepped, crash)
+
+    task.try_()
+    adopted = task.try_()
+
+    assert adopted.error is None
+    assert len(task.started()) == 1
+    assert emulator.calls["GetWorkflow"] == 1

@@ -56,7 +56,7 @@ def test_mapped_over_three_sheets(
     sheets: list[Any] = [
         write_sheet(tmp_path, "A", 2),
         {"path": write_sheet(tmp_path, "B", 120), "run_setting_id": "{sample}", "parameters": {"reads": "{fastq}"}},
-        SampleSheet(path=write_sheet(tmp_path, "C", 1), name="{sample}").to_mapping(),
+        SampleSheet(path=write_sheet(tmp_path, "C", 1), name="{sample}"),
     ]
     with DAG(f"sheets_{deferrable}", schedule=None) as dag:
         OmicsStartRunBatchOperator.partial(deferrable=deferrable, **SHARED).expand(sample_sheet=sheets)
@@ -110,6 +110,43 @@ def test_sheet_of_an_upstream_task_and_a_template(
     assert log.startswith("s3://logs/manual__")
     assert log.endswith("/A1.txt")
     assert parameters == {"reads": ["s3://reads/A1.fq"], "first": "s3://reads/A1.fq", "genome": "GRCh38"}
+
+
+@pytest.mark.parametrize("how", ["plain", "partial", "expand", "expand_kwargs"])
+def test_sheet_object_with_upstream_tasks_in_it(
+    emulator: OmicsEmulator, stepped: SteppedTime, run_dag: RunDag, tmp_path: Path, how: str
+) -> None:
+    """A SampleSheet is looked into as a mapping is, however it comes to the task: upstreams, XComs and templates."""
+
+    @task
+    def path() -> str:
+        return write_sheet(tmp_path, "A", 1)
+
+    @task
+    def genomes() -> list[str]:
+        return ["GRCh38"]
+
+    with DAG(f"sheet_object_{how}", schedule=None, params={"cohort": "C1"}) as dag:
+        parameters = {"reads": each("{fastq}"), "genomes": genomes(), "cohort": ["{{ params.cohort }}"]}
+        # What stands in expand() has to be a list or a dict in Airflow 2.11, as if the task were mapped over it.
+        given: Any = path() if how in ("plain", "partial") else write_sheet(tmp_path, "A", 1)
+        sheet = SampleSheet(given, "{sample}", parameters, group_by_id=True)
+        if how == "plain":
+            OmicsStartRunBatchOperator(sample_sheet=sheet, **SHARED)
+        elif how == "partial":
+            OmicsStartRunBatchOperator.partial(sample_sheet=sheet, **SHARED).expand(max_runs=[1])
+        elif how == "expand":
+            OmicsStartRunBatchOperator.partial(**SHARED).expand(sample_sheet=[sheet])
+        else:
+            OmicsStartRunBatchOperator.partial(**SHARED).expand_kwargs([{"sample_sheet": sheet}])
+
+    outcome = run_dag(dag)
+
+    assert dag.get_task("batch").upstream_task_ids == {"genomes", *(["path"] if how in ("plain", "partial") else [])}
+    assert outcome.state == "success"
+    assert parameters_by_name(emulator) == {
+        "A0": {"reads": ["s3://reads/A0.fq"], "genomes": ["GRCh38"], "cohort": ["C1"]}
+    }
 
 
 def test_mapped_over_sheets_of_an_upstream_task(

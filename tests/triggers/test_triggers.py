@@ -32,7 +32,7 @@ ARGUMENTS: dict[str, Any] = {
     "botocore_config": {"retries": {"total_max_attempts": 1}},
 }
 RUN: dict[str, Any] = {"run_id": "1", "run_uuid": "u", "run_timeout": 3600.0, **ARGUMENTS}
-BATCH: dict[str, Any] = {"batch_id": "2", "batch_uuid": "v", **ARGUMENTS}
+BATCH: dict[str, Any] = {"batch_id": "2", "batch_uuid": "v", "staged_s3_uri": "s3://bucket/key.json", **ARGUMENTS}
 
 
 def start_run(emulator: OmicsEmulator, **more: Any) -> dict[str, str]:

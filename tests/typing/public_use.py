@@ -77,11 +77,11 @@ def batches() -> None:
             max_failed_percent=2.5,
             must_succeed=["NA12878", "control-*"],
         )
-        OmicsStartRunBatchOperator(task_id="mapping", sample_sheet=sheet.to_mapping(), max_failed_runs="{{ params.n }}")
+        OmicsStartRunBatchOperator(task_id="mapping", sample_sheet={**sheet}, max_failed_runs="{{ params.n }}")
         OmicsStartRunBatchOperator(task_id="path", sample_sheet="samples.csv", must_succeed="{{ params.ids }}")
         OmicsStartRunBatchOperator(task_id="list", run_settings=[{"runSettingId": "NA12878"}])
         OmicsStartRunBatchOperator(task_id="upstream", run_settings=batch.output)
-        OmicsStartRunBatchOperator.partial(task_id="mapped").expand(sample_sheet=[sheet.to_mapping()])
+        OmicsStartRunBatchOperator.partial(task_id="mapped").expand(sample_sheet=[sheet])
         OmicsRunBatchSensor(task_id="watch", batch_id="1", timeout=3600, soft_fail=True)
         OmicsCollectBatchResultsOperator(task_id="collect", batch_id="1", read_outputs=True)
         OmicsCancelRunBatchOperator(task_id="cancel", batch_id="1")
