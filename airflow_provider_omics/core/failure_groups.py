@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from airflow_provider_omics.core.causes import cause_of
 from airflow_provider_omics.core.diagnosis import RunDiagnosis
 from airflow_provider_omics.core.failure_reasons import (
     BATCH_FAILED,
@@ -47,7 +48,7 @@ class SampleFailure:
     :param run_setting_id: the user's own id of it.
     :param run_id: its run; None when it was never submitted.
     :param status: FAILED, NOT_SUBMITTED, CANCELLED or UNKNOWN.
-    :param code: failureReason or submissionFailureReason; for a general failureReason that of the failed task.
+    :param code: the submissionFailureReason, or what :func:`~airflow_provider_omics.core.causes.deciding_code` gives.
     :param message: what AWS says of it.
     :param task: name of the task that failed.
     :param looked_at: whether its reason was asked for; of a FAILED run only then code, message and task are known.
@@ -76,14 +77,7 @@ class SampleFailure:
         """The cause in a few words: ``"FILE_SYSTEM_OUT_OF_SPACE in MARKDUPLICATES"``; for a results file."""
         if not self.looked_at:
             return f"{self.status}: not looked at"
-        code = self.code or (self.status if self.status in ("CANCELLED", "UNKNOWN") else "no reason given")
-        return f"{code} in {self.task}" if self.task else code
-
-    @staticmethod
-    def code_of_task(cause: str) -> str | None:
-        """Give the code of the failed task that :attr:`cause` names; None: it names no task."""
-        code, _, task = cause.partition(" in ")
-        return code if task else None
+        return cause_of(self.status, self.code, self.task)
 
     @property
     def told(self) -> str:

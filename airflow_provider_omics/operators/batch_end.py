@@ -122,6 +122,7 @@ class OmicsBatchEnd(OmicsStartOperator):
             raise
         known = self._known_of(batch, failed, verdict.counts)
         diagnosis = self._collect(lambda diagnoser: diagnoser.batch(batch, failed), known) if failed else known
+        diagnosis = diagnosis.with_counts(known.total_runs, known.failed_runs)
         collected = self._collect_results(context, batch, diagnosis.causes_by_id())
         reasons = diagnosis.told_of((run.run_setting_id, run.status) for run in failed[:SHOWN_FAILURES])
         result = self._batch_result(
