@@ -14,17 +14,12 @@ from typing import Any, TypeVar
 
 from airflow.providers.common.compat.sdk import redact
 
+from airflow_provider_omics.core.batch_diagnosis import DIAGNOSED_GROUPS, BatchDiagnosis
 from airflow_provider_omics.core.causes import GENERAL_REASONS, cause_of, deciding_code
 from airflow_provider_omics.core.console import run_list_url
 from airflow_provider_omics.core.diagnosis import FailedTask, RunDiagnosis, task_order
 from airflow_provider_omics.core.errors import NotFound, ServiceError
-from airflow_provider_omics.core.failure_groups import (
-    DIAGNOSED_GROUPS,
-    BatchDiagnosis,
-    SampleFailure,
-    group_failures,
-    spread,
-)
+from airflow_provider_omics.core.failure_groups import SampleFailure, group_failures, spread
 from airflow_provider_omics.core.log_text import clean_line, clean_message, last_lines
 from airflow_provider_omics.core.manifest import failed_tasks_from_manifest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
@@ -297,6 +292,7 @@ def diagnosis_of_lists(batch: BatchSnapshot, failed: Sequence[FailedRun], region
         batch_id=batch.id,
         total_runs=counts.total_runs,
         failed_runs=counts.not_completed,
+        ends={} if batch.phase is Phase.FAILED else counts.ends,
         groups=group_failures(sample_of(run) for run in failed),
         examples={},
         console_url=run_list_url(region),

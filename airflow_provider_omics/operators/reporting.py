@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, Asset, AssetAlias, Context
 
+from airflow_provider_omics.core.batch_diagnosis import BatchDiagnosis
 from airflow_provider_omics.core.diagnosis import RunDiagnosis, retry_sentence
 from airflow_provider_omics.core.errors import BatchError, OmicsError, RunError
-from airflow_provider_omics.core.failure_groups import BatchDiagnosis
 from airflow_provider_omics.core.failure_reasons import FailureClass
 from airflow_provider_omics.core.retrying import is_final
 from airflow_provider_omics.core.snapshots import Snapshot

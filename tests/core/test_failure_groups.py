@@ -1,29 +1,16 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_omics.core.failure_groups import (
-    BatchDiagnosis,
-    SampleFailure,
-    group_failures,
-    normalised,
-    spread,
-)
-from airflow_provider_omics.core.failure_reasons import FailureClass
+from airflow_provider_omics.core.failure_groups import SampleFailure, group_failures, normalised, spread
 
 UUID = "48a1c96e-c534-44e6-ac7a-d3a5b7361c58"
 
 
 def failure(number: int, code: str | None = "IMPORT_FAILED", message: str | None = None, **more: str) -> SampleFailure:
     return SampleFailure(f"S{number}", str(number), "FAILED", code, message, more.get("task"))
-
-
-def diagnosis(*failures: SampleFailure, total: int = 100_000) -> BatchDiagnosis:
-    return BatchDiagnosis("7", total, len(failures), group_failures(failures), {}, "https://console")
 
 
 @pytest.mark.parametrize(
@@ -73,56 +60,6 @@ def test_groups() -> None:
         ("OUT_OF_MEMORY_ERROR in SORT", ["S5"]),
         ("CANCELLED", ["S7"]),
     ]
-
-
-def test_summary_of_the_readme_kind() -> None:
-    """Counts, causes, tasks and ids stand on the first lines."""
-    found = diagnosis(
-        *(failure(n, "FILE_SYSTEM_OUT_OF_SPACE", task="MARKDUPLICATES") for n in range(27)),
-        *(failure(n, message=f"s3://reads/S{n}.fq not found") for n in range(27, 31)),
-        total=3202,
-    )
-
-    lines = found.summary()
-
-    assert lines[0] == "31 of 3,202 samples failed in batch 7:"
-    assert lines[1] == "  27 FILE_SYSTEM_OUT_OF_SPACE in MARKDUPLICATES (S0, S1, S2, S3, S4, ... 22 more)"
-    assert lines[3] == "  4 IMPORT_FAILED: s3://... not found (S27, S28, S29, S30)"
-
-
-def test_bounds() -> None:
-    """A thousand causes with long texts make a short text and a small result."""
-    found = diagnosis(*(failure(n, message="x" * n, task="T" * n) for n in range(1000)))
-
-    assert len(found.causes()) == 10
-    assert len(json.dumps(found.causes())) < 6_000
-    assert len(found.summary()) == 23
-    assert found.summary()[-2] == "  990 of 990 other causes"
-
-
-@pytest.mark.parametrize(
-    ("codes", "expected"),
-    [
-        (["IMPORT_FAILED", "OUT_OF_MEMORY_ERROR"], FailureClass.SIZING),
-        (["IMPORT_FAILED", "RUN_TASK_FAILED"], FailureClass.UNCLEAR),
-        (["RUN_TASK_FAILED", "SERVICE_ERROR"], FailureClass.TRANSIENT),
-        ([], FailureClass.UNCLEAR),
-    ],
-)
-def test_class_of_a_batch(codes: list[str], expected: FailureClass) -> None:
-    """What may pass decides whether a try is worth it."""
-    assert diagnosis(*(failure(number, code) for number, code in enumerate(codes))).failure_class is expected
-
-
-def test_reasons_by_sample() -> None:
-    """The error names each of the first runs with code and message, or with its status."""
-    found = diagnosis(failure(1, message="not found"), SampleFailure("S2", "2", "CANCELLED"))
-
-    assert found.told_of([("S1", "FAILED"), ("S2", "CANCELLED"), ("S3", "FAILED")]) == {
-        "S1": "IMPORT_FAILED: not found",
-        "S2": "CANCELLED",
-        "S3": "FAILED",
-    }
 
 
 @given(st.integers(0, 100_000), st.integers(1, 60))
