@@ -225,12 +225,23 @@ def _advice(reason: FailureReason, action: str) -> str:
     return f"    {reason.explanation} Whose move: {owner} ({kind} failure). {action}"
 
 
+# What has to be granted, and where it is set what that is about. Source: user guide, "Run batches" (a batch needs the
+# permissions of the single-run operation as well); Service Authorization Reference, HealthOmics.
+_GRANTS = {
+    "omics:TagResource": (
+        "Grant the caller omics:TagResource, or switch Airflow's tags off: tag_with_airflow_context=False in the "
+        "operator, or in the connection's service_config."
+    ),
+    "iam:PassRole": (
+        "Grant the caller iam:PassRole on the service role, with iam:PassedToService omics.amazonaws.com; the role is "
+        "roleArn in default_run_setting, of the operator or of the connection's service_config."
+    ),
+    "omics:StartRun": (
+        "Grant the caller omics:StartRun, which omics:StartRunBatch does not include: on run/*, on the workflow and "
+        "its version, and on the run group and cache if runGroupId and cacheId are set."
+    ),
+}
+
+
 def _grant(action: str) -> str:
-    if action == "omics:TagResource":
-        return (
-            "Grant the caller omics:TagResource, or switch Airflow's tags off: tag_with_airflow_context=False in the "
-            "operator, or in the connection's service_config."
-        )
-    if action == "iam:PassRole":
-        return "Grant the caller iam:PassRole on the service role, with iam:PassedToService omics.amazonaws.com."
-    return f"Grant {action} to whom the message names."
+    return _GRANTS.get(action) or f"Grant {action} to whom the message names."

@@ -62,6 +62,34 @@ def test_groups() -> None:
     ]
 
 
+TAGS = "Grant the caller omics:TagResource, or switch Airflow's tags off: tag_with_airflow_context=False"
+ROLE = (
+    "Grant the caller iam:PassRole on the service role, with iam:PassedToService omics.amazonaws.com; the role is "
+    "roleArn in default_run_setting"
+)
+RUN = "Grant the caller omics:StartRun, which omics:StartRunBatch does not include"
+WHO = "User: arn:aws:sts::123456789012:assumed-role/worker/airflow is not authorized to perform"
+
+
+@pytest.mark.parametrize(
+    ("message", "action"),
+    [
+        (f"{WHO}: omics:TagResource on resource: arn:aws:omics:us-east-1:123456789012:run/*", TAGS),
+        (f"{WHO} omics:TagResource with an explicit deny in a service control policy", TAGS),
+        (f"{WHO}: iam:PassRole on resource: arn:aws:iam::123456789012:role/omics because no policy allows it", ROLE),
+        (f"{WHO}: omics:StartRun on resource: arn:aws:omics:us-east-1:123456789012:runGroup/7", RUN),
+        (f"{WHO}: kms:Decrypt on resource: arn:aws:kms:us-east-1:123456789012:key/7", "Grant kms:Decrypt to whom the"),
+        ("Access denied.", "Grant the caller omics:StartRun, iam:PassRole on the service role (iam:PassedToService"),
+        (None, "Grant the caller omics:StartRun, iam:PassRole on the service role (iam:PassedToService"),
+    ],
+)
+def test_permission_that_is_missing(message: str | None, action: str) -> None:
+    """A refused start names the missing action, and the switch or the place that it has to do with."""
+    (group,) = group_failures([SampleFailure("S1", None, "NOT_SUBMITTED", "AccessDeniedException", message)])
+
+    assert group.action.startswith(action)
+
+
 @given(st.integers(0, 100_000), st.integers(1, 60))
 def test_spread(count: int, wanted: int) -> None:
     """Positions are within the list, each once, ascending, and as many as there can be."""
