@@ -130,7 +130,7 @@ def _unknown_runs(hook: OmicsHook, batch: BatchSnapshot, ended: dict[str, str]) 
     completed = {item["id"] for item in hook.list_runs(batch_id=batch.id, status=RunStatus.COMPLETED.value)}
     for item in hook.list_runs_in_batch(batch.id):
         run_id = item.get("runId")
-        if run_id not in completed and run_id not in ended and item["submissionStatus"] != SubmissionStatus.FAILED:
+        if run_id not in completed and run_id not in ended and item.get("submissionStatus") != SubmissionStatus.FAILED:
             message = "its record is gone: nobody can tell how it ended"
             yield FailedRun(item["runSettingId"], run_id, "UNKNOWN", message=message)
 
