@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_omics.core.errors import BatchVerdictError
-from tests.airflow_support import BUCKET, samples
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, samples
 
 if TYPE_CHECKING:
     from tests.operators.tries import NewTask, Task
@@ -85,6 +85,31 @@ def test_mixture(new_task: NewTask, mixture: str, uri: str | None, *, in_task: b
 def test_mixture_with_more(new_task: NewTask, mixture: str, how: str) -> None:
     """A rerun_setting gives sizing failures one try more, retry_permanent_failures gives all of them every retry."""
     check(new_task, mixture, how, in_task=False)
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferred"])
+@pytest.mark.parametrize(
+    ("default", "rerun_setting", "tries"),
+    [
+        ({"storageType": "DYNAMIC"}, {"storageType": "DYNAMIC"}, 1),
+        ({"scratchStorageMode": "LOCAL"}, {"scratchStorageMode": "LOCAL"}, 1),
+        ({"parameters": {"memory": 64}}, {"parameters": {"memory": 64}}, 1),
+        ({"parameters": {"memory": 64}}, {"parameters": {"memory": 128}}, 2),
+    ],
+)
+def test_rerun_setting_that_changes_nothing(
+    new_task: NewTask, default: dict[str, Any], rerun_setting: dict[str, Any], tries: int, *, deferrable: bool
+) -> None:
+    """What a rerun would run with already makes nothing fit: no retry is spent on it."""
+    task = new_task("batch", deferrable=deferrable)
+    task.emulator.set_scenario({"runs": [fails("S", in_task=False)]})
+    task.arguments.update(run_settings=samples("OK", "S1"), rerun_setting=rerun_setting, poll_interval=600)
+    task.arguments["default_run_setting"] = {**DEFAULT_RUN_SETTING, **default}
+
+    errors = [task.try_().error for _ in range(tries)]
+
+    assert [isinstance(error, AirflowFailException) for error in errors] == [False] * (tries - 1) + [True]
+    assert len(task.started()) == tries
 
 
 def check(new_task: NewTask, mixture: str, how: str, *, in_task: bool, **arguments: Any) -> None:
