@@ -183,7 +183,8 @@ class OmicsBatchEnd(OmicsStartOperator):
         rules = self._retry_rules(None if self._attempt is None else self._attempt.record)
         ends = {(failure.status, failure.code) for group in diagnosis.groups for failure in group.failures}
         ends |= {(unseen.status, unseen.code) for unseen in diagnosis.unseen}
-        return any(rules.may_pass(RecordStatus(status), code) for status, code in ends)
+        # Of a batch whose answer has no counts nothing is known, which is as unclear as can be.
+        return any(rules.may_pass(RecordStatus(status), code) for status, code in ends or {("FAILED", None)})
 
     def _report_failure(self, context: Context, seen: Snapshot, error: OmicsError) -> None:
         if isinstance(error, BatchVerdictError) or not isinstance(error, BatchError):
