@@ -7,23 +7,19 @@ is about stays the one that the user sees. The number of calls is bounded, howev
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar
 
 from airflow.providers.common.compat.sdk import redact
 
+from airflow_provider_omics.core.batch_diagnosis import DIAGNOSED_GROUPS, BatchDiagnosis
+from airflow_provider_omics.core.causes import GENERAL_REASONS, cause_of, deciding_code
 from airflow_provider_omics.core.console import run_list_url
-from airflow_provider_omics.core.diagnosis import GENERAL_REASONS, FailedTask, RunDiagnosis, task_order
+from airflow_provider_omics.core.diagnosis import FailedTask, RunDiagnosis, task_order
 from airflow_provider_omics.core.errors import NotFound, ServiceError
-from airflow_provider_omics.core.failure_groups import (
-    DIAGNOSED_GROUPS,
-    BatchDiagnosis,
-    SampleFailure,
-    group_failures,
-    spread,
-)
+from airflow_provider_omics.core.failure_groups import SampleFailure, group_failures, spread
 from airflow_provider_omics.core.log_text import clean_line, clean_message, last_lines
 from airflow_provider_omics.core.manifest import failed_tasks_from_manifest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
@@ -114,6 +110,20 @@ class Diagnoser:
         known = diagnosis_of_lists(batch, refused, self._hook.conn_region_name)
         return replace(known, notes=self._take_notes())
 
+    def causes(self, failed: Sequence[FailedRun]) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Find the tasks that failed in runs of which only a general reason is known: at most 2 * 50 calls.
+
+        :param failed: the runs, with the ``failureReason`` of each as its code.
+        :return: ``runSettingId`` -> cause, of those whose task was found; and what could not be found out.
+        """
+        causes = {}
+        for failure in self._some_of(failed):
+            run = RunSnapshot(str(failure.run_id), failure.status, failure_reason=failure.code)
+            for task in self._failed_tasks(run, 1)[:1]:
+                code = deciding_code(failure.code, task.reason)
+                causes[failure.run_setting_id] = cause_of(failure.status, code, task.name)
+        return causes, self._take_notes()
+
     # -- one run ---------------------------------------------------------------------------------------------------
 
     def _diagnose(self, run: RunSnapshot, shown: int) -> RunDiagnosis:
@@ -178,12 +188,18 @@ class Diagnoser:
         executed = [run for run in failed if run.status == "FAILED" and not run.is_carried]
         samples = [sample_of(run) for run in failed if run.status != "FAILED" or run.is_carried]
         runs: dict[str, RunSnapshot] = {}
-        first, others = executed[:FIRST_RUNS], executed[FIRST_RUNS:]
-        for run in (*first, *(others[position] for position in spread(len(others), SPREAD_RUNS))):
+        for run in self._some_of(executed):
             sample = self._looked_at(run, runs)
             if sample is not None:
                 samples.append(sample)
         return samples, runs
+
+    @staticmethod
+    def _some_of(failed: Sequence[FailedRun]) -> Iterator[FailedRun]:
+        """Give the first runs, and some spread over the others."""
+        yield from failed[:FIRST_RUNS]
+        others = failed[FIRST_RUNS:]
+        yield from (others[position] for position in spread(len(others), SPREAD_RUNS))
 
     def _looked_at(self, failed: FailedRun, runs: dict[str, RunSnapshot]) -> SampleFailure | None:
         run_id = str(failed.run_id)
@@ -200,12 +216,12 @@ class Diagnoser:
         tasks = self._failed_tasks(run, 1 if run.failure_reason in GENERAL_REASONS else 0)
         diagnosis = RunDiagnosis(run, self._hook.conn_region_name, tuple(tasks[:1]))
         task = diagnosis.failed_tasks[0] if diagnosis.failed_tasks else None
-        message = task.message if task and diagnosis.reason.code != run.failure_reason else run.status_message
+        message = task.message if task and diagnosis.code != run.failure_reason else run.status_message
         return SampleFailure(
             run_setting_id=failed.run_setting_id,
             run_id=run_id,
             status="FAILED",
-            code=diagnosis.reason.code,
+            code=diagnosis.code,
             message=clean_message(_masked(message)),
             task=task.name if task else None,
         )
@@ -276,6 +292,7 @@ def diagnosis_of_lists(batch: BatchSnapshot, failed: Sequence[FailedRun], region
         batch_id=batch.id,
         total_runs=counts.total_runs,
         failed_runs=counts.not_completed,
+        ends={} if batch.phase is Phase.FAILED else counts.ends,
         groups=group_failures(sample_of(run) for run in failed),
         examples={},
         console_url=run_list_url(region),
@@ -295,6 +312,7 @@ def sample_of(failed: FailedRun) -> SampleFailure:
         status=failed.status,
         code=failed.code,
         message=clean_message(_masked(failed.message)),
+        task=failed.task,
         looked_at=failed.status != "FAILED" or failed.is_carried,
     )
 

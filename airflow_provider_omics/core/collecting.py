@@ -88,7 +88,7 @@ def is_settled(
         return False
     if record.run_id != submission.run_id or record.run_uuid != submission.run_uuid:
         return False
-    if reasons and record.status is RecordStatus.FAILED and record.failure_reason is None:
+    if reasons and record.status is RecordStatus.FAILED and record.failure_code is None:
         return record.is_full
     return detail is ResultsDetail.LISTED or record.is_full
 

@@ -6,7 +6,7 @@ addresses are the encoding that the console itself produces. No console page of 
 
 from __future__ import annotations
 
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 from airflow_provider_omics.core.snapshots import LOG_GROUP
 
@@ -19,7 +19,7 @@ def run_url(region: str, run_id: str) -> str:
     :param region: AWS Region of the run: ``"us-east-1"``.
     :param run_id: id of the run.
     """
-    return f"{BASE}/omics/home?region={quote(region)}#/runs/{quote(run_id)}"
+    return f"{BASE}/omics/home?region={_encoded(region)}#/runs/{_encoded(run_id)}"
 
 
 def run_list_url(region: str) -> str:
@@ -27,7 +27,7 @@ def run_list_url(region: str) -> str:
 
     :param region: AWS Region: ``"us-east-1"``.
     """
-    return f"{BASE}/omics/home?region={quote(region)}#/runs"
+    return f"{BASE}/omics/home?region={_encoded(region)}#/runs"
 
 
 def log_stream_url(region: str, stream: str) -> str:
@@ -37,8 +37,8 @@ def log_stream_url(region: str, stream: str) -> str:
     :param stream: name of the stream in ``/aws/omics/WorkflowLog``: ``"run/123"``.
     """
     return (
-        f"{BASE}/cloudwatch/home?region={quote(region)}#logsV2:log-groups/log-group/{quote_plus(LOG_GROUP)}"
-        f"/log-events/{quote_plus(stream)}"
+        f"{BASE}/cloudwatch/home?region={_encoded(region)}#logsV2:log-groups/log-group/{_encoded(LOG_GROUP)}"
+        f"/log-events/{_encoded(stream)}"
     )
 
 
@@ -49,4 +49,8 @@ def s3_url(uri: str) -> str:
     """
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
-    return f"https://s3.console.aws.amazon.com/s3/buckets/{quote(bucket, safe='')}?prefix={quote(prefix)}"
+    return f"https://s3.console.aws.amazon.com/s3/buckets/{_encoded(bucket)}?prefix={quote(prefix)}"
+
+
+def _encoded(text: str) -> str:
+    return quote(text, safe="")

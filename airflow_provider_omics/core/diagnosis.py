@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_omics.core.causes import deciding_code
 from airflow_provider_omics.core.console import log_stream_url, run_url, s3_url
 from airflow_provider_omics.core.failure_reasons import FailureClass, FailureReason, run_reason
 from airflow_provider_omics.core.log_text import clean_line, clean_message
 from airflow_provider_omics.core.snapshots import RunSnapshot
-
-GENERAL_REASONS: tuple[str | None, ...] = (None, "RUN_TASK_FAILED", "WORKFLOW_RUN_FAILED")
-"""Reasons that only say that something in the run failed: what its task says is nearer to the cause."""
 
 
 @dataclass(frozen=True)
@@ -109,13 +107,14 @@ class RunDiagnosis:
     notes: tuple[str, ...] = ()
 
     @property
+    def code(self) -> str | None:
+        """AWS's code that decides: the task's where the run only says that something failed."""
+        return deciding_code(self.run.failure_reason, self.failed_tasks[0].reason if self.failed_tasks else None)
+
+    @property
     def reason(self) -> FailureReason:
-        """The cause, explained: that of the task where the run only says that something failed."""
-        of_run = run_reason(self.run.failure_reason)
-        if self.run.failure_reason not in GENERAL_REASONS:
-            return of_run
-        of_task = self.failed_tasks[0].reason if self.failed_tasks else None
-        return of_run if of_task in GENERAL_REASONS else run_reason(of_task)
+        """The cause, explained."""
+        return run_reason(self.code)
 
     @property
     def failure_class(self) -> FailureClass:

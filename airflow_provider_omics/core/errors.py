@@ -261,7 +261,7 @@ class BatchError(OmicsError):
     :param console_url: the run list of the AWS console.
 
     ``diagnosis`` is None, or what was found out of the causes, as JSON values: ``summary``, ``causes``, ``examples``,
-    ... of :meth:`airflow_provider_omics.core.failure_groups.BatchDiagnosis.to_json`, and ``final``: whether Airflow
+    ... of :meth:`airflow_provider_omics.core.batch_diagnosis.BatchDiagnosis.to_json`, and ``final``: whether Airflow
     tries no more.
     """
 

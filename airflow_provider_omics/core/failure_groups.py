@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_omics.core.diagnosis import RunDiagnosis
+from airflow_provider_omics.core.causes import cause_of
 from airflow_provider_omics.core.failure_reasons import (
-    BATCH_FAILED,
     FailureClass,
     FailureReason,
     reason_of_end,
-    worth_of,
 )
 from airflow_provider_omics.core.log_text import clean_line, clean_message
 
-SHOWN_GROUPS = 10
-"""Groups that the text and a task's result tell; what is rarer is summed up."""
-
 SHOWN_IDS = 5
-"""``runSettingId``s that each of them names."""
-
-DIAGNOSED_GROUPS = 5
-"""Groups of which one run is diagnosed in full."""
+"""``runSettingId``s that each group names."""
 
 LONGEST_CAUSE_MESSAGE = 160
 
@@ -47,7 +39,7 @@ class SampleFailure:
     :param run_setting_id: the user's own id of it.
     :param run_id: its run; None when it was never submitted.
     :param status: FAILED, NOT_SUBMITTED, CANCELLED or UNKNOWN.
-    :param code: failureReason or submissionFailureReason; for a general failureReason that of the failed task.
+    :param code: the submissionFailureReason, or what :func:`~airflow_provider_omics.core.causes.deciding_code` gives.
     :param message: what AWS says of it.
     :param task: name of the task that failed.
     :param looked_at: whether its reason was asked for; of a FAILED run only then code, message and task are known.
@@ -76,14 +68,7 @@ class SampleFailure:
         """The cause in a few words: ``"FILE_SYSTEM_OUT_OF_SPACE in MARKDUPLICATES"``; for a results file."""
         if not self.looked_at:
             return f"{self.status}: not looked at"
-        code = self.code or (self.status if self.status in ("CANCELLED", "UNKNOWN") else "no reason given")
-        return f"{code} in {self.task}" if self.task else code
-
-    @staticmethod
-    def code_of_task(cause: str) -> str | None:
-        """Give the code of the failed task that :attr:`cause` names; None: it names no task."""
-        code, _, task = cause.partition(" in ")
-        return code if task else None
+        return cause_of(self.status, self.code, self.task)
 
     @property
     def told(self) -> str:
@@ -134,10 +119,9 @@ class FailureGroup:
         named = ", ".join(clean_line(name, 128) for name in ids[:SHOWN_IDS])
         more = f", ... {len(ids) - SHOWN_IDS:,} more" if len(ids) > SHOWN_IDS else ""
         said = f": {clean_line(self.message, LONGEST_CAUSE_MESSAGE)}" if self.message else ""
-        owner, kind = self.reason.owner.value, self.reason.failure_class.value
         return [
             f"  {len(ids):,} {clean_line(self.cause, 200)}{said} ({named}{more})",
-            f"    {self.reason.explanation} Whose move: {owner} ({kind} failure). {self.action}",
+            _advice(self.reason, self.action),
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -153,121 +137,44 @@ class FailureGroup:
 
 
 @dataclass(frozen=True)
-class BatchDiagnosis:
-    """Why runs of a batch did not complete.
+class UnseenFailures:
+    """Failures that were counted, not looked at.
 
-    :param batch_id: id of the batch.
-    :param total_runs: number of its runs.
-    :param failed_runs: number of those that did not complete.
-    :param groups: those that were looked at, the largest group first.
-    :param examples: ``runSettingId`` -> diagnosis of one run each of the first groups.
-    :param console_url: the list of runs in the AWS console.
-    :param notes: what could not be found out, a sentence each.
-    :param batch_failed: whether the batch itself ended FAILED.
-    :param batch_message: what AWS says of that.
+    :param status: how they ended.
+    :param code: the code that decides; None: no list tells it.
+    :param count: how many.
     """
 
-    batch_id: str
-    total_runs: int
-    failed_runs: int
-    groups: tuple[FailureGroup, ...]
-    examples: Mapping[str, RunDiagnosis]
-    console_url: str
-    notes: tuple[str, ...] = ()
-    batch_failed: bool = False
-    batch_message: str | None = None
+    status: str
+    code: str | None
+    count: int
 
     @property
-    def failure_class(self) -> FailureClass:
-        """Whether another try can help any of them; those that were looked at stand for the others."""
-        of_batch = [BATCH_FAILED.failure_class] if self.batch_failed else []
-        return worth_of([*of_batch, *(group.reason.failure_class for group in self.groups)])
+    def reason(self) -> FailureReason:
+        """What it means, and whose move it is."""
+        return reason_of_end(self.status, self.code)
 
-    def with_counts(self, total_runs: int, failed_runs: int) -> BatchDiagnosis:
-        """Give the diagnosis of all samples, with those that earlier attempts have left.
+    def summary(self, told: Collection[str | None]) -> list[str]:
+        """Tell how many more there are.
 
-        :param total_runs: number of samples.
-        :param failed_runs: number of those that did not complete.
+        :param told: codes that the lines before have explained.
         """
-        return replace(self, total_runs=total_runs, failed_runs=failed_runs)
+        more = "more " if self.code in told else ""
+        line = f"  {self.count:,} {more}{clean_line(self.code or self.status, 64)}, not looked at"
+        if self.code is None:
+            where = " (a results file with results_detail='full' has the reason of each)"
+            return [line + where if self.status == "FAILED" else line]
+        return [line] if more else [line, _advice(self.reason, self.reason.action)]
 
-    def causes_by_id(self) -> dict[str, str]:
-        """Give the cause of each that was looked at, by its ``runSettingId``."""
-        return {failure.run_setting_id: failure.cause for group in self.groups for failure in group.failures}
-
-    def told_of(self, failed: Iterable[tuple[str, str]]) -> dict[str, str]:
-        """Give the reason of runs that did not complete.
-
-        :param failed: the ``runSettingId`` and status of each.
-        :return: ``runSettingId`` -> code and message; its status where it was not looked at.
-        """
-        told = {failure.run_setting_id: failure.told for group in self.groups for failure in group.failures}
-        return {name: told.get(name, status) for name, status in failed}
-
-    def causes(self) -> list[dict[str, Any]]:
-        """Give the groups for a task's result: at most ten, whatever the size of the batch."""
-        return [group.to_json() for group in self.groups[:SHOWN_GROUPS]]
-
-    def summary(self, retry: str | None = None) -> list[str]:
-        """Tell how many failed of which cause, whose move it is and what to do, without log lines.
-
-        :param retry: what Airflow does next, a sentence.
-        :return: lines.
-        """
-        lines = self._headlines()
-        for group in self.groups[:SHOWN_GROUPS]:
-            lines += group.summary()
-        rest = self.groups[SHOWN_GROUPS:]
-        if rest:
-            lines.append(f"  {sum(len(group.failures) for group in rest):,} of {len(rest):,} other causes")
-        if retry:
-            lines.append(f"  retry: {retry}")
-        return [*lines, f"  runs: {self.console_url}"]
-
-    def _headlines(self) -> list[str]:
-        looked_at = sum(len(group.failures) for group in self.groups)
-        if not self.batch_failed:
-            of_them = f"; {looked_at:,} of them were looked at" if looked_at < self.failed_runs else ""
-            return [f"{self.failed_runs:,} of {self.total_runs:,} samples failed in batch {self.batch_id}{of_them}:"]
-        message = clean_message(self.batch_message) or "HealthOmics gave no reason"
-        lines = [
-            f"Batch {self.batch_id} failed: {message}",
-            f"  why: {BATCH_FAILED.explanation}",
-            f"  whose move: {BATCH_FAILED.owner.value} ({BATCH_FAILED.failure_class.value} failure)",
-            f"  what to do: {BATCH_FAILED.action}",
-        ]
-        return [*lines, f"Runs that were not started, the first {looked_at:,}:"] if looked_at else lines
-
-    def details(self) -> list[str]:
-        """Tell one run of each of the first groups in full, and what could not be read."""
-        lines = []
-        for name, diagnosis in self.examples.items():
-            lines.append(f"Example: {clean_line(name, 128)}")
-            lines += [f"  {line}" for line in (*diagnosis.summary(), *diagnosis.details())]
-        return [*lines, *(f"Note: {note}" for note in self.notes)]
-
-    def text(self, retry: str | None = None) -> str:
-        """Give the whole text for the task log.
-
-        :param retry: what Airflow does next, a sentence.
-        """
-        return "\n".join([*self.summary(retry), *self.details()])
-
-    def to_json(self, retry: str | None = None) -> dict[str, Any]:
-        """Give the diagnosis as JSON values, as the error carries it.
-
-        :param retry: what Airflow does next, a sentence.
-        :return: ``summary`` is the text without examples; the rest are its facts.
-        """
+    def to_json(self) -> dict[str, Any]:
+        """Give it in the form of a group."""
         return {
-            "summary": "\n".join(self.summary(retry)),
-            "batch_id": self.batch_id,
-            "total_runs": self.total_runs,
-            "failed_runs": self.failed_runs,
-            "failure_class": self.failure_class.value,
-            "causes": self.causes(),
-            "examples": {name: diagnosis.to_json() for name, diagnosis in self.examples.items()},
-            "notes": list(self.notes),
+            "cause": clean_line(self.code or f"{self.status}: not looked at", 200),
+            "message": "",
+            "count": self.count,
+            "failure_class": self.reason.failure_class.value,
+            "owner": self.reason.owner.value,
+            "run_setting_ids": [],
         }
 
 
@@ -313,12 +220,28 @@ def spread(count: int, wanted: int) -> list[int]:
     return [number * count // wanted for number in range(wanted)]
 
 
+def _advice(reason: FailureReason, action: str) -> str:
+    owner, kind = reason.owner.value, reason.failure_class.value
+    return f"    {reason.explanation} Whose move: {owner} ({kind} failure). {action}"
+
+
+# What has to be granted, and where it is set what that is about. Source: user guide, "Run batches" (a batch needs the
+# permissions of the single-run operation as well); Service Authorization Reference, HealthOmics.
+_GRANTS = {
+    "omics:TagResource": (
+        "Grant the caller omics:TagResource, or switch Airflow's tags off: tag_with_airflow_context=False in the "
+        "operator, or in the connection's service_config."
+    ),
+    "iam:PassRole": (
+        "Grant the caller iam:PassRole on the service role, with iam:PassedToService omics.amazonaws.com; the role is "
+        "roleArn in default_run_setting, of the operator or of the connection's service_config."
+    ),
+    "omics:StartRun": (
+        "Grant the caller omics:StartRun, which omics:StartRunBatch does not include: on run/*, on the workflow and "
+        "its version, and on the run group and cache if runGroupId and cacheId are set."
+    ),
+}
+
+
 def _grant(action: str) -> str:
-    if action == "omics:TagResource":
-        return (
-            "Grant the caller omics:TagResource, or switch Airflow's tags off: tag_with_airflow_context=False in the "
-            "operator, or in the connection's service_config."
-        )
-    if action == "iam:PassRole":
-        return "Grant the caller iam:PassRole on the service role, with iam:PassedToService omics.amazonaws.com."
-    return f"Grant {action} to whom the message names."
+    return _GRANTS.get(action) or f"Grant {action} to whom the message names."

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from airflow_provider_omics.core.causes import NO_REASON
+
 
 class FailureClass(str, Enum):
     """Whether another try can succeed."""
@@ -379,9 +381,7 @@ def worth_of(classes: Iterable[FailureClass]) -> FailureClass:
 
 def _unknown(code: str | None) -> FailureReason:
     if code is None:
-        return FailureReason(
-            "no reason given", "HealthOmics gave no reason.", _AUTHOR, "Read the end of the logs.", _UNCLEAR
-        )
+        return FailureReason(NO_REASON, "HealthOmics gave no reason.", _AUTHOR, "Read the end of the logs.", _UNCLEAR)
     return FailureReason(
         code, "This version knows no explanation of this code.", _AUTHOR, "Read the end of the logs.", _UNCLEAR
     )

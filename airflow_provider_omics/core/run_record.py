@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
-from airflow_provider_omics.core.failure_groups import SampleFailure
+from airflow_provider_omics.core.causes import GENERAL_REASONS, cause_of, read_cause
 from airflow_provider_omics.core.identity import REQUEST_ID_TAG
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, SubmissionStatus
@@ -44,7 +44,7 @@ class Sample:
     :param row: column -> value of the sheet's ``keep_columns``.
     :param carried: status (of :class:`RecordStatus`) with which an earlier attempt has left it, if this one does not
         submit it; None: it does.
-    :param reason: AWS's code that goes with that.
+    :param reason: why, in the words of the record's ``cause``.
     :param removed: its row has left the sheet: it is only remembered, in case the row comes back.
     """
 
@@ -243,11 +243,12 @@ class RunRecord:
         if status is None:
             return None
         looked_at = status is not RecordStatus.FAILED or run.role_arn is not None or run.failure_reason is not None
-        failure = SampleFailure(sample.run_setting_id, run.id, status.value, run.failure_reason)
         return cls(
             **_shared(submission, sample, origin, attempt),
             status=status,
-            cause=failure.cause if looked_at and status is not RecordStatus.COMPLETED else None,
+            cause=cause_of(status.value, run.failure_reason)
+            if looked_at and status is not RecordStatus.COMPLETED
+            else None,
             failure_reason=run.failure_reason,
             message=run.status_message,
             output_uri=run.run_output_uri,
@@ -274,11 +275,10 @@ class RunRecord:
         """
         gone = submission.run_id is not None
         status = RecordStatus.UNKNOWN if gone else RecordStatus.NOT_SUBMITTED
-        failure = SampleFailure(sample.run_setting_id, submission.run_id, status.value, submission.failure_reason)
         return cls(
             **_shared(submission, sample, origin, attempt),
             status=status,
-            cause=failure.cause,
+            cause=cause_of(status.value, submission.failure_reason),
             failure_reason=submission.failure_reason,
             message="its record is gone: nobody can tell how it ended" if gone else submission.message,
             workflow_id=origin.workflow_id,
@@ -287,8 +287,18 @@ class RunRecord:
 
     @property
     def failure_code(self) -> str | None:
-        """AWS's code of what went wrong: that of the failed task, where it was looked at; else ``failure_reason``."""
-        return SampleFailure.code_of_task(self.cause or "") or self.failure_reason
+        """AWS's code that decides: the one that ``cause`` tells; in a file without causes ``failure_reason``."""
+        return read_cause(self.cause)[0] if self.cause else self.failure_reason
+
+    @property
+    def lacks_task(self) -> bool:
+        """Whether its run only says that something in it failed, and no task is known that tells more."""
+        code, task = read_cause(self.cause)
+        return self.status is RecordStatus.FAILED and task is None and (code or self.failure_reason) in GENERAL_REASONS
+
+    def is_same_end(self, other: RunRecord) -> bool:
+        """Tell whether another record is of the same run, and tells the same end of it."""
+        return (self.run_id, self.run_uuid, self.status) == (other.run_id, other.run_uuid, other.status)
 
     @property
     def is_full(self) -> bool:

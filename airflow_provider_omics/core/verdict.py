@@ -118,6 +118,17 @@ class BatchCounts:
         """Number of runs that did not complete, whatever the reason."""
         return self.total_runs - self.completed_runs
 
+    @property
+    def ends(self) -> dict[tuple[str, str | None], int]:
+        """Count the runs that did not complete by status and AWS's code, which no count tells: None."""
+        counts = {
+            "FAILED": self.failed_runs,
+            "CANCELLED": self.cancelled_runs,
+            "NOT_SUBMITTED": self.failed_submissions,
+            "UNKNOWN": self.unknown_runs,
+        }
+        return {(status, None): count for status, count in counts.items() if count}
+
     def as_dict(self) -> dict[str, int]:
         """Give the counts by the names they have in a task's result."""
         return {

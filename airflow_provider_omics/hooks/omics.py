@@ -17,7 +17,7 @@ from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Sn
 from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES
 from airflow_provider_omics.hooks.async_client import AsyncOmicsClient, PollerClient
 from airflow_provider_omics.hooks.async_sessions import for_event_loop
-from airflow_provider_omics.hooks.service_errors import service_errors
+from airflow_provider_omics.hooks.service_errors import complete, service_errors, unreadable
 
 if TYPE_CHECKING:
     from mypy_boto3_omics.client import OmicsClient
@@ -38,6 +38,15 @@ __all__ = ("TOTAL_ATTEMPTS", "AsyncOmicsClient", "OmicsHook", "PollerClient")
 TOTAL_ATTEMPTS = 10
 """HTTP tries of one call in botocore's ``standard`` mode: about two minutes of throttling. The default, ``legacy``,
 gives up after five and does not retry RequestTimeoutException."""
+
+_OF_EACH_ITEM = {
+    "ListRuns": ("id", "status"),
+    "ListRunTasks": ("taskId",),
+    "ListBatch": ("id", "status"),
+    "ListRunsInBatch": ("runSettingId",),
+    "ListRunCaches": ("id",),
+}
+"""What each item of a list has: without it nothing can be done. The model requires none of it."""
 
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_OMICS", "AWS_ENDPOINT_URL")
 
@@ -148,7 +157,7 @@ class OmicsHook(AwsBaseHook):
         :raises ServiceError: the call was refused or did not get through.
         """
         with service_errors("GetRun"):
-            return self.conn.get_run(id=run_id)
+            return complete("GetRun", self.conn.get_run(id=run_id), "id", "status")
 
     def cancel_run(self, run_id: str) -> None:
         """Cancel a run; allowed while it is PENDING, STARTING, RUNNING or STOPPING.
@@ -253,7 +262,7 @@ class OmicsHook(AwsBaseHook):
         :raises ServiceError: the call was refused or did not get through.
         """
         with service_errors("GetBatch"):
-            return self.conn.get_batch(batchId=batch_id)
+            return complete("GetBatch", self.conn.get_batch(batchId=batch_id), "id", "status")
 
     def list_batches(
         self, *, name: str | None = None, run_group_id: str | None = None, status: str | None = None
@@ -444,7 +453,10 @@ class OmicsHook(AwsBaseHook):
         client: Any = self.conn  # a paginator's name is not a literal here, which the stubs ask for
         with service_errors(operation):
             for page in client.get_paginator(method).paginate(**_given(**parameters)):
-                yield from page.get(key, ())
+                if "json" not in page["ResponseMetadata"]["HTTPHeaders"].get("content-type", "json"):
+                    raise unreadable(operation, "no JSON")  # botocore takes the page of a proxy for an empty list
+                for item in page.get(key) or ():
+                    yield complete(operation, item, *_OF_EACH_ITEM[operation])
 
     # -- asyncio ---------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -27,6 +28,8 @@ from airflow_provider_omics.core.errors import (
     Throttled,
     Unavailable,
 )
+
+Answer = TypeVar("Answer", bound=Mapping[str, Any])
 
 # Error codes of the omics service model, of AWS's front end (signature, credentials) which no model lists, and of S3's
 # conditional writes. Source: API references, "Common errors" and "Error responses"; botocore's throttling codes.
@@ -130,6 +133,9 @@ def service_error(operation: str, error: ClientError | BotoCoreError | ResponseP
 def service_errors(operation: str) -> Iterator[None]:
     """Turn botocore's errors inside the block into typed ones, with the original as their cause.
 
+    The block holds a call and what its answer needs to be read, no more: an answer of another form than the model's,
+    which botocore does not check, counts as one that did not get through.
+
     :param operation: the API operation: ``"StartRun"``.
     :raises ServiceError: the call was refused or did not get through.
     """
@@ -137,6 +143,32 @@ def service_errors(operation: str) -> Iterator[None]:
         yield
     except (ClientError, BotoCoreError, ResponseParserError) as error:
         raise service_error(operation, error) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise unreadable(operation, f"{type(error).__name__}: {error}") from error
+
+
+def unreadable(operation: str, reason: str) -> Unavailable:
+    """Give the error for an answer that nobody can read.
+
+    :param operation: the API operation: ``"ListRuns"``.
+    :param reason: what is wrong with it.
+    """
+    advice = "Something between here and AWS may have answered in its place."
+    return Unavailable(operation, "UnreadableAnswer", reason, advice=advice)
+
+
+def complete(operation: str, answer: Answer, *names: str) -> Answer:
+    """Give an answer, or an item of a list, that has what everything else rests on.
+
+    :param operation: the API operation: ``"GetRun"``.
+    :param answer: the answer.
+    :param names: members that it has as text.
+    :raises Unavailable: it lacks one.
+    """
+    missing = [name for name in names if not isinstance(answer.get(name), str)]
+    if missing:
+        raise unreadable(operation, f"no {' and no '.join(missing)}")
+    return answer
 
 
 def _by_http_status(status: int | None) -> type[ServiceError]:

@@ -13,6 +13,7 @@ from airflow_provider_omics.core.attempts import Begun
 from airflow_provider_omics.core.errors import AttemptError
 from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.core.rerunning import RerunRules
+from airflow_provider_omics.core.settings import merge_settings
 from airflow_provider_omics.operators.batch_end import OmicsBatchEnd
 from airflow_provider_omics.operators.batch_memory import BatchMemory, memory_place
 from airflow_provider_omics.operators.batch_recording import BatchRecording, ResultsSettings
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 class OmicsBatchChoice(OmicsBatchEnd):
     """The part of the operator that starts a batch which chooses its samples."""
 
+    default_run_setting: Any
+    scratch_storage_mode: Any
     rerun: Any
     rerun_setting: Any
     on_changed: Any
@@ -111,9 +114,12 @@ class OmicsBatchChoice(OmicsBatchEnd):
     def _retry_rules(self, record: AttemptRecord | None) -> RerunRules:
         is_first = record is None or (record.attempts == 1 and not record.chosen)
         settings = self._rerun_settings()
+        # Not of the request: after a deferral there is none.
+        own = (unmasked(self.default_run_setting) or {}, {"scratchStorageMode": self.scratch_storage_mode})
+        default = merge_settings(self.defaults.default_run_setting, *own)
         return RerunRules(
             unclear_before=0 if record is None else record.attempts_since_clear - 1,
-            rerun_setting_changes=is_first and bool(settings.rerun_setting),
+            rerun_setting_changes=is_first and settings.changes(default),
             retry_permanent=self.retry_permanent_failures,
         )
 

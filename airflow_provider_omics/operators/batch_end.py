@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
 from airflow_provider_omics.core.attempts import Begun
+from airflow_provider_omics.core.batch_diagnosis import BatchDiagnosis
 from airflow_provider_omics.core.cancelling import cancel_stragglers
 from airflow_provider_omics.core.console import run_list_url
 from airflow_provider_omics.core.errors import (
@@ -21,7 +23,6 @@ from airflow_provider_omics.core.errors import (
     ServiceError,
 )
 from airflow_provider_omics.core.events import Outcome, WaitEvent
-from airflow_provider_omics.core.failure_groups import BatchDiagnosis
 from airflow_provider_omics.core.outcomes import batch_result
 from airflow_provider_omics.core.rerunning import RerunRules
 from airflow_provider_omics.core.run_record import RecordStatus
@@ -127,7 +128,14 @@ class OmicsBatchEnd(OmicsStartOperator):
             raise
         known = self._known_of(batch, failed, verdict.counts)
         diagnosis = self._collect(lambda diagnoser: diagnoser.batch(batch, failed), known) if failed else known
+        diagnosis = diagnosis.with_ends(known.total_runs, known.ends)
         collected = self._collect_results(context, batch, diagnosis.causes_by_id())
+        if collected is not None:
+            ends = Counter({end: count for end, count in collected.ends.items() if end[0] in _NOT_COMPLETED})
+            ends.update((run.status, run.code) for run in self._carried().failed)
+            if sum(ends.values()) == known.failed_runs:
+                # The records have the code of each run, also of those that the diagnosis did not look at.
+                diagnosis = diagnosis.with_ends(known.total_runs, ends)
         reasons = diagnosis.told_of((run.run_setting_id, run.status) for run in failed[:SHOWN_FAILURES])
         result = self._batch_result(
             batch,
@@ -154,7 +162,7 @@ class OmicsBatchEnd(OmicsStartOperator):
             failed_run_settings=reasons,
             console_url=run_list_url(self.hook.conn_region_name),
         )
-        self._explain(context, error, diagnosis, final=not self._may_pass(diagnosis, collected))
+        self._explain(context, error, diagnosis, final=not self._may_pass(diagnosis))
         raise error
 
     def _verdict(self, batch: BatchSnapshot) -> tuple[Verdict, list[FailedRun]]:
@@ -171,18 +179,16 @@ class OmicsBatchEnd(OmicsStartOperator):
                 self.log.warning("The runs that did not complete cannot be named: %s", error)
         return judge(counts, tolerance, [run.run_setting_id for run in failed]), failed
 
-    def _may_pass(self, diagnosis: BatchDiagnosis, collected: Collected | None) -> bool:
+    def _may_pass(self, diagnosis: BatchDiagnosis) -> bool:
         """Decide whether a retry of Airflow's own would submit anything."""
         if self._is_idle:
             return False
         if self.retry_permanent_failures:
             return True
         rules = self._retry_rules(None if self._attempt is None else self._attempt.record)
-        looked_at = [failure for group in diagnosis.groups for failure in group.failures]
-        ends = {(failure.status, failure.code) for failure in looked_at}
-        if len(looked_at) < diagnosis.failed_runs and collected is not None:
-            ends |= {end for end in collected.ends if end[0] in _NOT_COMPLETED}
-        # Where nothing is known of any of them, what comes next is as unclear as can be.
+        ends = {(failure.status, failure.code) for group in diagnosis.groups for failure in group.failures}
+        ends |= {(unseen.status, unseen.code) for unseen in diagnosis.unseen}
+        # Of a batch whose answer has no counts nothing is known, which is as unclear as can be.
         return any(rules.may_pass(RecordStatus(status), code) for status, code in ends or {("FAILED", None)})
 
     def _report_failure(self, context: Context, seen: Snapshot, error: OmicsError) -> None:
@@ -224,7 +230,7 @@ class OmicsBatchEnd(OmicsStartOperator):
 
     def _known_of(self, batch: BatchSnapshot, failed: list[FailedRun], counts: BatchCounts) -> BatchDiagnosis:
         known = diagnosis_of_lists(batch, failed, self.hook.conn_region_name)
-        return known.with_counts(counts.total_runs, counts.not_completed)
+        return known.with_ends(counts.total_runs, counts.ends)
 
     def _result(self, snapshot: Snapshot) -> dict[str, Any]:
         return self._batch_result(batch_of(snapshot), succeeded=None)

@@ -16,9 +16,11 @@ from airflow_provider_omics.core.rerunning import Fate, RerunRules, rerun_senten
 from airflow_provider_omics.core.run_record import RecordStatus, RunRecord, Sample
 from airflow_provider_omics.core.settings import merged_run_settings
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.diagnosis import Diagnoser
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.batch_memory import BatchMemory
 from airflow_provider_omics.operators.waiting import pause
+from airflow_provider_omics.results import FailedRun
 from airflow_provider_omics.results.collecting import Collected
 from airflow_provider_omics.results.known import KnownSamples
 from airflow_provider_omics.results.reading import read_batch_results
@@ -93,6 +95,8 @@ class BatchRerun:
         """
         with closing(KnownSamples(self._hook, self._log, self._results_uri)) as known:
             self._read(record, known)
+            if not (rules.cleared or rules.retry_permanent):
+                self._look_at_tasks(known, spool)
             fates = self._fates(known, spool, default, rules)
             has_cache = bool(default.get("cacheId"))
             if not has_cache and (Fate.AGAIN in fates or Fate.CHANGED in fates):
@@ -157,6 +161,20 @@ class BatchRerun:
                     "What batch %s has done is not to be read any more: %s", self._earlier.batch_id, error
                 )
 
+    def _look_at_tasks(self, known: KnownSamples, spool: RunSettingsSpool) -> None:
+        """Look for the failed tasks of runs that only say that one failed: what may pass depends on them."""
+        records = (known.of(setting["runSettingId"]) for setting in spool)
+        causes, notes = Diagnoser(self._hook, log_lines=0).causes(
+            [
+                FailedRun(record.run_setting_id, record.run_id, record.status.value, record.failure_code)
+                for record in records
+                if record is not None and record.run_id is not None and record.lacks_task
+            ]
+        )
+        known.add_causes(causes)
+        for note in notes:
+            self._log.warning("What may pass on another try: %s", note)
+
     def _has_stragglers(self, collected: Collected, known: KnownSamples) -> bool:
         """Tell whether a batch has ended and runs of it have not."""
         has_ended = collected.batch.phase is not Phase.ACTIVE
@@ -206,9 +224,8 @@ class BatchRerun:
                 yield sample
             else:
                 record = _known(known, sample.run_setting_id)
-                yield Sample(
-                    sample.run_setting_id, record.fingerprint, sample.row, record.status.value, record.failure_reason
-                )
+                reason = record.cause or record.failure_reason
+                yield Sample(sample.run_setting_id, record.fingerprint, sample.row, record.status.value, reason)
 
 
 def samples_of(default: Mapping[str, Any], spool: RunSettingsSpool) -> Iterator[Sample]:

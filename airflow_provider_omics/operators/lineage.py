@@ -6,6 +6,7 @@ Names of datasets are those of OpenLineage's naming page for S3: namespace ``s3:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import attrs
@@ -48,17 +49,29 @@ class HealthOmicsRunFacet(RunFacet):
     status: str | None = None
 
 
-def lineage_of(
-    result: Mapping[str, Any], documents: Iterable[Any], outputs: Iterable[str]
-) -> OperatorLineage[Any, Any]:
-    """Put together what OpenLineage is told.
+@dataclass(frozen=True)
+class Lineage:
+    """What there is to be told.
 
-    :param result: of the task, or what is known of a failed one.
+    :param facts: of the run or batch, by the names of a task's result.
     :param documents: parameters and settings, with URIs of inputs in them.
-    :param outputs: URIs of outputs.
+    :param outputs: URIs of outputs; what is no text is passed over.
+    """
+
+    facts: Mapping[str, Any]
+    documents: Iterable[Any]
+    outputs: Iterable[Any]
+
+
+def lineage_of(lineage: Lineage) -> OperatorLineage[Any, Any]:
+    """Put it as OpenLineage's provider takes it.
+
+    :param lineage: what there is to be told.
     :return: datasets and run facets.
     """
-    inputs = _distinct(uri for document in documents for uri in s3_uris(document))
+    result = lineage.facts
+    inputs = _distinct(uri for document in lineage.documents for uri in s3_uris(document))
+    outputs = _distinct(uri for uri in lineage.outputs if isinstance(uri, str))
     names = [name for name in attrs.fields_dict(HealthOmicsRunFacet) if not name.startswith("_")]
     facts: dict[str, Any] = {name: result.get(_snake_case(name)) for name in names}
     facets: dict[str, Any] = {"healthOmics": HealthOmicsRunFacet(**facts)}
@@ -67,7 +80,7 @@ def lineage_of(
         facets["externalQuery"] = ExternalQueryRunFacet(externalQueryId=identity, source="healthomics")
     return OperatorLineage(
         inputs=[_dataset(uri) for uri in inputs],
-        outputs=[_dataset(uri) for uri in _distinct(outputs)],
+        outputs=[_dataset(uri) for uri in outputs],
         run_facets=facets,
     )
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, Asset, AssetAlias, Context
 
+from airflow_provider_omics.core.batch_diagnosis import BatchDiagnosis
 from airflow_provider_omics.core.diagnosis import RunDiagnosis, retry_sentence
 from airflow_provider_omics.core.errors import BatchError, OmicsError, RunError
-from airflow_provider_omics.core.failure_groups import BatchDiagnosis
 from airflow_provider_omics.core.failure_reasons import FailureClass
 from airflow_provider_omics.core.retrying import is_final
 from airflow_provider_omics.core.snapshots import Snapshot
@@ -19,6 +20,8 @@ from airflow_provider_omics.operators.base import OmicsBaseOperator
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors.base import OperatorLineage
+
+    from airflow_provider_omics.operators.lineage import Lineage
 
 Diagnosis = TypeVar("Diagnosis", RunDiagnosis, BatchDiagnosis)
 
@@ -131,13 +134,9 @@ class OmicsReportingOperator(OmicsBaseOperator):
 
     # -- lineage ---------------------------------------------------------------------------------------------------
 
-    def _lineage_documents(self) -> Iterable[Any]:
-        """Give the documents in which URIs of inputs stand."""
-        return ()
-
-    def _lineage_outputs(self) -> Iterable[str]:
-        """Give URIs of outputs."""
-        return [uri for name in ("run_output_uri", "results_uri") if (uri := self._reported.get(name))]
+    @abstractmethod
+    def _lineage(self) -> Lineage:
+        """Give what there is to be told."""
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """Give inputs, outputs and the run's identity to OpenLineage; called by its provider, if there is one.
@@ -147,7 +146,7 @@ class OmicsReportingOperator(OmicsBaseOperator):
         """
         from airflow_provider_omics.operators.lineage import lineage_of
 
-        return lineage_of(self._reported, self._lineage_documents(), self._lineage_outputs())
+        return lineage_of(self._lineage())
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """Give to OpenLineage what is known of a task that failed; called by its provider, if there is one.

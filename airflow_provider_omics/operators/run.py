@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context
@@ -14,7 +14,12 @@ from airflow_provider_omics.core.commands import UNKNOWN, WaitPlan
 from airflow_provider_omics.core.diagnosis import RunDiagnosis
 from airflow_provider_omics.core.errors import Conflict, NotFound, OmicsError, RunError, RunFailed
 from airflow_provider_omics.core.outcomes import run_result
-from airflow_provider_omics.core.settings import START_RUN_ARGUMENTS, CheckedRequest, build_start_run_request
+from airflow_provider_omics.core.settings import (
+    START_RUN_ARGUMENTS,
+    CheckedRequest,
+    build_start_run_request,
+    merge_settings,
+)
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.links.omics import (
@@ -27,6 +32,9 @@ from airflow_provider_omics.operators.base import OmicsActionOperator
 from airflow_provider_omics.operators.masking import unmasked
 from airflow_provider_omics.operators.start import OmicsStartOperator
 from airflow_provider_omics.triggers.run import OmicsRunTrigger
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.operators.lineage import Lineage
 
 
 class OmicsStartRunOperator(OmicsStartOperator):
@@ -180,8 +188,15 @@ class OmicsStartRunOperator(OmicsStartOperator):
             known = RunDiagnosis(seen, self.hook.conn_region_name)
             self._explain(context, error, self._collect(lambda diagnoser: diagnoser.run(seen), known))
 
-    def _lineage_documents(self) -> Iterable[Any]:
-        return () if self._masks_parameters() else (unmasked(self.parameters),)
+    def _lineage(self) -> Lineage:
+        from airflow_provider_omics.operators.lineage import Lineage
+
+        documents: tuple[Any, ...] = ()
+        if not self._masks_parameters():
+            own = unmasked(self.parameters)
+            layers = (self.defaults.default_run_setting, {"parameters": own} if isinstance(own, Mapping) else {})
+            documents = (merge_settings(*layers).get("parameters"),)
+        return Lineage(self._reported, documents, (self._reported.get("run_output_uri"),))
 
     def _parameters_by_run(self, request: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
         yield "parameters", request.get("parameters") or {}

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
     from airflow_provider_omics.core.sample_sheet import SampleSheet
+    from airflow_provider_omics.operators.lineage import Lineage
 
 __all__ = [
     "OmicsCancelRunBatchOperator",
@@ -187,8 +188,14 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
         self._tolerance()
         self._rerun_settings().check()
         self._results_settings().check()
-        staging = self._staging_s3_uri()
-        given = BatchSettings(
+        self._batch = self._whole = check_batch(
+            self._given(), self.defaults, self._s3_hook(), request_id, self.log, workflow=self._workflow
+        )
+        self._rerun_settings().check_merged(self._whole.checked.request["defaultRunSetting"])
+        return self._whole.checked
+
+    def _given(self) -> BatchSettings:
+        return BatchSettings(
             default_run_setting=unmasked(self.default_run_setting),
             run_settings=unmasked(self.run_settings),
             run_settings_s3_uri=self.run_settings_s3_uri,
@@ -196,14 +203,9 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
             batch_name=self.batch_name,
             tags=self.tags,
             scratch_storage_mode=self.scratch_storage_mode,
-            staging_s3_uri=staging,
+            staging_s3_uri=self._staging_s3_uri(),
             max_runs=self.max_runs,
         )
-        self._batch = self._whole = check_batch(
-            given, self.defaults, self._s3_hook(), request_id, self.log, workflow=self._workflow
-        )
-        self._rerun_settings().check_merged(self._whole.checked.request["defaultRunSetting"])
-        return self._whole.checked
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start, wait and judge; called by Airflow.
@@ -261,7 +263,8 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
     def _nothing(self) -> Snapshot:
         return BatchSnapshot("", UNKNOWN)
 
-    def _lineage_documents(self) -> Iterable[Any]:
-        if not self._masks_parameters():
-            yield from (unmasked(self.default_run_setting), unmasked(self.run_settings))
-        yield from (self.run_settings_s3_uri, self.sample_sheet)
+    def _lineage(self) -> Lineage:
+        from airflow_provider_omics.operators.batch_lineage import BatchSources
+
+        sources = BatchSources(self.hook, self.log, self._given, masked=self._masks_parameters())
+        return sources.lineage(self._reported, self.previous_results)

@@ -44,7 +44,7 @@ class Collected:
     :param batch: the batch as it was seen at the beginning.
     :param counts: records of the batch by status, those of earlier collections included.
     :param new: records that this collection has added or renewed.
-    :param ends: the same records by status and AWS's code.
+    :param ends: the same records by status and the code that decides.
     """
 
     uri: str
@@ -240,8 +240,8 @@ class _Collection:
             if is_settled(known, submission, batch.id, self._detail, reasons=self._reasons):
                 continue
             record = self._record(batch, origin, submission, attempt_number(known, batch.id))
-            if record is not None and record != known:
-                yield self._with_cause(record)
+            if record is not None and (record := self._with_cause(record, known)) != known:
+                yield record
         if has_ended(batch):
             for run_setting_id in self._store.never_submitted():
                 submission = Submission(run_setting_id)
@@ -253,8 +253,11 @@ class _Collection:
     def _sample(self, run_setting_id: str) -> Sample:
         return self._store.sample(run_setting_id) or Sample(run_setting_id)
 
-    def _with_cause(self, record: RunRecord) -> RunRecord:
+    def _with_cause(self, record: RunRecord, known: RunRecord | None) -> RunRecord:
+        """Let a record tell the cause that was looked up for its run, now or when it was collected before."""
         cause = self._causes.get(record.run_setting_id)
+        if cause is None and known is not None and known.is_same_end(record):
+            cause = known.cause
         return record if cause is None else replace(record, cause=cause)
 
     def _record(

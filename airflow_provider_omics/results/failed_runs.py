@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider_omics.core.causes import read_cause
 from airflow_provider_omics.core.run_record import RecordStatus, Sample
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import RunStatus, SubmissionStatus
@@ -25,9 +26,10 @@ class FailedRun:
     :param run_setting_id: the user's own id of it.
     :param run_id: its run; None when it was never submitted.
     :param status: FAILED, CANCELLED, NOT_SUBMITTED, or UNKNOWN where no record tells.
-    :param code: AWS's code, of one that was not submitted.
+    :param code: AWS's code, of one that was not submitted, or that an earlier attempt has left.
     :param message: AWS's message.
     :param is_carried: whether an earlier attempt has left it so, and this one has not submitted it.
+    :param task: name of the task that failed, of one that an earlier attempt has left.
     """
 
     run_setting_id: str
@@ -36,6 +38,7 @@ class FailedRun:
     code: str | None = None
     message: str | None = None
     is_carried: bool = False
+    task: str | None = None
 
     @classmethod
     def not_submitted(cls, item: Mapping[str, Any]) -> FailedRun:
@@ -71,9 +74,9 @@ class CarriedSamples:
                 continue
             statuses[sample.carried] += 1
             if sample.carried != RecordStatus.COMPLETED:
-                failed.append(
-                    FailedRun(sample.run_setting_id, None, sample.carried, sample.reason, "not tried again", True)
-                )
+                code, task = read_cause(sample.reason)
+                said = "not tried again"
+                failed.append(FailedRun(sample.run_setting_id, None, sample.carried, code, said, True, task))
         return cls(BatchCounts.of_statuses(statuses), tuple(failed))
 
 
@@ -127,7 +130,7 @@ def _unknown_runs(hook: OmicsHook, batch: BatchSnapshot, ended: dict[str, str]) 
     completed = {item["id"] for item in hook.list_runs(batch_id=batch.id, status=RunStatus.COMPLETED.value)}
     for item in hook.list_runs_in_batch(batch.id):
         run_id = item.get("runId")
-        if run_id not in completed and run_id not in ended and item["submissionStatus"] != SubmissionStatus.FAILED:
+        if run_id not in completed and run_id not in ended and item.get("submissionStatus") != SubmissionStatus.FAILED:
             message = "its record is gone: nobody can tell how it ended"
             yield FailedRun(item["runSettingId"], run_id, "UNKNOWN", message=message)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,7 @@ class KnownSamples:
         self._before = ResultsStore()
         self._own = ResultsStore()
         self._others = ResultsStore()
+        self._causes: dict[str, str] = {}
         self._last_batch: str | None = None
         self._is_gone = False
         self._is_blind = False
@@ -104,6 +105,13 @@ class KnownSamples:
             allowed = f"a batch that has ended; it is {batch.status}: wait for it, or cancel it"
             raise SettingsError([Problem("rerun_failed_of", repr(batch_id), allowed)])
 
+    def add_causes(self, causes: Mapping[str, str]) -> None:
+        """Add what was found out of failures.
+
+        :param causes: ``runSettingId`` -> cause.
+        """
+        self._causes.update(causes)
+
     def _collect_into(self, store: ResultsStore, batch_id: str) -> Collected:
         submitted = (sample for sample in self._before.samples() if sample.carried is None)
         return collect_into(store, self._hook, batch_id, submitted, self._log)
@@ -120,13 +128,17 @@ class KnownSamples:
 
         :param run_setting_id: the sample.
         """
+        record, cause = self._of(run_setting_id), self._causes.get(run_setting_id)
+        return record if record is None or cause is None else replace(record, cause=cause)
+
+    def _of(self, run_setting_id: str) -> RunRecord | None:
         before, record = self._before.sample(run_setting_id), self._own.record(run_setting_id)
         if before is None:
             return self._not_remembered(run_setting_id, record)
         if before.carried is not None:
             # What is carried may have been called REMOVED since: the status of its end is the one that was carried.
             status = RecordStatus(before.carried)
-            record = record or RunRecord(run_setting_id, None, None, status, failure_reason=before.reason)
+            record = record or RunRecord(run_setting_id, None, None, status, cause=before.reason)
             return replace(record, status=status, fingerprint=record.fingerprint or before.fingerprint)
         if record is not None and record.batch_id == self._last_batch:
             return replace(record, fingerprint=record.fingerprint or before.fingerprint)
@@ -161,7 +173,7 @@ class KnownSamples:
             if sample.run_setting_id not in present:
                 known = self.of(sample.run_setting_id)
                 if known is not None:
-                    status, reason = known.status.value, known.failure_reason
+                    status, reason = known.status.value, known.cause or known.failure_reason
                     yield replace(sample, carried=status, reason=reason, removed=True)
 
     # -- writing ---------------------------------------------------------------------------------------------------

@@ -126,13 +126,13 @@ class ResultsStore:
         return dict(self._database.execute(query, (batch_id,)).fetchall())
 
     def ends(self, batch_id: str) -> dict[tuple[str, str | None], int]:
-        """Count the records of a batch by status and AWS's code."""
+        """Count the records of a batch by status and the code that decides."""
         query = "SELECT status, reason, COUNT(*) FROM record WHERE batch_id = ? GROUP BY status, reason"
         return {(status, reason): count for status, reason, count in self._database.execute(query, (batch_id,))}
 
     def _insert(self, otherwise: str, record: RunRecord) -> None:
         line = json.dumps(record.to_json(), separators=(",", ":"))
-        row = (record.run_setting_id, record.batch_id, record.status.value, record.failure_reason, line)
+        row = (record.run_setting_id, record.batch_id, record.status.value, record.failure_code, line)
         self._database.execute(f"INSERT INTO record VALUES (?, ?, ?, ?, ?) {otherwise}", row)  # noqa: S608 - our own text
 
     def _one(self, query: str, value: str) -> tuple[Any, ...] | None:

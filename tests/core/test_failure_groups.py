@@ -1,29 +1,16 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_omics.core.failure_groups import (
-    BatchDiagnosis,
-    SampleFailure,
-    group_failures,
-    normalised,
-    spread,
-)
-from airflow_provider_omics.core.failure_reasons import FailureClass
+from airflow_provider_omics.core.failure_groups import SampleFailure, group_failures, normalised, spread
 
 UUID = "48a1c96e-c534-44e6-ac7a-d3a5b7361c58"
 
 
 def failure(number: int, code: str | None = "IMPORT_FAILED", message: str | None = None, **more: str) -> SampleFailure:
     return SampleFailure(f"S{number}", str(number), "FAILED", code, message, more.get("task"))
-
-
-def diagnosis(*failures: SampleFailure, total: int = 100_000) -> BatchDiagnosis:
-    return BatchDiagnosis("7", total, len(failures), group_failures(failures), {}, "https://console")
 
 
 @pytest.mark.parametrize(
@@ -75,54 +62,32 @@ def test_groups() -> None:
     ]
 
 
-def test_summary_of_the_readme_kind() -> None:
-    """Counts, causes, tasks and ids stand on the first lines."""
-    found = diagnosis(
-        *(failure(n, "FILE_SYSTEM_OUT_OF_SPACE", task="MARKDUPLICATES") for n in range(27)),
-        *(failure(n, message=f"s3://reads/S{n}.fq not found") for n in range(27, 31)),
-        total=3202,
-    )
-
-    lines = found.summary()
-
-    assert lines[0] == "31 of 3,202 samples failed in batch 7:"
-    assert lines[1] == "  27 FILE_SYSTEM_OUT_OF_SPACE in MARKDUPLICATES (S0, S1, S2, S3, S4, ... 22 more)"
-    assert lines[3] == "  4 IMPORT_FAILED: s3://... not found (S27, S28, S29, S30)"
-
-
-def test_bounds() -> None:
-    """A thousand causes with long texts make a short text and a small result."""
-    found = diagnosis(*(failure(n, message="x" * n, task="T" * n) for n in range(1000)))
-
-    assert len(found.causes()) == 10
-    assert len(json.dumps(found.causes())) < 6_000
-    assert len(found.summary()) == 23
-    assert found.summary()[-2] == "  990 of 990 other causes"
+TAGS = "Grant the caller omics:TagResource, or switch Airflow's tags off: tag_with_airflow_context=False"
+ROLE = (
+    "Grant the caller iam:PassRole on the service role, with iam:PassedToService omics.amazonaws.com; the role is "
+    "roleArn in default_run_setting"
+)
+RUN = "Grant the caller omics:StartRun, which omics:StartRunBatch does not include"
+WHO = "User: arn:aws:sts::123456789012:assumed-role/worker/airflow is not authorized to perform"
 
 
 @pytest.mark.parametrize(
-    ("codes", "expected"),
+    ("message", "action"),
     [
-        (["IMPORT_FAILED", "OUT_OF_MEMORY_ERROR"], FailureClass.SIZING),
-        (["IMPORT_FAILED", "RUN_TASK_FAILED"], FailureClass.UNCLEAR),
-        (["RUN_TASK_FAILED", "SERVICE_ERROR"], FailureClass.TRANSIENT),
-        ([], FailureClass.UNCLEAR),
+        (f"{WHO}: omics:TagResource on resource: arn:aws:omics:us-east-1:123456789012:run/*", TAGS),
+        (f"{WHO} omics:TagResource with an explicit deny in a service control policy", TAGS),
+        (f"{WHO}: iam:PassRole on resource: arn:aws:iam::123456789012:role/omics because no policy allows it", ROLE),
+        (f"{WHO}: omics:StartRun on resource: arn:aws:omics:us-east-1:123456789012:runGroup/7", RUN),
+        (f"{WHO}: kms:Decrypt on resource: arn:aws:kms:us-east-1:123456789012:key/7", "Grant kms:Decrypt to whom the"),
+        ("Access denied.", "Grant the caller omics:StartRun, iam:PassRole on the service role (iam:PassedToService"),
+        (None, "Grant the caller omics:StartRun, iam:PassRole on the service role (iam:PassedToService"),
     ],
 )
-def test_class_of_a_batch(codes: list[str], expected: FailureClass) -> None:
-    """What may pass decides whether a try is worth it."""
-    assert diagnosis(*(failure(number, code) for number, code in enumerate(codes))).failure_class is expected
+def test_permission_that_is_missing(message: str | None, action: str) -> None:
+    """A refused start names the missing action, and the switch or the place that it has to do with."""
+    (group,) = group_failures([SampleFailure("S1", None, "NOT_SUBMITTED", "AccessDeniedException", message)])
 
-
-def test_reasons_by_sample() -> None:
-    """The error names each of the first runs with code and message, or with its status."""
-    found = diagnosis(failure(1, message="not found"), SampleFailure("S2", "2", "CANCELLED"))
-
-    assert found.told_of([("S1", "FAILED"), ("S2", "CANCELLED"), ("S3", "FAILED")]) == {
-        "S1": "IMPORT_FAILED: not found",
-        "S2": "CANCELLED",
-        "S3": "FAILED",
-    }
+    assert group.action.startswith(action)
 
 
 @given(st.integers(0, 100_000), st.integers(1, 60))

@@ -39,6 +39,12 @@ KINDS: dict[str, tuple[int, str, str]] = {
     "a page of a proxy": (200, "text/html", "<html><title>Sign in</title></html>"),
     "of other types": (200, JSON, '{"items": [17], "runs": {}, "events": 5, "logStreams": "none", "startTime": {}}'),
     "null": (200, JSON, "null"),
+    "without ids": (200, JSON, '{"items": [{"name": "S1"}], "runs": [{"runId": "10000001"}], "events": [{}]}'),
+    "without a status": (
+        200,
+        JSON,
+        '{"id": "10000001", "items": [{"id": "10000001"}], "runs": [{"runSettingId": "M1"}]}',
+    ),
     "with nothing in it": (200, JSON, '{"items": null, "runs": null, "events": null, "logStreams": null}'),
 }
 """Ways in which a call can go wrong, by name: HTTP status, content type, body."""

@@ -2,5 +2,6 @@ from __future__ import annotations
 
 from tests.airflow_support import connect, emulator, log_lines, meanwhile, running_emulator, stepped
 from tests.diagnosis.answers import answers
+from tests.operators.tries import new_task
 
-__all__ = ["answers", "connect", "emulator", "log_lines", "meanwhile", "running_emulator", "stepped"]
+__all__ = ["answers", "connect", "emulator", "log_lines", "meanwhile", "new_task", "running_emulator", "stepped"]

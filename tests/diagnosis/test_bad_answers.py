@@ -9,11 +9,11 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from airflow_provider_omics import diagnosis
-from airflow_provider_omics.core.errors import BatchFailed, BatchVerdictError, RunFailed
+from airflow_provider_omics.core.errors import BatchFailed, BatchVerdictError, OmicsError, RunFailed, ServiceError
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
-from tests.airflow_support import DEFAULT_RUN_SETTING, ONE_TRY, RUN, perform, samples
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, ONE_TRY, RUN, perform, samples
 from tests.diagnosis.answers import KINDS
 from tests.diagnosis.cases import BATCHES, RUNS
 
@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import Meanwhile, SteppedTime
     from tests.diagnosis.answers import Answers
+    from tests.operators.tries import NewTask
 
 kinds = pytest.mark.parametrize("kind", KINDS)
+places = pytest.mark.parametrize(
+    "place", [{}, {"results_s3_uri": f"s3://{BUCKET}/results/wgs.jsonl"}], ids=["no place", "results"]
+)
 
 
 def run_task(**arguments: Any) -> OmicsStartRunOperator:
@@ -104,6 +108,68 @@ def test_call_for_a_batch_that_goes_wrong(
     assert {cause["cause"] for cause in ended.xcoms["return_value"]["causes"]} >= {"ServiceQuotaExceededException"}
 
 
+@places
+@kinds
+@pytest.mark.parametrize("operation", ["ListRuns", "ListRunsInBatch"])
+def test_list_of_a_batch_that_goes_wrong(
+    emulator: OmicsEmulator, stepped: SteppedTime, answers: Answers, operation: str, kind: str, place: dict[str, str]
+) -> None:
+    """Without the names of what failed, the counts of a batch are still its verdict, and all failures are counted.
+
+    With a results place the results come first: where they cannot be collected, a typed error says which call it was.
+    """
+    mixed(emulator)
+    answers(operation, kind)
+
+    ended = perform(batch_task(**place))
+
+    assert isinstance(ended.error, BatchVerdictError if not place else (BatchVerdictError, ServiceError))
+    assert ended.xcoms["return_value"]["succeeded"] is False
+    assert ended.xcoms["return_value"]["failed_runs"] == 4
+    if isinstance(ended.error, BatchVerdictError):
+        assert ended.error.counts["failed_runs"] == 4
+        assert sum(cause["count"] for cause in ended.xcoms["return_value"]["causes"]) == 5
+
+
+@kinds
+@pytest.mark.parametrize("operation", ["ListRuns", "ListRunsInBatch"])
+def test_batch_that_is_tolerated_without_names(
+    emulator: OmicsEmulator, stepped: SteppedTime, answers: Answers, operation: str, kind: str
+) -> None:
+    """What is tolerated by the counts is a success, whatever the lists say; what must succeed has to be looked up."""
+    mixed(emulator)
+    answers(operation, kind)
+
+    tolerated = perform(batch_task(max_failed_runs=5))
+    must_succeed = perform(batch_task(max_failed_runs=5, must_succeed=["OK*"]))
+
+    assert tolerated.error is None
+    assert tolerated.result["failed_runs"] == 4
+    assert must_succeed.error is None or isinstance(must_succeed.error, ServiceError)
+
+
+@kinds
+@pytest.mark.parametrize("operation", ["GetRun", "ListRuns", "ListRunsInBatch", "ListRunTasks", "GetRunTask"])
+def test_call_for_a_choice_that_goes_wrong(
+    emulator: OmicsEmulator, new_task: NewTask, answers: Answers, operation: str, kind: str
+) -> None:
+    """What a retry cannot learn of the samples ends it with a typed error, or the samples are unclear."""
+    mixed(emulator)
+    task = new_task("batch")
+    task.arguments.update(run_settings=samples("M1", "I1", "T1", "Q1", "OK1"), poll_interval=600)
+    task.try_()
+    emulator.set_scenario({})
+    answers(operation, kind)
+
+    error = task.try_().error
+
+    assert error is None or isinstance(error, OmicsError)
+    again = [run["runSettingId"] for run in emulator.service.started_runs() if run["batchId"] == "2000002"]
+    assert len(again) == len(set(again))
+    if kind in ("throttled", "denied", "gone", "a page of a proxy", "without ids"):
+        assert "OK1" not in again
+
+
 @kinds
 def test_call_for_a_failed_batch_that_goes_wrong(
     emulator: OmicsEmulator, stepped: SteppedTime, answers: Answers, kind: str
@@ -132,7 +198,10 @@ def test_call_for_a_failed_batch_that_goes_wrong(
         (
             "ListRunTasks",
             "of other types",
-            "The failed tasks could not be listed: the answer cannot be read (AttributeError).",
+            (
+                "The failed tasks could not be listed: UnreadableAnswer. Something between here and AWS may have "
+                "answered in its place."
+            ),
         ),
         ("GetRunTask", "throttled", "Task 1000000002 could not be looked at: ThrottlingException."),
         (

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_omics.core.errors import BatchVerdictError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.diagnosis import Diagnoser
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from airflow_provider_omics.results import FailedRun
-from tests.airflow_support import DEFAULT_RUN_SETTING, samples
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, perform, samples
 from tests.diagnosis.cases import RUNS, failed_task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import SteppedTime
 
@@ -57,6 +62,47 @@ def test_failed_runs(emulator: OmicsEmulator, stepped: SteppedTime, count: int) 
     assert (group.cause, len(group.failures)) == ("OUT_OF_MEMORY_ERROR in ALIGN", looked_at)
     assert len(found.text()) < 5_000
     assert len(json.dumps(found.causes())) < 500
+
+
+def test_batch_of_ten_thousand_failures(
+    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]]
+) -> None:
+    """From the lists to the last line of the log: the pages of lists, and no more calls than for fifty failures."""
+    emulator.set_scenario(
+        {
+            "limits": {"submissions_per_second": 1000, "concurrent_dynamic_runs": 10_000},
+            "runs": [
+                {"match": {"run_setting_id": "Q*"}, "submission_failure": {"reason": "ThrottlingException"}},
+                {"match": {"run_setting_id": "I*"}, **RUNS["import"]},
+                RUNS["service"],
+            ],
+        }
+    )
+    names = [f"{'QI'[number % 5] if number % 5 < 2 else 'S'}{number:05}" for number in range(10_000)]
+    task = OmicsStartRunBatchOperator(
+        task_id="t",
+        poll_interval=3600,
+        default_run_setting=DEFAULT_RUN_SETTING,
+        run_settings=samples(*names),
+        staging_s3_uri=f"s3://{BUCKET}/staging/",
+        failure_log_lines=0,
+    )
+
+    error = perform(task).error
+
+    calls = emulator.calls.by_operation()
+    assert isinstance(error, BatchVerdictError)
+    assert (calls["GetRun"], calls["ListRuns"]) == (50, 80)
+    assert calls["ListRunsInBatch"] == 20 + 100
+    assert calls["ListRunTasks"] == 50 + 2
+    assert error.diagnosis is not None
+    counts = {cause["cause"]: cause["count"] for cause in error.diagnosis["causes"]}
+    assert counts.keys() == {"ThrottlingException", "SERVICE_ERROR", "IMPORT_FAILED", "FAILED: not looked at"}
+    assert (counts["ThrottlingException"], counts["FAILED: not looked at"]) == (2000, 7950)
+    assert sum(counts.values()) == 10_000
+    (text,) = log_lines(logging.ERROR)
+    assert text.startswith("10,000 of 10,000 samples failed in batch 2000001; 2,050 of them were looked at:\n")
+    assert len(text) < 10_000
 
 
 def test_looked_at_runs_are_spread(emulator: OmicsEmulator, stepped: SteppedTime) -> None:

@@ -34,10 +34,9 @@ SAMPLES = samples(
 )
 
 
-def batch_task() -> OmicsStartRunBatchOperator:
-    return OmicsStartRunBatchOperator(
-        task_id="align", poll_interval=600, default_run_setting=DEFAULT_RUN_SETTING, run_settings=SAMPLES
-    )
+def batch_task(**arguments: Any) -> OmicsStartRunBatchOperator:
+    defaults: dict[str, Any] = {"default_run_setting": DEFAULT_RUN_SETTING, "run_settings": SAMPLES}
+    return OmicsStartRunBatchOperator(task_id="align", poll_interval=600, **{**defaults, **arguments})
 
 
 def check(name: str, lines: list[str]) -> str:
@@ -113,6 +112,30 @@ def test_failed_runs_of_a_batch(
     assert len(error.diagnosis["summary"].splitlines()) <= FIRST_SCREEN
 
 
+@pytest.mark.parametrize("uri", [None, "s3://genomics-outputs/results/wgs.jsonl"], ids=["no place", "results"])
+def test_many_failed_runs(
+    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]], uri: str | None
+) -> None:
+    """All failures are counted, fifty are looked at; a results file tells AWS's code of the others."""
+    rules = BATCHES["batch_mixed"]
+    emulator.set_scenario(
+        {
+            "limits": {"submissions_per_second": 100},
+            "runs": [{"match": {"run_setting_id": who}, **rule} for who, rule in rules],
+        }
+    )
+    letters = ["M", "M", "M", "I", "T", "Q", "OK"]
+    task = batch_task(
+        run_settings=samples(*(f"{letters[number % 7]}{number:02}" for number in range(98))),
+        results_s3_uri=uri,
+        failure_log_lines=0,
+    )
+
+    perform(task)
+
+    check("batch_many_with_results" if uri else "batch_many", log_lines(logging.ERROR))
+
+
 def test_failed_batch(emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]]) -> None:
     """A batch that fails as a whole is told with AWS's sentence and the runs that were refused."""
     emulator.set_scenario(
@@ -130,6 +153,7 @@ def test_failed_batch(emulator: OmicsEmulator, stepped: SteppedTime, log_lines: 
 
 def test_every_text_has_its_test() -> None:
     """No text is left behind when its test goes."""
-    others = {"logs_off", "no_log_lines", "out_of_memory_from_manifest", "engine_from_manifest", "batch_failed"}
+    others = {"logs_off", "no_log_lines", "out_of_memory_from_manifest", "engine_from_manifest"}
+    of_batches = {"batch_failed", "batch_many", "batch_many_with_results"}
 
-    assert {path.stem for path in TEXTS.iterdir()} == {*RUNS, *BATCHES, *others}
+    assert {path.stem for path in TEXTS.iterdir()} == {*RUNS, *BATCHES, *others, *of_batches}

@@ -29,7 +29,7 @@ from airflow_provider_omics.core.errors import (
 from airflow_provider_omics.emulator.errors import error_statuses
 from airflow_provider_omics.emulator.faults import Fault
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.service_errors import service_error
+from airflow_provider_omics.hooks.service_errors import complete, service_error, service_errors
 from tests.airflow_support import DEFAULT_RUN_SETTING, ONE_TRY
 
 if TYPE_CHECKING:
@@ -243,3 +243,31 @@ def test_answer_without_a_code() -> None:
 def test_garbled_answer() -> None:
     """An answer that cannot be read comes from something between us and AWS."""
     assert type(service_error("GetRun", ResponseParserError("<html>"))) is Unavailable
+
+
+@pytest.mark.parametrize("raised", [AttributeError, KeyError, TypeError, ValueError])
+def test_answer_of_another_form(raised: type[Exception]) -> None:
+    """The SDK does not check types: what its parser or ours stumbles over is an answer that did not get through."""
+    with pytest.raises(Unavailable) as caught, service_errors("GetRun"):
+        raise raised("items")
+
+    assert (caught.value.operation, caught.value.code) == ("GetRun", "UnreadableAnswer")
+    assert isinstance(caught.value.__cause__, raised)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"id": "1", "status": "FAILED"}, None),
+        ({"id": "1"}, "no status"),
+        ({"id": 1, "status": None}, "no id and no status"),
+        ({}, "no id and no status"),
+    ],
+)
+def test_answer_that_is_not_complete(answer: dict[str, Any], reason: str | None) -> None:
+    """Without its id and status, nothing can be made of an answer."""
+    if reason is None:
+        assert complete("GetRun", answer, "id", "status") is answer
+        return
+    with pytest.raises(Unavailable, match=reason):
+        complete("GetRun", answer, "id", "status")

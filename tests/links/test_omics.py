@@ -14,7 +14,7 @@ from airflow_provider_omics.links.omics import (
 )
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
-from tests.airflow_support import DEFAULT_RUN_SETTING, RUN, TaskInstanceRecord, perform, samples
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, RUN, TaskInstanceRecord, perform, samples
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
@@ -77,6 +77,64 @@ def test_links_are_made_of_what_the_operator_stored(
         assert "us-east-1" in address or link is OmicsRunOutputsLink
         if "run_id" in stored:
             assert stored["run_id"] in address
+
+
+LOGS = f"{CONSOLE}/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/%2Faws%2Fomics%2FWorkflowLog/log-events"
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferred"])
+def test_exact_addresses_of_a_failed_run(emulator: OmicsEmulator, stepped: SteppedTime, *, deferrable: bool) -> None:
+    """From the operator's XCom to the address that a user opens, special characters of the output place encoded."""
+    emulator.set_scenario({"runs": [{"outcome": "FAILED"}]})
+    place = f"s3://{BUCKET}/lab a/caf\u00e9+&=?#%2F/"
+    task = OmicsStartRunOperator(task_id="t", deferrable=deferrable, **{**RUN, "output_uri": place})
+
+    stored = json.loads(json.dumps(perform(task).xcoms))
+
+    assert {link.key: link.format_link(**stored[link.key]) for link in task.operator_extra_links} == {
+        "omics_run": f"{CONSOLE}/omics/home?region=us-east-1#/runs/10000001",
+        "omics_run_logs": f"{LOGS}/run%2F10000001",
+        "omics_failed_task_logs": f"{LOGS}/run%2F10000001%2Ftask%2F1000000002",
+        "omics_run_outputs": (
+            f"https://s3.console.aws.amazon.com/s3/buckets/{BUCKET}"
+            "?prefix=lab%20a/caf%C3%A9%2B%26%3D%3F%23%252F/10000001/"
+        ),
+    }
+
+
+def test_exact_address_of_a_batch(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """A batch links to the list of runs, as no console page of a batch is documented."""
+    task = OmicsStartRunBatchOperator(
+        task_id="t", default_run_setting=DEFAULT_RUN_SETTING, run_settings=samples("S1"), wait_for_completion=False
+    )
+
+    stored = perform(task).xcoms["omics_run_batch"]
+
+    assert stored["batch_id"] == "2000001"
+    assert OmicsRunBatchLink().format_link(**stored) == f"{CONSOLE}/omics/home?region=us-east-1#/runs"
+
+
+@pytest.mark.parametrize(
+    ("link", "ids", "end"),
+    [
+        (OmicsRunLink(), {"run_id": "1/2?a=b#c"}, "/omics/home?region=x%20%26y#/runs/1%2F2%3Fa%3Db%23c"),
+        (OmicsRunBatchLink(), {"batch_id": "7"}, "/omics/home?region=x%20%26y#/runs"),
+        (OmicsRunLogsLink(), {"run_id": "1 2"}, "%2Faws%2Fomics%2FWorkflowLog/log-events/run%2F1%202"),
+        (
+            OmicsFailedTaskLogsLink(),
+            {"run_id": "1", "task_id": "3#4"},
+            "%2Faws%2Fomics%2FWorkflowLog/log-events/run%2F1%2Ftask%2F3%234",
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if hasattr(value, "format_link") else "",
+)
+def test_what_does_not_belong_into_an_address(link: Any, ids: dict[str, str], end: str) -> None:
+    """Nothing that a template or an environment puts into a Region or an id can change the rest of an address."""
+    address = link.format_link(region_name="x &y", aws_domain="aws.amazon.com", **ids)
+
+    assert address.startswith(CONSOLE)
+    assert address.endswith(end)
+    assert "region=x%20%26y#" in address
 
 
 def test_nothing_is_stored_without_xcom(emulator: OmicsEmulator, stepped: SteppedTime) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
-from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
-from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, RUN, TaskInstanceRecord, execute, rendered, samples
+from tests.airflow_support import BUCKET, RUN
+from tests.operators.lineage_support import asked, emitted, names
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
-    from tests.airflow_support import SteppedTime
+    from tests.airflow_support import Connect, SteppedTime
 
 pytest.importorskip("airflow.providers.openlineage")
 
@@ -25,29 +24,6 @@ PARAMETERS = {
     "note": "see s3://reads/readme",
     "genome": "GRCh38",
 }
-
-
-def asked(task: Any) -> Any:
-    """Run a task, and ask by the methods that the provider's extractor looks for."""
-    record = TaskInstanceRecord(task_id=task.task_id)
-    context = {"ti": record, "task_instance": record}
-    done = rendered(task, context)
-    try:
-        execute(done, context)
-    except Exception:  # noqa: BLE001  # a failed task is asked as well
-        return done.get_openlineage_facets_on_failure(record)
-    return done.get_openlineage_facets_on_complete(record)
-
-
-def names(datasets: Any) -> list[tuple[str, str]]:
-    return [(dataset.namespace, dataset.name) for dataset in datasets]
-
-
-def emitted(lineage: Any) -> dict[str, Any]:
-    """Give the run facets as they are sent."""
-    from openlineage.client.serde import Serde
-
-    return {name: json.loads(Serde.to_json(facet)) for name, facet in lineage.run_facets.items()}
 
 
 def test_completed_run(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
@@ -101,23 +77,13 @@ def test_masked_parameters(emulator: OmicsEmulator, stepped: SteppedTime) -> Non
     assert len(lineage.outputs) == 1
 
 
-@pytest.mark.parametrize("rule", [{}, {"runs": [{"outcome": "FAILED"}]}], ids=["completed", "failed"])
-def test_batch_is_bounded(emulator: OmicsEmulator, stepped: SteppedTime, rule: dict[str, Any]) -> None:
-    """Of a batch the first hundred inputs are told, and its own identity."""
-    emulator.set_scenario({**rule, "limits": {"submissions_per_second": 100}})
-    settings = [
-        {**setting, "parameters": {"reads": [f"s3://reads/{setting['name']}_{read}.fq" for read in (1, 2)]}}
-        for setting in samples(*(f"S{number}" for number in range(80)))
-    ]
-    task = OmicsStartRunBatchOperator(
-        task_id="t", poll_interval=600, default_run_setting=DEFAULT_RUN_SETTING, run_settings=settings
-    )
+def test_parameters_of_the_connection(emulator: OmicsEmulator, connect: Connect, stepped: SteppedTime) -> None:
+    """Inputs are those of the merged parameters, in which the task's own win."""
+    connect({"default_run_setting": {"parameters": {"fasta": "s3://references/a.fa", "reads": "s3://reads/no.fq"}}})
 
-    lineage = asked(task)
+    lineage = asked(OmicsStartRunOperator(task_id="t", parameters={"reads": "s3://reads/S1.fq"}, **RUN))
 
-    facet = emitted(lineage)["healthOmics"]
-    assert len(lineage.inputs) == 100
-    assert (facet["batchId"], facet["status"]) == ("2000001", "PROCESSED")
+    assert sorted(names(lineage.inputs)) == [("s3://reads", "S1.fq"), ("s3://references", "a.fa")]
 
 
 def test_airflow_without_openlineage_loads_nothing_of_it() -> None:

@@ -222,22 +222,28 @@ def test_assets_of_a_run(emulator: OmicsEmulator, stepped: SteppedTime, *, defer
     assert json.dumps(result)
 
 
-def test_assets_of_a_tolerated_failure(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
-    """A batch that lost a tolerated sample still made something, and its event says what is missing."""
+@deferrable
+def test_assets_of_a_tolerated_failure(emulator: OmicsEmulator, stepped: SteppedTime, *, deferrable: bool) -> None:
+    """A batch that lost a tolerated sample still made something, and its events say what is missing."""
     emulator.set_scenario({"runs": [fails(S, who="S1")]})
-    asset = Asset("s3://results/cohort")
+    asset, alias = Asset("s3://results/cohort"), AssetAlias("results")
     task = OmicsStartRunBatchOperator(
         task_id="align",
         default_run_setting=DEFAULT_RUN_SETTING,
         run_settings=samples("S1", "S2"),
         max_failed_runs=1,
-        outlets=[asset],
+        results_s3_uri=f"s3://{BUCKET}/results/",
+        outlets=[asset, alias],
+        deferrable=deferrable,
     )
     events = OutletEvents()
 
     result = perform(task, outlet_events=events).result
 
     assert events[asset].extra == result
+    ((uri, extra),) = events[alias].added
+    assert uri == result["results_uri"]
+    assert (extra["failed_runs"], extra["succeeded"]) == (1, True)
     assert result["causes"] == [
         {
             "cause": S,
