@@ -24,7 +24,8 @@ from typing import Any
 from botocore.exceptions import EndpointConnectionError
 
 HEARTBEAT = 0.05
-"""Seconds between two beats: what a beat is late by is how long the event loop was blocked."""
+"""Seconds between two beats: what a beat is late by is how long the event loop was blocked, less the time for which its
+thread was ready to run and had no processor: that is others' use of the machine (the emulator's, for one)."""
 
 
 @dataclass
@@ -34,8 +35,8 @@ class Measurement:
     :param waits: how many there were.
     :param cpu_ms: CPU time of the process, from the first wait to the last event, in ms per wait.
     :param memory_kb: how far the peak of the resident memory rose meanwhile, in KB per wait.
-    :param longest_block: the most that a heartbeat was late, in seconds.
-    :param longest_blocks: the five latest beats: seconds since the start, and how late.
+    :param longest_block: the longest for which the event loop was blocked, in seconds.
+    :param longest_blocks: the five longest: seconds since the start, how long, and for how long there was no processor.
     :param seconds: from the first wait to the last event, by the wall clock.
     :param ended_at: by run id: when the event was there, in seconds since the epoch by the emulator's clock.
     :param outcomes: by run id: the status that its event told, one entry an event.
@@ -47,7 +48,7 @@ class Measurement:
     cpu_ms: float = 0.0
     memory_kb: float = 0.0
     longest_block: float = 0.0
-    longest_blocks: list[tuple[float, float]] = field(default_factory=list)
+    longest_blocks: list[tuple[float, float, float]] = field(default_factory=list)
     seconds: float = 0.0
     ended_at: dict[str, float] = field(default_factory=dict)
     outcomes: dict[str, list[str]] = field(default_factory=dict)
@@ -91,15 +92,16 @@ async def measure(triggers: dict[str, Any], clock: Callable[[], float], comings:
     :param comings: seconds over which waits come and a third of them goes before its end; 0: all come at once and stay.
     """
     found = Measurement(waits=len(triggers))
-    beats: list[tuple[float, float]] = []
+    beats: list[tuple[float, float, float]] = []
     began = time.monotonic()
 
     loop = asyncio.get_running_loop()
 
-    def beat(before: float) -> None:
-        now = time.monotonic()
-        beats.append((round(before - began, 2), round(now - before - HEARTBEAT, 3)))
-        heart[0] = loop.call_later(HEARTBEAT, beat, now)
+    def beat(before: float, without_processor: float) -> None:
+        now, queued = time.monotonic(), seconds_without_processor()
+        kept_waiting = queued - without_processor
+        beats.append((before - began, max(0.0, now - before - HEARTBEAT - kept_waiting), kept_waiting))
+        heart[0] = loop.call_later(HEARTBEAT, beat, now, queued)
 
     async def wait(run_id: str, trigger: Any) -> None:
         async for event in trigger.run():
@@ -118,7 +120,7 @@ async def measure(triggers: dict[str, Any], clock: Callable[[], float], comings:
         with suppress(asyncio.CancelledError):
             await waiting
 
-    heart = [loop.call_later(HEARTBEAT, beat, time.monotonic())]
+    heart = [loop.call_later(HEARTBEAT, beat, time.monotonic(), seconds_without_processor())]
     await asyncio.sleep(3 * HEARTBEAT)
     beats.clear()
     gc.collect()
@@ -134,12 +136,21 @@ async def measure(triggers: dict[str, Any], clock: Callable[[], float], comings:
     found.seconds = time.monotonic() - began
     await asyncio.sleep(2 * HEARTBEAT)
     # The first beat was late because of the collector, before any wait.
-    found.longest_blocks = sorted((beat for beat in beats if beat[0] >= 0), key=lambda beat: -beat[1])[:5]
+    longest = sorted((beat for beat in beats if beat[0] >= 0), key=lambda beat: -beat[1])[:5]
+    found.longest_blocks = [(round(at, 2), round(blocked, 3), round(kept, 3)) for at, blocked, kept in longest]
     found.longest_block = found.longest_blocks[0][1]
     heart[0].cancel()
     left = asyncio.all_tasks() - {asyncio.current_task()}
     found.leaked = [repr(task) for task in left] + sorted(open_sockets() - sockets)
     return found
+
+
+_schedule = os.open("/proc/self/schedstat", os.O_RDONLY)
+
+
+def seconds_without_processor() -> float:
+    """Tell for how long the main thread, which is the event loop's, was ready to run and had no processor so far."""
+    return int(os.pread(_schedule, 100, 0).split()[1]) / 1e9
 
 
 def forget_peak() -> None:
@@ -217,7 +228,7 @@ def main() -> None:
     if order.get("profile"):
         import cProfile
 
-        profiler = cProfile.Profile()
+        profiler = cProfile.Profile(time.process_time)  # what the wall clock adds is others' use of the CPU
         profiler.enable()
     found = asyncio.run(measure(triggers, scaled.time, order["comings"]))
     if profiler is not None:

@@ -80,11 +80,15 @@ class Budget:
         :return: 0 when the call may be made, else the seconds after which to ask again.
         """
         with self._lock:
-            self._refill(now)
-            if self._saved >= 1.0:
+            delay = self._delay(now)
+            if not delay:
                 self._saved -= 1.0
-                return 0.0
-            return max(SHORTEST_PAUSE, (1.0 - self._saved) / self._pace)
+            return delay
+
+    def delay(self, now: float) -> float:
+        """Tell when a call may be made, without taking one; arguments and answer are those of :meth:`take`."""
+        with self._lock:
+            return self._delay(now)
 
     def repeated(self, now: float) -> None:
         """Note that botocore has made a call again by itself: it counts as any other.
@@ -106,6 +110,10 @@ class Budget:
                 self._halved_at = now
                 self._pace = max(self._pace / 2, self.limit / 32)
                 self._saved = min(self._saved, 0.0)
+
+    def _delay(self, now: float) -> float:
+        self._refill(now)
+        return 0.0 if self._saved >= 1.0 else max(SHORTEST_PAUSE, (1.0 - self._saved) / self._pace)
 
     def _refill(self, now: float) -> None:
         passed = max(0.0, now - (now if self._at is None else self._at))
