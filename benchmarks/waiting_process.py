@@ -33,7 +33,7 @@ class Measurement:
     """What the waits of one process cost.
 
     :param waits: how many there were.
-    :param cpu_ms: CPU time of the process, from the first wait to the last event, in ms per wait.
+    :param cpu_ms: CPU time of the process, from the first wait to the last event, in ms per wait, less the heartbeat's.
     :param memory_kb: how far the peak of the resident memory rose meanwhile, in KB per wait.
     :param longest_block: the longest for which the event loop was blocked, in seconds.
     :param longest_blocks: the five longest: seconds since the start, how long, and for how long there was no processor.
@@ -84,24 +84,54 @@ class ScaledAsyncio:
         return getattr(asyncio, name)
 
 
-async def measure(triggers: dict[str, Any], clock: Callable[[], float], comings: float) -> Measurement:
+class Heart:
+    """A timer of the running event loop; how late each beat is tells for how long the loop was blocked."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._blocks = [(0.0, 0.0, 0.0)]
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(HEARTBEAT, self._beat, self._began, seconds_without_processor())
+
+    def _beat(self, before: float, without_processor: float) -> None:
+        now, queued = time.monotonic(), seconds_without_processor()
+        kept_waiting = queued - without_processor
+        blocked = now - before - HEARTBEAT - kept_waiting
+        if blocked > HEARTBEAT / 10:
+            self._blocks.append((before - self._began, blocked, kept_waiting))
+        self._timer = self._loop.call_later(HEARTBEAT, self._beat, now, queued)
+
+    def stop(self) -> list[tuple[float, float, float]]:
+        """Beat no more.
+
+        :return: the longest blocks: see :class:`Measurement`.
+        """
+        self._timer.cancel()
+        longest = sorted(self._blocks, key=lambda beat: -beat[1])[:5]
+        return [(round(at, 2), round(blocked, 3), round(kept, 3)) for at, blocked, kept in longest]
+
+
+async def heartbeat_cost(seconds: float = 5.0) -> float:
+    """Tell what the heartbeat takes by itself, in seconds of CPU time a second."""
+    heart = Heart()
+    before = time.process_time()
+    await asyncio.sleep(seconds)
+    cost = time.process_time() - before
+    heart.stop()
+    return cost / seconds
+
+
+async def measure(
+    triggers: dict[str, Any], clock: Callable[[], float], comings: float, heartbeat: float
+) -> Measurement:
     """Wait with all triggers.
 
     :param triggers: by run id.
     :param clock: the emulator's.
+    :param heartbeat: what :func:`heartbeat_cost` has told.
     :param comings: seconds over which waits come and a third of them goes before its end; 0: all come at once and stay.
     """
     found = Measurement(waits=len(triggers))
-    beats: list[tuple[float, float, float]] = []
-    began = time.monotonic()
-
-    loop = asyncio.get_running_loop()
-
-    def beat(before: float, without_processor: float) -> None:
-        now, queued = time.monotonic(), seconds_without_processor()
-        kept_waiting = queued - without_processor
-        beats.append((before - began, max(0.0, now - before - HEARTBEAT - kept_waiting), kept_waiting))
-        heart[0] = loop.call_later(HEARTBEAT, beat, now, queued)
 
     async def wait(run_id: str, trigger: Any) -> None:
         async for event in trigger.run():
@@ -120,26 +150,22 @@ async def measure(triggers: dict[str, Any], clock: Callable[[], float], comings:
         with suppress(asyncio.CancelledError):
             await waiting
 
-    heart = [loop.call_later(HEARTBEAT, beat, time.monotonic(), seconds_without_processor())]
-    await asyncio.sleep(3 * HEARTBEAT)
-    beats.clear()
     gc.collect()
     gc.freeze()  # what is imported is no cost of the waits; a pass of the collector over all of Airflow takes 0.2 s
     forget_peak()
     memory, sockets = resident_kb("VmRSS"), open_sockets()
     started = time.process_time()
     began = time.monotonic()
+    heart = Heart()
     work = visit if comings else wait
     await asyncio.gather(*(asyncio.ensure_future(work(*item)) for item in triggers.items()))
-    found.cpu_ms = (time.process_time() - started) * 1000 / len(triggers)
-    found.memory_kb = (resident_kb("VmHWM") - memory) / len(triggers)
     found.seconds = time.monotonic() - began
+    cpu = time.process_time() - started - heartbeat * found.seconds
+    found.cpu_ms = cpu * 1000 / len(triggers)
+    found.memory_kb = (resident_kb("VmHWM") - memory) / len(triggers)
     await asyncio.sleep(2 * HEARTBEAT)
-    # The first beat was late because of the collector, before any wait.
-    longest = sorted((beat for beat in beats if beat[0] >= 0), key=lambda beat: -beat[1])[:5]
-    found.longest_blocks = [(round(at, 2), round(blocked, 3), round(kept, 3)) for at, blocked, kept in longest]
+    found.longest_blocks = heart.stop()
     found.longest_block = found.longest_blocks[0][1]
-    heart[0].cancel()
     left = asyncio.all_tasks() - {asyncio.current_task()}
     found.leaked = [repr(task) for task in left] + sorted(open_sockets() - sockets)
     return found
@@ -218,6 +244,7 @@ def main() -> None:
 
     triggers_of = our_triggers if order["pattern"] == "ours" else stock_triggers
     triggers_of([], order, None)  # what is imported is no cost of the waits
+    heartbeat = asyncio.run(heartbeat_cost())
     print("ready", flush=True)
     given = json.loads(sys.stdin.readline())
     os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = given["connection"]
@@ -230,7 +257,7 @@ def main() -> None:
 
         profiler = cProfile.Profile(time.process_time)  # what the wall clock adds is others' use of the CPU
         profiler.enable()
-    found = asyncio.run(measure(triggers, scaled.time, order["comings"]))
+    found = asyncio.run(measure(triggers, scaled.time, order["comings"], heartbeat))
     if profiler is not None:
         profiler.disable()
         profiler.dump_stats(order["profile"])

@@ -35,6 +35,11 @@ free again only after its run has ended and was deleted, which takes longer."""
 LATE = 2.0
 """Seconds by which a look may be late before its wait is told; the pace of the calls alone can cost that."""
 
+TOGETHER = 0.8
+"""Seconds in which calls that wait for the budget gather, to be made together: made one by one, 0.2 s apart, they take
+nearly twice the CPU time, as the process is woken, and what it works on brought back into the caches, for each. Less
+than the second's worth that the budget holds, so that an alarm that is late costs no call."""
+
 SHORTEST_PAUSE = 0.001
 """Seconds. What rounding leaves of a pause may be too little for a clock to move on."""
 
@@ -77,7 +82,7 @@ class Budget:
         """Take one call.
 
         :param now: seconds on a clock that never goes back.
-        :return: 0 when the call may be made, else the seconds after which to ask again.
+        :return: 0 when the call may be made, else the seconds after which to ask again; then there is room for several.
         """
         with self._lock:
             delay = self._delay(now)
@@ -113,7 +118,10 @@ class Budget:
 
     def _delay(self, now: float) -> float:
         self._refill(now)
-        return 0.0 if self._saved >= 1.0 else max(SHORTEST_PAUSE, (1.0 - self._saved) / self._pace)
+        if self._saved >= 1.0:
+            return 0.0
+        wanted = max(1.0, self._pace * TOGETHER)
+        return max(SHORTEST_PAUSE, (wanted - self._saved) / self._pace)
 
     def _refill(self, now: float) -> None:
         passed = max(0.0, now - (now if self._at is None else self._at))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from botocore.useragent import UserAgentString
 from botocore.utils import parse_timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_omics.hooks.async_sessions import parse_time
+from airflow_provider_omics.hooks.async_sessions import _loader, parse_time
 from airflow_provider_omics.hooks.omics import OmicsHook
 
 if TYPE_CHECKING:
@@ -35,6 +37,31 @@ def test_timestamps_of_the_service(moment: datetime, precision: str) -> None:
 def test_other_timestamps(value: Any) -> None:
     """Every other form that botocore knows is read as well."""
     assert parse_time(value) == parse_timestamp(value)
+
+
+def test_data_files_are_read_beside_the_event_loop(
+    emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take 0.1 s: not in the thread of the loop, and once for all clients."""
+    threads: list[threading.Thread] = []
+    read = JSONFileLoader.load_file
+
+    def noted(loader: JSONFileLoader, path: str) -> Any:
+        data = read(loader, path)
+        if data is not None:  # a file that is not there is nothing to read
+            threads.append(threading.current_thread())
+        return data
+
+    monkeypatch.setattr(JSONFileLoader, "load_file", noted)
+    _loader.cache_clear()
+
+    asyncio.run(sent(OmicsHook(), calls=1))
+    first = list(threads)
+    asyncio.run(sent(OmicsHook(), calls=1))
+
+    assert first
+    assert threading.main_thread() not in threads
+    assert len(threads) == len(first)
 
 
 def test_user_agent_is_put_together_once(

@@ -139,3 +139,15 @@ def test_budget_that_is_not_enough_is_shared_evenly(
 
     assert len(looks) == 4
     assert max(looks.values()) - min(looks.values()) <= 2
+
+
+def test_refusals_slow_the_calls_down(world: World) -> None:
+    """The account has three calls a second left of our five: once that is felt, few calls are refused."""
+    world.scenario(MINUTE)
+    world.emulator.faults.add(operation="GetRun", calls_per_second=3)
+
+    events = world.play(*(world.wait(world.trigger(run)) for run in world.start(100)))
+
+    assert {event.snapshot.status for event in events} == {"COMPLETED"}
+    codes = world.emulator.calls.by_code()["GetRun"]
+    assert 0 < codes["ThrottlingException"] < 0.25 * codes["OK"], codes
