@@ -244,6 +244,7 @@ def main() -> None:
 
     triggers_of = our_triggers if order["pattern"] == "ours" else stock_triggers
     triggers_of([], order, None)  # what is imported is no cost of the waits
+    asyncio.run(import_all())
     heartbeat = asyncio.run(heartbeat_cost())
     print("ready", flush=True)
     given = json.loads(sys.stdin.readline())
