@@ -2,7 +2,7 @@
 
 ::
 
-    python benchmarks/waits.py [--points NAME ...] [--json FILE] [--list]
+    python benchmarks/waits.py [--points NAME ...] [--json FILE] [--profile FILE]
 
 Each point starts the local HealthOmics in a process of its own, runs in it, and a fresh process that waits for them all
 in one event loop, as a triggerer does (``waiting_process.py``). Linux only. The exit code is 1 when a limit is broken.
@@ -38,6 +38,9 @@ from botocore.config import Config
 ROLE = "arn:aws:iam::123456789012:role/omics"
 BUCKET = "benchmark"
 LOOKS = ("GetRun", "ListRuns")
+
+INTERVAL = 10
+"""Seconds between two looks of a wait."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +236,7 @@ def measure(point: Point, profile: str | None = None) -> Result:
     :param profile: file for a cProfile of the waiting process.
     """
     with service(point) as (it, folder):
-        order = {"pattern": point.pattern, "interval": 10, "speed": point.speed, "comings": point.comings}
+        order = {"pattern": point.pattern, "interval": INTERVAL, "speed": point.speed, "comings": point.comings}
         environment = {**os.environ, "AIRFLOW_HOME": str(folder), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
         command = [sys.executable, str(Path(__file__).with_name("waiting_process.py"))]
         command.append(json.dumps({**order, "profile": profile}))
@@ -304,6 +307,11 @@ def broken(results: list[Result]) -> list[str]:
     for r in results:
         if r.point.pattern == "ours" and not r.point.comings and r.throttled:
             lines.append(f"{r.point.name}: {r.throttled} throttled calls")
+        if r.point.pattern == "ours" and r.point.waits == 1:
+            if r.delays[1] > INTERVAL + 2:
+                lines.append(f"{r.point.name}: the end was seen after {r.delays[1]:.1f} s, not {INTERVAL + 2}")
+            if r.calls["ListRuns"]:
+                lines.append(f"{r.point.name}: {r.calls['ListRuns']:.0f} calls of ListRuns for one wait")
         limit = {500: 0.1, 2000: 0.15}.get(r.point.waits)
         if r.point.pattern == "ours" and limit and r.told["longest_block"] > limit:
             lines.append(f"{r.point.name}: the loop was blocked for {r.told['longest_block']:.2f} s, not {limit}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
+from functools import cache
 from typing import Any
 
 from airflow_provider_omics.core.statuses import (
@@ -189,6 +190,7 @@ Snapshot = RunSnapshot | BatchSnapshot
 """What a wait may look at."""
 
 
+@cache
 def _camel_case(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)

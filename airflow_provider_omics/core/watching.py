@@ -35,6 +35,11 @@ free again only after its run has ended and was deleted, which takes longer."""
 LATE = 2.0
 """Seconds by which a look may be late before its wait is told; the pace of the calls alone can cost that."""
 
+TOGETHER = 0.8
+"""Seconds in which calls that wait for the budget gather, to be made together: made one by one, 0.2 s apart, they take
+nearly twice the CPU time, as the process is woken, and what it works on brought back into the caches, for each. Less
+than the second's worth that the budget holds, so that an alarm that is late costs no call."""
+
 SHORTEST_PAUSE = 0.001
 """Seconds. What rounding leaves of a pause may be too little for a clock to move on."""
 
@@ -77,14 +82,18 @@ class Budget:
         """Take one call.
 
         :param now: seconds on a clock that never goes back.
-        :return: 0 when the call may be made, else the seconds after which to ask again.
+        :return: 0 when the call may be made, else the seconds after which to ask again; then there is room for several.
         """
         with self._lock:
-            self._refill(now)
-            if self._saved >= 1.0:
+            delay = self._delay(now)
+            if not delay:
                 self._saved -= 1.0
-                return 0.0
-            return max(SHORTEST_PAUSE, (1.0 - self._saved) / self._pace)
+            return delay
+
+    def delay(self, now: float) -> float:
+        """Tell when a call may be made, without taking one; arguments and answer are those of :meth:`take`."""
+        with self._lock:
+            return self._delay(now)
 
     def repeated(self, now: float) -> None:
         """Note that botocore has made a call again by itself: it counts as any other.
@@ -106,6 +115,13 @@ class Budget:
                 self._halved_at = now
                 self._pace = max(self._pace / 2, self.limit / 32)
                 self._saved = min(self._saved, 0.0)
+
+    def _delay(self, now: float) -> float:
+        self._refill(now)
+        if self._saved >= 1.0:
+            return 0.0
+        wanted = max(1.0, self._pace * TOGETHER)
+        return max(SHORTEST_PAUSE, (wanted - self._saved) / self._pace)
 
     def _refill(self, now: float) -> None:
         passed = max(0.0, now - (now if self._at is None else self._at))

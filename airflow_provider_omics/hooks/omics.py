@@ -102,7 +102,7 @@ class OmicsHook(AwsBaseHook):
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """Make a session; one for asyncio blocks the event loop neither now nor when its credentials are renewed."""
         session = super().get_session(region_name=region_name, deferrable=deferrable)
-        return for_event_loop(session, self.service_name) if deferrable else session
+        return for_event_loop(session, self.service_name, self.config) if deferrable else session
 
     def _has_endpoint_override(self) -> bool:
         if self.conn_config.get_service_endpoint_url(service_name="omics"):

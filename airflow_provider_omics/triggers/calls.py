@@ -88,10 +88,13 @@ class Calls:
             if not turn.done() and urgency is not Urgency.CANCEL:
                 if self.under_way + begun >= CONCURRENCY:
                     break
-                delay = self._client.spare.take(now) if urgency >= Urgency.CONFIRM else 0.0
+                can_wait = urgency >= Urgency.CONFIRM
+                delay = self._client.spare.delay(now) if can_wait else 0.0
                 delay = delay or self._client.budget.take(now)
                 if delay:
                     return now + delay
+                if can_wait:
+                    self._client.spare.take(now)
             heapq.heappop(self._queue)
             if not turn.done():
                 turn.set_result(None)

@@ -28,6 +28,10 @@ from airflow_provider_omics.triggers.watched import Subject
 
 log = logging.getLogger(__name__)
 
+UNCONFIRMED = 60.0
+"""Seconds after which a wait is told that only ListRuns has shown its run so far. 75 waits are confirmed in that time;
+a line for each of thousands costs more than all their looks by ListRuns."""
+
 
 class Rounds:
     """Looks at runs that are due together, by what costs less.
@@ -139,7 +143,8 @@ class Rounds:
             subject.show(subject.seen)
         else:
             subject.not_before = now + subject.interval
-            subject.say(f"Run {run.id}: {run.status}, says ListRuns; GetRun confirms it when the budget has room")
+            if now - subject.joined_at >= UNCONFIRMED:
+                subject.say(f"Run {run.id}: {run.status}, says ListRuns; GetRun confirms it when the budget has room")
             self._due(subject.not_before)
         if now - subject.confirmed_at >= CONFIRM_AFTER:
             self._looks.confirm(subject)

@@ -127,6 +127,7 @@ class Subject:
         self.id = id
         self.waits: set[Wait] = set()
         self.looks: set[asyncio.Task[None]] = set()
+        self.joined_at = time.monotonic()
         self.seen: Snapshot | None = None
         """By GetRun or GetBatch, with what ListRuns had newer."""
         self.confirmed_at = -math.inf

@@ -15,6 +15,7 @@ from airflow_provider_omics.core.watching import (
     FORGET_COST,
     FULL_RECOVERY,
     REFUSED_FOR,
+    TOGETHER,
     Budget,
     ListedRun,
     ListingCost,
@@ -35,20 +36,35 @@ def budget(calls_per_second: float = 5.0) -> Budget:
     return budget
 
 
-def calls_in(budget: Budget, seconds: float, start: float = 0.0) -> int:
-    """Count the calls of somebody who always asks again as soon as he was told to."""
+def calls_in(budget: Budget, seconds: float, start: float = 0.0, patience: float = 0.01) -> int:
+    """Count the calls of somebody who always has one to make, and asks again when he was told to, or sooner."""
     now, calls = start, 0
     while now < start + seconds:
         delay = budget.take(now)
         calls += not delay
-        now += delay + 1e-6 if delay else 0.0
+        now += min(delay, patience) + 1e-6 if delay else 0.0
     return calls
 
 
 @pytest.mark.parametrize("limit", [0.2, 1.0, 5.0, 50.0])
 def test_budget_allows_its_rate_and_a_second_more(limit: float) -> None:
     """A second's worth at once, then the rate; at least one call, however small the rate."""
-    assert calls_in(budget(limit), 100.0) == pytest.approx(100 * limit + max(1.0, limit), abs=1)
+    allowed = 100 * limit + max(1.0, limit)
+
+    assert calls_in(budget(limit), 100.0) == pytest.approx(allowed, abs=1)
+    assert calls_in(budget(limit), 100.0, patience=math.inf) == pytest.approx(allowed, abs=1 + limit * TOGETHER)
+
+
+def test_calls_that_wait_are_made_together() -> None:
+    """Who is told when to ask again finds room for several calls; who asks earlier finds it as soon as there is any."""
+    asked = budget(5.0)
+    while not (delay := asked.take(10.0)):
+        pass
+
+    assert delay == pytest.approx(TOGETHER)
+    assert [asked.take(10.0 + delay + 1e-6) for _ in range(4)] == [0.0] * 4
+    assert asked.take(10.0 + delay + 1e-6) > 0.0
+    assert asked.take(10.0 + delay + 0.21) == 0.0
 
 
 @given(st.lists(st.floats(0.0, 3.0), max_size=200), st.floats(0.1, 20.0))

@@ -222,6 +222,20 @@ def test_wait_is_told_once_that_it_is_looked_at_late(world: World, connect: Conn
     assert len(told) == 4
 
 
+def test_wait_is_told_once_that_only_the_list_has_shown_its_run(
+    world: World, connect: Connect, log_lines: Lines
+) -> None:
+    """After a minute, when the budget has had no room for its GetRun yet."""
+    connect({"calls_per_second": 1})
+    world.scenario({**MINUTE, "running": 240})
+
+    world.play(*(world.wait(world.trigger(run)) for run in world.start(40)))
+
+    told = [line.partition(":")[0] for line in log_lines(logging.INFO) if "says ListRuns" in line]
+    assert 10 <= len(told) < 40
+    assert len(set(told)) == len(told)
+
+
 def test_run_that_queues_for_long_is_told_why(world: World, log_lines: Lines) -> None:
     """After half an hour in PENDING, once: active runs against the quota, and the caps of the run group."""
     group = world.emulator.service.call("CreateRunGroup", {"requestId": "g", "maxRuns": 1})["id"]

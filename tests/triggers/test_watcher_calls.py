@@ -1,0 +1,153 @@
+"""Whose turn a call is, and how many are made: in one poller, and in several that share a Region."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_omics.core.watching import Budget
+from airflow_provider_omics.emulator import service
+from airflow_provider_omics.triggers.calls import CONCURRENCY, Calls, Urgency
+from tests.watching_support import World, world
+
+if TYPE_CHECKING:
+    from tests.airflow_support import Connect
+
+__all__ = ["world"]
+
+MINUTE = {"pending": 0, "starting": 5, "running": 50, "stopping": 5}
+
+
+class Budgets:
+    """Has what calls need of a shared client: budgets, and a client that nobody asks for anything.
+
+    :param limit: calls a second.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self.budget, self.spare = Budget(), Budget()
+        self.budget.join(self, limit)
+        self.spare.join(self, limit / 4)
+
+    async def get(self) -> Any:
+        return None
+
+
+def turns(limit: float) -> tuple[Calls, list[Urgency], Any]:
+    """Give calls, the list in which they note their turns, and what asks for one."""
+    calls = Calls(Budgets(limit), asyncio.Event())  # type: ignore[arg-type]  # nothing is sent
+    made: list[Urgency] = []
+
+    def ask(urgency: Urgency) -> asyncio.Task[None]:
+        async def note(_: Any) -> None:
+            made.append(urgency)
+
+        return asyncio.ensure_future(calls.make(urgency, note))
+
+    return calls, made, ask
+
+
+async def test_the_most_urgent_call_is_next() -> None:
+    """Cancels at once, whatever the budget; then by urgency; what can wait gets a quarter of the budget."""
+    calls, made, ask = turns(1.0)
+    asked = [ask(urgency) for urgency in sorted(Urgency, reverse=True)]
+    await asyncio.sleep(0)
+
+    order: list[list[Urgency]] = []
+    for second in range(10):
+        made.clear()
+        calls.begin(float(second))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        order.append(list(made))
+
+    assert order[0] == [Urgency.CANCEL, Urgency.LAST_LOOK]
+    assert order[1:5] == [[urgency] for urgency in sorted(Urgency)[2:6]]
+    assert order[5:] == [[], [], [], [Urgency.EXPLAIN], []]
+    await asyncio.gather(*asked)
+
+
+async def test_calls_under_way_are_bounded() -> None:
+    """A budget of a thousand calls a second: ten at once all the same, and the next when one of them has ended."""
+    calls = Calls(Budgets(1000.0), asyncio.Event())  # type: ignore[arg-type]  # nothing is sent
+    gate = asyncio.Event()
+
+    async def hold(_: Any) -> None:
+        await gate.wait()
+
+    asked = [asyncio.ensure_future(calls.make(Urgency.ROUND, hold)) for _ in range(3 * CONCURRENCY)]
+    seen = []
+    for second in range(3):
+        for _ in range(5):
+            await asyncio.sleep(0)
+        calls.begin(float(second))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        seen.append(calls.under_way)
+    gate.set()
+    while not all(call.done() for call in asked):
+        calls.begin(10.0)
+        await asyncio.sleep(0)
+
+    assert seen == [CONCURRENCY] * 3
+
+
+def test_connections_of_a_region_share_one_budget(
+    world: World, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three connections of one account and Region: together they keep to a quota of ten calls a second."""
+    connection = connect()
+    names = ["aws_default", "aws_lab", "aws_night"]
+    for name in names:
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
+    assert os.environ["AIRFLOW_CONN_AWS_LAB"]
+    world.scenario(MINUTE)
+    for operation in ("GetRun", "ListRuns"):
+        world.emulator.faults.add(operation=operation, calls_per_second=10)
+    runs = world.start(60)
+
+    events = world.play(
+        *(world.wait(world.trigger(run, aws_conn_id=names[i % 3])) for i, run in enumerate(runs)),
+    )
+
+    assert {event.snapshot.status for event in events} == {"COMPLETED"}
+    codes = world.emulator.calls.by_code()
+    assert {code for operation in ("GetRun", "ListRuns") for code in codes[operation]} == {"OK"}
+
+
+def test_budget_that_is_not_enough_is_shared_evenly(
+    world: World, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four waits, a call each ten seconds, a quarter of an hour: no wait has more than its part of the looks."""
+    looks: Counter[str] = Counter()
+    get_run = service._HANDLERS["GetRun"]
+
+    def counted(state: Any, request: Any, *more: Any) -> Any:
+        looks[request["id"]] += 1
+        return get_run(state, request, *more)
+
+    monkeypatch.setitem(service._HANDLERS, "GetRun", counted)
+    connect({"calls_per_second": 0.1})
+    world.scenario({**MINUTE, "running": 900})
+
+    world.play(*(world.wait(world.trigger(run)) for run in world.start(4)))
+
+    assert len(looks) == 4
+    assert max(looks.values()) - min(looks.values()) <= 2
+
+
+def test_refusals_slow_the_calls_down(world: World) -> None:
+    """The account has three calls a second left of our five: once that is felt, few calls are refused."""
+    world.scenario(MINUTE)
+    world.emulator.faults.add(operation="GetRun", calls_per_second=3)
+
+    events = world.play(*(world.wait(world.trigger(run)) for run in world.start(100)))
+
+    assert {event.snapshot.status for event in events} == {"COMPLETED"}
+    codes = world.emulator.calls.by_code()["GetRun"]
+    assert 0 < codes["ThrottlingException"] < 0.25 * codes["OK"], codes
