@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 class OmicsBatchChoice(OmicsBatchEnd):
     """The part of the operator that starts a batch which chooses its samples."""
 
-    rerun: Any
     rerun_setting: Any
     on_changed: Any
     previous_results: Any
@@ -97,7 +96,6 @@ class OmicsBatchChoice(OmicsBatchEnd):
         rules = RerunRules(
             cleared=record.attempts_since_clear == 1,
             on_changed=self.on_changed,
-            unclear_before=record.attempts_since_clear - 2,
             rerun_setting_changes=changes and record.attempts == 2 and not settings.earlier,  # later ones have had it
             retry_permanent=self.retry_permanent_failures,
         )
@@ -109,12 +107,14 @@ class OmicsBatchChoice(OmicsBatchEnd):
 
     def _retry_rules(self, record: AttemptRecord | None) -> RerunRules:
         is_first = record is None or (record.attempts == 1 and not record.chosen)
-        settings = self._rerun_settings()
         return RerunRules(
-            unclear_before=0 if record is None else record.attempts_since_clear - 1,
-            rerun_setting_changes=is_first and bool(settings.rerun_setting),
+            rerun_setting_changes=is_first and self._rerun_settings().changes(self._default_run_setting()),
             retry_permanent=self.retry_permanent_failures,
         )
+
+    @abstractmethod
+    def _default_run_setting(self) -> Mapping[str, Any]:
+        """Give the request's ``defaultRunSetting``, also in a process that has made no request."""
 
     def _all_settings(self, default: Mapping[str, Any]) -> RunSettingsSpool:
         """Give all run settings; those of an S3 object of the user's are read now."""

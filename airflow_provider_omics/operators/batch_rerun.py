@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from typing import Any
 
@@ -105,7 +105,7 @@ class BatchRerun:
                 if not fate.is_submitted:
                     known.keep(_known(known, setting["runSettingId"]))
             known.write()
-            self._memory.keep(record.request_id, chain(self._samples(known, spool, default, fates), gone))
+            self._memory.keep(record.request_id, chain(self._samples(known, spool, default, fates, rules), gone))
         return spool.subset(fate.is_submitted for fate in fates)
 
     def chosen(self, record: AttemptRecord, spool: RunSettingsSpool) -> RunSettingsSpool:
@@ -172,7 +172,7 @@ class BatchRerun:
         for setting in merged_run_settings(default, spool):
             name = setting["runSettingId"]
             record = known.of(name)
-            fate = rules.fate(Sample(name, sample_fingerprint(setting)), record)
+            fate = rules.fate(Sample(name, sample_fingerprint(setting)), record, known.unclear_before(name))
             fates.append(fate)
             if record is not None and fate is Fate.AGAIN:
                 again[record.status] += 1
@@ -199,16 +199,22 @@ class BatchRerun:
         return fates
 
     def _samples(
-        self, known: KnownSamples, spool: RunSettingsSpool, default: Mapping[str, Any], fates: list[Fate]
+        self,
+        known: KnownSamples,
+        spool: RunSettingsSpool,
+        default: Mapping[str, Any],
+        fates: list[Fate],
+        rules: RerunRules,
     ) -> Iterator[Sample]:
         for sample, fate in zip(samples_of(default, spool), fates, strict=True):
+            name = sample.run_setting_id
+            before = known.unclear_before(name)
             if fate.is_submitted:
-                yield sample
+                yield replace(sample, unclear=rules.unclear(known.of(name), before))
             else:
-                record = _known(known, sample.run_setting_id)
-                yield Sample(
-                    sample.run_setting_id, record.fingerprint, sample.row, record.status.value, record.failure_reason
-                )
+                record = _known(known, name)
+                status, reason = record.status.value, record.failure_reason
+                yield Sample(name, record.fingerprint, sample.row, status, reason, unclear=before)
 
 
 def samples_of(default: Mapping[str, Any], spool: RunSettingsSpool) -> Iterator[Sample]:

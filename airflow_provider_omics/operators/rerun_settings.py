@@ -9,7 +9,8 @@ from typing import Any
 from airflow_provider_omics.core.attempt_record import AttemptRecord
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.rerunning import checked_on_changed, rerun_setting_problems
-from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS
+from airflow_provider_omics.core.setting_checks import clean_setting
+from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS, Place
 from airflow_provider_omics.core.settings import merge_settings
 from airflow_provider_omics.operators.batch_rerun import EarlierResults
 
@@ -90,7 +91,7 @@ class RerunSettings:
     @property
     def rerun_setting(self) -> Mapping[str, Any]:
         """What a rerun changes; empty: nothing."""
-        return self.given if isinstance(self.given, Mapping) else {}
+        return clean_setting(self.given, Place.DEFAULT_RUN_SETTING) if isinstance(self.given, Mapping) else {}
 
     def changes(self, default: Mapping[str, Any]) -> bool:
         """Tell whether a rerun changes anything.
