@@ -10,14 +10,15 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_omics.core.attempt_record import AttemptRecord
 from airflow_provider_omics.core.attempts import Begun
-from airflow_provider_omics.core.errors import AttemptError
+from airflow_provider_omics.core.errors import AttemptError, Problem, ServiceError, SettingsError
 from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.core.rerunning import RerunRules
+from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS
 from airflow_provider_omics.operators.batch_end import OmicsBatchEnd
 from airflow_provider_omics.operators.batch_memory import BatchMemory, memory_place
 from airflow_provider_omics.operators.batch_recording import BatchRecording, ResultsSettings
-from airflow_provider_omics.operators.batch_rerun import BatchRerun, samples_of
-from airflow_provider_omics.operators.batch_settings import CheckedBatch, read_object
+from airflow_provider_omics.operators.batch_rerun import BatchRerun
+from airflow_provider_omics.operators.batch_settings import CheckedBatch, count_settings, read_object
 from airflow_provider_omics.operators.masking import unmasked
 from airflow_provider_omics.operators.rerun_settings import RerunSettings
 from airflow_provider_omics.results.collecting import Collected
@@ -120,13 +121,38 @@ class OmicsBatchChoice(OmicsBatchEnd):
         """Give all run settings; those of an S3 object of the user's are read now."""
         assert self._whole is not None  # noqa: S101 - set by _build_request
         if self._whole.spool is None:
-            spool = self._whole.spool = read_object(str(self.run_settings_s3_uri), default, self._s3_hook())
-            self._rerun_settings().check_size(spool.total_runs, self._staging_s3_uri())
+            self._whole.spool = read_object(str(self.run_settings_s3_uri), default, self._s3_hook())
         return self._whole.spool
+
+    def _staging_place(self) -> str | None:
+        """Give where settings are staged; some of an S3 object of the user's can be put beside the results as well."""
+        staging = self._staging_s3_uri()
+        if staging or self.run_settings_s3_uri is None:
+            return staging
+        identity = TaskIdentity("dag", "task", "run") if self._attempt is None else self._attempt.identity
+        return self._place(identity)
+
+    def _check_place(self) -> None:
+        """Refuse more settings in an S3 object than a rerun could choose from, before anything is sent."""
+        if self.rerun != "failed" or self.run_settings_s3_uri is None or self._staging_place() is not None:
+            return
+        if self._attempt is not None and self._attempt.stored() is not None:
+            return  # an earlier try has started them
+        try:
+            count = count_settings(self.run_settings_s3_uri, self._s3_hook(), MAX_INLINE_SETTINGS + 1)
+        except ServiceError as error:
+            self.log.warning("Whether a retry or a clear could submit some of these runs cannot be told: %s", error)
+            return
+        if count > MAX_INLINE_SETTINGS:
+            allowed = (
+                f"over {MAX_INLINE_SETTINGS} runs need staging_s3_uri or results_s3_uri, so that some of them can be "
+                "submitted again, or rerun='all'"
+            )
+            raise SettingsError([Problem("run_settings_s3_uri", f"more than {MAX_INLINE_SETTINGS} runs", allowed)])
 
     def _take(self, record: AttemptRecord, chosen: RunSettingsSpool) -> None:
         assert self._whole is not None  # noqa: S101 - set by _build_request
-        self._batch = self._whole.part(chosen, self._staging_s3_uri())
+        self._batch = self._whole.part(chosen, self._staging_place())
         self._chosen_for = record.request_id
 
     def _rerun(self) -> BatchRerun:
@@ -175,10 +201,11 @@ class OmicsBatchChoice(OmicsBatchEnd):
         It is also the proof, in time, that there is leave to write at the place of the results.
         """
         assert self._batch is not None  # noqa: S101 - set by _build_request
-        memory = self._memory()
-        if memory.lasts:
-            spool = self._batch.spool
-            memory.keep(record.request_id, iter(()) if spool is None else samples_of(default, spool))
+        if not self._memory().lasts:
+            return
+        if self._batch.spool is None and record.previous_request_id is not None:
+            self._all_settings(default)  # what has left it counts no more
+        self._rerun().start_over(record, self._batch.spool, default)
 
     def _check_inputs(self, context: Context, request: Mapping[str, Any]) -> None:
         if self._batch is not None and self._batch.spool is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
@@ -108,6 +108,37 @@ class BatchRerun:
             self._memory.keep(record.request_id, chain(self._samples(known, spool, default, fates, rules), gone))
         return spool.subset(fate.is_submitted for fate in fates)
 
+    def start_over(self, record: AttemptRecord, spool: RunSettingsSpool | None, default: Mapping[str, Any]) -> None:
+        """Keep the samples of an attempt that submits them all; what has left the sheet counts no more.
+
+        :param record: the attempt.
+        :param spool: all run settings, as they are now; None: nobody has read them.
+        :param default: the request's ``defaultRunSetting``.
+        :raises ServiceError: what is known of rows that have left could not be read, or the samples not be kept.
+        """
+        with closing(KnownSamples(self._hook, self._log, self._results_uri)) as known:
+            gone = [] if spool is None else self._gone(record, known, {setting["runSettingId"] for setting in spool})
+            samples = iter(()) if spool is None else samples_of(default, spool)
+            self._memory.keep(record.request_id, chain(samples, gone))
+            for sample in gone:
+                known.remove(sample.run_setting_id)
+            known.write()
+
+    def _gone(self, record: AttemptRecord, known: KnownSamples, present: Collection[str]) -> list[Sample]:
+        """Read what became of the rows that the attempt before had, and the sheet has no more."""
+        before = record.previous_request_id
+        if before is None:
+            return []
+        remembered = [sample.run_setting_id in present for sample in self._memory.read(before)]
+        if remembered and all(remembered):
+            return []
+        known.read_own(self._memory.read(before), record.previous_id, lambda: self._collect_previous(record))
+        return list(known.gone(present))
+
+    def _collect_previous(self, record: AttemptRecord) -> Collected | None:
+        batch_id, request_id = record.previous_id, record.previous_request_id
+        return None if batch_id is None or request_id is None else self._collect(batch_id, request_id)
+
     def chosen(self, record: AttemptRecord, spool: RunSettingsSpool) -> RunSettingsSpool:
         """Give the settings that were chosen for an attempt before, when its request is sent again.
 
@@ -123,11 +154,7 @@ class BatchRerun:
         if before is None:
             return
         batch_id = record.previous_id
-
-        def collect() -> Collected | None:
-            return None if batch_id is None else self._collect(batch_id, before)
-
-        collected = known.read_own(self._memory.read(before), batch_id, collect)
+        collected = known.read_own(self._memory.read(before), batch_id, lambda: self._collect_previous(record))
         waited = 0.0
         while batch_id is not None and collected is not None and self._has_stragglers(collected, known):
             if waited >= STRAGGLERS:
@@ -137,7 +164,7 @@ class BatchRerun:
                 self._log.info("Waiting for the end of runs that outlived batch %s", batch_id)
             pause(LOOK)
             waited += LOOK
-            collected = known.read_again(collect)
+            collected = known.read_again(lambda: self._collect_previous(record))
 
     def _read_earlier(self, known: KnownSamples, *, is_first: bool) -> None:
         """Read what the user names as done; the task's own attempts tell more, where they know a sample."""

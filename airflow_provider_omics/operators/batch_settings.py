@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
@@ -236,6 +237,23 @@ def read_object(uri: str, default: Mapping[str, Any], s3_hook: S3Hook) -> RunSet
         spool.close()
         raise
     return spool
+
+
+def count_settings(uri: str, s3_hook: S3Hook, most: int) -> int:
+    """Count the run settings of an S3 object of the user's, as far as it matters.
+
+    :param uri: the object, a JSON array.
+    :param s3_hook: reads it.
+    :param most: where counting ends, and reading too.
+    :return: their number, ``most`` at most.
+    :raises SettingsError: it is something else.
+    :raises ServiceError: S3 refused.
+    """
+    from airflow_provider_omics.sheets.json_array import json_array  # most DAG files read none
+    from airflow_provider_omics.sheets.opening import open_bytes
+
+    with open_bytes(uri, s3_hook) as stream:
+        return sum(1 for _ in islice(json_array(stream, uri), most))
 
 
 def _read_list(run_settings: Iterable[Any], rules: RunSettingRules, spool: RunSettingsSpool) -> None:

@@ -208,6 +208,7 @@ class OmicsStartRunBatchOperator(OmicsBatchChoice):
         )
         self._batch = self._whole = check_batch(given, self.defaults, self._s3_hook(), request_id, self.log)
         self._rerun_settings().check_merged(self._whole.checked.request["defaultRunSetting"])
+        self._check_place()
         return self._whole.checked
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -263,10 +264,12 @@ class OmicsStartRunBatchOperator(OmicsBatchChoice):
     def _staging(self, *, earlier: bool = False) -> BatchStaging:
         assert self._attempt is not None  # noqa: S101 - settings are staged for what it starts only
         # After a deferral, and of an earlier attempt, nobody knows whether there was something to stage.
-        batch = None if earlier else self._batch
-        may_be_staged = self.run_settings_s3_uri is None if batch is None else batch.is_staged
-        keep = self.keep_staging or not may_be_staged
-        return BatchStaging(self.hook, self.log, self._staging_s3_uri(), self._attempt.identity, keep=keep)
+        batch, record = None if earlier else self._batch, self._attempt.record
+        may_be_staged = self.run_settings_s3_uri is None or (
+            record is not None and record.chosen and record.attempts > (2 if earlier else 1)
+        )
+        keep = self.keep_staging or not (may_be_staged if batch is None else batch.is_staged)
+        return BatchStaging(self.hook, self.log, self._staging_place(), self._attempt.identity, keep=keep)
 
     def _persist_links(self, context: Context, started: Snapshot) -> None:
         OmicsRunBatchLink.persist(

@@ -173,6 +173,13 @@ class KnownSamples:
                 if known is not None:
                     status, reason = known.status.value, known.failure_reason
                     yield replace(sample, carried=status, reason=reason, removed=True)
+        if self._last_batch is None:
+            return
+        for record in self._own.records(self._last_batch):  # of settings that the task had not read
+            name = record.run_setting_id
+            if name not in present and self._before.sample(name) is None:
+                end, reason = record.end.value, record.failure_reason
+                yield Sample(name, record.fingerprint, record.row, end, reason, removed=True)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 

@@ -169,6 +169,13 @@ class ResultsStore:
         found = self._one("SELECT line FROM record WHERE id = ?", run_setting_id)
         return None if found is None else RunRecord.from_json(json.loads(found[0]))
 
+    def records(self, batch_id: str) -> Iterator[RunRecord]:
+        """Give the records of a batch, in the order in which they came."""
+        query = "SELECT line FROM record WHERE batch_id = ? ORDER BY rowid"
+        with closing(self._database.execute(query, (batch_id,))) as rows:
+            for (line,) in rows:
+                yield RunRecord.from_json(json.loads(line))
+
     def lines(self) -> Iterator[dict[str, Any]]:
         """Give all records as JSON objects, in the order in which they came."""
         with closing(self._database.execute("SELECT line FROM record ORDER BY rowid")) as rows:

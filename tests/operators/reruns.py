@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_omics.results import RunRecord, read_batch_results
 from tests.airflow_support import BUCKET, samples
 from tests.operators.tries import Task
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.emulator import OmicsEmulator
 
 URI = f"s3://{BUCKET}/results/wgs.jsonl.gz"
 TRANSIENT, SIZING, PERMANENT, UNCLEAR = (
@@ -55,3 +59,9 @@ def changed(*names: str) -> list[dict[str, Any]]:
 
 
 MANY = [f"S{number:03d}" for number in range(150)]
+
+
+def put_settings(emulator: OmicsEmulator, *names: str) -> dict[str, Any]:
+    """Put run settings into an S3 object, as a user does."""
+    emulator.client("s3").put_object(Bucket=BUCKET, Key="settings.json", Body=json.dumps(samples(*names)))
+    return {"run_settings": None, "run_settings_s3_uri": f"s3://{BUCKET}/settings.json"}

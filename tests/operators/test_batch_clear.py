@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -15,16 +15,18 @@ from tests.operators.reruns import (
     changed,
     fails,
     places,
+    put_settings,
     records,
     script,
     statuses,
     submitted,
 )
-from tests.operators.tries import NewTask, stores
+from tests.operators.tries import CrashAt, NewTask, stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import SteppedTime
 
 pytestmark = pytest.mark.usefixtures("stepped")
@@ -160,3 +162,52 @@ def test_clear_while_it_runs(new_task: NewTask, stepped: SteppedTime) -> None:
     assert ended.error is None
     assert submitted(task) == [["S1", "S2"], ["S2"]]
     assert ended.result["completed_runs"] == 2
+
+
+@pytest.mark.parametrize("listed", ["settings", "object"])
+def test_rerun_of_everything_without_some_rows(new_task: NewTask, emulator: OmicsEmulator, listed: str) -> None:
+    """What has left the sheet is REMOVED and counts no more; it is known if it comes back."""
+    task = new_task("batch", retries=0)
+
+    def given(*names: str) -> dict[str, Any]:
+        return {"run_settings": samples(*names)} if listed == "settings" else put_settings(emulator, *names)
+
+    script(task, fails(PERMANENT, "S2"))
+    task.try_(**given("S1", "S2", "S3"), results_s3_uri=URI)
+    task.clear()
+    second = task.try_(**given("S1", "S4"), rerun="all")
+    removed = {name: (record.status.value, record.end.value) for name, record in records().items()}
+    task.clear()
+    script(task)
+    third = task.try_(**given("S1", "S2", "S3", "S4"), rerun="failed")
+
+    assert submitted(task) == [["S1", "S2", "S3"], ["S1", "S4"], ["S2"]]
+    assert removed == {
+        "S1": ("COMPLETED", "COMPLETED"),
+        "S2": ("REMOVED", "FAILED"),
+        "S3": ("REMOVED", "COMPLETED"),
+        "S4": ("COMPLETED", "COMPLETED"),
+    }
+    assert (second.result["total_runs"], third.result["total_runs"], third.result["completed_runs"]) == (2, 4, 4)
+    assert statuses() == dict.fromkeys(("S1", "S2", "S3", "S4"), "COMPLETED")
+
+
+@pytest.mark.parametrize("uri", [URI, None], ids=["results", "no place"])
+@pytest.mark.parametrize("write", [1, 2])
+def test_crash_of_a_rerun_of_everything(
+    new_task: NewTask, monkeypatch: pytest.MonkeyPatch, write: int, uri: str | None
+) -> None:
+    """Wherever the process dies, the rows that left are known when they come back."""
+    task = new_task("batch", retries=5)
+    task.try_(run_settings=samples("S1", "S2"), results_s3_uri=uri)
+    task.clear()
+    with monkeypatch.context() as patch:
+        CrashAt(patch, write, "after")
+        task.try_(run_settings=samples("S1"), rerun="all")
+    task.try_()
+    task.clear()
+    ended = task.try_(run_settings=samples("S1", "S2"), rerun="failed")
+
+    assert ended.error is None
+    assert submitted(task) == [["S1", "S2"], ["S1"]]
+    assert not uri or statuses() == {"S1": "COMPLETED", "S2": "COMPLETED"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,12 +16,15 @@ from tests.operators.reruns import (
     URI,
     fails,
     places,
+    put_settings,
     script,
     submitted,
 )
-from tests.operators.tries import STAGING, Crash, NewTask, at_sleep, crash
+from tests.operators.tries import STAGING, Crash, NewTask, at_sleep, crash, waits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import SteppedTime
 
@@ -59,18 +63,63 @@ def test_large_batch(new_task: NewTask, uri: str | None, bad: list[str]) -> None
     assert ended.result["completed_runs"] == 150
 
 
-@pytest.mark.parametrize("staged", [True, False])
-def test_settings_in_an_object_of_the_users(new_task: NewTask, emulator: OmicsEmulator, *, staged: bool) -> None:
-    """run_settings_s3_uri is read for a rerun; more than 100 of its runs need a staging place."""
-    body = json.dumps(samples(*MANY))
-    emulator.client("s3").put_object(Bucket=BUCKET, Key="settings.json", Body=body)
-    task = new_task("batch")
-    script(task, fails(TRANSIENT, "S003"), limits={"submissions_per_second": 100})
-    where = {"run_settings": None, "run_settings_s3_uri": f"s3://{BUCKET}/settings.json"}
+@waits
+@pytest.mark.parametrize("bad", [MANY[:1], MANY[:120]], ids=["inline", "staged"])
+@pytest.mark.parametrize("place", [{"staging_s3_uri": STAGING}, {"results_s3_uri": URI}], ids=["staging", "results"])
+def test_settings_in_an_object_of_the_users(
+    new_task: NewTask, emulator: OmicsEmulator, *, place: dict[str, str], bad: list[str], deferrable: bool
+) -> None:
+    """Some of them are submitted again, put into S3 where they are many, and nothing of that is left there."""
+    task = new_task("batch", deferrable=deferrable)
+    script(task, fails(TRANSIENT, *bad), limits={"submissions_per_second": 100})
 
-    task.try_(**where, staging_s3_uri=STAGING if staged else None)
-    script(task)
+    task.try_(**put_settings(emulator, *MANY), **place)
+    script(task, limits={"submissions_per_second": 100})
     ended = task.try_()
 
-    assert submitted(task)[1:] == ([["S003"]] if staged else [])
-    assert isinstance(ended.error, SettingsError) is not staged
+    assert ended.error is None
+    assert submitted(task)[1] == bad
+    assert ended.result["completed_runs"] == 150
+    keys = [item["Key"] for item in emulator.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]]
+    assert not [key for key in keys if "run-settings" in key]
+
+
+@pytest.mark.parametrize(
+    ("rerun", "many", "starts"), [("failed", True, False), ("all", True, True), ("failed", False, True)]
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_object_that_a_rerun_could_not_choose_from(
+    new_task: NewTask, emulator: OmicsEmulator, *, rerun: str, many: bool, starts: bool, dry_run: bool
+) -> None:
+    """Over 100 settings need a place for a rerun, which the first try tells before anything is sent."""
+    task = new_task("batch")
+    script(task, limits={"submissions_per_second": 100})
+    where = put_settings(emulator, *(MANY if many else MANY[:100]))
+    emulator.calls.clear()
+
+    ended = task.try_(**where, rerun=rerun, dry_run=dry_run)
+
+    if starts:
+        assert ended.error is None
+    else:
+        assert isinstance(ended.error, SettingsError)
+        (problem,) = ended.error.problems
+        assert (problem.argument, problem.value) == ("run_settings_s3_uri", "more than 100 runs")
+        assert "staging_s3_uri or results_s3_uri" in problem.allowed
+        assert emulator.calls.by_operation() == {}
+
+
+def test_object_that_the_connection_may_not_read(
+    new_task: NewTask, emulator: OmicsEmulator, log_lines: Callable[..., list[str]]
+) -> None:
+    """The batch is started, as HealthOmics reads the object with another role, and a warning says what is not known."""
+    where = put_settings(emulator, "S1")
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    emulator.client("s3").put_bucket_policy(Bucket=BUCKET, Policy=policy)
+
+    ended = new_task("batch").try_(**where, wait_for_completion=False)
+    emulator.client("s3").delete_bucket_policy(Bucket=BUCKET)
+
+    assert ended.error is None
+    assert any("could submit some of these runs cannot be told" in line for line in log_lines(logging.WARNING))

@@ -68,7 +68,12 @@ def test_runs_that_retention_has_taken(
 def test_must_succeed_by_the_manifest(new_task: NewTask, emulator: OmicsEmulator, meanwhile: Meanwhile) -> None:
     """A sample that must succeed has, if its manifest says so, and has not, if nothing does."""
     task = new_task("batch", retries=0)
-    meanwhile("PROCESSED", lambda _: (remove_runs(emulator, "S1", "S2"), delete_manifests(emulator, "S2")))
+
+    def remove(_: str) -> None:
+        remove_runs(emulator, "S1", "S2")
+        delete_manifests(emulator, "S2")
+
+    meanwhile("PROCESSED", remove)
 
     ended = task.try_(results_s3_uri=URI, max_failed_runs=2, must_succeed=["S1"])
     task.clear()
@@ -147,4 +152,5 @@ def test_diagnosis_counts_all_samples(new_task: NewTask) -> None:
 
     assert isinstance(ended.error, AirflowFailException)
     assert isinstance(ended.error, BatchVerdictError)
+    assert ended.error.diagnosis is not None
     assert ended.error.diagnosis["summary"].startswith("2 of 3 samples failed")
