@@ -79,6 +79,7 @@ def is_settled(
     detail: ResultsDetail,
     *,
     reasons: bool = False,
+    outputs: bool = False,
 ) -> bool:
     """Tell whether a run has its record already, so that nobody needs to be asked.
 
@@ -87,6 +88,7 @@ def is_settled(
     :param batch: the batch.
     :param detail: how much the record shall tell.
     :param reasons: whether it shall tell why a run failed, which lists do not.
+    :param outputs: whether it shall tell what a completed run has put out.
     :return: whether the record is that of this very run, tells its end, and tells enough; or is of a later batch, as
         the last run of a sample counts.
     """
@@ -102,6 +104,8 @@ def is_settled(
         return False
     if reasons and record.status is RecordStatus.FAILED and record.failure_reason is None:
         return record.is_full
+    if outputs and record.status is RecordStatus.COMPLETED and record.outputs is None:
+        return False
     return detail is ResultsDetail.LISTED or record.is_full
 
 

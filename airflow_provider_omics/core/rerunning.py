@@ -47,6 +47,7 @@ class RerunRules:
     :param on_changed: what becomes of completed samples whose settings changed: ``"fail"``, ``"rerun"`` or ``"keep"``.
     :param rerun_setting_changes: ``rerun_setting`` changes something, so what was too small may now fit.
     :param retry_permanent: ``retry_permanent_failures``.
+    :param has_cache: ``cacheId`` is set, so that what was computed before need not be computed anew.
     """
 
     everything: bool = False
@@ -54,6 +55,7 @@ class RerunRules:
     on_changed: str = "fail"
     rerun_setting_changes: bool = False
     retry_permanent: bool = False
+    has_cache: bool = False
 
     def fate(self, sample: Sample, known: RunRecord | None, unclear_before: int = 0) -> Fate:
         """Decide what becomes of a sample.

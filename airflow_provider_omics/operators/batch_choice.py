@@ -99,6 +99,7 @@ class OmicsBatchChoice(OmicsBatchEnd):
             on_changed=self.on_changed,
             rerun_setting_changes=changes and record.attempts == 2 and not settings.earlier,  # later ones have had it
             retry_permanent=self.retry_permanent_failures,
+            has_cache=bool(settings.merged(default, record).get("cacheId")),
         )
         chosen = self._rerun().choose(record, self._all_settings(default), default, rules)
         self._take(record, chosen)
@@ -205,7 +206,8 @@ class OmicsBatchChoice(OmicsBatchEnd):
             return
         if self._batch.spool is None and record.previous_request_id is not None:
             self._all_settings(default)  # what has left it counts no more
-        self._rerun().start_over(record, self._batch.spool, default)
+        has_cache = bool(self._rerun_settings().merged(default, record).get("cacheId"))
+        self._rerun().start_over(record, self._batch.spool, default, RerunRules(everything=True, has_cache=has_cache))
 
     def _check_inputs(self, context: Context, request: Mapping[str, Any]) -> None:
         if self._batch is not None and self._batch.spool is None:

@@ -34,6 +34,8 @@ submitted again. A run that was cancelled stops within minutes."""
 LOOK = 30.0
 """Seconds between two looks at them."""
 
+NO_CACHE = "cacheId is not set: what these samples have computed before is computed anew"
+
 
 @dataclass(frozen=True)
 class EarlierResults:
@@ -94,9 +96,8 @@ class BatchRerun:
         with closing(KnownSamples(self._hook, self._log, self._results_uri)) as known:
             self._read(record, known)
             fates = self._fates(known, spool, default, rules)
-            has_cache = bool(default.get("cacheId"))
-            if not has_cache and (Fate.AGAIN in fates or Fate.CHANGED in fates):
-                self._log.warning("cacheId is not set: what these samples have computed before is computed anew")
+            if not rules.has_cache and (Fate.AGAIN in fates or Fate.CHANGED in fates):
+                self._log.warning(NO_CACHE)
             present = {setting["runSettingId"] for setting in spool}
             gone = list(known.gone(present))
             for sample in gone:
@@ -108,12 +109,15 @@ class BatchRerun:
             self._memory.keep(record.request_id, chain(self._samples(known, spool, default, fates, rules), gone))
         return spool.subset(fate.is_submitted for fate in fates)
 
-    def start_over(self, record: AttemptRecord, spool: RunSettingsSpool | None, default: Mapping[str, Any]) -> None:
+    def start_over(
+        self, record: AttemptRecord, spool: RunSettingsSpool | None, default: Mapping[str, Any], rules: RerunRules
+    ) -> None:
         """Keep the samples of an attempt that submits them all; what has left the sheet counts no more.
 
         :param record: the attempt.
         :param spool: all run settings, as they are now; None: nobody has read them.
         :param default: the request's ``defaultRunSetting``.
+        :param rules: what holds for all samples.
         :raises ServiceError: what is known of rows that have left could not be read, or the samples not be kept.
         """
         with closing(KnownSamples(self._hook, self._log, self._results_uri)) as known:
@@ -123,6 +127,8 @@ class BatchRerun:
             for sample in gone:
                 known.remove(sample.run_setting_id)
             known.write()
+        if record.previous_request_id is not None and not rules.has_cache:
+            self._log.warning(NO_CACHE)
 
     def _gone(self, record: AttemptRecord, known: KnownSamples, present: Collection[str]) -> list[Sample]:
         """Read what became of the rows that the attempt before had, and the sheet has no more."""

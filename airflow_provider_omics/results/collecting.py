@@ -267,7 +267,8 @@ class Collection:
     def _records(self, batch: BatchSnapshot, origin: BatchOrigin) -> Iterator[RunRecord]:
         for submission in self._store.submissions():
             known = self._store.record(submission.run_setting_id)
-            if is_settled(known, submission, origin, self._detail, reasons=self._reasons):
+            outputs = self._outputs is not None
+            if is_settled(known, submission, origin, self._detail, reasons=self._reasons, outputs=outputs):
                 continue
             record = self._record(batch, origin, submission, attempt_number(known, batch.id))
             if record is not None and record != known:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from airflow_provider_omics.core.collecting import (
@@ -93,6 +96,17 @@ def test_settled(record: dict[str, object] | None, *, listed: bool, full: bool) 
 
     assert is_settled(known, SUBMISSION, BATCH, ResultsDetail.LISTED) is listed
     assert is_settled(known, SUBMISSION, BATCH, ResultsDetail.FULL) is full
+
+
+def test_settled_with_outputs() -> None:
+    """Who wants to know what a run has put out asks again, until it is known; of one that failed nobody does."""
+    values: dict[str, Any] = {"batch_id": "2000001", "role_arn": "arn"}
+    completed = RunRecord("S1", "1001", "u1", RecordStatus.COMPLETED, **values)
+    failed = RunRecord("S1", "1001", "u1", RecordStatus.FAILED, failure_reason="SERVICE_ERROR", **values)
+
+    assert not is_settled(completed, SUBMISSION, BATCH, ResultsDetail.FULL, outputs=True)
+    assert is_settled(replace(completed, outputs=[]), SUBMISSION, BATCH, ResultsDetail.FULL, outputs=True)
+    assert is_settled(failed, SUBMISSION, BATCH, ResultsDetail.FULL, outputs=True)
 
 
 A_RECORD = {"status": RecordStatus.COMPLETED, "batch_id": "2000001", "batch_created_at": DAYS[1]}

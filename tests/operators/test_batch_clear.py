@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_omics.core.errors import BatchVerdictError, SettingsError
-from tests.airflow_support import DEFAULT_RUN_SETTING, samples
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, samples
 from tests.operators.reruns import (
     PERMANENT,
     URI,
@@ -211,3 +211,44 @@ def test_crash_of_a_rerun_of_everything(
     assert ended.error is None
     assert submitted(task) == [["S1", "S2"], ["S1"]]
     assert not uri or statuses() == {"S1": "COMPLETED", "S2": "COMPLETED"}
+
+
+@pytest.mark.parametrize("rerun", ["failed", "all"])
+@pytest.mark.parametrize("where", ["nowhere", "default_run_setting", "rerun_setting"])
+def test_rerun_without_a_cache(
+    new_task: NewTask, log_lines: Callable[..., list[str]], *, rerun: str, where: str
+) -> None:
+    """A rerun for which nobody has set cacheId warns once that all is computed anew; a first try does not."""
+    task = new_task("batch", retries=0)
+    cache = task.emulator.client().create_run_cache(cacheS3Location=f"s3://{BUCKET}/cache", requestId="cache")["id"]
+    script(task, fails(PERMANENT, "S2"))
+    more = {"cacheId": cache}
+    arguments: dict[str, Any] = {"rerun_setting": more} if where == "rerun_setting" else {}
+    if where == "default_run_setting":
+        arguments = {"default_run_setting": {**DEFAULT_RUN_SETTING, **more}}
+    task.try_(results_s3_uri=URI, **arguments)
+    before = [line for line in log_lines() if "cacheId" in line]
+    task.clear()
+
+    task.try_(rerun=rerun)
+
+    after = [line for line in log_lines() if "cacheId" in line]
+    assert (len(before), len(after)) == (0, where == "nowhere")
+
+
+def test_clear_after_which_some_runs_go_on(new_task: NewTask, stepped: SteppedTime) -> None:
+    """A run that the cancel of its batch has missed is cancelled by itself, and has its end before it runs again."""
+    task = new_task("batch")
+    script(task, [{"running": 90_000}], batches=[{"cancel_failures": 1}])
+    task.try_(wait_for_completion=False, results_s3_uri=URI)
+    task.emulator.advance(1000)
+    task.clear()
+    script(task)
+
+    ended = task.try_(wait_for_completion=True)
+
+    assert ended.error is None
+    assert submitted(task) == [["S1", "S2"], ["S1", "S2"]]
+    first = [run["status"] for run in task.emulator.service.started_runs()[:2]]
+    assert first == ["CANCELLED", "CANCELLED"]
+    assert statuses() == {"S1": "COMPLETED", "S2": "COMPLETED"}

@@ -178,10 +178,12 @@ class Cohort(RuleBasedStateMachine):
 
     def _remove(self, *, lost: bool) -> None:
         service = self.emulator.service
+        # What was told, or taken down, before the loss stays known.
+        new = {batch["id"] for batch in self.task.started()[self.batches_seen :]}
         for run in service.started_runs():
             if run["exists"] and run["status"] in ("COMPLETED", "FAILED", "CANCELLED"):
                 service.remove_run(run["id"])
-                if lost:
+                if lost and run["batchId"] in new:
                     self.lost.add(run["id"])
                     prefix = f"manifest/run/{run['id']}/"
                     streams = clients["logs"].describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=prefix)

@@ -324,3 +324,14 @@ def test_task_where_the_batch_has_no_tags(emulator: OmicsEmulator) -> None:
 
     record = records()["S1"]
     assert (record.dag_id, record.dag_run_id, record.try_number) == ("wgs", "manual__1", 3)
+
+
+def test_outputs_that_are_wanted_later(emulator: OmicsEmulator) -> None:
+    """Records that tell all but the outputs are replaced by such that do; those are not asked for again."""
+    batch_id = end(emulator, "S1", "S2")
+    collect(batch_id)
+
+    first, second = (collect(batch_id, read_outputs=True).new for _ in range(2))
+
+    assert (first, second) == (2, 0)
+    assert all(record.outputs for record in records().values())

@@ -133,3 +133,21 @@ def test_batch_that_is_gone(emulator: OmicsEmulator) -> None:
     """There is nothing to collect of a batch whose record was deleted."""
     with pytest.raises(NotFound):
         collect("999")
+
+
+@details
+def test_partial_cancel(emulator: OmicsEmulator, detail: ResultsDetail) -> None:
+    """A run that the cancel of its batch has missed has no record until it ends, and then the one of its end."""
+    emulator.set_scenario({"batches": [{"cancel_failures": 1}], "runs": [{"running": 50_000}]})
+    batch_id = start(emulator, "S1", "S2", "S3")
+    emulator.client().cancel_run_batch(batchId=batch_id)
+    emulator.advance(1000)
+
+    collect(batch_id, detail=detail)
+    early = dict(statuses())
+    emulator.advance(100_000)
+    collected = collect(batch_id, detail=detail)
+
+    assert list(early.values()) == ["CANCELLED", "CANCELLED"]
+    assert sorted(statuses().values()) == ["CANCELLED", "CANCELLED", "COMPLETED"]
+    assert collected.new == 1
