@@ -18,10 +18,11 @@ from airflow_provider_omics.operators.batch_end import OmicsBatchEnd
 from airflow_provider_omics.operators.batch_memory import BatchMemory, memory_place
 from airflow_provider_omics.operators.batch_recording import BatchRecording, ResultsSettings
 from airflow_provider_omics.operators.batch_rerun import BatchRerun
-from airflow_provider_omics.operators.batch_settings import CheckedBatch, count_settings, read_object
+from airflow_provider_omics.operators.batch_settings import CheckedBatch
 from airflow_provider_omics.operators.masking import unmasked
 from airflow_provider_omics.operators.rerun_settings import RerunSettings
-from airflow_provider_omics.results.collecting import Collected
+from airflow_provider_omics.operators.settings_object import count_settings, read_object
+from airflow_provider_omics.results.collection import Collected
 from airflow_provider_omics.staging import RunSettingsSpool
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ from airflow_provider_omics.operators.batch_staging import BatchStaging
 from airflow_provider_omics.operators.start import OmicsStartOperator
 from airflow_provider_omics.operators.waiting import Driver, pause
 from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
-from airflow_provider_omics.results.collecting import Collection
+from airflow_provider_omics.results.collection import Collection
 from airflow_provider_omics.results.failed_runs import CarriedSamples
 from airflow_provider_omics.results.pacing import paced_calls
 

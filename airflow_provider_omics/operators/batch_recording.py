@@ -11,7 +11,7 @@ from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.core.run_record import BatchOrigin
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.results.collecting import Collected, Collection
+from airflow_provider_omics.results.collection import Collected, Collection
 from airflow_provider_omics.results.places import results_place
 
 

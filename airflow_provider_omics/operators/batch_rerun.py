@@ -19,7 +19,7 @@ from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.batch_memory import BatchMemory
 from airflow_provider_omics.operators.waiting import pause
-from airflow_provider_omics.results.collecting import Collected
+from airflow_provider_omics.results.collection import Collected
 from airflow_provider_omics.results.known import KnownSamples
 from airflow_provider_omics.results.reading import read_batch_results
 from airflow_provider_omics.staging import RunSettingsSpool
