@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
-from airflow_provider_omics.core.run_record import RecordStatus, RunRecord, Submission
+from airflow_provider_omics.core.run_record import BatchOrigin, RecordStatus, RunRecord, Submission
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
 from airflow_provider_omics.core.verdict import BatchCounts
@@ -73,24 +73,66 @@ def completed_if_not_listed(batch: BatchSnapshot, listed: int) -> bool:
 
 
 def is_settled(
-    record: RunRecord | None, submission: Submission, batch_id: str, detail: ResultsDetail, *, reasons: bool = False
+    record: RunRecord | None,
+    submission: Submission,
+    batch: BatchOrigin,
+    detail: ResultsDetail,
+    *,
+    reasons: bool = False,
+    outputs: bool = False,
 ) -> bool:
     """Tell whether a run has its record already, so that nobody needs to be asked.
 
     :param record: the record of the same ``runSettingId``, if there is one.
     :param submission: how it was submitted.
-    :param batch_id: id of the batch.
+    :param batch: the batch.
     :param detail: how much the record shall tell.
     :param reasons: whether it shall tell why a run failed, which lists do not.
-    :return: whether the record is that of this very run, tells its end, and tells enough.
+    :param outputs: whether it shall tell what a completed run has put out.
+    :return: whether the record is that of this very run, tells its end, and tells enough; or is of a later batch, as
+        the last run of a sample counts.
     """
-    if record is None or record.batch_id != batch_id or record.status is RecordStatus.UNKNOWN:
+    if record is None:
         return False
+    if record.batch_id != batch.batch_id:
+        return is_later(record.batch_created_at, batch.batch_created_at)
     if record.run_id != submission.run_id or record.run_uuid != submission.run_uuid:
+        return False
+    if record.status is RecordStatus.REMOVED:
+        return True  # it counts no more, and only a new attempt can take that back
+    if record.status is RecordStatus.UNKNOWN:
         return False
     if reasons and record.status is RecordStatus.FAILED and record.failure_code is None:
         return record.is_full
+    if outputs and record.status is RecordStatus.COMPLETED and record.outputs is None:
+        return False
     return detail is ResultsDetail.LISTED or record.is_full
+
+
+def is_later(created_at: str | None, other: str | None) -> bool:
+    """Tell whether a batch was created after another one.
+
+    :param created_at: when it was, as :class:`~airflow_provider_omics.core.run_record.BatchOrigin` gives it.
+    :param other: the same of the other one; None of either: nobody can tell.
+    """
+    return created_at is not None and other is not None and created_at > other
+
+
+def supersedes(record: RunRecord, other: RunRecord) -> bool:
+    """Tell whether a record takes the place of another one of the same sample, which was written beside it.
+
+    :param record: the record.
+    :param other: the other one.
+    :return: whether it is of a later batch, or of the same and tells more.
+    """
+    if record.batch_id != other.batch_id:
+        return is_later(record.batch_created_at, other.batch_created_at)
+    return _told(record) > _told(other)
+
+
+def _told(record: RunRecord) -> tuple[bool, ...]:
+    is_removed, is_known = record.status is RecordStatus.REMOVED, record.end is not RecordStatus.UNKNOWN
+    return is_removed, is_known, record.is_full, record.outputs is not None
 
 
 def attempt_number(known: RunRecord | None, batch_id: str) -> int:

@@ -173,11 +173,19 @@ def until_ended(
     :raises ServiceError: a call was refused.
     """
     since: float | None = None
+    stragglers_stopped = False
     while True:
         answer = yield Look(present.kind, seen.id)
         since = answer.now if since is None else since
         if isinstance(answer.result, NotFound):
             return None
+        if (
+            isinstance(answer.result, BatchSnapshot)
+            and answer.result.count("failed_cancels")
+            and not stragglers_stopped
+        ):
+            yield from cancel_stragglers(seen.id)  # the batch may wait for their end
+            stragglers_stopped = True
         if isinstance(answer.result, (RunSnapshot, BatchSnapshot)):
             seen = answer.result
             if seen.phase is not Phase.ACTIVE:

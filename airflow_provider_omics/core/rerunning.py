@@ -45,19 +45,19 @@ class RerunRules:
     :param cleared: a user cleared the task, or asks for what failed of another batch: all that did not complete is
         submitted again. Default: Airflow's own retry, for which only what may pass on another try is.
     :param on_changed: what becomes of completed samples whose settings changed: ``"fail"``, ``"rerun"`` or ``"keep"``.
-    :param unclear_before: tries that ended unclear before the one that failed.
     :param rerun_setting_changes: ``rerun_setting`` changes something, so what was too small may now fit.
     :param retry_permanent: ``retry_permanent_failures``.
+    :param has_cache: ``cacheId`` is set, so that what was computed before need not be computed anew.
     """
 
     everything: bool = False
     cleared: bool = False
     on_changed: str = "fail"
-    unclear_before: int = 0
     rerun_setting_changes: bool = False
     retry_permanent: bool = False
+    has_cache: bool = False
 
-    def fate(self, sample: Sample, known: RunRecord | None) -> Fate:
+    def fate(self, sample: Sample, known: RunRecord | None, unclear_before: int = 0) -> Fate:
         """Decide what becomes of a sample.
 
         A sample of UNKNOWN outcome may have completed: it is never run again unless everything is. A record without a
@@ -65,6 +65,7 @@ class RerunRules:
 
         :param sample: as it is now.
         :param known: its last record; None: there is none.
+        :param unclear_before: how often it had failed unclear before that, since its first run or the last clear.
         :return: its fate.
         """
         if known is None:
@@ -77,23 +78,42 @@ class RerunRules:
             return {"fail": Fate.REFUSE, "rerun": Fate.CHANGED, "keep": Fate.KEEP}[self.on_changed]
         if known.status is RecordStatus.UNKNOWN:
             return Fate.CARRY
-        return Fate.AGAIN if self.cleared or self.may_pass(known.status, known.failure_code) else Fate.CARRY
+        again = self.cleared or self.may_pass(known.status, known.failure_code, unclear_before)
+        return Fate.AGAIN if again else Fate.CARRY
 
-    def may_pass(self, status: RecordStatus, reason: str | None) -> bool:
+    def unclear(self, known: RunRecord | None, unclear_before: int) -> int:
+        """Count how often a sample that is submitted has failed unclear, since its first run or the last clear.
+
+        :param known: its last record; None: there is none.
+        :param unclear_before: the same before that.
+        """
+        if self.cleared or known is None or known.status is RecordStatus.COMPLETED:
+            return 0
+        failure_class = reason_of_end(known.status.value, known.failure_code).failure_class
+        is_unclear = failure_class is FailureClass.UNCLEAR and not _is_untried(known.status, known.failure_code)
+        return unclear_before + is_unclear
+
+    def may_pass(self, status: RecordStatus, reason: str | None, unclear_before: int = 0) -> bool:
         """Decide whether a retry of Airflow's own may help a sample that did not complete.
 
         :param status: how it ended.
         :param reason: AWS's code that goes with that.
+        :param unclear_before: how often it had failed unclear before, since its first run or the last clear.
         :return: whether it is submitted again.
         """
         if status is RecordStatus.UNKNOWN:
             return False
-        if status is RecordStatus.NOT_SUBMITTED and reason is None:
-            return True  # its batch ended before its turn came
+        if _is_untried(status, reason):
+            return True
         failure_class = reason_of_end(status.value, reason).failure_class
         if self.rerun_setting_changes and failure_class is FailureClass.SIZING:
             return True
-        return not is_final(failure_class, self.unclear_before, retry_permanent=self.retry_permanent)
+        return not is_final(failure_class, unclear_before, retry_permanent=self.retry_permanent)
+
+
+def _is_untried(status: RecordStatus, reason: str | None) -> bool:
+    """Tell whether the batch of a sample ended before its turn came."""
+    return status is RecordStatus.NOT_SUBMITTED and reason is None
 
 
 def checked_on_changed(value: object) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from datetime import timezone
 from enum import Enum
 from typing import Any
 
@@ -46,6 +47,8 @@ class Sample:
         submit it; None: it does.
     :param reason: why, in the words of the record's ``cause``.
     :param removed: its row has left the sheet: it is only remembered, in case the row comes back.
+    :param unclear: how often it had failed before this attempt, since the first one or the last clear, and nobody could
+        tell whether it passes.
     """
 
     run_setting_id: str
@@ -54,11 +57,12 @@ class Sample:
     carried: str | None = None
     reason: str | None = None
     removed: bool = False
+    unclear: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as a JSON object; what is carried stands in it only where something is."""
+        """Give it as a JSON object; what earlier attempts have left stands in it only where they have."""
         values: dict[str, Any] = {"run_setting_id": self.run_setting_id, "fingerprint": self.fingerprint}
-        more = {"carried": self.carried, "reason": self.reason, "removed": self.removed}
+        more = {"carried": self.carried, "reason": self.reason, "removed": self.removed, "unclear": self.unclear}
         return {**values, "row": dict(self.row), **{name: value for name, value in more.items() if value}}
 
     @classmethod
@@ -75,6 +79,7 @@ class Sample:
             None if carried is None else RecordStatus(carried).value,
             value.get("reason"),
             value.get("removed") is True,
+            int(value.get("unclear") or 0),
         )
 
 
@@ -130,6 +135,8 @@ class BatchOrigin:
     :param dag_run_id: id of the DAG run.
     :param try_number: number of the try.
     :param request_id: idempotency token of the start.
+    :param batch_created_at: when the batch was created, in ISO 8601, UTC and milliseconds: such texts are ordered as
+        the times are.
     """
 
     batch_id: str
@@ -139,6 +146,7 @@ class BatchOrigin:
     dag_run_id: str | None = None
     try_number: int | None = None
     request_id: str | None = None
+    batch_created_at: str | None = None
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> BatchOrigin:
@@ -149,6 +157,7 @@ class BatchOrigin:
         tags = response.get("tags") or {}
         default = response.get("defaultRunSetting") or {}
         tried = tags.get("airflow:try_number", "")
+        created = response.get("creationTime")
         return cls(
             response["id"],
             default.get("workflowId"),
@@ -157,6 +166,7 @@ class BatchOrigin:
             tags.get("airflow:run_id"),
             int(tried) if tried.isdecimal() else None,
             tags.get(REQUEST_ID_TAG),
+            created.astimezone(timezone.utc).isoformat(timespec="milliseconds") if created else None,
         )
 
 
@@ -179,6 +189,7 @@ class RunRecord:
     :param attempt: how often the sample was submitted, as far as its results file tells, this time included.
     :param fingerprint: hash of the sample's settings.
     :param batch_id: the batch that it ran in.
+    :param batch_created_at: when that was created; of two records of a sample the one of the later batch counts.
     :param workflow_id: id of the workflow.
     :param workflow_uuid: uuid of the workflow, as ids are used again.
     :param workflow_version_name: name of its version.
@@ -190,6 +201,7 @@ class RunRecord:
     :param try_number: number of the try.
     :param row: column -> value of the sheet's ``keep_columns``.
     :param outputs: with ``read_outputs``: the run's ``outputs.json``, or for Nextflow a list of its objects.
+    :param status_before_removal: of a sample that is REMOVED, how it had ended: its row may come back.
     """
 
     run_setting_id: str
@@ -206,6 +218,7 @@ class RunRecord:
     attempt: int | None = None
     fingerprint: str | None = None
     batch_id: str | None = None
+    batch_created_at: str | None = None
     workflow_id: str | None = None
     workflow_uuid: str | None = None
     workflow_version_name: str | None = None
@@ -217,6 +230,7 @@ class RunRecord:
     try_number: int | None = None
     row: Mapping[str, Any] = field(default_factory=dict)
     outputs: Any = None
+    status_before_removal: RecordStatus | None = None
 
     @classmethod
     def of_run(
@@ -291,6 +305,11 @@ class RunRecord:
         return read_cause(self.cause)[0] if self.cause else self.failure_reason
 
     @property
+    def failed_task(self) -> str | None:
+        """Name of the task that failed, where it was looked up."""
+        return read_cause(self.cause)[1]
+
+    @property
     def lacks_task(self) -> bool:
         """Whether its run only says that something in it failed, and no task is known that tells more."""
         code, task = read_cause(self.cause)
@@ -305,12 +324,26 @@ class RunRecord:
         """Whether it has all that there is to be had: GetRun alone tells the role, and it always does."""
         return self.role_arn is not None or self.status is RecordStatus.NOT_SUBMITTED
 
+    @property
+    def end(self) -> RecordStatus:
+        """How it ended, whether or not its row has left the sheet since."""
+        return self.status_before_removal or self.status
+
+    def removed(self) -> RunRecord:
+        """Give the record of the same sample once its row has left the sheet."""
+        return replace(self, status=RecordStatus.REMOVED, status_before_removal=self.end)
+
+    def present(self) -> RunRecord:
+        """Give the record of the same sample as long as its row is in the sheet."""
+        return replace(self, status=self.end, status_before_removal=None)
+
     def to_json(self) -> dict[str, Any]:
-        """Give the record as a JSON object; ``run_setting_id`` comes first, ``outputs`` only where there are some."""
+        """Give the record as a JSON object; ``run_setting_id`` comes first, what it rarely has only where it has it."""
         values = {**vars(self), "status": self.status.value, "row": dict(self.row)}
         if self.outputs is None:
             del values["outputs"]
-        return values
+        before = values.pop("status_before_removal")
+        return values if before is None else {**values, "status_before_removal": before.value}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunRecord:
@@ -322,7 +355,12 @@ class RunRecord:
             raise TypeError("run_setting_id is no text, or row no object")
         known = {f.name: value[f.name] for f in fields(cls) if f.name in value}
         ids = {"run_id": value.get("run_id"), "run_uuid": value.get("run_uuid")}
-        return cls(**{**ids, **known, "status": RecordStatus(value["status"]), "row": value.get("row") or {}})
+        before = value.get("status_before_removal")
+        statuses = {
+            "status": RecordStatus(value["status"]),
+            "status_before_removal": None if before is None else RecordStatus(before),
+        }
+        return cls(**{**ids, **known, **statuses, "row": value.get("row") or {}})
 
 
 def _shared(submission: Submission, sample: Sample, origin: BatchOrigin, attempt: int) -> dict[str, Any]:
@@ -335,6 +373,7 @@ def _shared(submission: Submission, sample: Sample, origin: BatchOrigin, attempt
         "fingerprint": sample.fingerprint,
         "row": sample.row,
         "batch_id": origin.batch_id,
+        "batch_created_at": origin.batch_created_at,
         "dag_id": origin.dag_id,
         "dag_run_id": origin.dag_run_id,
         "try_number": origin.try_number,

@@ -10,18 +10,19 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_omics.core.attempt_record import AttemptRecord
 from airflow_provider_omics.core.attempts import Begun
-from airflow_provider_omics.core.errors import AttemptError
+from airflow_provider_omics.core.errors import AttemptError, Problem, ServiceError, SettingsError
 from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.core.rerunning import RerunRules
-from airflow_provider_omics.core.settings import merge_settings
+from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS
 from airflow_provider_omics.operators.batch_end import OmicsBatchEnd
 from airflow_provider_omics.operators.batch_memory import BatchMemory, memory_place
 from airflow_provider_omics.operators.batch_recording import BatchRecording, ResultsSettings
-from airflow_provider_omics.operators.batch_rerun import BatchRerun, samples_of
-from airflow_provider_omics.operators.batch_settings import CheckedBatch, read_object
+from airflow_provider_omics.operators.batch_rerun import BatchRerun
+from airflow_provider_omics.operators.batch_settings import CheckedBatch
 from airflow_provider_omics.operators.masking import unmasked
 from airflow_provider_omics.operators.rerun_settings import RerunSettings
-from airflow_provider_omics.results.collecting import Collected
+from airflow_provider_omics.operators.settings_object import count_settings, read_object
+from airflow_provider_omics.results.collection import Collected
 from airflow_provider_omics.staging import RunSettingsSpool
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 class OmicsBatchChoice(OmicsBatchEnd):
     """The part of the operator that starts a batch which chooses its samples."""
 
-    default_run_setting: Any
-    scratch_storage_mode: Any
-    rerun: Any
     rerun_setting: Any
     on_changed: Any
     previous_results: Any
@@ -101,9 +99,9 @@ class OmicsBatchChoice(OmicsBatchEnd):
         rules = RerunRules(
             cleared=record.attempts_since_clear == 1,
             on_changed=self.on_changed,
-            unclear_before=record.attempts_since_clear - 2,
             rerun_setting_changes=changes and record.attempts == 2 and not settings.earlier,  # later ones have had it
             retry_permanent=self.retry_permanent_failures,
+            has_cache=bool(settings.merged(default, record).get("cacheId")),
         )
         chosen = self._rerun().choose(record, self._all_settings(default), default, rules)
         self._take(record, chosen)
@@ -113,27 +111,51 @@ class OmicsBatchChoice(OmicsBatchEnd):
 
     def _retry_rules(self, record: AttemptRecord | None) -> RerunRules:
         is_first = record is None or (record.attempts == 1 and not record.chosen)
-        settings = self._rerun_settings()
-        # Not of the request: after a deferral there is none.
-        own = (unmasked(self.default_run_setting) or {}, {"scratchStorageMode": self.scratch_storage_mode})
-        default = merge_settings(self.defaults.default_run_setting, *own)
         return RerunRules(
-            unclear_before=0 if record is None else record.attempts_since_clear - 1,
-            rerun_setting_changes=is_first and settings.changes(default),
+            rerun_setting_changes=is_first and self._rerun_settings().changes(self._default_run_setting()),
             retry_permanent=self.retry_permanent_failures,
         )
+
+    @abstractmethod
+    def _default_run_setting(self) -> Mapping[str, Any]:
+        """Give the request's ``defaultRunSetting``, also in a process that has made no request."""
 
     def _all_settings(self, default: Mapping[str, Any]) -> RunSettingsSpool:
         """Give all run settings; those of an S3 object of the user's are read now."""
         assert self._whole is not None  # noqa: S101 - set by _build_request
         if self._whole.spool is None:
-            spool = self._whole.spool = read_object(str(self.run_settings_s3_uri), default, self._s3_hook())
-            self._rerun_settings().check_size(spool.total_runs, self._staging_s3_uri())
+            self._whole.spool = read_object(str(self.run_settings_s3_uri), default, self._s3_hook())
         return self._whole.spool
+
+    def _staging_place(self) -> str | None:
+        """Give where settings are staged; some of an S3 object of the user's can be put beside the results as well."""
+        staging = self._staging_s3_uri()
+        if staging or self.run_settings_s3_uri is None:
+            return staging
+        identity = TaskIdentity("dag", "task", "run") if self._attempt is None else self._attempt.identity
+        return self._place(identity)
+
+    def _check_place(self) -> None:
+        """Refuse more settings in an S3 object than a rerun could choose from, before anything is sent."""
+        if self.rerun != "failed" or self.run_settings_s3_uri is None or self._staging_place() is not None:
+            return
+        if self._attempt is not None and self._attempt.stored() is not None:
+            return  # an earlier try has started them
+        try:
+            count = count_settings(self.run_settings_s3_uri, self._s3_hook(), MAX_INLINE_SETTINGS + 1)
+        except ServiceError as error:
+            self.log.warning("Whether a retry or a clear could submit some of these runs cannot be told: %s", error)
+            return
+        if count > MAX_INLINE_SETTINGS:
+            allowed = (
+                f"over {MAX_INLINE_SETTINGS} runs need staging_s3_uri or results_s3_uri, so that some of them can be "
+                "submitted again, or rerun='all'"
+            )
+            raise SettingsError([Problem("run_settings_s3_uri", f"more than {MAX_INLINE_SETTINGS} runs", allowed)])
 
     def _take(self, record: AttemptRecord, chosen: RunSettingsSpool) -> None:
         assert self._whole is not None  # noqa: S101 - set by _build_request
-        self._batch = self._whole.part(chosen, self._staging_s3_uri())
+        self._batch = self._whole.part(chosen, self._staging_place())
         self._chosen_for = record.request_id
 
     def _rerun(self) -> BatchRerun:
@@ -182,10 +204,12 @@ class OmicsBatchChoice(OmicsBatchEnd):
         It is also the proof, in time, that there is leave to write at the place of the results.
         """
         assert self._batch is not None  # noqa: S101 - set by _build_request
-        memory = self._memory()
-        if memory.lasts:
-            spool = self._batch.spool
-            memory.keep(record.request_id, iter(()) if spool is None else samples_of(default, spool))
+        if not self._memory().lasts:
+            return
+        if self._batch.spool is None and record.previous_request_id is not None:
+            self._all_settings(default)  # what has left it counts no more
+        has_cache = bool(self._rerun_settings().merged(default, record).get("cacheId"))
+        self._rerun().start_over(record, self._batch.spool, default, RerunRules(everything=True, has_cache=has_cache))
 
     def _check_inputs(self, context: Context, request: Mapping[str, Any]) -> None:
         if self._batch is not None and self._batch.spool is None:

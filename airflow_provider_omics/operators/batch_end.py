@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
@@ -36,8 +37,9 @@ from airflow_provider_omics.operators.batch_staging import BatchStaging
 from airflow_provider_omics.operators.start import OmicsStartOperator
 from airflow_provider_omics.operators.waiting import Driver, pause
 from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
-from airflow_provider_omics.results.collecting import Collected
+from airflow_provider_omics.results.collection import Collection
 from airflow_provider_omics.results.failed_runs import CarriedSamples
+from airflow_provider_omics.results.pacing import paced_calls
 
 SHOWN_FAILURES = 20
 """Runs that an error and a result name; 100,000 would fill the log and XCom."""
@@ -50,6 +52,8 @@ STRAGGLER_INTERVAL = 10.0
 
 class OmicsBatchEnd(OmicsStartOperator):
     """The part of the operator that starts a batch which comes after the wait."""
+
+    rerun: Any
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -121,25 +125,27 @@ class OmicsBatchEnd(OmicsStartOperator):
 
     def _finish(self, context: Context, ended: Snapshot) -> dict[str, Any]:
         batch = batch_of(ended)
-        try:
-            verdict, failed = self._verdict(batch)
-        except ServiceError:
-            self._collect_results(context, batch)
-            raise
-        known = self._known_of(batch, failed, verdict.counts)
-        diagnosis = self._collect(lambda diagnoser: diagnoser.batch(batch, failed), known) if failed else known
+        with self._collected(batch) as collection:
+            return self._judged(context, batch, collection)
+
+    def _judged(self, context: Context, batch: BatchSnapshot, collection: Collection | None) -> dict[str, Any]:
+        """Give the result of a batch that has ended well enough; else tell why, and raise."""
+        with paced_calls(self.hook):
+            verdict, failed = self._verdict(batch, collection)
+            known = self._known_of(batch, failed, verdict.counts)
+            diagnosis = self._collect(lambda diagnoser: diagnoser.batch(batch, failed), known) if failed else known
         diagnosis = diagnosis.with_ends(known.total_runs, known.ends)
-        collected = self._collect_results(context, batch, diagnosis.causes_by_id())
-        if collected is not None:
-            ends = Counter({end: count for end, count in collected.ends.items() if end[0] in _NOT_COMPLETED})
-            ends.update((run.status, run.code) for run in self._carried().failed)
-            if sum(ends.values()) == known.failed_runs:
+        if collection is not None:
+            collection.add_causes(diagnosis.causes_by_id())
+            ends = Counter((run.status, run.code) for run in collection.cohort().failed)
+            if ends.total() == known.failed_runs:
                 # The records have the code of each run, also of those that the diagnosis did not look at.
                 diagnosis = diagnosis.with_ends(known.total_runs, ends)
         reasons = diagnosis.told_of((run.run_setting_id, run.status) for run in failed[:SHOWN_FAILURES])
         result = self._batch_result(
             batch,
             succeeded=verdict.succeeded,
+            counts=verdict.counts,
             failed_ids=tuple(run.run_setting_id for run in failed),
             causes=diagnosis.causes(),
         )
@@ -162,11 +168,16 @@ class OmicsBatchEnd(OmicsStartOperator):
             failed_run_settings=reasons,
             console_url=run_list_url(self.hook.conn_region_name),
         )
-        self._explain(context, error, diagnosis, final=not self._may_pass(diagnosis))
+        self._explain(context, error, diagnosis, final=not self._may_pass(context, diagnosis, collection))
         raise error
 
-    def _verdict(self, batch: BatchSnapshot) -> tuple[Verdict, list[FailedRun]]:
-        tolerance, carried = self._tolerance(), self._carried()
+    def _verdict(self, batch: BatchSnapshot, collection: Collection | None) -> tuple[Verdict, list[FailedRun]]:
+        """Judge all samples: by their merged results where they are collected, else by counts and lists."""
+        tolerance = self._tolerance()
+        if collection is not None:
+            cohort = collection.cohort()
+            return judge(cohort.counts, tolerance, [run.run_setting_id for run in cohort.failed]), cohort.failed
+        carried = self._carried()
         counts = self._counts(batch, carried)
         by_counts = judge(counts, tolerance, [run.run_setting_id for run in carried.failed])
         failed = list(carried.failed)
@@ -179,17 +190,29 @@ class OmicsBatchEnd(OmicsStartOperator):
                 self.log.warning("The runs that did not complete cannot be named: %s", error)
         return judge(counts, tolerance, [run.run_setting_id for run in failed]), failed
 
-    def _may_pass(self, diagnosis: BatchDiagnosis) -> bool:
+    def _may_pass(self, context: Context, diagnosis: BatchDiagnosis, collection: Collection | None) -> bool:
         """Decide whether a retry of Airflow's own would submit anything."""
         if self._is_idle:
             return False
         if self.retry_permanent_failures:
             return True
         rules = self._retry_rules(None if self._attempt is None else self._attempt.record)
-        ends = {(failure.status, failure.code) for group in diagnosis.groups for failure in group.failures}
-        ends |= {(unseen.status, unseen.code) for unseen in diagnosis.unseen}
+        before = self._unclear_of_all(context["ti"])
+        if collection is not None:
+            return any(
+                end is None or rules.may_pass(end, code, unclear if before is None else before)
+                for end, code, unclear in collection.failures()
+            )
+        unclear_by_id = self._carried().unclear
+        ends = {
+            (failure.status, failure.code, unclear_by_id.get(failure.run_setting_id, 0) if before is None else before)
+            for group in diagnosis.groups
+            for failure in group.failures
+        }
+        ends |= {(unseen.status, unseen.code, before or 0) for unseen in diagnosis.unseen}
         # Of a batch whose answer has no counts nothing is known, which is as unclear as can be.
-        return any(rules.may_pass(RecordStatus(status), code) for status, code in ends or {("FAILED", None)})
+        ends = ends or {("FAILED", None, before or 0)}
+        return any(rules.may_pass(RecordStatus(status), code, unclear) for status, code, unclear in ends)
 
     def _report_failure(self, context: Context, seen: Snapshot, error: OmicsError) -> None:
         if isinstance(error, BatchVerdictError) or not isinstance(error, BatchError):
@@ -200,10 +223,12 @@ class OmicsBatchEnd(OmicsStartOperator):
             known = diagnosis_of_lists(batch, (), self.hook.conn_region_name)
             self._explain(context, error, self._collect(lambda diagnoser: diagnoser.failed_batch(batch), known))
 
-    def _unclear_before(self, task_instance: Any) -> int:
-        # Of a batch each attempt that failed counts: what may pass decides what became of the whole.
-        record = None if self._attempt is None else self._attempt.record
-        return super()._unclear_before(task_instance) if record is None else record.attempts_since_clear - 1
+    def _unclear_of_all(self, task_instance: Any) -> int | None:
+        """Tell how often all samples had failed unclear, as each attempt submits them all; None: each has its count."""
+        attempt = self._attempt
+        if attempt is None or attempt.record is None or not attempt.lasts:
+            return self._unclear_before(task_instance)  # by the number of the try
+        return None if self.rerun == "failed" else attempt.record.unclear_failures
 
     # -- what is known ---------------------------------------------------------------------------------------------
 
@@ -242,13 +267,13 @@ class OmicsBatchEnd(OmicsStartOperator):
             self.log.warning("What earlier attempts have left cannot be read; the counts are the batch's: %s", error)
             return batch_result(batch, succeeded=False)
 
-    def _batch_result(self, batch: BatchSnapshot, **more: Any) -> dict[str, Any]:
+    def _batch_result(self, batch: BatchSnapshot, counts: BatchCounts | None = None, **more: Any) -> dict[str, Any]:
         if self._attempt is None:
             return {**batch_result(batch, **more), "results_uri": None}
         record, carried = self._attempt.record, self._carried()
         result = batch_result(
             batch,
-            counts=self._counts(batch, carried),
+            counts=self._counts(batch, carried) if counts is None else counts,
             attempts=1 if record is None else record.attempts,
             carried_forward=carried.counts.total_runs,
             **more,
@@ -257,18 +282,30 @@ class OmicsBatchEnd(OmicsStartOperator):
 
     # -- results ---------------------------------------------------------------------------------------------------
 
-    def _collect_results(
-        self, context: Context, ended: Snapshot, causes: Mapping[str, str] | None = None
-    ) -> Collected | None:
-        if self._attempt is None or self._is_idle:
-            return None
-        try_number = context["ti"].try_number
-        return self._recording().collect(ended.id, self._attempt.request_id, try_number, causes=causes)
+    @contextmanager
+    def _collected(self, ended: Snapshot) -> Iterator[Collection | None]:
+        """Collect the results of a batch and write them; None: there is no batch, or no place for results."""
+        collection = None
+        if self._attempt is not None and not self._is_idle:
+            request_id, try_number = self._attempt.request_id, self._task_instance.try_number
+            collection = self._recording().collection(ended.id, request_id, try_number)
+        if collection is None:
+            yield None
+            return
+        with closing(collection):
+            collection.collect()
+            yield collection
 
     def _try_to_collect_results(self, context: Context, ended: Snapshot) -> None:
         """Write the results of a batch that did not end well: its own error is what the task shall end with."""
-        lead = f"The results of batch {ended.id} could not be collected"
-        self._ask_on_the_way_out(lead, lambda: self._collect_results(context, ended))
+
+        def collect() -> None:
+            with self._collected(ended) as collection:
+                if collection is not None:
+                    counts = collection.cohort().counts
+                    self._push(context, self._batch_result(batch_of(ended), counts=counts, succeeded=False))
+
+        self._ask_on_the_way_out(f"The results of batch {ended.id} could not be collected", collect)
 
     def _name_started_runs(self, batch_id: str) -> None:
         self._ask_on_the_way_out(
@@ -306,11 +343,6 @@ class OmicsBatchEnd(OmicsStartOperator):
         """Push the result of a task that is about to fail: a task with trigger rule ``all_done`` needs it."""
         if self.do_xcom_push:
             context["ti"].xcom_push("return_value", result)
-
-
-_NOT_COMPLETED = frozenset(
-    status.value for status in RecordStatus if status not in (RecordStatus.COMPLETED, RecordStatus.REMOVED)
-)
 
 
 def batch_of(snapshot: Snapshot) -> BatchSnapshot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.core.run_record import BatchOrigin
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.results.collecting import Collected, collect_results
+from airflow_provider_omics.results.collection import Collected, Collection
 from airflow_provider_omics.results.places import results_place
 
 
@@ -57,29 +57,21 @@ class BatchRecording:
         self.uri = results_place(settings.s3_uri, hook.defaults.results_s3_uri, identity)
         """The results file; None: there is no place for it."""
 
-    def collect(
-        self,
-        batch_id: str,
-        request_id: str | None,
-        try_number: int,
-        *,
-        reasons: bool = False,
-        causes: Mapping[str, str] | None = None,
-    ) -> Collected | None:
-        """Write the results of a batch, whose runs have ended.
+    def collection(
+        self, batch_id: str, request_id: str | None, try_number: int, *, reasons: bool = False
+    ) -> Collection | None:
+        """Open the collection of the results of a batch, whose runs have ended; close it.
 
         :param batch_id: id of the batch.
         :param request_id: the request that started it.
         :param try_number: number of this try, for a batch without tags.
         :param reasons: ask why runs failed, whatever the detail of the results.
-        :param causes: ``runSettingId`` -> why it did not complete, where it was looked up. Default: nowhere.
-        :return: the counts; None: there is no place for results.
-        :raises ServiceError: they could not be read or written.
+        :return: the collection; None: there is no place for results.
         """
         if self.uri is None:
             return None
         task = self._identity
-        return collect_results(
+        return Collection(
             self._hook,
             batch_id,
             self.uri,
@@ -88,5 +80,20 @@ class BatchRecording:
             read_outputs=self._settings.read_outputs,
             started_by=BatchOrigin(batch_id, None, None, task.dag_id, task.run_id, try_number, request_id),
             reasons=reasons,
-            causes=causes,
         )
+
+    def collect(
+        self, batch_id: str, request_id: str | None, try_number: int, *, reasons: bool = False
+    ) -> Collected | None:
+        """Write the results of a batch, whose runs have ended.
+
+        The arguments are those of :meth:`collection`.
+
+        :return: the counts; None: there is no place for results.
+        :raises ServiceError: they could not be read or written.
+        """
+        collection = self.collection(batch_id, request_id, try_number, reasons=reasons)
+        if collection is None:
+            return None
+        with closing(collection):
+            return collection.collect()

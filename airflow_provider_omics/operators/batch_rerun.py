@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from typing import Any
 
@@ -21,7 +21,7 @@ from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.batch_memory import BatchMemory
 from airflow_provider_omics.operators.waiting import pause
 from airflow_provider_omics.results import FailedRun
-from airflow_provider_omics.results.collecting import Collected
+from airflow_provider_omics.results.collection import Collected
 from airflow_provider_omics.results.known import KnownSamples
 from airflow_provider_omics.results.reading import read_batch_results
 from airflow_provider_omics.staging import RunSettingsSpool
@@ -35,6 +35,8 @@ submitted again. A run that was cancelled stops within minutes."""
 
 LOOK = 30.0
 """Seconds between two looks at them."""
+
+NO_CACHE = "cacheId is not set: what these samples have computed before is computed anew"
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,8 @@ class BatchRerun:
             if not (rules.cleared or rules.retry_permanent):
                 self._look_at_tasks(known, spool)
             fates = self._fates(known, spool, default, rules)
-            has_cache = bool(default.get("cacheId"))
-            if not has_cache and (Fate.AGAIN in fates or Fate.CHANGED in fates):
-                self._log.warning("cacheId is not set: what these samples have computed before is computed anew")
+            if not rules.has_cache and (Fate.AGAIN in fates or Fate.CHANGED in fates):
+                self._log.warning(NO_CACHE)
             present = {setting["runSettingId"] for setting in spool}
             gone = list(known.gone(present))
             for sample in gone:
@@ -109,8 +110,44 @@ class BatchRerun:
                 if not fate.is_submitted:
                     known.keep(_known(known, setting["runSettingId"]))
             known.write()
-            self._memory.keep(record.request_id, chain(self._samples(known, spool, default, fates), gone))
+            self._memory.keep(record.request_id, chain(self._samples(known, spool, default, fates, rules), gone))
         return spool.subset(fate.is_submitted for fate in fates)
+
+    def start_over(
+        self, record: AttemptRecord, spool: RunSettingsSpool | None, default: Mapping[str, Any], rules: RerunRules
+    ) -> None:
+        """Keep the samples of an attempt that submits them all; what has left the sheet counts no more.
+
+        :param record: the attempt.
+        :param spool: all run settings, as they are now; None: nobody has read them.
+        :param default: the request's ``defaultRunSetting``.
+        :param rules: what holds for all samples.
+        :raises ServiceError: what is known of rows that have left could not be read, or the samples not be kept.
+        """
+        with closing(KnownSamples(self._hook, self._log, self._results_uri)) as known:
+            gone = [] if spool is None else self._gone(record, known, {setting["runSettingId"] for setting in spool})
+            samples = iter(()) if spool is None else samples_of(default, spool)
+            self._memory.keep(record.request_id, chain(samples, gone))
+            for sample in gone:
+                known.remove(sample.run_setting_id)
+            known.write()
+        if record.previous_request_id is not None and not rules.has_cache:
+            self._log.warning(NO_CACHE)
+
+    def _gone(self, record: AttemptRecord, known: KnownSamples, present: Collection[str]) -> list[Sample]:
+        """Read what became of the rows that the attempt before had, and the sheet has no more."""
+        before = record.previous_request_id
+        if before is None:
+            return []
+        remembered = [sample.run_setting_id in present for sample in self._memory.read(before)]
+        if remembered and all(remembered):
+            return []
+        known.read_own(self._memory.read(before), record.previous_id, lambda: self._collect_previous(record))
+        return list(known.gone(present))
+
+    def _collect_previous(self, record: AttemptRecord) -> Collected | None:
+        batch_id, request_id = record.previous_id, record.previous_request_id
+        return None if batch_id is None or request_id is None else self._collect(batch_id, request_id)
 
     def chosen(self, record: AttemptRecord, spool: RunSettingsSpool) -> RunSettingsSpool:
         """Give the settings that were chosen for an attempt before, when its request is sent again.
@@ -127,11 +164,7 @@ class BatchRerun:
         if before is None:
             return
         batch_id = record.previous_id
-
-        def collect() -> Collected | None:
-            return None if batch_id is None else self._collect(batch_id, before)
-
-        collected = known.read_own(self._memory.read(before), batch_id, collect)
+        collected = known.read_own(self._memory.read(before), batch_id, lambda: self._collect_previous(record))
         waited = 0.0
         while batch_id is not None and collected is not None and self._has_stragglers(collected, known):
             if waited >= STRAGGLERS:
@@ -141,7 +174,7 @@ class BatchRerun:
                 self._log.info("Waiting for the end of runs that outlived batch %s", batch_id)
             pause(LOOK)
             waited += LOOK
-            collected = known.read_again(collect)
+            collected = known.read_again(lambda: self._collect_previous(record))
 
     def _read_earlier(self, known: KnownSamples, *, is_first: bool) -> None:
         """Read what the user names as done; the task's own attempts tell more, where they know a sample."""
@@ -190,7 +223,7 @@ class BatchRerun:
         for setting in merged_run_settings(default, spool):
             name = setting["runSettingId"]
             record = known.of(name)
-            fate = rules.fate(Sample(name, sample_fingerprint(setting)), record)
+            fate = rules.fate(Sample(name, sample_fingerprint(setting)), record, known.unclear_before(name))
             fates.append(fate)
             if record is not None and fate is Fate.AGAIN:
                 again[record.status] += 1
@@ -217,15 +250,22 @@ class BatchRerun:
         return fates
 
     def _samples(
-        self, known: KnownSamples, spool: RunSettingsSpool, default: Mapping[str, Any], fates: list[Fate]
+        self,
+        known: KnownSamples,
+        spool: RunSettingsSpool,
+        default: Mapping[str, Any],
+        fates: list[Fate],
+        rules: RerunRules,
     ) -> Iterator[Sample]:
         for sample, fate in zip(samples_of(default, spool), fates, strict=True):
+            name = sample.run_setting_id
+            before = known.unclear_before(name)
             if fate.is_submitted:
-                yield sample
+                yield replace(sample, unclear=rules.unclear(known.of(name), before))
             else:
-                record = _known(known, sample.run_setting_id)
-                reason = record.cause or record.failure_reason
-                yield Sample(sample.run_setting_id, record.fingerprint, sample.row, record.status.value, reason)
+                record = _known(known, name)
+                status, reason = record.status.value, record.cause or record.failure_reason
+                yield Sample(name, record.fingerprint, sample.row, status, reason, unclear=before)
 
 
 def samples_of(default: Mapping[str, Any], spool: RunSettingsSpool) -> Iterator[Sample]:

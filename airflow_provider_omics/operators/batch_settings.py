@@ -187,7 +187,7 @@ def _checked_spool(
             problems += found.problems() if found else []
             sheet.read(spool, rules, found.template if found else None, s3_hook, log)
         elif inline is None:
-            _read_list(given.run_settings, rules, spool)
+            read_list(given.run_settings, rules, spool)
     except SettingsError as error:
         problems += error.problems
         cause = error.__cause__  # what a function of the user's has raised
@@ -241,30 +241,14 @@ def _short_list(run_settings: Any) -> list[Any] | None:
     return settings if len(settings) <= MAX_INLINE_SETTINGS else None
 
 
-def read_object(uri: str, default: Mapping[str, Any], s3_hook: S3Hook) -> RunSettingsSpool:
-    """Read the run settings of an S3 object of the user's, which is done for a rerun only.
+def read_list(run_settings: Iterable[Any], rules: RunSettingRules, spool: RunSettingsSpool) -> None:
+    """Check run settings, and write them to a spool.
 
-    :param uri: the object, a JSON array.
-    :param default: the request's ``defaultRunSetting``.
-    :param s3_hook: reads it.
-    :return: the settings, to be closed by the caller.
-    :raises SettingsError: it is something else, or its settings are not right.
-    :raises ServiceError: S3 refused.
+    :param run_settings: one dict a run.
+    :param rules: what the request's ``defaultRunSetting`` makes of them.
+    :param spool: where they go.
+    :raises SettingsError: some are not right; the first problems.
     """
-    from airflow_provider_omics.sheets.json_array import json_array  # most DAG files read none
-    from airflow_provider_omics.sheets.opening import open_bytes
-
-    spool = RunSettingsSpool()
-    try:
-        with open_bytes(uri, s3_hook) as stream:
-            _read_list(json_array(stream, uri), run_setting_rules(default), spool)
-    except BaseException:
-        spool.close()
-        raise
-    return spool
-
-
-def _read_list(run_settings: Iterable[Any], rules: RunSettingRules, spool: RunSettingsSpool) -> None:
     problems: list[Problem] = []
     positions: dict[str, int] = {}
     for index, setting in enumerate(run_settings):

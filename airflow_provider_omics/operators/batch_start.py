@@ -84,7 +84,9 @@ class OmicsBatchStart(OmicsBatchChoice):
     def _staging(self, *, earlier: bool = False) -> BatchStaging:
         assert self._attempt is not None  # noqa: S101 - settings are staged for what it starts only
         # After a deferral, and of an earlier attempt, nobody knows whether there was something to stage.
-        batch = None if earlier else self._batch
-        may_be_staged = self.run_settings_s3_uri is None if batch is None else batch.is_staged
-        keep = self.keep_staging or not may_be_staged
-        return BatchStaging(self.hook, self.log, self._staging_s3_uri(), self._attempt.identity, keep=keep)
+        batch, record = None if earlier else self._batch, self._attempt.record
+        may_be_staged = self.run_settings_s3_uri is None or (
+            record is not None and record.chosen and record.attempts > (2 if earlier else 1)
+        )
+        keep = self.keep_staging or not (may_be_staged if batch is None else batch.is_staged)
+        return BatchStaging(self.hook, self.log, self._staging_place(), self._attempt.identity, keep=keep)

@@ -9,7 +9,8 @@ from typing import Any
 from airflow_provider_omics.core.attempt_record import AttemptRecord
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.rerunning import checked_on_changed, rerun_setting_problems
-from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS
+from airflow_provider_omics.core.setting_checks import clean_setting
+from airflow_provider_omics.core.setting_fields import Place
 from airflow_provider_omics.core.settings import merge_settings
 from airflow_provider_omics.operators.batch_rerun import EarlierResults
 
@@ -68,19 +69,6 @@ class RerunSettings:
             allowed = "needs a place to remember what was chosen: results_s3_uri or staging_s3_uri"
             raise SettingsError([Problem(argument, "set", allowed)])
 
-    def check_size(self, total_runs: int, staging_s3_uri: str | None) -> None:
-        """Refuse to choose from a long list that there is no place for.
-
-        :param total_runs: its length.
-        :param staging_s3_uri: where large lists are put; None: nowhere.
-        :raises SettingsError: it is too long.
-        """
-        if total_runs > MAX_INLINE_SETTINGS and staging_s3_uri is None:
-            allowed = (
-                f"over {MAX_INLINE_SETTINGS} runs need staging_s3_uri to submit some of them again, or rerun='all'"
-            )
-            raise SettingsError([Problem("run_settings_s3_uri", f"{total_runs:,} runs", allowed)])
-
     @property
     def earlier(self) -> EarlierResults:
         """What the user names as done already."""
@@ -90,7 +78,7 @@ class RerunSettings:
     @property
     def rerun_setting(self) -> Mapping[str, Any]:
         """What a rerun changes; empty: nothing."""
-        return self.given if isinstance(self.given, Mapping) else {}
+        return clean_setting(self.given, Place.DEFAULT_RUN_SETTING) if isinstance(self.given, Mapping) else {}
 
     def changes(self, default: Mapping[str, Any]) -> bool:
         """Tell whether a rerun changes anything.

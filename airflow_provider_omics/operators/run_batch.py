@@ -10,7 +10,9 @@ from airflow.providers.common.compat.sdk import Context, XComArg
 
 from airflow_provider_omics.core.commands import UNKNOWN
 from airflow_provider_omics.core.input_checks import RunInputs
-from airflow_provider_omics.core.settings import CheckedRequest
+from airflow_provider_omics.core.setting_checks import clean_setting
+from airflow_provider_omics.core.setting_fields import Place
+from airflow_provider_omics.core.settings import CheckedRequest, merge_settings
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.verdict import Tolerance
@@ -28,6 +30,7 @@ from airflow_provider_omics.operators.run_batch_actions import (
     OmicsDeleteBatchOperator,
     OmicsDeleteRunBatchOperator,
 )
+from airflow_provider_omics.results.pacing import paced_calls
 from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
 
 if TYPE_CHECKING:
@@ -192,6 +195,7 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
             self._given(), self.defaults, self._s3_hook(), request_id, self.log, workflow=self._workflow
         )
         self._rerun_settings().check_merged(self._whole.checked.request["defaultRunSetting"])
+        self._check_place()
         return self._whole.checked
 
     def _given(self) -> BatchSettings:
@@ -224,6 +228,11 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
         if self.sample_sheet is None:  # whose rows are compared while they are read: then their lines are known
             super()._check_workflow(request)
 
+    def _default_run_setting(self) -> Mapping[str, Any]:
+        given = unmasked(self.default_run_setting) or {}
+        layers = (self.defaults.default_run_setting, given, {"scratchStorageMode": self.scratch_storage_mode})
+        return merge_settings(*(clean_setting(layer, Place.DEFAULT_RUN_SETTING) for layer in layers))
+
     def _results_settings(self) -> ResultsSettings:
         return ResultsSettings(self.results_s3_uri, self.results_detail, self.read_outputs)
 
@@ -235,7 +244,10 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
         return checked_place(self.staging_s3_uri or self.defaults.staging_s3_uri)
 
     def _is_success(self, ended: Snapshot) -> bool:
-        return ended.phase is Phase.PROCESSED and self._verdict(batch_of(ended))[0].succeeded
+        if ended.phase is not Phase.PROCESSED:
+            return False
+        with self._collected(ended) as collection, paced_calls(self.hook):
+            return self._verdict(batch_of(ended), collection)[0].succeeded
 
     def _s3_hook(self) -> S3Hook:
         return s3_hook(self.hook)

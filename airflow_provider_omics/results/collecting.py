@@ -1,87 +1,19 @@
-"""Collecting the results of a batch: reads what has ended and adds it to the results file."""
+"""Collecting the results of a batch, into a file or into a store."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_provider_omics.core.collecting import (
-    ResultsDetail,
-    attempt_number,
-    completed_if_not_listed,
-    has_ended,
-    is_settled,
-    statuses_to_list,
-)
-from airflow_provider_omics.core.errors import Conflict, NotFound, Problem, ServiceError, SettingsError
-from airflow_provider_omics.core.run_record import BatchOrigin, RecordStatus, RunRecord, Sample, Submission
-from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
-from airflow_provider_omics.core.statuses import Phase, RunStatus
+from airflow_provider_omics.core.collecting import ResultsDetail
+from airflow_provider_omics.core.run_record import Sample
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.run_logs import RunLogsHook
-from airflow_provider_omics.results.file import JsonLinesFile
-from airflow_provider_omics.results.outputs import OutputsReader
-from airflow_provider_omics.results.pacing import Pacer
-from airflow_provider_omics.results.samples import read_samples
+from airflow_provider_omics.results.collection import Collected, Collection
 from airflow_provider_omics.results.store import ResultsStore
 
-CHECKPOINT = 300.0
-"""Seconds after which what was read is written: so much of the work a lost task has to do again. 100,000 GetRun calls
-at 5 a second take five and a half hours."""
 
-WRITERS = 5
-"""How often another one may write the same file while this one wants to."""
-
-
-@dataclass(frozen=True)
-class Collected:
-    """What a collection has come to.
-
-    :param uri: the results file.
-    :param batch: the batch as it was seen at the beginning.
-    :param counts: records of the batch by status, those of earlier collections included.
-    :param new: records that this collection has added or renewed.
-    :param ends: the same records by status and the code that decides.
-    """
-
-    uri: str
-    batch: BatchSnapshot
-    counts: dict[str, int]
-    new: int
-    ends: dict[tuple[str, str | None], int]
-
-    def to_result(self) -> dict[str, Any]:
-        """Give what a task returns: counts, never the records."""
-        count = {status: self.counts.get(status.value, 0) for status in RecordStatus}
-        return {
-            "batch_id": self.batch.id,
-            "status": self.batch.status,
-            "total_runs": self.batch.total_runs,
-            "completed_runs": count[RecordStatus.COMPLETED],
-            "failed_runs": count[RecordStatus.FAILED],
-            "cancelled_runs": count[RecordStatus.CANCELLED],
-            "not_submitted_runs": count[RecordStatus.NOT_SUBMITTED],
-            "unknown_runs": count[RecordStatus.UNKNOWN],
-            "new_records": self.new,
-            "results_uri": self.uri,
-        }
-
-
-def collect_results(
-    hook: OmicsHook,
-    batch_id: str,
-    uri: str,
-    log: Any,
-    *,
-    detail: ResultsDetail = ResultsDetail.FULL,
-    read_outputs: bool = False,
-    started_by: BatchOrigin | None = None,
-    reasons: bool = False,
-    causes: Mapping[str, str] | None = None,
-) -> Collected:
+def collect_results(hook: OmicsHook, batch_id: str, uri: str, log: Any, **options: Any) -> Collected:
     """Read what has ended of a batch and add it to its results file; at any time, as often as one likes.
 
     Runs that have their record already are not asked for again, so that a collection that was lost goes on where it
@@ -91,27 +23,14 @@ def collect_results(
     :param batch_id: id of the batch, whoever started it.
     :param uri: the results file: ``s3://bucket/key.jsonl`` or ``.jsonl.gz``.
     :param log: the task's logger.
-    :param detail: FULL: one GetRun for each run that ended (default); LISTED: the pages of lists, and GetRun only for
-        runs that neither they nor the counts account for.
-    :param read_outputs: also what each completed run has put out, with FULL; default False.
-    :param started_by: the task that started the batch, where the batch has no tags that tell. Default: nobody known.
-        Its samples are looked for beside the file: with them the records have fingerprints and rows, and samples that
-        were never tried have records.
-    :param reasons: with LISTED, one GetRun for each run that failed: lists do not tell why. Default False.
-    :param causes: ``runSettingId`` -> why it did not complete, where more than AWS's code is known. Default: nowhere.
+    :param options: the others of :class:`Collection`.
     :return: the counts.
     :raises SettingsError: the arguments do not go together, or the file is no results file.
     :raises NotFound: there is no such batch (any more).
     :raises ServiceError: HealthOmics, S3 or CloudWatch Logs refused a call, or did not get through.
     """
-    if read_outputs and detail is ResultsDetail.LISTED:
-        raise SettingsError([Problem("read_outputs", "True", "with results_detail='full': lists tell no output URI")])
-    file = JsonLinesFile(hook, uri)
-    with closing(ResultsStore()) as store:
-        collection = _Collection(
-            hook, batch_id, file, store, log, detail, read_outputs, reasons=reasons, causes=causes or {}
-        )
-        return collection.run(started_by, lambda request_id: read_samples(hook, uri, request_id))
+    with closing(Collection(hook, batch_id, uri, log, **options)) as collection:
+        return collection.collect()
 
 
 def collect_into(store: ResultsStore, hook: OmicsHook, batch_id: str, samples: Iterable[Sample], log: Any) -> Collected:
@@ -127,186 +46,4 @@ def collect_into(store: ResultsStore, hook: OmicsHook, batch_id: str, samples: I
     :raises ServiceError: HealthOmics or CloudWatch Logs refused a call, or did not get through.
     """
     store.add_samples(samples)
-    collection = _Collection(
-        hook, batch_id, None, store, log, ResultsDetail.LISTED, read_outputs=False, reasons=True, causes={}
-    )
-    return collection.run(None, lambda _: ())
-
-
-def write_merged(file: JsonLinesFile, store: ResultsStore, log: Any) -> None:
-    """Replace a results file by the records of a store; records that another one adds meanwhile are added to those.
-
-    :param file: the file, which was read into the store.
-    :param store: the records.
-    :param log: the task's logger.
-    :raises Conflict: others write all the time.
-    :raises ServiceError: S3 refused, or did not get through.
-    """
-    for attempt in range(WRITERS):
-        try:
-            file.replace(store.lines())
-        except Conflict:
-            if attempt == WRITERS - 1:
-                raise
-            log.warning("%s was written by another task meanwhile; adding to it", file.uri)
-            store.add_missing(file.read(RunRecord.from_json))
-        else:
-            return
-
-
-class _Collection:
-    """One collection at work."""
-
-    def __init__(
-        self,
-        hook: OmicsHook,
-        batch_id: str,
-        file: JsonLinesFile | None,
-        store: ResultsStore,
-        log: Any,
-        detail: ResultsDetail,
-        read_outputs: bool,
-        *,
-        reasons: bool,
-        causes: Mapping[str, str],
-    ) -> None:
-        self._hook = hook
-        self._batch_id = batch_id
-        self._file = file
-        self._store = store
-        self._log = log
-        self._detail = detail
-        self._reasons = reasons
-        self._causes = causes
-        self._outputs = OutputsReader(hook) if read_outputs else None
-        self._pacer = Pacer(hook.defaults.calls_per_second)
-        self._logs = RunLogsHook.beside(hook)
-        self._new = 0
-        self._warned = False
-        self._rest_completed = False
-
-    def run(self, started_by: BatchOrigin | None, read_kept: Callable[[str], Iterable[Sample]]) -> Collected:
-        answer = self._hook.get_batch(self._batch_id)
-        batch = BatchSnapshot.from_response(answer)
-        origin = BatchOrigin.from_response(answer)
-        if started_by is not None and origin.dag_id is None:
-            names = ("dag_id", "dag_run_id", "try_number", "request_id")
-            origin = replace(origin, **{name: getattr(started_by, name) for name in names})
-        if self._file is not None:
-            self._store.add_missing(self._file.read(RunRecord.from_json))
-        if origin.request_id is not None:
-            kept = read_kept(origin.request_id)
-            self._store.add_samples(sample for sample in kept if sample.carried is None)
-        self._list(batch)
-        written, written_at = 0, time.monotonic()
-        for record in self._records(batch, origin):
-            self._store.put(record)
-            self._new += 1
-            if time.monotonic() - written_at >= CHECKPOINT:
-                self._write()
-                written, written_at = self._new, time.monotonic()
-                self._log.info("Results of batch %s: %d new so far", self._batch_id, self._new)
-        if self._file is not None and (self._new > written or not self._file.exists):
-            self._write()
-        uri = "" if self._file is None else self._file.uri
-        counts, ends = self._store.counts(self._batch_id), self._store.ends(self._batch_id)
-        shown = ", ".join(f"{number} {status}" for status, number in sorted(counts.items())) or "none yet"
-        place = f", at {uri}" if uri else ""
-        self._log.info("Results of batch %s: %s; %d new%s", self._batch_id, shown, self._new, place)
-        return Collected(uri, batch, counts, self._new, ends)
-
-    def _write(self) -> None:
-        if self._file is not None:
-            write_merged(self._file, self._store, self._log)
-
-    def _list(self, batch: BatchSnapshot) -> None:
-        """List runs by status first, then the submissions: so a run that is listed has been submitted."""
-        for status in statuses_to_list(batch, self._detail):
-            self._list_runs(status)
-        if self._detail is ResultsDetail.LISTED and batch.phase is Phase.PROCESSED:
-            self._rest_completed = completed_if_not_listed(batch, self._store.count_listed())
-            if not self._rest_completed:
-                self._list_runs(RunStatus.COMPLETED)
-        submissions = self._pacer.pages(self._hook.list_runs_in_batch(batch.id))
-        self._store.add_submissions(Submission.from_item(item) for item in submissions)
-
-    def _list_runs(self, status: RunStatus) -> None:
-        items = self._pacer.pages(self._hook.list_runs(batch_id=self._batch_id, status=status.value))
-        self._store.add_listed((item["id"], RunSnapshot.from_response(item).to_payload()) for item in items)
-
-    def _records(self, batch: BatchSnapshot, origin: BatchOrigin) -> Iterator[RunRecord]:
-        for submission in self._store.submissions():
-            known = self._store.record(submission.run_setting_id)
-            if is_settled(known, submission, batch.id, self._detail, reasons=self._reasons):
-                continue
-            record = self._record(batch, origin, submission, attempt_number(known, batch.id))
-            if record is not None and (record := self._with_cause(record, known)) != known:
-                yield record
-        if has_ended(batch):
-            for run_setting_id in self._store.never_submitted():
-                submission = Submission(run_setting_id)
-                known = self._store.record(run_setting_id)
-                if not is_settled(known, submission, batch.id, self._detail):
-                    sample, attempt = self._sample(run_setting_id), attempt_number(known, batch.id)
-                    yield RunRecord.without_run(submission, sample, origin, attempt=attempt)
-
-    def _sample(self, run_setting_id: str) -> Sample:
-        return self._store.sample(run_setting_id) or Sample(run_setting_id)
-
-    def _with_cause(self, record: RunRecord, known: RunRecord | None) -> RunRecord:
-        """Let a record tell the cause that was looked up for its run, now or when it was collected before."""
-        cause = self._causes.get(record.run_setting_id)
-        if cause is None and known is not None and known.is_same_end(record):
-            cause = known.cause
-        return record if cause is None else replace(record, cause=cause)
-
-    def _record(
-        self, batch: BatchSnapshot, origin: BatchOrigin, submission: Submission, attempt: int
-    ) -> RunRecord | None:
-        """Make the record of a submission; None: its run has not ended, or nobody has tried it yet."""
-        sample = self._sample(submission.run_setting_id)
-        if submission.run_id is None:
-            is_final = has_ended(batch) or submission.status == "FAILED"
-            return RunRecord.without_run(submission, sample, origin, attempt=attempt) if is_final else None
-        run = self._look(batch, submission)
-        if run is None:
-            return RunRecord.without_run(submission, sample, origin, attempt=attempt)
-        outputs = None
-        if self._outputs is not None and run.phase is Phase.SUCCEEDED:
-            outputs = self._outputs.read(run)
-        return RunRecord.of_run(submission, sample, origin, run, attempt=attempt, outputs=outputs)
-
-    def _look(self, batch: BatchSnapshot, submission: Submission) -> RunSnapshot | None:
-        """Give the run, going or ended; None: it is gone, and nothing tells how it ended."""
-        run_id = submission.run_id or ""
-        listed = self._store.listed(run_id)
-        if listed is None and not has_ended(batch):
-            return RunSnapshot(run_id, RunStatus.RUNNING.value)  # as far as the lists tell, it is going
-        if submission.is_run_deleted:
-            return self._manifest(submission)
-        if self._detail is ResultsDetail.LISTED:
-            if listed is not None:
-                run = RunSnapshot.from_payload(listed)
-                if not self._reasons or run.phase is not Phase.FAILED or run.failure_reason is not None:
-                    return run
-            elif self._rest_completed:
-                return RunSnapshot(run_id, RunStatus.COMPLETED.value)
-        try:
-            self._pacer.wait()
-            run = RunSnapshot.from_response(self._hook.get_run(run_id))
-        except NotFound:
-            return self._manifest(submission)
-        is_another = submission.run_uuid is not None and run.uuid not in (None, submission.run_uuid)
-        return self._manifest(submission) if is_another or run.phase is Phase.DELETED else run
-
-    def _manifest(self, submission: Submission) -> RunSnapshot | None:
-        try:
-            self._pacer.wait()
-            return self._logs.read_manifest(submission.run_id or "", submission.run_uuid)
-        except NotFound:
-            return None  # no run of this account and Region has left a log yet
-        except ServiceError as error:
-            if not self._warned:
-                self._log.warning("Manifests of runs that are gone cannot be read, so they are UNKNOWN: %s", error)
-            self._warned = True
-            return None
+    return Collection(hook, batch_id, None, log, detail=ResultsDetail.LISTED, reasons=True, store=store).collect()

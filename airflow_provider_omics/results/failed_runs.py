@@ -56,28 +56,36 @@ class CarriedSamples:
 
     :param counts: how they ended.
     :param failed: those that did not complete.
+    :param unclear: of the samples that the last one did submit: ``runSettingId`` -> how often it had failed before, and
+        nobody could tell whether that passes; those that had not are left out.
     """
 
     counts: BatchCounts = field(default_factory=lambda: BatchCounts.of_statuses({}))
     failed: tuple[FailedRun, ...] = ()
+    unclear: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, samples: Iterable[Sample]) -> CarriedSamples:
         """Take them out of an attempt's samples.
 
-        :param samples: all of them; what was submitted, and what has left the sheet, is passed over.
+        :param samples: all of them; what has left the sheet is passed over.
         """
         statuses: Counter[str] = Counter()
         failed = []
+        unclear = {}
         for sample in samples:
-            if sample.carried is None or sample.removed:
+            if sample.removed:
+                continue
+            if sample.carried is None:
+                if sample.unclear:
+                    unclear[sample.run_setting_id] = sample.unclear
                 continue
             statuses[sample.carried] += 1
             if sample.carried != RecordStatus.COMPLETED:
                 code, task = read_cause(sample.reason)
                 said = "not tried again"
                 failed.append(FailedRun(sample.run_setting_id, None, sample.carried, code, said, True, task))
-        return cls(BatchCounts.of_statuses(statuses), tuple(failed))
+        return cls(BatchCounts.of_statuses(statuses), tuple(failed), unclear)
 
 
 def failed_runs(hook: OmicsHook, batch: BatchSnapshot) -> Iterator[FailedRun]:

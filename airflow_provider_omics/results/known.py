@@ -10,9 +10,11 @@ from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
 from airflow_provider_omics.core.run_record import RecordStatus, RunRecord, Sample
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.results.collecting import Collected, collect_into, write_merged
+from airflow_provider_omics.results.collecting import collect_into
+from airflow_provider_omics.results.collection import Collected
 from airflow_provider_omics.results.file import JsonLinesFile
 from airflow_provider_omics.results.store import ResultsStore
+from airflow_provider_omics.results.writing import write_merged
 
 
 class KnownSamples:
@@ -68,7 +70,7 @@ class KnownSamples:
 
     def _read_file(self) -> None:
         if self._file is not None and not self._is_read:
-            self._own.add_missing(self._file.read(RunRecord.from_json))
+            self._own.take(self._file.read(RunRecord.from_json))
             self._is_read = True
 
     def read_again(self, collect: Callable[[], Collected | None]) -> Collected | None:
@@ -80,8 +82,7 @@ class KnownSamples:
         if self._file is None:
             return self._collect_into(self._own, self._last_batch)
         collected = collect()
-        for record in self._file.read(RunRecord.from_json):
-            self._own.put(record)
+        self._own.take(self._file.read(RunRecord.from_json))
         return collected
 
     def add_results(self, records: Iterable[RunRecord]) -> None:
@@ -133,13 +134,15 @@ class KnownSamples:
 
     def _of(self, run_setting_id: str) -> RunRecord | None:
         before, record = self._before.sample(run_setting_id), self._own.record(run_setting_id)
+        record = None if record is None else record.present()  # a row may come back
         if before is None:
             return self._not_remembered(run_setting_id, record)
         if before.carried is not None:
-            # What is carried may have been called REMOVED since: the status of its end is the one that was carried.
-            status = RecordStatus(before.carried)
-            record = record or RunRecord(run_setting_id, None, None, status, cause=before.reason)
-            return replace(record, status=status, fingerprint=record.fingerprint or before.fingerprint)
+            # The file tells more than what was carried: somebody may have found out how a run of unknown end ended.
+            if record is None or record.status is RecordStatus.REMOVED:
+                status = RecordStatus(before.carried)
+                record = RunRecord(run_setting_id, None, None, status, cause=before.reason, row=before.row)
+            return replace(record, fingerprint=record.fingerprint or before.fingerprint)
         if record is not None and record.batch_id == self._last_batch:
             return replace(record, fingerprint=record.fingerprint or before.fingerprint)
         return self._unknown(before) if self._is_gone else None
@@ -150,7 +153,15 @@ class KnownSamples:
         if self._is_gone and self._is_blind:
             return self._unknown(Sample(run_setting_id))
         other = self._others.record(run_setting_id)
-        return None if other is None or other.status is RecordStatus.REMOVED else other
+        return None if other is None or other.end is RecordStatus.REMOVED else other.present()
+
+    def unclear_before(self, run_setting_id: str) -> int:
+        """Tell how often a sample had failed before its last run, and nobody could tell whether that passes.
+
+        :param run_setting_id: the sample.
+        """
+        before = self._before.sample(run_setting_id)
+        return 0 if before is None else before.unclear
 
     def _unknown(self, sample: Sample) -> RunRecord:
         return RunRecord(
@@ -175,6 +186,13 @@ class KnownSamples:
                 if known is not None:
                     status, reason = known.status.value, known.cause or known.failure_reason
                     yield replace(sample, carried=status, reason=reason, removed=True)
+        if self._last_batch is None:
+            return
+        for record in self._own.records(self._last_batch):  # of settings that the task had not read
+            name = record.run_setting_id
+            if name not in present and self._before.sample(name) is None:
+                end, reason = record.end.value, record.cause or record.failure_reason
+                yield Sample(name, record.fingerprint, record.row, end, reason, removed=True)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -192,7 +210,7 @@ class KnownSamples:
         """
         record = self._own.record(run_setting_id)
         if record is not None:
-            self._put(replace(record, status=RecordStatus.REMOVED))
+            self._put(record.removed())
 
     def write(self) -> None:
         """Write the results file, if it is to change.

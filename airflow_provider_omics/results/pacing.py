@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-Item = TypeVar("Item")
-
-PAGE = 100
-"""Items that one list call brings."""
+from airflow_provider_omics.hooks.calls import before_each_call
+from airflow_provider_omics.hooks.omics import OmicsHook
 
 
 class Pacer:
@@ -31,15 +28,14 @@ class Pacer:
             time.sleep(early)  # noqa: TID251 - the pace itself; tests step the clock
         self._next = max(self._next, time.monotonic() - self._interval) + self._interval
 
-    def pages(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Iterate over the items of list calls, each page of which is a call.
 
-        :param items: what makes the calls as it goes.
-        """
-        iterator = iter(items)
-        while True:
-            self.wait()
-            page = list(islice(iterator, PAGE))
-            yield from page
-            if len(page) < PAGE:
-                return
+@contextmanager
+def paced_calls(hook: OmicsHook) -> Iterator[Pacer]:
+    """Let each call of a hook to HealthOmics, be it a page of a list, wait for its turn.
+
+    :param hook: the hook; its connection's ``calls_per_second`` is the pace.
+    :return: the pacer, for calls to other services.
+    """
+    pacer = Pacer(hook.defaults.calls_per_second)
+    with before_each_call(hook, pacer.wait):
+        yield pacer

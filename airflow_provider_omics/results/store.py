@@ -8,16 +8,46 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
+from airflow_provider_omics.core.collecting import supersedes
 from airflow_provider_omics.core.run_record import RunRecord, Sample, Submission
 
 _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -8000;
-CREATE TABLE sample (id TEXT PRIMARY KEY, fingerprint TEXT, row TEXT, carried TEXT, reason TEXT, removed INTEGER);
+CREATE TABLE sample (
+  id TEXT PRIMARY KEY, fingerprint TEXT, row TEXT, carried TEXT, reason TEXT, removed INTEGER, unclear INTEGER
+);
 CREATE TABLE submission (id TEXT PRIMARY KEY, run_id TEXT, run_uuid TEXT, status TEXT, reason TEXT, message TEXT);
 CREATE TABLE listed (run_id TEXT PRIMARY KEY, item TEXT);
-CREATE TABLE record (id TEXT PRIMARY KEY, batch_id TEXT, status TEXT, reason TEXT, line TEXT);
+CREATE TABLE record (
+  id TEXT PRIMARY KEY, batch_id TEXT, status TEXT, ended TEXT, line TEXT, changed INTEGER, read TEXT
+);
+CREATE VIEW cohort AS
+  SELECT
+    member.id, place, sample.carried, sample.reason, COALESCE(sample.unclear, 0) AS unclear, record.line,
+    COALESCE(NULLIF(record.ended, 'REMOVED'), sample.carried) AS ended
+  FROM (
+    SELECT id, rowid AS place FROM submission
+    UNION ALL
+    SELECT id, 1000000 + rowid FROM sample WHERE NOT removed AND id NOT IN (SELECT id FROM submission)
+  ) AS member
+  LEFT JOIN sample ON sample.id = member.id
+  LEFT JOIN record ON record.id = member.id;
+"""
+# record.read: of a record that was changed here, the line that the file had of it.
+
+_PUT = """
+INSERT INTO record VALUES (?, ?, ?, ?, ?, 1, NULL)
+ON CONFLICT (id) DO UPDATE SET
+  batch_id = excluded.batch_id, status = excluded.status, ended = excluded.ended, line = excluded.line,
+  changed = 1, read = CASE WHEN changed THEN read ELSE line END
+"""
+_TAKE = """
+INSERT INTO record VALUES (?, ?, ?, ?, ?, 0, NULL)
+ON CONFLICT (id) DO UPDATE SET
+  batch_id = excluded.batch_id, status = excluded.status, ended = excluded.ended, line = excluded.line,
+  changed = 0, read = NULL
 """
 
 
@@ -40,10 +70,18 @@ class ResultsStore:
     def add_samples(self, samples: Iterable[Sample]) -> None:
         """Add what is known of the run settings."""
         rows = (
-            (item.run_setting_id, item.fingerprint, json.dumps(dict(item.row)), item.carried, item.reason, item.removed)
+            (
+                item.run_setting_id,
+                item.fingerprint,
+                json.dumps(dict(item.row)),
+                item.carried,
+                item.reason,
+                item.removed,
+                item.unclear,
+            )
             for item in samples
         )
-        self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?)", rows)
+        self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def sample(self, run_setting_id: str) -> Sample | None:
         """Give what is known of a run setting; None: nothing is."""
@@ -73,8 +111,11 @@ class ResultsStore:
                 yield Submission(*row)
 
     def never_submitted(self) -> Iterator[str]:
-        """Give the ``runSettingId``s of samples whose submission was not listed."""
-        query = "SELECT id FROM sample WHERE id NOT IN (SELECT id FROM submission) ORDER BY rowid"
+        """Give the ``runSettingId``s of samples that were to be submitted, and whose submission was not listed."""
+        query = """
+            SELECT id FROM sample WHERE carried IS NULL AND NOT removed AND id NOT IN (SELECT id FROM submission)
+            ORDER BY rowid
+        """
         with closing(self._database.execute(query)) as rows:
             for (run_setting_id,) in rows:
                 yield run_setting_id
@@ -96,23 +137,44 @@ class ResultsStore:
 
     # -- records --------------------------------------------------------------------------------------------------
 
+    def take(self, records: Iterable[RunRecord]) -> None:
+        """Take in the records of the file as it is now.
+
+        What was changed here since the file was last read stays, unless somebody has changed it there as well, and the
+        file's is of a later batch, or tells more.
+
+        :param records: all of the file.
+        """
+        for record in records:
+            row = _row(record)
+            found = self._one("SELECT line, changed, read FROM record WHERE id = ?", record.run_setting_id)
+            if found is not None and found[1]:
+                if found[2] == row[-1]:
+                    continue
+                if not supersedes(record, RunRecord.from_json(json.loads(found[0]))):
+                    self._database.execute("UPDATE record SET read = ? WHERE id = ?", (row[-1], row[0]))
+                    continue
+            self._database.execute(_TAKE, row)
+
     def put(self, record: RunRecord) -> None:
         """Add a record, or put it in the place of the one of the same ``runSettingId``."""
-        self._insert(
-            "ON CONFLICT (id) DO UPDATE SET batch_id = excluded.batch_id, status = excluded.status,"
-            " reason = excluded.reason, line = excluded.line",
-            record,
-        )
+        self._database.execute(_PUT, _row(record))
 
-    def add_missing(self, records: Iterable[RunRecord]) -> None:
-        """Add the records whose ``runSettingId`` has none yet."""
-        for record in records:
-            self._insert("ON CONFLICT (id) DO NOTHING", record)
+    def written(self) -> None:
+        """Note that the file holds what is here."""
+        self._database.execute("UPDATE record SET changed = 0, read = NULL WHERE changed")
 
     def record(self, run_setting_id: str) -> RunRecord | None:
         """Give the record of a run setting; None: it has none."""
         found = self._one("SELECT line FROM record WHERE id = ?", run_setting_id)
         return None if found is None else RunRecord.from_json(json.loads(found[0]))
+
+    def records(self, batch_id: str) -> Iterator[RunRecord]:
+        """Give the records of a batch, in the order in which they came."""
+        query = "SELECT line FROM record WHERE batch_id = ? ORDER BY rowid"
+        with closing(self._database.execute(query, (batch_id,))) as rows:
+            for (line,) in rows:
+                yield RunRecord.from_json(json.loads(line))
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """Give all records as JSON objects, in the order in which they came."""
@@ -125,21 +187,44 @@ class ResultsStore:
         query = "SELECT status, COUNT(*) FROM record WHERE batch_id = ? GROUP BY status"
         return dict(self._database.execute(query, (batch_id,)).fetchall())
 
-    def ends(self, batch_id: str) -> dict[tuple[str, str | None], int]:
-        """Count the records of a batch by status and the code that decides."""
-        query = "SELECT status, reason, COUNT(*) FROM record WHERE batch_id = ? GROUP BY status, reason"
-        return {(status, reason): count for status, reason, count in self._database.execute(query, (batch_id,))}
+    # -- all samples of an attempt, whichever attempt submitted them last -------------------------------------------
 
-    def _insert(self, otherwise: str, record: RunRecord) -> None:
-        line = json.dumps(record.to_json(), separators=(",", ":"))
-        row = (record.run_setting_id, record.batch_id, record.status.value, record.failure_code, line)
-        self._database.execute(f"INSERT INTO record VALUES (?, ?, ?, ?, ?) {otherwise}", row)  # noqa: S608 - our own text
+    def cohort_counts(self) -> dict[str | None, int]:
+        """Count the samples by how they ended; None: those without a record."""
+        return dict(self._database.execute("SELECT ended, COUNT(*) FROM cohort GROUP BY ended").fetchall())
+
+    def count_submitted(self) -> int:
+        """Count the samples that the batch submitted, or was to submit."""
+        query = "SELECT COUNT(*) FROM cohort WHERE carried IS NULL"
+        count: int = self._database.execute(query).fetchone()[0]
+        return count
+
+    def not_completed(self) -> Iterator[tuple[Sample, str | None, RunRecord | None]]:
+        """Give the samples that did not complete: each with how it ended and its record, where it has one.
+
+        First those of the batch that were not submitted, then those that failed, then the cancelled ones, then those
+        that nobody can tell of; then in the same order those that earlier attempts have left.
+        """
+        query = """
+            SELECT id, carried, reason, unclear, ended, line FROM cohort WHERE ended IS NOT 'COMPLETED'
+            ORDER BY carried IS NOT NULL,
+              CASE ended WHEN 'NOT_SUBMITTED' THEN 0 WHEN 'FAILED' THEN 1 WHEN 'CANCELLED' THEN 2 ELSE 3 END, place
+        """
+        with closing(self._database.execute(query)) as rows:
+            for name, carried, reason, unclear, ended, line in rows:
+                sample = Sample(name, carried=carried, reason=reason, unclear=unclear)
+                yield sample, ended, None if line is None else RunRecord.from_json(json.loads(line))
 
     def _one(self, query: str, value: str) -> tuple[Any, ...] | None:
         found: tuple[Any, ...] | None = self._database.execute(query, (value,)).fetchone()
         return found
 
 
+def _row(record: RunRecord) -> tuple[str, str | None, str, str, str]:
+    line = json.dumps(record.to_json(), separators=(",", ":"))
+    return record.run_setting_id, record.batch_id, record.status.value, record.end.value, line
+
+
 def _sample(row: tuple[Any, ...]) -> Sample:
-    run_setting_id, fingerprint, kept, carried, reason, removed = row
-    return Sample(run_setting_id, fingerprint, json.loads(kept), carried, reason, bool(removed))
+    run_setting_id, fingerprint, kept, carried, reason, removed, unclear = row
+    return Sample(run_setting_id, fingerprint, json.loads(kept), carried, reason, bool(removed), unclear)

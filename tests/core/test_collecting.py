@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from airflow_provider_omics.core.collecting import (
@@ -7,11 +10,13 @@ from airflow_provider_omics.core.collecting import (
     attempt_number,
     completed_if_not_listed,
     has_ended,
+    is_later,
     is_settled,
     statuses_to_list,
+    supersedes,
 )
 from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.run_record import RecordStatus, RunRecord, Submission
+from airflow_provider_omics.core.run_record import BatchOrigin, RecordStatus, RunRecord, Submission
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import BatchStatus, RunStatus
 
@@ -66,6 +71,8 @@ def test_ended(status: BatchStatus) -> None:
 
 
 SUBMISSION = Submission("S1", "1001", "u1", "SUCCESS")
+DAYS = [f"2026-01-0{day}T00:00:00.000+00:00" for day in (1, 2, 3)]
+BATCH = BatchOrigin("2000001", batch_created_at=DAYS[1])
 
 
 @pytest.mark.parametrize(
@@ -76,7 +83,10 @@ SUBMISSION = Submission("S1", "1001", "u1", "SUCCESS")
         pytest.param({"role_arn": "arn"}, True, True, id="of GetRun"),
         pytest.param({"role_arn": "arn", "batch_id": "2000009"}, False, False, id="of another batch"),
         pytest.param({"role_arn": "arn", "run_uuid": "u9"}, False, False, id="of a run of the same id"),
+        pytest.param({"batch_id": "2000009", "batch_created_at": DAYS[0]}, False, False, id="of an earlier batch"),
+        pytest.param({"batch_id": "2000009", "batch_created_at": DAYS[2]}, True, True, id="of a later batch"),
         pytest.param({"status": RecordStatus.UNKNOWN}, False, False, id="UNKNOWN"),
+        pytest.param({"status": RecordStatus.REMOVED}, True, True, id="REMOVED"),
     ],
 )
 def test_settled(record: dict[str, object] | None, *, listed: bool, full: bool) -> None:
@@ -84,8 +94,54 @@ def test_settled(record: dict[str, object] | None, *, listed: bool, full: bool) 
     values = {"batch_id": "2000001", "run_uuid": "u1", "status": RecordStatus.COMPLETED, **(record or {})}
     known = None if record is None else RunRecord("S1", "1001", **values)  # type: ignore[arg-type] # one per field
 
-    assert is_settled(known, SUBMISSION, "2000001", ResultsDetail.LISTED) is listed
-    assert is_settled(known, SUBMISSION, "2000001", ResultsDetail.FULL) is full
+    assert is_settled(known, SUBMISSION, BATCH, ResultsDetail.LISTED) is listed
+    assert is_settled(known, SUBMISSION, BATCH, ResultsDetail.FULL) is full
+
+
+def test_settled_with_outputs() -> None:
+    """Who wants to know what a run has put out asks again, until it is known; of one that failed nobody does."""
+    values: dict[str, Any] = {"batch_id": "2000001", "role_arn": "arn"}
+    completed = RunRecord("S1", "1001", "u1", RecordStatus.COMPLETED, **values)
+    failed = RunRecord("S1", "1001", "u1", RecordStatus.FAILED, failure_reason="SERVICE_ERROR", **values)
+
+    assert not is_settled(completed, SUBMISSION, BATCH, ResultsDetail.FULL, outputs=True)
+    assert is_settled(replace(completed, outputs=[]), SUBMISSION, BATCH, ResultsDetail.FULL, outputs=True)
+    assert is_settled(failed, SUBMISSION, BATCH, ResultsDetail.FULL, outputs=True)
+
+
+A_RECORD = {"status": RecordStatus.COMPLETED, "batch_id": "2000001", "batch_created_at": DAYS[1]}
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        pytest.param({}, {"status": RecordStatus.UNKNOWN}, id="an end, and none"),
+        pytest.param({"role_arn": "arn"}, {}, id="of GetRun, and of a list"),
+        pytest.param({"role_arn": "arn", "outputs": []}, {"role_arn": "arn"}, id="with outputs"),
+        pytest.param({"status": RecordStatus.REMOVED}, {"role_arn": "arn"}, id="of a row that is gone"),
+        pytest.param(
+            {"status": RecordStatus.UNKNOWN, "batch_id": "2000009", "batch_created_at": DAYS[2]},
+            {"role_arn": "arn"},
+            id="of a later batch",
+        ),
+    ],
+)
+def test_record_that_counts(mine: dict[str, object], theirs: dict[str, object]) -> None:
+    """Of two records of a sample that of the later batch counts, and of one batch that which tells more."""
+    one, other = (RunRecord("S1", "1", "u1", **{**A_RECORD, **more}) for more in (mine, theirs))  # type: ignore[arg-type] # one per field
+
+    assert supersedes(one, other)
+    assert not supersedes(other, one)
+    assert not supersedes(one, one)
+
+
+def test_batches_of_which_nobody_knows_when() -> None:
+    """Neither is the later one, as in a file of an earlier version."""
+    assert is_later(DAYS[1], DAYS[0])
+    assert not is_later(DAYS[0], DAYS[1])
+    assert not is_later(DAYS[1], DAYS[1])
+    assert not is_later(None, DAYS[0])
+    assert not is_later(DAYS[0], None)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ RECORDS = st.builds(
     failure_reason=REASONS,
     fingerprint=st.sampled_from([None, "now", "before"]),
 )
-RULES = st.builds(RerunRules, on_changed=st.sampled_from(["fail", "rerun", "keep"]), unclear_before=st.integers(0, 3))
+RULES = st.builds(RerunRules, on_changed=st.sampled_from(["fail", "rerun", "keep"]))
 
 
 def record(status: str, reason: str | None = None, fingerprint: str | None = "now") -> RunRecord:
@@ -74,7 +74,7 @@ def test_more_memory() -> None:
 @given(st.none() | RECORDS, st.integers(0, 3), st.sampled_from(["fail", "rerun", "keep"]))
 def test_everything(known: RunRecord | None, unclear: int, on_changed: str) -> None:
     """rerun="all" submits every sample, whatever is known of it."""
-    assert RerunRules(everything=True, unclear_before=unclear, on_changed=on_changed).fate(NOW, known).is_submitted
+    assert RerunRules(everything=True, on_changed=on_changed).fate(NOW, known, unclear).is_submitted
 
 
 @given(RECORDS, st.booleans(), st.booleans(), st.booleans(), st.sampled_from(["fail", "rerun", "keep"]))
@@ -90,12 +90,38 @@ def test_never_again(known: RunRecord, cleared: bool, changes: bool, permanent: 
         assert fate is Fate.AGAIN
 
 
-@given(RECORDS, RULES)
-def test_clear_submits_what_a_retry_does(known: RunRecord, rules: RerunRules) -> None:
+@given(RECORDS, RULES, st.integers(0, 3))
+def test_clear_submits_what_a_retry_does(known: RunRecord, rules: RerunRules, unclear: int) -> None:
     """Whatever Airflow's own retry submits, a clear submits too."""
-    cleared = RerunRules(cleared=True, on_changed=rules.on_changed, unclear_before=rules.unclear_before)
+    cleared = RerunRules(cleared=True, on_changed=rules.on_changed)
 
-    assert not rules.fate(NOW, known).is_submitted or cleared.fate(NOW, known).is_submitted
+    assert not rules.fate(NOW, known, unclear).is_submitted or cleared.fate(NOW, known, unclear).is_submitted
+
+
+@pytest.mark.parametrize(
+    ("known", "before", "after"),
+    [
+        (None, 0, 0),
+        (record("FAILED", "RUN_TASK_FAILED"), 0, 1),
+        (record("FAILED", "RUN_TASK_FAILED"), 1, 2),
+        (record("FAILED", "SERVICE_ERROR"), 0, 0),
+        (record("FAILED", "SERVICE_ERROR"), 1, 1),
+        (record("NOT_SUBMITTED"), 0, 0),
+        (record("COMPLETED", fingerprint="x"), 1, 0),
+    ],
+    ids=["new", "unclear", "unclear again", "transient", "transient after unclear", "untried", "completed"],
+)
+def test_unclear_failures_are_counted_for_each_sample(known: RunRecord | None, before: int, after: int) -> None:
+    """What passes by itself, or never ran, is not counted; a clear begins anew."""
+    assert RerunRules().unclear(known, before) == after
+    assert RerunRules(cleared=True).unclear(known, before) == 0
+
+
+def test_unclear_failure_is_tried_once_more() -> None:
+    """Whatever other failures the sample has had."""
+    failed = record("FAILED", "RUN_TASK_FAILED")
+
+    assert [RerunRules().fate(NOW, failed, before) for before in (0, 1, 2)] == [Fate.AGAIN, Fate.CARRY, Fate.CARRY]
 
 
 def test_on_changed_that_does_not_exist() -> None:

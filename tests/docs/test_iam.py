@@ -289,6 +289,22 @@ def results_of_own_batch(stage: Stage) -> None:
     assert ended.result["results_uri"].startswith(place)
 
 
+def results_of_lists(stage: Stage) -> None:
+    """Collect what has ended of a batch that is going, where lists alone tell how."""
+    stage.emulator.set_scenario({"runs": [{"match": {"run_setting_id": "NA12891"}, "running": 90_000}]})
+    batch_id = stage.batch()
+    stage.emulator.advance(7200)
+    place = "s3://omics-results/r.jsonl"
+
+    ended = stage.perform(
+        OmicsCollectBatchResultsOperator(
+            task_id="collect", batch_id=batch_id, results_s3_uri=place, results_detail="listed"
+        )
+    )
+
+    assert ended.result["completed_runs"] == 1
+
+
 def run_groups(stage: Stage) -> None:
     """Create one with tags, and delete it."""
     created = stage.perform(OmicsCreateRunGroupOperator(task_id="create", name="bulk", tags={"team": "genomics"}))
@@ -324,7 +340,7 @@ FEATURES = {
     "staging": Feature((staging,), beside=("batches",)),
     "staging_key": Feature((staging_with_key,), beside=("batches", "staging")),
     "attempts": Feature((attempts,), beside=("runs",)),
-    "results": Feature((results, results_of_own_batch), beside=("batches",), spared=("failures",)),
+    "results": Feature((results, results_of_own_batch, results_of_lists), beside=("batches",), spared=("failures",)),
     "run_groups": Feature((run_groups,)),
 }
 

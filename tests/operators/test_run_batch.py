@@ -243,7 +243,9 @@ def test_settings_in_s3(emulator: OmicsEmulator, stepped: SteppedTime, log_lines
     body = json.dumps(samples(*(f"S{number}" for number in range(150))))
     emulator.client("s3").put_object(Bucket=BUCKET, Key="settings.json", Body=body)
 
-    ended = perform(start_batch(run_settings=None, run_settings_s3_uri=f"s3://{BUCKET}/settings.json"))
+    where = {"run_settings_s3_uri": f"s3://{BUCKET}/settings.json", "results_s3_uri": f"s3://{BUCKET}/results/"}
+
+    ended = perform(start_batch(run_settings=None, **where))
 
     assert ended.error is None
     assert (ended.result["total_runs"], ended.result["completed_runs"]) == (150, 150)
@@ -307,6 +309,8 @@ def test_dry_run_of_settings_in_s3(
     emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]]
 ) -> None:
     """A dry run does not pretend to know how many runs an S3 object holds."""
+    emulator.client("s3").put_object(Bucket=BUCKET, Key="settings.json", Body=json.dumps(samples("S1")))
+
     perform(start_batch(run_settings=None, run_settings_s3_uri=f"s3://{BUCKET}/settings.json", dry_run=True))
 
     lines = "\n".join(log_lines())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_omics.emulator import OmicsEmulator
-    from tests.airflow_support import Meanwhile, SteppedTime
+    from tests.airflow_support import Connect, Meanwhile, SteppedTime
 
 deferrable = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferred"])
 
@@ -186,3 +186,17 @@ def test_run_of_unknown_end_is_no_success(emulator: OmicsEmulator, meanwhile: Me
     assert isinstance(ended.error, BatchVerdictError)
     assert ended.error.counts["unknown_runs"] == 1
     assert ended.xcoms["return_value"]["failed_run_setting_ids"] == ["S1"]
+
+
+def test_failures_are_named_at_the_pace_of_the_connection(
+    emulator: OmicsEmulator, stepped: SteppedTime, connect: Connect
+) -> None:
+    """The lists of what failed and the looks at it keep the budget, as others share the account's quota."""
+    connect({"calls_per_second": 2})
+    emulator.set_scenario({"runs": [bad(FAILS)]})
+
+    perform(start_batch(run_settings=FOUR, poll_interval=600))
+
+    made = emulator.calls.by_operation()
+    after = sum(made[name] for name in ("ListRuns", "ListRunsInBatch", "GetRun", "ListRunTasks", "GetRunTask"))
+    assert [seconds for seconds in stepped.slept if seconds < 1] == pytest.approx([0.5] * (after - 1))

@@ -103,13 +103,13 @@ with DAG("workers", schedule=None):
     pair("killed_waiting", FORTY, deferrable=False)
     pair("terminated", TWENTY, deferrable=False)
     pair("evicted", EIGHTY, deferrable=False)
-    # The orphan's deadline is at 135 s, when the second try waits; that one's comes after the run's end: it begins at
+    # The orphan's deadline is at 216 s, when the second try waits; that one's comes after the run's end: it begins at
     # 67 s at the earliest, as the lost heartbeats alone take 20.
     pair(
         "orphaned",
-        "1000185",
+        "1000265",
         deferrable=False,
-        execution_timeout=timedelta(seconds=150),
+        execution_timeout=timedelta(seconds=240),
         retry_delay=timedelta(seconds=40),
     )
     pair("finished_meanwhile", TWENTY, deferrable=False, retry_delay=timedelta(seconds=40))

@@ -1,0 +1,191 @@
+"""The results file, into which several tasks may write."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_omics.core.collecting import ResultsDetail
+from airflow_provider_omics.core.errors import NotFound, SettingsError
+from airflow_provider_omics.core.run_record import RunRecord
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.results.file import JsonLinesFile
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, quick_hook, samples
+from tests.results.batches import (
+    FAILS,
+    URI,
+    collect,
+    delete_manifests,
+    details,
+    end,
+    records,
+    rule,
+    statuses,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.airflow_support import SteppedTime
+
+pytestmark = pytest.mark.usefixtures("stepped")
+
+
+def test_two_collections_into_one_file(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """Who finds the file written by another one meanwhile adds to it, and loses nothing of either."""
+    first = end(emulator, "A1", "A2")
+    second_id = emulator.client().start_run_batch(
+        requestId="two",
+        defaultRunSetting=DEFAULT_RUN_SETTING,
+        batchRunSettings={"inlineSettings": samples("B1", "B2")},
+    )["id"]
+    emulator.advance(100_000)
+
+    def meanwhile() -> None:
+        stepped.at_sleep = None
+        collect(second_id)
+
+    stepped.at_sleep = meanwhile
+    collect(first)
+
+    assert set(records()) == {"A1", "A2", "B1", "B2"}
+
+
+def test_later_batch_replaces(emulator: OmicsEmulator) -> None:
+    """A sample that ran again in another batch has the record of that one; the others keep theirs."""
+    emulator.set_scenario({"runs": [{**rule("S2", **FAILS), "match": {"run_setting_id": "S2", "attempt": 1}}]})
+    collect(end(emulator, "S1", "S2"))
+    again = emulator.client().start_run_batch(
+        requestId="two", defaultRunSetting=DEFAULT_RUN_SETTING, batchRunSettings={"inlineSettings": samples("S2")}
+    )["id"]
+    emulator.advance(100_000)
+
+    collected = collect(again)
+
+    assert statuses() == {"S1": "COMPLETED", "S2": "COMPLETED"}
+    assert {name: record.attempt for name, record in records().items()} == {"S1": 1, "S2": 2}
+    assert collected.counts == {"COMPLETED": 1}
+
+
+@pytest.mark.parametrize("uri", [URI, f"s3://{BUCKET}/plain.jsonl"])
+def test_form_of_the_file(emulator: OmicsEmulator, uri: str) -> None:
+    """The file is JSON Lines, the id first; packed when its name ends in .gz."""
+    collect(end(emulator, "S1", "S2"), uri)
+
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    body = emulator.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    text = gzip.decompress(body) if uri.endswith(".gz") else body
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [line["run_setting_id"] for line in lines] == ["S1", "S2"]
+    assert {next(iter(line)) for line in lines} == {"run_setting_id"}
+
+
+def test_another_file_is_not_overwritten(emulator: OmicsEmulator) -> None:
+    """A file that holds no results is left alone."""
+    emulator.client("s3").put_object(Bucket=BUCKET, Key="results/wgs.jsonl.gz", Body=b'{"sample": "S1"}\n')
+
+    with pytest.raises(SettingsError, match=r"line 1: a results file.*KeyError"):
+        collect(end(emulator, "S1"))
+
+    body = emulator.client("s3").get_object(Bucket=BUCKET, Key="results/wgs.jsonl.gz")["Body"].read()
+    assert body == b'{"sample": "S1"}\n'
+
+
+def test_bucket_that_does_not_exist(emulator: OmicsEmulator) -> None:
+    """Where nothing can be written, S3's error is told."""
+    with pytest.raises(NotFound, match="PutObject: NoSuchBucket"):
+        collect(end(emulator, "S1"), "s3://no-such-bucket/wgs.jsonl")
+
+
+def two_batches(emulator: OmicsEmulator) -> tuple[str, str]:
+    """Give a batch in which S2 failed, and a later one in which it completed."""
+    emulator.set_scenario({"runs": [{**rule("S2", **FAILS), "match": {"run_setting_id": "S2", "attempt": 1}}]})
+    first = end(emulator, "S1", "S2")
+    second = emulator.client().start_run_batch(
+        requestId="two", defaultRunSetting=DEFAULT_RUN_SETTING, batchRunSettings={"inlineSettings": samples("S2")}
+    )["id"]
+    emulator.advance(100_000)
+    return first, second
+
+
+@details
+def test_collection_of_an_earlier_batch(emulator: OmicsEmulator, detail: ResultsDetail) -> None:
+    """Whoever collects an earlier batch once more leaves the records of later ones alone."""
+    first, second = two_batches(emulator)
+    collect(second)
+
+    collected = collect(first, detail=detail)
+    again = collect(first, detail=detail)
+
+    assert statuses() == {"S2": "COMPLETED", "S1": "COMPLETED"}
+    assert records()["S2"].batch_id == second
+    assert (collected.new, again.new) == (1, 0)
+
+
+@pytest.mark.parametrize("late", ["first", "second"])
+def test_collections_of_two_batches_at_once(emulator: OmicsEmulator, stepped: SteppedTime, late: str) -> None:
+    """Whoever writes last, the record of the later batch is what the file has in the end."""
+    first, second = two_batches(emulator)
+    slow, quick = (first, second) if late == "first" else (second, first)
+    sleeps = iter(range(1))
+
+    def meanwhile() -> None:
+        if next(sleeps, None) is None:
+            stepped.at_sleep = None
+            collect(quick)
+
+    stepped.at_sleep = meanwhile
+    collect(slow)
+
+    assert statuses() == {"S1": "COMPLETED", "S2": "COMPLETED"}
+    assert records()["S2"].batch_id == second
+
+
+def test_what_was_read_earlier_is_not_written_back(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """A collector that has nothing to say of a sample leaves what others have said of it since it read the file."""
+    first, second = two_batches(emulator)
+    collect(first)
+    third = emulator.client().start_run_batch(
+        requestId="three", defaultRunSetting=DEFAULT_RUN_SETTING, batchRunSettings={"inlineSettings": samples("S3")}
+    )["id"]
+    emulator.advance(100_000)
+
+    def meanwhile() -> None:
+        stepped.at_sleep = None
+        collect(second)
+
+    stepped.at_sleep = meanwhile
+    collect(third)
+
+    assert statuses() == {"S1": "COMPLETED", "S2": "COMPLETED", "S3": "COMPLETED"}
+
+
+def test_less_detail_beside_more(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """A collector that knows how a run ended replaces no record that says where its outputs are."""
+    batch_id = end(emulator, "S1", "S2")
+
+    def meanwhile() -> None:
+        stepped.at_sleep = None
+        collect(batch_id)
+
+    stepped.at_sleep = meanwhile
+    collect(batch_id, detail=ResultsDetail.LISTED)
+
+    assert all(record.output_uri for record in records().values())
+
+
+def test_row_that_is_gone_stays_gone(emulator: OmicsEmulator) -> None:
+    """A collector does not bring back what the start operator has called REMOVED."""
+    batch_id = end(emulator, "S1", "S2")
+    emulator.faults.add(operation="GetRun", error="ResourceNotFoundException", times=1)
+    delete_manifests(emulator)
+    collect(batch_id, hook=quick_hook())
+    file = JsonLinesFile(OmicsHook(), URI)
+    file.replace([record.removed().to_json() for record in file.read(RunRecord.from_json)])
+
+    collect(batch_id)
+
+    assert statuses() == {"S1": "REMOVED", "S2": "REMOVED"}
+    assert {name: record.end.value for name, record in records().items()} == {"S1": "UNKNOWN", "S2": "COMPLETED"}
