@@ -77,7 +77,7 @@ class Cohort(RuleBasedStateMachine):
         self.emulator.set_scenario({})
         self.emulator.reset()
         self.task = Task(self.emulator, _no_connection, kind="batch", retries=1)
-        self.uri = uri
+        self.uri, self.is_looked_at = uri, uri is not None and detail == "full"
         self.arguments = {"results_s3_uri": uri, "results_detail": detail, "on_changed": on_changed, "rerun": "failed"}
         self.sheet = {"S1": 1, "S2": 1, "S3": 1}
         self.ended: Any = None
@@ -149,8 +149,8 @@ class Cohort(RuleBasedStateMachine):
             "batch cancelled": lambda: self._when("INPROGRESS", "CancelRunBatch"),
             "run cancelled": lambda: self._when("RUNNING", "CancelRun"),
             "runs removed": lambda: self._when("PROCESSED", None),
-            # Without a results file the verdict goes by counts, which remember more than anybody can find out later.
-            "runs lost": (lambda: self._when("PROCESSED", None, lost=True)) if self.uri else None,
+            # By counts and lists more may be known than anybody can find out later.
+            "runs lost": (lambda: self._when("PROCESSED", None, lost=True)) if self.is_looked_at else None,
         }.get(str(trouble))
         settings = [{"runSettingId": name, "parameters": {"v": version}} for name, version in self.sheet.items()]
         with pytest.MonkeyPatch.context() as patch:
