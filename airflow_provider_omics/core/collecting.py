@@ -72,6 +72,17 @@ def completed_if_not_listed(batch: BatchSnapshot, listed: int) -> bool:
     )
 
 
+def leaves_out_runs(batch: BatchSnapshot, submitted: int) -> bool:
+    """Tell whether ListRunsInBatch tells of fewer runs than its batch has started: the list lags, or is not whole.
+
+    What it does not tell of must not count as never submitted then, or it would be run, and paid, twice.
+
+    :param batch: the batch.
+    :param submitted: how many submissions with a run were listed.
+    """
+    return has_ended(batch) and submitted < batch.count("successful_submissions")
+
+
 def is_settled(
     record: RunRecord | None,
     submission: Submission,

@@ -278,23 +278,34 @@ class RunRecord:
         )
 
     @classmethod
-    def without_run(cls, submission: Submission, sample: Sample, origin: BatchOrigin, *, attempt: int = 1) -> RunRecord:
+    def without_run(
+        cls,
+        submission: Submission,
+        sample: Sample,
+        origin: BatchOrigin,
+        *,
+        attempt: int = 1,
+        may_have_run: bool = False,
+    ) -> RunRecord:
         """Make the record of what has no run to be looked at: never submitted, or gone without a trace.
 
         :param submission: how it was submitted, if it was.
         :param sample: what was known of it before.
         :param origin: its batch.
         :param attempt: how often the sample was submitted; default 1.
-        :return: a record that is NOT_SUBMITTED without a run, and UNKNOWN with one.
+        :param may_have_run: the lists of the batch leave out runs that it has started, perhaps this one; default False.
+        :return: a record that is NOT_SUBMITTED without a run, and UNKNOWN with one, or perhaps one.
         """
+        unlisted = may_have_run and submission.run_id is None and submission.status != SubmissionStatus.FAILED
         gone = submission.run_id is not None
-        status = RecordStatus.UNKNOWN if gone else RecordStatus.NOT_SUBMITTED
+        status = RecordStatus.UNKNOWN if gone or unlisted else RecordStatus.NOT_SUBMITTED
+        message = "its record is gone: nobody can tell how it ended" if gone else submission.message
         return cls(
             **_shared(submission, sample, origin, attempt),
             status=status,
             cause=cause_of(status.value, submission.failure_reason),
             failure_reason=submission.failure_reason,
-            message="its record is gone: nobody can tell how it ended" if gone else submission.message,
+            message="its batch has started runs that no list tells of: it may be one of them" if unlisted else message,
             workflow_id=origin.workflow_id,
             workflow_version_name=origin.workflow_version_name,
         )

@@ -13,6 +13,7 @@ from airflow_provider_omics.core.collecting import (
     completed_if_not_listed,
     has_ended,
     is_settled,
+    leaves_out_runs,
     statuses_to_list,
 )
 from airflow_provider_omics.core.errors import NotFound, OmicsError, Problem, ServiceError, SettingsError
@@ -33,6 +34,13 @@ from airflow_provider_omics.results.writing import write_merged
 CHECKPOINT = 300.0
 """Seconds after which what was read is written: so much of the work a lost task has to do again. 100,000 GetRun calls
 at 5 a second take five and a half hours."""
+
+
+LOOKS = 4
+"""How often ListRunsInBatch is asked for the runs that the counts of an ended batch tell of."""
+
+LIST_LAG = 10.0
+"""Seconds between two such looks."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +124,7 @@ class Collection:
         self._new = self._unwritten = 0
         self._warned = False
         self._rest_completed = False
+        self._leaves_out = False
 
     def close(self) -> None:
         """Forget what was read."""
@@ -220,8 +229,15 @@ class Collection:
             self._rest_completed = completed_if_not_listed(batch, self._store.count_listed())
             if not self._rest_completed:
                 self._list_runs(RunStatus.COMPLETED)
-        submissions = self._hook.list_runs_in_batch(batch.id)
-        self._store.add_submissions(Submission.from_item(item) for item in submissions)
+        for look in range(LOOKS):
+            if look:
+                time.sleep(LIST_LAG)  # noqa: TID251 - the list may lag; tests step the clock
+            submissions = self._hook.list_runs_in_batch(batch.id)
+            self._store.add_submissions(Submission.from_item(item) for item in submissions)
+            self._leaves_out = leaves_out_runs(batch, self._store.count_submissions_with_run())
+            if not self._leaves_out:
+                return
+        self._log.warning("Batch %s has started more runs than ListRunsInBatch tells of: they are UNKNOWN", batch.id)
 
     def _list_runs(self, status: RunStatus) -> None:
         items = self._hook.list_runs(batch_id=self._batch_id, status=status.value)
@@ -244,7 +260,7 @@ class Collection:
                 known = self._store.record(run_setting_id)
                 if not is_settled(known, submission, origin, self._detail):
                     sample, attempt = self._sample(run_setting_id), attempt_number(known, batch.id)
-                    yield RunRecord.without_run(submission, sample, origin, attempt=attempt)
+                    yield self._without_run(submission, sample, origin, attempt)
 
     def _sample(self, run_setting_id: str) -> Sample:
         return self._store.sample(run_setting_id) or Sample(run_setting_id)
@@ -256,7 +272,7 @@ class Collection:
         sample = self._sample(submission.run_setting_id)
         if submission.run_id is None:
             is_final = has_ended(batch) or submission.status == "FAILED"
-            return RunRecord.without_run(submission, sample, origin, attempt=attempt) if is_final else None
+            return self._without_run(submission, sample, origin, attempt) if is_final else None
         run = self._look(batch, submission)
         if run is None:
             return RunRecord.without_run(submission, sample, origin, attempt=attempt)
@@ -264,6 +280,9 @@ class Collection:
         if self._outputs is not None and run.phase is Phase.SUCCEEDED:
             outputs = self._outputs.read(run)
         return RunRecord.of_run(submission, sample, origin, run, attempt=attempt, outputs=outputs)
+
+    def _without_run(self, submission: Submission, sample: Sample, origin: BatchOrigin, attempt: int) -> RunRecord:
+        return RunRecord.without_run(submission, sample, origin, attempt=attempt, may_have_run=self._leaves_out)
 
     def _look(self, batch: BatchSnapshot, submission: Submission) -> RunSnapshot | None:
         """Give the run, going or ended; None: it is gone, and nothing tells how it ended."""

@@ -110,6 +110,12 @@ class ResultsStore:
             for row in rows:
                 yield Submission(*row)
 
+    def count_submissions_with_run(self) -> int:
+        """Count the submissions of which a run has come."""
+        query = "SELECT COUNT(*) FROM submission WHERE run_id IS NOT NULL"
+        count: int = self._database.execute(query).fetchone()[0]
+        return count
+
     def never_submitted(self) -> Iterator[str]:
         """Give the ``runSettingId``s of samples that were to be submitted, and whose submission was not listed."""
         query = """

@@ -13,6 +13,7 @@ from airflow_provider_omics.core.errors import BatchFailed, BatchVerdictError, O
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+from airflow_provider_omics.results.collection import LIST_LAG
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, ONE_TRY, RUN, perform, samples
 from tests.diagnosis.answers import KINDS
 from tests.diagnosis.cases import BATCHES, RUNS
@@ -116,7 +117,8 @@ def test_list_of_a_batch_that_goes_wrong(
 ) -> None:
     """Without the names of what failed, the counts of a batch are still its verdict, and all failures are counted.
 
-    With a results place the results come first: where they cannot be collected, a typed error says which call it was.
+    With a results place the results come first: where they cannot be collected, a typed error says which call it was;
+    and what a list leaves out of what the batch has started is of unknown end, so that no retry submits it again.
     """
     mixed(emulator)
     answers(operation, kind)
@@ -125,10 +127,44 @@ def test_list_of_a_batch_that_goes_wrong(
 
     assert isinstance(ended.error, BatchVerdictError if not place else (BatchVerdictError, ServiceError))
     assert ended.xcoms["return_value"]["succeeded"] is False
-    assert ended.xcoms["return_value"]["failed_runs"] == 4
+    result = ended.xcoms["return_value"]
+    if place and operation == "ListRunsInBatch" and isinstance(ended.error, BatchVerdictError):
+        assert (result["unknown_runs"], result["failed_runs"], result["failed_submissions"]) == (6, 0, 0)
+        return
+    assert result["failed_runs"] == 4
     if isinstance(ended.error, BatchVerdictError):
         assert ended.error.counts["failed_runs"] == 4
-        assert sum(cause["count"] for cause in ended.xcoms["return_value"]["causes"]) == 5
+        assert sum(cause["count"] for cause in result["causes"]) == 5
+
+
+def test_list_that_leaves_out_runs_submits_none_again(new_task: NewTask, answers: Answers) -> None:
+    """Samples that the batch has started and no list tells of are of unknown end, and not submitted by a retry."""
+    task = new_task("batch")
+    task.arguments.update(results_s3_uri=f"s3://{BUCKET}/results/wgs.jsonl")
+    answers("ListRunsInBatch", "with nothing in it")
+
+    for ended in (task.try_(), task.try_()):
+        assert isinstance(ended.error, BatchVerdictError)
+        assert ended.error.counts["unknown_runs"] == 2
+
+    assert len(task.started()) == 1
+
+
+def test_list_that_lags(new_task: NewTask, stepped: SteppedTime, answers: Answers) -> None:
+    """A list that does not tell yet of what the batch has started is asked again."""
+    task = new_task("batch")
+    task.arguments.update(results_s3_uri=f"s3://{BUCKET}/results/wgs.jsonl")
+    answers("ListRunsInBatch", "with nothing in it")
+
+    def catch_up() -> None:
+        if stepped.slept[-1] == LIST_LAG:
+            answers("ListRunsInBatch", "with nothing in it", after=1_000_000)
+
+    stepped.at_sleep = catch_up
+    ended = task.try_()
+
+    assert ended.error is None
+    assert ended.result["completed_runs"] == 2
 
 
 @kinds
