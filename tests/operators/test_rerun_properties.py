@@ -84,6 +84,7 @@ class Cohort(RuleBasedStateMachine):
         self.ran: dict[str, tuple[int, str]] = {}
         """Sample -> the parameter it was last run with, and how that ended, as far as anybody can know."""
         self.batches_seen = 0
+        self.sheets: dict[str, dict[str, int]] = {}
         self._try(script, None, trouble)
 
     # -- events ----------------------------------------------------------------------------------------------------
@@ -204,6 +205,12 @@ class Cohort(RuleBasedStateMachine):
                     assert before[1] != "UNKNOWN", f"{name} ran again, though it may have completed"
                 status = "NOT_SUBMITTED" if run is None else run["status"]
                 self.ran[name] = (version, "UNKNOWN" if run is not None and run["id"] in self.lost else status)
+            self.sheets[batch["id"]] = self.sent
+        record = self.task.record()
+        is_refused = isinstance(self.ended.error, SettingsError)
+        if len(batches) == self.batches_seen and record is not None and not record.idle and not is_refused:
+            # Adopted after a crash: what is told is of the sheet as it was when the batch was started.
+            self.sent = self.sheets.get(str(record.resource_id), self.sent)
         self.batches_seen = len(batches)
 
     # -- what holds ------------------------------------------------------------------------------------------------
