@@ -15,8 +15,6 @@ from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
 from airflow_provider_omics.core.errors import InvalidRequest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES
-from airflow_provider_omics.hooks.async_client import AsyncOmicsClient, PollerClient
-from airflow_provider_omics.hooks.async_sessions import for_event_loop
 from airflow_provider_omics.hooks.service_errors import complete, service_errors, unreadable
 
 if TYPE_CHECKING:
@@ -33,7 +31,9 @@ if TYPE_CHECKING:
         StartRunResponseTypeDef,
     )
 
-__all__ = ("TOTAL_ATTEMPTS", "AsyncOmicsClient", "OmicsHook", "PollerClient")
+    from airflow_provider_omics.hooks.async_client import PollerClient
+
+__all__ = ("TOTAL_ATTEMPTS", "OmicsHook")
 
 TOTAL_ATTEMPTS = 10
 """HTTP tries of one call in botocore's ``standard`` mode: about two minutes of throttling. The default, ``legacy``,
@@ -102,7 +102,11 @@ class OmicsHook(AwsBaseHook):
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """Make a session; one for asyncio blocks the event loop neither now nor when its credentials are renewed."""
         session = super().get_session(region_name=region_name, deferrable=deferrable)
-        return for_event_loop(session, self.service_name, self.config) if deferrable else session
+        if not deferrable:
+            return session
+        from airflow_provider_omics.hooks.async_sessions import for_event_loop  # for triggerers, not for DAG files
+
+        return for_event_loop(session, self.service_name, self.config)
 
     def _has_endpoint_override(self) -> bool:
         if self.conn_config.get_service_endpoint_url(service_name="omics"):
@@ -466,6 +470,8 @@ class OmicsHook(AwsBaseHook):
 
         :return: a context manager that gives the client and closes it.
         """
+        from airflow_provider_omics.hooks.async_client import PollerClient  # for triggerers, not for DAG files
+
         make_client: Callable[[], Awaitable[Any]] = self.get_async_conn  # the Amazon provider gives it no types
         async with await make_client() as client:
             yield PollerClient(client)

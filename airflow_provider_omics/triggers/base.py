@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -28,7 +27,6 @@ from airflow_provider_omics.core.events import Outcome, WaitEvent
 from airflow_provider_omics.core.polling import wait
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
-from airflow_provider_omics.hooks.async_client import PollerClient
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import ended_run
 from airflow_provider_omics.task_state import task_state
@@ -287,9 +285,9 @@ class _Driver:
             result = await sync_to_async(ended_run)(self._hook(), command.id, command.uuid)
         elif isinstance(command, Cancel):
             self._is_cancelling = True
-            await place.call(partial(PollerClient.cancel, kind=command.kind, resource_id=command.id))
+            await place.call(lambda client: client.cancel(command.kind, command.id))
         elif isinstance(command, Look):
-            result = await place.call(partial(PollerClient.look, kind=command.kind, resource_id=command.id))
+            result = await place.call(lambda client: client.look(command.kind, command.id))
         elif isinstance(command, ListActive):
-            run_ids = await place.call(partial(PollerClient.active_run_ids, batch_id=command.batch_id))
+            run_ids = await place.call(lambda client: client.active_run_ids(command.batch_id))
         return Answer(time.time(), result, tuple(run_ids))

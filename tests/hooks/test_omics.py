@@ -11,7 +11,8 @@ import pytest
 
 from airflow_provider_omics.core.errors import Conflict, InvalidRequest, NotFound
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
-from airflow_provider_omics.hooks.omics import AsyncOmicsClient, OmicsHook
+from airflow_provider_omics.hooks.async_client import AsyncOmicsClient
+from airflow_provider_omics.hooks.omics import OmicsHook
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, samples
 
 if TYPE_CHECKING:
