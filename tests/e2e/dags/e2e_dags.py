@@ -15,7 +15,7 @@ from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperato
 ROLE = "arn:aws:iam::123456789012:role/omics-service"
 OUTPUT = "s3://omics-e2e/runs/"
 FIVE, TWENTY, FORTY, EIGHTY, ENDLESS = (str(1_000_000 + seconds) for seconds in (5, 20, 40, 80, 3600))
-VERY_LONG = "1000150"
+VERY_LONG, LONGEST = "1000150", "1000265"
 FAILING_ONCE, ENDLESS_ONCE = "2000001", "2000002"
 
 SECOND_DEPLOYMENT = "OMICS_E2E_SECOND" in os.environ
@@ -107,7 +107,7 @@ with DAG("workers", schedule=None):
     # 67 s at the earliest, as the lost heartbeats alone take 20.
     pair(
         "orphaned",
-        "1000265",
+        LONGEST,
         deferrable=False,
         execution_timeout=timedelta(seconds=240),
         retry_delay=timedelta(seconds=40),
@@ -173,7 +173,7 @@ with DAG("deployments", schedule=None):
 
 with DAG("triggerers", schedule=None):
     for number in range(10):
-        pair(f"waits_{number}", VERY_LONG)
+        pair(f"waits_{number}", LONGEST)
 
 with DAG("outage", schedule=None):
     # The second try comes when the api-server is back.
