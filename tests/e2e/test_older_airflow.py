@@ -13,9 +13,8 @@ from tests.e2e.emulators import EmulatorProcess
 from tests.e2e.expectations import assert_outcome, assert_waited, for_each_kind, seconds_to_cancel
 from tests.e2e.stage import KINDS, Script, Stage, Task
 
-AT_ONCE = 20.0
-"""Seconds within which a user's kill must have reached the service. Airflow itself takes 2 to 5 to tell of it, and on a
-busy machine twice as long."""
+AT_ONCE = 12.0
+"""Seconds within which a user's kill must have reached the service: Airflow itself takes 2 to 5 to tell of it."""
 
 WAITING = [f"{kind}_waits_{number}" for kind in KINDS for number in range(5)]
 
