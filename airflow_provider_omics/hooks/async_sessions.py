@@ -15,6 +15,8 @@ from botocore.config import Config
 from botocore.loaders import Loader
 from botocore.utils import parse_timestamp
 
+from airflow_provider_omics.hooks.uninterrupted import uninterrupted
+
 
 def for_event_loop(session: Any, service: str, config: Config) -> Any:
     """Take out of a session what would block the event loop; call it in a thread.
@@ -37,7 +39,12 @@ def for_event_loop(session: Any, service: str, config: Config) -> Any:
     if refresh is not None and not inspect.iscoroutinefunction(refresh):
         # Not thread-sensitive: the one thread for those that are serves all triggers' calls of Airflow, and STS may
         # take its time. Unlike `asyncio.to_thread`, it can still reach Airflow's supervisor from there.
-        credentials._refresh_using = sync_to_async(refresh, thread_sensitive=False)  # noqa: SLF001  # no other way in
+        in_thread = sync_to_async(refresh, thread_sensitive=False)
+
+        async def refresh_in_thread() -> Any:
+            return await uninterrupted(in_thread())
+
+        credentials._refresh_using = refresh_in_thread  # noqa: SLF001  # no other way in
     return session
 
 

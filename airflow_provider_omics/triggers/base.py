@@ -29,6 +29,7 @@ from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Sn
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import ended_run
+from airflow_provider_omics.hooks.uninterrupted import uninterrupted
 from airflow_provider_omics.task_state import task_state
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class OmicsWaitTrigger(BaseTrigger):
             # In a thread of its own: an answer that does not come must not hold up the one thread in which Airflow's
             # triggers open their connections, ours included.
             ask = sync_to_async(task_state, thread_sensitive=False)
-            return await asyncio.wait_for(ask(task_instance), STATE_PATIENCE)
+            return await asyncio.wait_for(uninterrupted(ask(task_instance)), STATE_PATIENCE)
         except Exception:
             self.log.warning("Airflow did not tell the state of the task", exc_info=True)
             return None
@@ -282,7 +283,7 @@ class _Driver:
         if isinstance(command, Say):
             self._log.log(command.level, "%s", command.message)
         elif isinstance(command, ReadManifest):
-            result = await sync_to_async(ended_run)(self._hook(), command.id, command.uuid)
+            result = await uninterrupted(sync_to_async(ended_run)(self._hook(), command.id, command.uuid))
         elif isinstance(command, Cancel):
             self._is_cancelling = True
             await place.call(lambda client: client.cancel(command.kind, command.id))

@@ -6,6 +6,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
+from airflow_provider_omics.hooks.uninterrupted import uninterrupted
 from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 
 
@@ -36,4 +37,4 @@ class OmicsRunBatchTrigger(OmicsWaitTrigger):
         if self.staged_s3_uri is not None:
             from airflow_provider_omics.staging import remove_staged  # most triggers end otherwise
 
-            await sync_to_async(remove_staged)(self._hook(), self.log, self.staged_s3_uri)
+            await uninterrupted(sync_to_async(remove_staged)(self._hook(), self.log, self.staged_s3_uri))

@@ -17,6 +17,7 @@ from airflow_provider_omics.core.watching import CONFIRM_SHARE, Budget
 from airflow_provider_omics.hooks.async_client import PollerClient
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.service_errors import service_errors
+from airflow_provider_omics.hooks.uninterrupted import uninterrupted
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,11 @@ class SharedClient:
 
         :raises ServiceError: the connection assumes a role first, and that failed.
         """
+        if self._client is not None:
+            return self._client
+        return await uninterrupted(self._get())
+
+    async def _get(self) -> PollerClient:
         async with self._lock:
             if self._client is None:
                 self._client = await self._make()
@@ -98,12 +104,13 @@ class SharedClient:
             await self._retired.pop().aclose()
 
     async def close(self) -> None:
-        """Close all clients, and leave the budget."""
-        self.budget.leave(self)
-        self._client = None
-        self._retired.append(self._open)
-        self._open = AsyncExitStack()
-        await self.close_retired()
+        """Close all clients, also one that is just being opened, and leave the budget."""
+        async with self._lock:
+            self.budget.leave(self)
+            self._client = None
+            self._retired.append(self._open)
+            self._open = AsyncExitStack()
+            await self.close_retired()
 
 
 def _defaults(hook: OmicsHook) -> ConnectionDefaults:
