@@ -24,6 +24,7 @@ from botocore.loaders import JSONFileLoader
 
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
 from airflow_provider_omics.triggers import base as triggers_base
+from airflow_provider_omics.triggers import shared_client as triggers_shared_client
 from airflow_provider_omics.triggers import watcher as triggers_watcher
 
 if TYPE_CHECKING:
@@ -158,8 +159,12 @@ def connect(emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> Connect
 
 @pytest.fixture
 def stepped(emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> SteppedTime:
-    """Our waits in the emulator's time: a day of waiting takes no time. The connection is there as well."""
+    """Our waits in the emulator's time: a day of waiting takes no time. The connection is there as well.
+
+    Each test has calls of its own to spend: the moments that a budget remembers may lie in the next test's future.
+    """
     stepped = SteppedTime(emulator)
+    monkeypatch.setattr(triggers_shared_client, "_budgets", {})
     monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", stepped)
     for name, module in list(sys.modules.items()):
         if name.startswith(_OF_THE_PACKAGE) and getattr(module, "time", None) is time:
