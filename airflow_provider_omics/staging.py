@@ -18,7 +18,7 @@ from typing import Any
 
 from airflow_provider_omics.core.errors import NotFound, ServiceError
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.s3 import s3_hook
+from airflow_provider_omics.hooks.s3 import encryption, s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 MAX_INLINE_BYTES = 1_000_000
@@ -180,9 +180,8 @@ class StagingPlace:
     """
 
     def __init__(self, hook: OmicsHook, uri: str, kms_key_id: str | None = None) -> None:
-        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
         self.uri = uri.rstrip("/")
-        self._s3 = s3_hook(hook, extra_args=encryption, transfer_config_args=dict(_TRANSFER))
+        self._s3 = s3_hook(hook, extra_args=encryption(kms_key_id), transfer_config_args=dict(_TRANSFER))
 
     def has(self, uri: str) -> bool:
         """Tell whether an object exists.

@@ -24,6 +24,7 @@ class ConnectionDefaults:
     :param staging_s3_uri: where large lists of run settings are put: ``s3://bucket/prefix/``.
     :param staging_kms_key_id: KMS key for them.
     :param results_s3_uri: where results are written: ``s3://bucket/prefix/``.
+    :param results_kms_key_id: KMS key for them, and for what is kept beside them, wherever a task writes them.
     :param tag_with_airflow_context: tag runs and batches with DAG, task and run ids; default on.
     :param mask_parameters: show parameters in the UI as counts and keys only; default off.
     :param calls_per_second: budget of API calls for waits, per Region and process; default 5.
@@ -36,6 +37,7 @@ class ConnectionDefaults:
     staging_s3_uri: str | None = None
     staging_kms_key_id: str | None = None
     results_s3_uri: str | None = None
+    results_kms_key_id: str | None = None
     tag_with_airflow_context: bool = True
     mask_parameters: bool = False
     calls_per_second: float = 5.0
@@ -55,6 +57,7 @@ class ConnectionDefaults:
             "staging_s3_uri": (str, "s3://bucket/prefix/"),
             "staging_kms_key_id": (str, "a KMS key id or ARN"),
             "results_s3_uri": (str, "s3://bucket/prefix/"),
+            "results_kms_key_id": (str, "a KMS key id or ARN"),
             "tag_with_airflow_context": (bool, "true or false"),
             "mask_parameters": (bool, "true or false"),
             "calls_per_second": ((int, float), "a number above 0"),
@@ -87,3 +90,13 @@ class ConnectionDefaults:
         if problems:
             raise SettingsError(problems)
         return cls(**values)
+
+    def kms_key_id(self, uri: str) -> str | None:
+        """Tell by which KMS key an object is encrypted that a task writes.
+
+        :param uri: ``s3://bucket/key``.
+        :return: the staging place's key for what lies there, the results' for anything else; None: the bucket's own
+            encryption.
+        """
+        is_staged = self.staging_s3_uri is not None and uri.startswith(f"{self.staging_s3_uri.rstrip('/')}/")
+        return self.staging_kms_key_id if is_staged else self.results_kms_key_id

@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from airflow_provider_omics.hooks.omics import OmicsHook
 
 
+def encryption(kms_key_id: str | None) -> dict[str, str]:
+    """Give the arguments of PutObject that encrypt an object.
+
+    :param kms_key_id: the KMS key; None: the bucket's own encryption.
+    """
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
+
+
 def s3_hook(hook: OmicsHook, **options: Any) -> S3Hook:
     """Make the S3 hook of the same connection, Region, TLS settings and botocore configuration (proxies, time-outs).
 

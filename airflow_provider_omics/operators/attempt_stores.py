@@ -16,7 +16,7 @@ from airflow_provider_omics.core.attempt_record import AttemptRecord
 from airflow_provider_omics.core.errors import AccessDenied, AttemptError, Conflict, NotFound, NotOwner, ServiceError
 from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.s3 import s3_hook
+from airflow_provider_omics.hooks.s3 import encryption, s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 KEY = "omics_attempt"
@@ -80,6 +80,7 @@ class S3AttemptStore:
         path = "/".join(quote(name, safe="") for name in names)
         self._bucket = parts.netloc
         self._key = f"{parts.path.strip('/')}/airflow-attempts/{deployment}/{path}.json".lstrip("/")
+        self._encryption = encryption(hook.defaults.kms_key_id(f"s3://{self._bucket}/{self._key}"))
         self._etag: str | None = None
 
     def load(self) -> AttemptRecord | None:
@@ -109,6 +110,7 @@ class S3AttemptStore:
                     Key=self._key,
                     Body=json.dumps(record.to_json()).encode(),
                     ContentType="application/json",
+                    **self._encryption,
                     **condition,
                 )
         except Conflict as error:

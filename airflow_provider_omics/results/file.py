@@ -12,7 +12,7 @@ from typing import IO, Any, TypeVar, cast
 
 from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.s3 import s3_hook
+from airflow_provider_omics.hooks.s3 import encryption, s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 Line = TypeVar("Line")
@@ -36,6 +36,7 @@ class JsonLinesFile:
         """Whether there was such a file when it was last read or written."""
         self._bucket, _, self._key = uri.removeprefix("s3://").partition("/")
         self._s3 = s3_hook(hook)
+        self._encryption = encryption(hook.defaults.kms_key_id(uri))
         self._condition: dict[str, str] = {}
 
     def read(self, parse: Callable[[Mapping[str, Any]], Line]) -> Iterator[Line]:
@@ -66,7 +67,9 @@ class JsonLinesFile:
                 _write(copy, lines)
             copy.seek(0)
             with service_errors("PutObject"):
-                answer = self._s3.conn.put_object(Bucket=self._bucket, Key=self._key, Body=copy, **self._condition)
+                answer = self._s3.conn.put_object(
+                    Bucket=self._bucket, Key=self._key, Body=copy, **self._encryption, **self._condition
+                )
         self._found(answer["ETag"])
 
     def _fetch(self, copy: IO[bytes]) -> bool:

@@ -15,6 +15,7 @@ ALL: dict[str, Any] = {
     "staging_s3_uri": "s3://bucket/staging/",
     "staging_kms_key_id": "alias/omics",
     "results_s3_uri": "s3://bucket/results/",
+    "results_kms_key_id": "alias/results",
     "tag_with_airflow_context": False,
     "mask_parameters": True,
     "calls_per_second": 2.5,
@@ -36,6 +37,7 @@ def test_nothing_said_gives_the_defaults() -> None:
         staging_s3_uri=None,
         staging_kms_key_id=None,
         results_s3_uri=None,
+        results_kms_key_id=None,
         tag_with_airflow_context=True,
         mask_parameters=False,
         calls_per_second=5.0,
@@ -49,6 +51,21 @@ def test_every_key_is_read() -> None:
 
     assert {**vars(defaults), "require_settings": list(defaults.require_settings)} == ALL
     assert {field.name for field in fields(ConnectionDefaults)} == set(ALL)
+
+
+@pytest.mark.parametrize(
+    ("uri", "key"),
+    [
+        ("s3://bucket/staging/airflow-attempts/a.json", "alias/omics"),
+        ("s3://bucket/results/a.jsonl.gz", "alias/results"),
+        ("s3://another/a.jsonl.gz", "alias/results"),
+        ("s3://bucket/staging-of-others/a.json", "alias/results"),
+    ],
+)
+def test_an_object_has_the_key_of_its_place(uri: str, key: str) -> None:
+    """What lies below the staging place has its key, all else that a task writes the results'."""
+    assert ConnectionDefaults.from_service_config(ALL).kms_key_id(uri) == key
+    assert ConnectionDefaults(staging_s3_uri="s3://bucket/staging").kms_key_id(uri) is None
 
 
 def test_a_key_of_the_amazon_provider_is_left_to_it() -> None:
@@ -72,6 +89,7 @@ def test_a_key_of_the_amazon_provider_is_left_to_it() -> None:
         ("staging_s3_uri", ["s3://bucket/"], "s3://bucket/prefix/"),
         ("results_s3_uri", "", "s3://bucket/prefix/"),
         ("staging_kms_key_id", 5, "a KMS key id or ARN"),
+        ("results_kms_key_id", ["alias/results"], "a KMS key id or ARN"),
         ("tag_with_airflow_context", "true", "true or false"),
         ("tag_with_airflow_context", 1, "true or false"),
         ("mask_parameters", None, "true or false"),

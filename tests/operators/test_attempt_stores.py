@@ -185,6 +185,26 @@ def test_object_is_json_for_people(emulator: OmicsEmulator, connect: Connect) ->
     assert json.loads(got["Body"].read()) == replace(RECORD, resource_id="7").to_json()
 
 
+@pytest.mark.parametrize(
+    ("omics", "key"),
+    [
+        ({"staging_s3_uri": STAGING, "staging_kms_key_id": "alias/staging"}, "alias/staging"),
+        ({"results_kms_key_id": "alias/results"}, "alias/results"),
+        ({"staging_s3_uri": STAGING}, None),
+    ],
+)
+def test_object_is_encrypted_as_its_place_is(
+    emulator: OmicsEmulator, connect: Connect, omics: dict[str, str], key: str | None
+) -> None:
+    """The record has the key of the staging place, or of the results where it is kept there; else the bucket's."""
+    connect(omics)
+
+    s3_store().save(RECORD)
+
+    head = emulator.client("s3").head_object(Bucket=BUCKET, Key=keys(emulator)[0])
+    assert head.get("SSEKMSKeyId") == key
+
+
 def test_s3_out_of_reach_is_trouble_and_not_nothing(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that does not answer is never taken for an empty one."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
