@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet, table
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.sheets import open_rows, run_settings_from_sheet
 from airflow_provider_omics.sheets.formats import rows_of
 

@@ -16,8 +16,9 @@ from airflow_provider_omics.core.collecting import (
     leaves_out_runs,
     statuses_to_list,
 )
-from airflow_provider_omics.core.errors import NotFound, OmicsError, Problem, ServiceError, SettingsError
+from airflow_provider_omics.core.errors import NotFound, OmicsError, ServiceError, SettingsError
 from airflow_provider_omics.core.polling import LIST_LAG
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.run_record import BatchOrigin, RecordStatus, RunRecord, Sample, Submission
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
