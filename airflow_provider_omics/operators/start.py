@@ -241,14 +241,8 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
         )
 
     def _new_attempt(self, context: Context) -> Attempt:
-        self._task_instance = context["ti"]
-        task_instance = self._task_instance
-        identity = TaskIdentity(
-            dag_id=task_instance.dag_id,
-            task_id=task_instance.task_id,
-            run_id=task_instance.run_id,
-            map_index=task_instance.map_index,
-        )
+        self._task_instance = task_instance = context["ti"]
+        identity = TaskIdentity.of(task_instance)
         self._state_store = context.get("task_state_store")
         store = attempt_store(context, self.hook, identity, self._place(identity))
         # Only what outlives this try can be adopted by the next, and only if there is one.

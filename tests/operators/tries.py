@@ -140,8 +140,7 @@ class Task:
         return str(result[f"{self.kind}_id"])
 
     def _identity(self) -> Any:
-        instance = self.instance
-        return TaskIdentity(instance.dag_id, instance.task_id, instance.run_id, instance.map_index)
+        return TaskIdentity.of(self.instance)
 
     def _context(self) -> dict[str, Any]:
         context: dict[str, Any] = {"ti": self.instance, "task_instance": self.instance}
