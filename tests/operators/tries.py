@@ -42,6 +42,12 @@ START = {"run": "StartRun", "batch": "StartRunBatch"}
 GET = {"run": "GetRun", "batch": "GetBatch"}
 ENDED_WELL = {"run": "COMPLETED", "batch": "PROCESSED"}
 
+STOPPED = ("STOPPING", "CANCELLED")
+ALIVE = ("RUNNING", "SUBMITTING", "INPROGRESS")
+
+LONG: dict[str, Any] = {"runs": [{"running": 2000.0, "cancel_takes": 600.0}]}
+"""Runs of half an hour, which take long to stop."""
+
 STAGING = f"s3://{BUCKET}/staging"
 
 
