@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import functools
 import json
 import logging
 import pkgutil
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from airflow.providers.common.compat.sdk import BaseSensorOperator, TaskDeferred
-from botocore.loaders import JSONFileLoader
 
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
 from airflow_provider_omics.triggers import base as triggers_base
@@ -118,14 +116,8 @@ class Connect(Protocol):
 
 @pytest.fixture(scope="session")
 def running_emulator() -> Iterator[OmicsEmulator]:
-    """One emulator for all tests of a process; what a test wants is ``emulator``.
-
-    botocore reads its models anew for each session, which is most of the time that a short test takes: they are read
-    once here.
-    """
-    read_once = functools.cache(functools.partial(JSONFileLoader._load_file, JSONFileLoader()))
-    with pytest.MonkeyPatch.context() as patch, OmicsEmulator(clock=SteppedClock(), buckets=[BUCKET]) as emulator:
-        patch.setattr(JSONFileLoader, "_load_file", lambda _, path, open_method: read_once(path, open_method))
+    """One emulator for all tests of a process; what a test wants is ``emulator``."""
+    with OmicsEmulator(clock=SteppedClock(), buckets=[BUCKET]) as emulator:
         yield emulator
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import importlib.util
 import io
 import json
 from pathlib import Path
@@ -13,8 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet, table
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.sheets import open_rows, run_settings_from_sheet
 from airflow_provider_omics.sheets.formats import rows_of
 
@@ -25,7 +26,6 @@ PACKED_LINES, EMPTY_PACK = gzip.compress(LINES.encode(), mtime=0), gzip.compress
 ROWS = [(2, {"id": "A", "x": "1"}), (3, {"id": "B", "x": "2"})]
 # How long one example takes says nothing on a machine that others use too.
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-needs_pyarrow = pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="pyarrow is optional")
 
 
 def rows_in(content: bytes, folder: Path, name: str = "s.csv", **options: Any) -> list[Any]:
@@ -211,19 +211,16 @@ def test_a_delimiter_is_one_character(delimiter: Any) -> None:
         run_settings_from_sheet({"path": str(DATA / "tumour_normal.csv"), "delimiter": delimiter})
 
 
-@needs_pyarrow
 @pytest.mark.parametrize("name", ["s.parquet", "s"])
 def test_parquet_keeps_types(name: str, tmp_path: Path) -> None:
     """Numbers stay numbers, dates and decimals become text, rows are counted."""
     import datetime as dt
     from decimal import Decimal
 
-    arrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
     day = dt.date(2024, 2, 29)
     columns = {"id": ["A", "B"], "n": [1, None], "day": [day, None], "d": [Decimal("1.10"), None], "l": [[1], []]}
     buffer = io.BytesIO()
-    parquet.write_table(arrow.table(columns), buffer)
+    parquet.write_table(table(columns), buffer)
 
     assert rows_in(buffer.getvalue(), tmp_path, name) == [
         (1, {"id": "A", "n": 1, "day": "2024-02-29", "d": "1.10", "l": [1]}),
@@ -233,7 +230,6 @@ def test_parquet_keeps_types(name: str, tmp_path: Path) -> None:
         assert (rows.unit, rows.columns) == ("row", tuple(columns))
 
 
-@needs_pyarrow
 def test_a_broken_parquet_file_is_refused(tmp_path: Path) -> None:
     """What pyarrow cannot read is a problem of the file."""
     with pytest.raises(SettingsError, match=r"s\.parquet = not readable as Parquet"):

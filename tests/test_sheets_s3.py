@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import io
 import json
 from typing import Any
 
 import pytest
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from pyarrow import parquet, table
 
 from airflow_provider_omics.core.errors import AccessDenied, SettingsError
 from airflow_provider_omics.core.sample_sheet import SampleSheet
@@ -53,13 +53,10 @@ def test_a_large_object_is_a_stream(s3: S3Hook) -> None:
         assert [row[1]["sample"] for row in rows.rows if isinstance(row, tuple)] == names
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="pyarrow is optional")
 def test_parquet_in_s3_is_read(s3: S3Hook) -> None:
     """A format that is read from its end on is read all the same."""
-    arrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
     buffer = io.BytesIO()
-    parquet.write_table(arrow.table({"sample": ["A", "B"], "x": ["1", "2"]}), buffer)
+    parquet.write_table(table({"sample": ["A", "B"], "x": ["1", "2"]}), buffer)
     s3.load_bytes(buffer.getvalue(), "s.parquet", "sheets")
 
     assert run_settings_from_sheet("s3://sheets/s.parquet") == SETTINGS

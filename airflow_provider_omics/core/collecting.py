@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.run_record import BatchOrigin, RecordStatus, RunRecord, Submission
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus

@@ -23,7 +23,7 @@ from airflow_provider_omics.core.errors import (
     ServiceError,
     Unavailable,
 )
-from airflow_provider_omics.core.polling import LONGEST_BACK_OFF, SECOND_LOOK, read_manifest
+from airflow_provider_omics.core.polling import LIST_LAG, LONGEST_BACK_OFF, SECOND_LOOK, read_manifest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 
@@ -32,9 +32,6 @@ REQUEST_ID_MEMORY = 600.0
 
 FIRST_BACK_OFF = 2.0
 """Seconds before a start that failed is sent again, doubled each time."""
-
-LIST_LAG = 10.0
-"""Seconds that a started run may be missing from lists; a search that found nothing is repeated after it."""
 
 SETTLE = 10.0
 """Seconds that a new attempt waits for the batch before it to end; what a partial cancel leaves is cancelled then."""

@@ -35,8 +35,9 @@ into Airflow's own exceptions at the operators' edge.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from airflow_provider_omics.core.problems import Problem
 
 
 def _rebuild(cls: type[OmicsError], args: tuple[Any, ...], state: dict[str, Any]) -> OmicsError:
@@ -51,34 +52,6 @@ class OmicsError(Exception):
     def __reduce__(self) -> tuple[Callable[..., OmicsError], tuple[Any, ...]]:
         """Pickle by attributes: the constructors of the subclasses take keyword arguments."""
         return _rebuild, (type(self), self.args, dict(self.__dict__))
-
-
-class GivenValue(str):
-    """What a user gave, in the words of a message: it can identify a patient, so that masking hides it."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong with what the user gave.
-
-    :param argument: where it stands, as the user typed it: ``"output_uri"``, ``"run_settings[3]['name']"``.
-    :param value: what stands there, shortened; for workflow parameters its type, as values can identify a patient.
-    :param allowed: what is allowed, and what to do.
-    """
-
-    argument: str
-    value: str
-    allowed: str
-
-    def __str__(self) -> str:
-        """One line: argument, value, what is allowed."""
-        return f"{self.argument} = {self.value}: {self.allowed}"
-
-    def masked(self) -> Problem:
-        """Give the same problem without a value of the user's; what is missing or too many is told all the same."""
-        return replace(self, value="masked") if isinstance(self.value, GivenValue) else self
 
 
 class SettingsError(OmicsError, ValueError):

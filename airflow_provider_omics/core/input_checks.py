@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
-from airflow_provider_omics.core.errors import Problem
 from airflow_provider_omics.core.input_uris import uri_faults
+from airflow_provider_omics.core.problems import Problem
 
 MAX_PROBLEMS = 50
 """Problems with inputs that are told."""

@@ -42,6 +42,9 @@ MANIFEST_LOOKS = 5
 SECOND_LOOK = 5.0
 """Seconds before "not found" or "access denied" is believed: both can be false for a moment after a change."""
 
+LIST_LAG = 10.0
+"""Seconds that a started run may be missing from lists; one that lacks what it should have is read again after it."""
+
 LARGE_BATCH = 100
 """Runs beyond which the counts of a batch change at every look."""
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.core.failure_reasons import FailureClass, reason_of_end
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.retrying import is_final
 from airflow_provider_omics.core.run_record import RecordStatus, RunRecord, Sample
 from airflow_provider_omics.core.setting_fields import Place

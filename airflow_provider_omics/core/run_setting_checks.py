@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_omics.core.documents import document_faults, document_size
-from airflow_provider_omics.core.errors import Problem
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.setting_checks import (
     NOT_SET,
     parameters_size_problems,

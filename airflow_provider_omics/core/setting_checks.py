@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from airflow_provider_omics.core.documents import Fault, document_faults
-from airflow_provider_omics.core.errors import GivenValue, Problem
+from airflow_provider_omics.core.problems import GivenValue, Problem
 from airflow_provider_omics.core.setting_fields import (
     ACCOUNT_ID,
     ARN,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_omics.core.documents import document_faults, document_size
-from airflow_provider_omics.core.errors import Problem
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.run_setting_checks import REQUIRED_BY_CONNECTION
 from airflow_provider_omics.core.setting_checks import (
     NOT_SET,

@@ -16,7 +16,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.run_setting_checks import (
     RunSettingRules,
     check_run_setting,

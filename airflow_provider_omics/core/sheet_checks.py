@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem
 from airflow_provider_omics.core.input_uris import uri_faults
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.run_setting_checks import RunSettingRules, check_run_setting
 from airflow_provider_omics.core.setting_checks import NOT_SET
 from airflow_provider_omics.core.sheet_cells import Row

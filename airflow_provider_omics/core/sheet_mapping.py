@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.sample_sheet import TYPES, SampleSheet
 from airflow_provider_omics.core.setting_checks import show_value
 from airflow_provider_omics.core.setting_names import nearest_name

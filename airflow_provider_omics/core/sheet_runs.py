@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.run_setting_checks import RunSettingRules
 from airflow_provider_omics.core.sample_sheet import SampleSheet
 from airflow_provider_omics.core.setting_checks import convert_value, show_value

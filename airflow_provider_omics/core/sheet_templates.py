@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.sample_sheet import EACH, ONE
 from airflow_provider_omics.core.setting_checks import show_value
 from airflow_provider_omics.core.sheet_cells import Where

@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from fractions import Fraction
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase
 

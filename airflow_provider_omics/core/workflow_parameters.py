@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_omics.core.errors import Problem
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.setting_checks import NOT_SET
 from airflow_provider_omics.core.setting_names import nearest_name
 

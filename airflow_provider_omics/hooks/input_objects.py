@@ -19,7 +19,8 @@ from airflow_provider_omics.core.input_checks import (
     place_of,
     state_of_object,
 )
-from airflow_provider_omics.hooks.omics import TOTAL_ATTEMPTS, OmicsHook
+from airflow_provider_omics.hooks.client import TOTAL_ATTEMPTS
+from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors
 

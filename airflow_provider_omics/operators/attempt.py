@@ -43,7 +43,7 @@ STATE_PATIENCE = 2.0
 """Seconds for Airflow's answer in ``on_kill``."""
 
 KILL_PATIENCE = 4.0
-"""Seconds for all that ``on_kill`` does: SIGKILL follows 5 seconds after SIGTERM."""
+"""Seconds for all that ``on_kill`` does: SIGKILL follows 5 seconds after SIGTERM. At a time limit: for the cancel."""
 
 ENDED_BY_USER = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "restarting"})
 """States of a task instance whose worker is told to end, in which no retry of Airflow's own can put it."""
@@ -176,14 +176,16 @@ class Attempt(RecordKeeper):
         work.join(KILL_PATIENCE)
 
     def time_out(self, *, cancels: bool) -> WaitEvent | None:
-        """End what this try, or the one before it, has started, when Airflow's own timeout has struck before a wait.
+        """End what this try, or the one before it, has started, when Airflow's own timeout has struck.
 
         :param cancels: whether it is cancelled, or left going.
         :return: the end; what is found ended wins over the limit. None: nothing is known to have started.
+        :raises NotOwner: a later try owns it.
         """
-        if cancels:
-            self.kill(may_leave=False, task_state=lambda: None)
+        self._killed = self._killed or cancels
         record = self._record or self._left_by_an_earlier_try()
+        if cancels and record is not None:
+            self._cancel(record)
         seen = self.snapshot
         if seen is None and record is not None and record.resource_id and record.ended in (None, Ended.LOST):
             seen = WaitPlan(self._starter.kind, record.resource_id, record.resource_uuid).unseen()
@@ -201,21 +203,28 @@ class Attempt(RecordKeeper):
         self._killed = self._killed or not is_left
         if record is None:
             return
-        name = f"{self._starter.kind} {record.resource_id or 'of request ' + record.request_id}"
         if is_left:
-            self._log.warning("%s is left going for the next try: the task is not ended by a user", name)
+            self._log.warning("%s is left going for the next try: the task is not ended by a user", self._name(record))
             return
         try:
-            snapshot = self.snapshot or self._left(record)
-            if snapshot is None:
-                self._log.warning("%s: nothing to cancel was found", name)
-                return
-            plan = WaitPlan(self._starter.kind, snapshot.id, snapshot.uuid)
-            left = self.drive(cancel(plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE))
-            self._cancelled = left is None
-            self.snapshot = left if _has_ended(left) else snapshot
+            self._cancel(record)
         except Exception as error:  # noqa: BLE001 - the end of a thread: nobody else would hear of it
-            self._log.warning("%s was not cancelled: %s", name, error, exc_info=not isinstance(error, NotOwner))
+            unforeseen = not isinstance(error, NotOwner)
+            self._log.warning("%s was not cancelled: %s", self._name(record), error, exc_info=unforeseen)
+
+    def _cancel(self, record: AttemptRecord) -> None:
+        """Cancel what a record names, and note what came of it."""
+        snapshot = self.snapshot or self._left(record)
+        if snapshot is None:
+            self._log.warning("%s: nothing to cancel was found", self._name(record))
+            return
+        plan = WaitPlan(self._starter.kind, snapshot.id, snapshot.uuid)
+        left = self.drive(cancel(plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE))
+        self._cancelled = left is None
+        self.snapshot = left if _has_ended(left) else snapshot
+
+    def _name(self, record: AttemptRecord) -> str:
+        return f"{self._starter.kind} {record.resource_id or 'of request ' + record.request_id}"
 
     def tell_what_is_left(self) -> None:
         """Say what an earlier try has started, as this one ends before it has taken it over."""

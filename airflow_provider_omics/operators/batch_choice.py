@@ -10,8 +10,9 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_omics.core.attempt_record import AttemptRecord
 from airflow_provider_omics.core.attempts import Begun
-from airflow_provider_omics.core.errors import AttemptError, Problem, ServiceError, SettingsError
+from airflow_provider_omics.core.errors import AttemptError, ServiceError, SettingsError
 from airflow_provider_omics.core.identity import TaskIdentity
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.rerunning import RerunRules
 from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS
 from airflow_provider_omics.operators.batch_end import OmicsBatchEnd

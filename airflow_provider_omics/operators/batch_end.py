@@ -134,13 +134,14 @@ class OmicsBatchEnd(OmicsStartOperator):
             verdict, failed = self._verdict(batch, collection)
             known = self._known_of(batch, failed, verdict.counts)
             diagnosis = self._collect(lambda diagnoser: diagnoser.batch(batch, failed), known) if failed else known
-        diagnosis = diagnosis.with_ends(known.total_runs, known.ends)
+        ends = known.ends
         if collection is not None:
             collection.add_causes(diagnosis.causes_by_id())
-            ends = Counter((run.status, run.code) for run in collection.cohort().failed)
-            if ends.total() == known.failed_runs:
+            recorded = Counter((run.status, run.code) for run in collection.cohort().failed)
+            if recorded.total() == known.failed_runs:
                 # The records have the code of each run, also of those that the diagnosis did not look at.
-                diagnosis = diagnosis.with_ends(known.total_runs, ends)
+                ends = recorded
+        diagnosis = diagnosis.with_ends(known.total_runs, ends)
         reasons = diagnosis.told_of((run.run_setting_id, run.status) for run in failed[:SHOWN_FAILURES])
         result = self._batch_result(
             batch,

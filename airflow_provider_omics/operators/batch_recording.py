@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_omics.core.collecting import ResultsDetail
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.core.identity import TaskIdentity
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.run_record import BatchOrigin
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results.collection import Collected, Collection

@@ -9,8 +9,9 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_omics.core.collecting import ResultsDetail
-from airflow_provider_omics.core.errors import OmicsError, Problem, SettingsError
+from airflow_provider_omics.core.errors import OmicsError, SettingsError
 from airflow_provider_omics.core.identity import TaskIdentity
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.operators.base import OmicsBaseOperator
 from airflow_provider_omics.results.collecting import collect_results

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.core.input_checks import RunInputs
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.run_setting_checks import RunSettingRules, check_run_setting, run_setting_rules
 from airflow_provider_omics.core.setting_checks import clean_setting, setting_problems
 from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS, MAX_RUNS_IN_BATCH, Place

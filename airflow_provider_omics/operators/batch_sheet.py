@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.run_setting_checks import RunSettingRules
 from airflow_provider_omics.core.sample_sheet import SampleSheet
 from airflow_provider_omics.core.setting_checks import clean_setting

@@ -6,15 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_omics.core.errors import (
-    AttemptError,
-    NotFound,
-    Problem,
-    QuotaExceeded,
-    ServiceError,
-    SettingsError,
-)
+from airflow_provider_omics.core.errors import AttemptError, NotFound, QuotaExceeded, ServiceError, SettingsError
 from airflow_provider_omics.core.identity import TaskIdentity
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_omics.core.attempt_record import AttemptRecord
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.rerunning import checked_on_changed, rerun_setting_problems
 from airflow_provider_omics.core.setting_checks import clean_setting
 from airflow_provider_omics.core.setting_fields import Place

@@ -13,7 +13,6 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, Context, con
 
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
 from airflow_provider_omics.core.attempts import Begun
-from airflow_provider_omics.core.cancelling import cancel
 from airflow_provider_omics.core.commands import WaitPlan
 from airflow_provider_omics.core.errors import OmicsError, ServiceError, SettingsError, StartTimedOut
 from airflow_provider_omics.core.events import Outcome, WaitEvent, parse_event
@@ -22,12 +21,12 @@ from airflow_provider_omics.core.input_checks import RunInputs
 from airflow_provider_omics.core.outcomes import error_of
 from airflow_provider_omics.core.polling import wait
 from airflow_provider_omics.core.settings import CheckedRequest
-from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
+from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.time_limits import time_limits
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.input_checks import check_inputs
-from airflow_provider_omics.operators.attempt import KILL_PATIENCE, Attempt, Starter
+from airflow_provider_omics.operators.attempt import Attempt, Starter
 from airflow_provider_omics.operators.attempt_stores import TryAttemptStore, attempt_store
 from airflow_provider_omics.operators.before_start import Workflow, look_up_workflow, show_request
 from airflow_provider_omics.operators.masking import OmicsMaskingOperator
@@ -198,7 +197,7 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
         return started
 
     def _time_out(self, context: Context) -> dict[str, Any]:
-        """End a task that Airflow's own timeout has struck before it waits."""
+        """End a task that Airflow's own timeout has struck."""
         if self._attempt is None:
             raise StartTimedOut(self.kind, None)
         event = self._attempt.time_out(cancels=self._is_true("cancel_on_kill"))
@@ -242,14 +241,8 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
         )
 
     def _new_attempt(self, context: Context) -> Attempt:
-        self._task_instance = context["ti"]
-        task_instance = self._task_instance
-        identity = TaskIdentity(
-            dag_id=task_instance.dag_id,
-            task_id=task_instance.task_id,
-            run_id=task_instance.run_id,
-            map_index=task_instance.map_index,
-        )
+        self._task_instance = task_instance = context["ti"]
+        identity = TaskIdentity.of(task_instance)
         self._state_store = context.get("task_state_store")
         store = attempt_store(context, self.hook, identity, self._place(identity))
         # Only what outlives this try can be adopted by the next, and only if there is one.
@@ -296,15 +289,7 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
             event = self._attempt.drive(wait(plan))
         except AirflowTaskTimeout:
             # The deadline lies before Airflow's own, but one slow call can outlast the margin.
-            left = (
-                self._attempt.drive(cancel(plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE))
-                if plan.cancel
-                else started
-            )
-            if isinstance(left, (RunSnapshot, BatchSnapshot)) and left.phase is not Phase.ACTIVE:
-                event = WaitEvent(Outcome.ENDED, left)  # what is found ended wins over the limit
-            else:
-                event = WaitEvent(Outcome.TIMED_OUT, started, limit="execution_timeout", cancelled=left is None)
+            return self._time_out(context)
         return self._conclude(context, event)
 
     def _trigger_arguments(self, plan: WaitPlan) -> dict[str, Any]:

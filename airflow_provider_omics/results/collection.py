@@ -16,7 +16,9 @@ from airflow_provider_omics.core.collecting import (
     leaves_out_runs,
     statuses_to_list,
 )
-from airflow_provider_omics.core.errors import NotFound, OmicsError, Problem, ServiceError, SettingsError
+from airflow_provider_omics.core.errors import NotFound, OmicsError, ServiceError, SettingsError
+from airflow_provider_omics.core.polling import LIST_LAG
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.run_record import BatchOrigin, RecordStatus, RunRecord, Sample, Submission
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
@@ -37,10 +39,7 @@ at 5 a second take five and a half hours."""
 
 
 LOOKS = 4
-"""How often ListRunsInBatch is asked for the runs that the counts of an ended batch tell of."""
-
-LIST_LAG = 10.0
-"""Seconds between two such looks."""
+"""How often ListRunsInBatch is asked for the runs that the counts of an ended batch tell of, as lists lag."""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.core.identity import TaskIdentity
+from airflow_provider_omics.core.problems import Problem
 
 
 def results_place(argument: str | None, default: str | None, identity: TaskIdentity) -> str | None:

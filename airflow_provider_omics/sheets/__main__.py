@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_omics.core.errors import OmicsError, Problem, SettingsError
+from airflow_provider_omics.core.errors import OmicsError, SettingsError
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.run_setting_checks import run_setting_rules
 from airflow_provider_omics.core.sample_sheet import SampleSheet
 from airflow_provider_omics.sheets import open_runs

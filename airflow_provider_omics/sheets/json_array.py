@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import IO, Any
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.problems import Problem
 
 CHUNK = 1 << 16
 """Bytes read at once."""

@@ -11,7 +11,7 @@ from airflow_provider_omics.core.attempt_commands import Find, Save, Start
 from airflow_provider_omics.core.attempt_record import AttemptRecord
 from airflow_provider_omics.core.attempts import CREDENTIAL_TRIES, Begun, begin
 from airflow_provider_omics.core.commands import Look
-from airflow_provider_omics.core.earlier_attempts import LIST_LAG, REQUEST_ID_MEMORY
+from airflow_provider_omics.core.earlier_attempts import REQUEST_ID_MEMORY
 from airflow_provider_omics.core.errors import (
     AccessDenied,
     AttemptError,
@@ -19,6 +19,7 @@ from airflow_provider_omics.core.errors import (
     QuotaExceeded,
     ServiceError,
 )
+from airflow_provider_omics.core.polling import LIST_LAG
 from tests.core.attempt_flows import (
     BROKEN,
     CONFLICT,

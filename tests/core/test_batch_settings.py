@@ -9,7 +9,8 @@ import botocore.session
 import botocore.validate
 import pytest
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.settings import build_start_run_batch_request
 
 ROLE = "arn:aws:iam::123456789012:role/omics"

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.setting_checks import show_value
 
 ALL: dict[str, Any] = {

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_omics.core.errors import Problem
 from airflow_provider_omics.core.input_checks import (
     DistinctInputs,
     InputState,
@@ -19,6 +18,7 @@ from airflow_provider_omics.core.input_checks import (
     state_of_object,
     texts_in,
 )
+from airflow_provider_omics.core.problems import Problem
 
 ROLE = "arn:aws:iam::123456789012:role/omics"
 MISSING = "there is no such object, and none whose key begins so"

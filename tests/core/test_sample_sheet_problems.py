@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.run_setting_checks import run_setting_rules
 from airflow_provider_omics.core.sample_sheet import SampleSheet, each, one
 from airflow_provider_omics.core.sheet_runs import MAX_PROBLEMS, SheetRows, SheetRuns

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_omics.core.errors import Problem
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.workflow_parameters import check_parameters
 
 TEMPLATE: dict[str, dict[str, Any]] = {

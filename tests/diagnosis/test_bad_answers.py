@@ -10,10 +10,10 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from airflow_provider_omics import diagnosis
 from airflow_provider_omics.core.errors import BatchFailed, BatchVerdictError, OmicsError, RunFailed, ServiceError
+from airflow_provider_omics.core.polling import LIST_LAG
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
-from airflow_provider_omics.results.collection import LIST_LAG
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, ONE_TRY, RUN, perform, samples
 from tests.diagnosis.answers import KINDS
 from tests.diagnosis.cases import BATCHES, RUNS

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from airflow.providers.common.compat.sdk import TaskDeferred
+from openlineage.client.serde import Serde
 
 from tests.airflow_support import TaskInstanceRecord, execute, fire, rebuilt, rendered, stored
 
@@ -33,6 +34,4 @@ def names(datasets: Any) -> list[tuple[str, str]]:
 
 def emitted(lineage: Any) -> dict[str, Any]:
     """Give the run facets as they are sent."""
-    from openlineage.client.serde import Serde
-
     return {name: json.loads(Serde.to_json(facet)) for name, facet in lineage.run_facets.items()}

@@ -1,4 +1,4 @@
-"""The worker is told to end, or a deadline passes: what is cancelled, and what is left for the next try."""
+"""The worker is told to end: what is cancelled, and what is left for the next try."""
 
 from __future__ import annotations
 
@@ -11,17 +11,27 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from airflow_provider_omics.core.attempt_record import Ended as RecordEnded
-from airflow_provider_omics.core.errors import AttemptError, BatchTimedOut, NotOwner, RunTimedOut, StartTimedOut
+from airflow_provider_omics.core.errors import AttemptError, NotOwner
 from airflow_provider_omics.operators.attempt_stores import TaskStateAttemptStore
 from airflow_provider_omics.operators.start import OmicsStartOperator
-from tests.operators.tries import ENDED_WELL, START, Crash, CrashAt, NewTask, Task, at_sleep, crash, kinds, stores
+from tests.operators.tries import (
+    ALIVE,
+    ENDED_WELL,
+    LONG,
+    START,
+    STOPPED,
+    Crash,
+    CrashAt,
+    NewTask,
+    Task,
+    at_sleep,
+    crash,
+    kinds,
+    stores,
+)
 
 if TYPE_CHECKING:
     from tests.airflow_support import SteppedTime
-
-STOPPED = ("STOPPING", "CANCELLED")
-ALIVE = ("RUNNING", "SUBMITTING", "INPROGRESS")
-LONG: dict[str, Any] = {"runs": [{"running": 2000.0, "cancel_takes": 600.0}]}
 
 
 def killed_while_waiting(task: Task, stepped: SteppedTime, state: str | None, **arguments: Any) -> None:
@@ -335,6 +345,25 @@ def test_deadline_of_an_orphan_cancels_nothing(
     assert task.statuses() == ["RUNNING"]
 
 
+@pytest.mark.parametrize("lose", [overtaken, closed])
+def test_airflows_own_timeout_of_an_orphan_cancels_nothing(
+    new_task: NewTask, stepped: SteppedTime, lose: Callable[[Task], None]
+) -> None:
+    """The same where Airflow's own timeout strikes in the wait."""
+    task = new_task()
+    task.emulator.set_scenario(LONG)
+
+    def time_out() -> None:
+        lose(task)
+        raise AirflowTaskTimeout("Timeout")
+
+    at_sleep(stepped, time_out, number=5)
+
+    assert isinstance(task.try_().error, NotOwner)
+
+    assert task.statuses() == ["RUNNING"]
+
+
 def test_task_cleared_while_running_is_cancelled_although_its_store_is_closed(
     new_task: NewTask, stepped: SteppedTime
 ) -> None:
@@ -350,101 +379,3 @@ def test_task_cleared_while_running_is_cancelled_although_its_store_is_closed(
     task.try_()
 
     assert task.statuses()[0] in STOPPED
-
-
-# -- time limits -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferred"])
-def test_retry_after_a_deadline_starts_anew(new_task: NewTask, *, deferrable: bool) -> None:
-    """The deadline cancelled it: the retry does not adopt what is stopping."""
-    task = new_task(deferrable=deferrable)
-    task.emulator.set_scenario(LONG)
-    assert isinstance(task.try_(execution_timeout=timedelta(minutes=10)).error, RunTimedOut)
-    assert task.statuses() == ["STOPPING"]
-
-    assert task.try_(execution_timeout=None).error is None
-
-    assert len(task.started()) == 2
-
-
-def test_retry_after_a_deadline_that_left_it_going_adopts(new_task: NewTask) -> None:
-    """cancel_on_kill=False: past the deadline it goes on, and the retry waits for it."""
-    task = new_task()
-    task.emulator.set_scenario(LONG)
-    assert isinstance(task.try_(execution_timeout=timedelta(minutes=10), cancel_on_kill=False).error, RunTimedOut)
-    assert task.statuses() == ["RUNNING"]
-
-    assert task.try_(execution_timeout=None).error is None
-
-    assert task.statuses() == ["COMPLETED"]
-
-
-@kinds
-@pytest.mark.parametrize("cancel_on_kill", [True, False])
-def test_airflows_own_timeout_while_the_earlier_one_is_looked_for(
-    new_task: NewTask, stepped: SteppedTime, *, kind: str, cancel_on_kill: bool
-) -> None:
-    """Airflow's timeout strikes before the adoption: what goes on is cancelled, unless that is switched off."""
-    task = new_task(kind)
-    task.emulator.set_scenario(LONG)
-    at_sleep(stepped, crash, number=5)
-    task.try_(cancel_on_kill=cancel_on_kill)
-    task.emulator.faults.add(operation={"run": "GetRun", "batch": "GetBatch"}[kind], error="ThrottlingException")
-
-    def time_out() -> None:
-        task.emulator.faults.clear()
-        raise AirflowTaskTimeout("Timeout")
-
-    at_sleep(stepped, time_out)
-    error = task.try_(cancel_on_kill=cancel_on_kill).error
-
-    assert isinstance(error, {"run": RunTimedOut, "batch": BatchTimedOut}[kind])
-    assert ("it was cancelled" in str(error)) is cancel_on_kill
-    assert task.statuses()[0] in (STOPPED if cancel_on_kill else ALIVE)
-
-
-@kinds
-def test_airflows_own_timeout_after_what_the_earlier_try_left_has_ended(
-    new_task: NewTask, stepped: SteppedTime, kind: str
-) -> None:
-    """What is found ended wins over the limit: its result is used, and nothing is started."""
-    task = new_task(kind)
-    at_sleep(stepped, crash, number=2)
-    task.try_()
-    task.emulator.faults.add(operation={"run": "GetRun", "batch": "GetBatch"}[kind], error="ThrottlingException")
-
-    def time_out() -> None:
-        task.emulator.faults.clear()
-        task.emulator.advance(100_000)
-        raise AirflowTaskTimeout("Timeout")
-
-    at_sleep(stepped, time_out)
-    ended = task.try_()
-
-    assert ended.error is None
-    assert ended.result["status"] == ENDED_WELL[kind]
-    assert len(task.started()) == 1
-
-
-@kinds
-def test_airflows_own_timeout_before_anything_was_started(new_task: NewTask, stepped: SteppedTime, kind: str) -> None:
-    """A start that is throttled past Airflow's own timeout is a typed error that names the request; a retry starts."""
-    task = new_task(kind)
-    task.emulator.faults.add(operation=START[kind], error="ThrottlingException")
-
-    def time_out() -> None:
-        task.emulator.faults.clear()
-        raise AirflowTaskTimeout("Timeout")
-
-    at_sleep(stepped, time_out, number=3)
-    error = task.try_().error
-
-    assert isinstance(error, StartTimedOut)
-    assert error.request_id is not None
-    assert error.request_id in str(error)
-    assert task.started() == []
-
-    assert task.try_().error is None
-
-    assert len(task.started()) == 1

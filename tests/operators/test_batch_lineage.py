@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_omics.emulator import OmicsEmulator
 
-pytest.importorskip("airflow.providers.openlineage")
 pytestmark = pytest.mark.usefixtures("stepped")
 
 RESULTS = f"s3://{BUCKET}/results/wgs.jsonl.gz"

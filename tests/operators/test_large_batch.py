@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.errors import InvalidRequest, Problem, SettingsError
+from airflow_provider_omics import staging
+from airflow_provider_omics.core.errors import InvalidRequest, SettingsError
+from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.sample_sheet import SampleSheet, each
+from airflow_provider_omics.operators import batch_settings
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, perform, samples
 
@@ -261,3 +264,45 @@ def test_dry_run_of_a_sheet(
     assert ended.result["status"] == "DRY_RUN"
     assert "Dry run: nothing is started. 150 run(s) would be:" in log_lines()
     assert keys(emulator) == []
+
+
+# -- limits ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["list", "sheet"])
+@pytest.mark.parametrize("limit", ["runs", "bytes"])
+def test_more_than_one_batch_takes(
+    emulator: OmicsEmulator,
+    stepped: SteppedTime,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    source: str,
+    limit: str,
+) -> None:
+    """More runs or bytes than HealthOmics takes are refused with advice, before anything is uploaded."""
+    if limit == "runs":
+        monkeypatch.setattr(batch_settings, "MAX_RUNS_IN_BATCH", 149)
+    else:
+        for module in (batch_settings, staging):
+            monkeypatch.setattr(module, "MAX_FILE_BYTES", 1_000)
+    sheet = write_sheet(tmp_path, *MANY)
+
+    ended = perform(start_batch(**({"run_settings": samples(*MANY)} if source == "list" else {"sample_sheet": sheet})))
+
+    (problem,) = problems(ended.error)
+    assert problem.argument == {"list": "run_settings", "sheet": "sample_sheet"}[source]
+    assert problem.value.startswith("150 runs, ")
+    assert "split it" in problem.allowed
+    assert (keys(emulator), emulator.service.started_batches()) == ([], [])
+
+
+@pytest.mark.parametrize("place", [None, STAGING])
+def test_few_large_settings(emulator: OmicsEmulator, stepped: SteppedTime, place: str | None) -> None:
+    """Settings that make a large request are staged though they are few, if there is a place for them."""
+    large = [{**setting, "parameters": {"text": "x" * 100_000}} for setting in samples(*MANY[:20])]
+
+    ended = perform(start_batch(run_settings=large, staging_s3_uri=place, keep_staging=True))
+
+    assert ended.error is None
+    assert ended.result["completed_runs"] == 20
+    assert len(keys(emulator)) == (place is not None)

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import pytest
-
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from tests.airflow_support import BUCKET, RUN
 from tests.operators.lineage_support import asked, emitted, names
@@ -15,8 +13,6 @@ from tests.operators.lineage_support import asked, emitted, names
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import Connect, SteppedTime
-
-pytest.importorskip("airflow.providers.openlineage")
 
 PARAMETERS = {
     "reads": ["s3://reads/S1_1.fastq.gz", "s3://reads/S1_2.fastq.gz"],

@@ -28,13 +28,13 @@ from airflow_provider_omics.core.errors import (
 )
 from airflow_provider_omics.hooks.omics import OmicsHook
 from tests.airflow_support import BUCKET, samples
-from tests.operators.tries import STAGING, Crash, NewTask, Task, at_sleep
+from tests.operators.tries import STAGING, Crash, NewTask, Task, at_sleep, crash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_omics.emulator import OmicsEmulator
-    from tests.airflow_support import Connect, SteppedTime
+    from tests.airflow_support import SteppedTime
 
 MANY = samples(*(f"S{number:03d}" for number in range(110)))
 LARGE = [{**setting, "parameters": {"text": "x" * 100_000}} for setting in MANY]
@@ -95,10 +95,6 @@ def at_second_part(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], ob
         monkeypatch.setattr(staging._CheckedFile, "read", acting)
 
     return at_second_part
-
-
-def crash() -> None:
-    raise Crash
 
 
 # -- during the upload -------------------------------------------------------------------------------------------------
@@ -358,44 +354,3 @@ def test_batch_that_takes_too_long(task: Task, bucket: Bucket) -> None:
 
     assert isinstance(ended.error, BatchTimedOut)
     assert bucket.keys() == []
-
-
-# -- limits ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("source", ["list", "sheet"])
-@pytest.mark.parametrize("limit", ["runs", "bytes"])
-def test_more_than_one_batch_takes(
-    task: Task, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, source: str, limit: str
-) -> None:
-    """More runs or bytes than HealthOmics takes are refused with advice, before anything is uploaded."""
-    from airflow_provider_omics.operators import batch_settings
-
-    if limit == "runs":
-        monkeypatch.setattr(batch_settings, "MAX_RUNS_IN_BATCH", 109)
-    else:
-        for module in (batch_settings, staging):
-            monkeypatch.setattr(module, "MAX_FILE_BYTES", 1_000)
-    task.arguments["run_settings"] = MANY
-    if source == "sheet":
-        path = tmp_path / "samples.csv"
-        path.write_text("sample\n" + "".join(f"{setting['runSettingId']}\n" for setting in MANY))
-        task.arguments.update(run_settings=None, sample_sheet=str(path))
-
-    ended = task.try_()
-
-    (problem,) = ended.error.problems  # type: ignore[union-attr]
-    assert problem.argument == {"list": "run_settings", "sheet": "sample_sheet"}[source]
-    assert problem.value.startswith("110 runs, ")
-    assert "split it" in problem.allowed
-    assert (bucket.keys(), task.started()) == ([], [])
-
-
-@pytest.mark.parametrize("place", [None, STAGING])
-def test_few_large_settings(task: Task, bucket: Bucket, connect: Connect, place: str | None) -> None:
-    """Settings that make a large request are staged though they are few, if there is a place for them."""
-    ended = task.try_(run_settings=LARGE[:20], staging_s3_uri=place, keep_staging=True)
-
-    assert ended.error is None
-    assert ended.result["completed_runs"] == 20
-    assert len(bucket.keys()) == (place is not None)

@@ -42,6 +42,12 @@ START = {"run": "StartRun", "batch": "StartRunBatch"}
 GET = {"run": "GetRun", "batch": "GetBatch"}
 ENDED_WELL = {"run": "COMPLETED", "batch": "PROCESSED"}
 
+STOPPED = ("STOPPING", "CANCELLED")
+ALIVE = ("RUNNING", "SUBMITTING", "INPROGRESS")
+
+LONG: dict[str, Any] = {"runs": [{"running": 2000.0, "cancel_takes": 600.0}]}
+"""Runs of half an hour, which take long to stop."""
+
 STAGING = f"s3://{BUCKET}/staging"
 
 
@@ -140,8 +146,7 @@ class Task:
         return str(result[f"{self.kind}_id"])
 
     def _identity(self) -> Any:
-        instance = self.instance
-        return TaskIdentity(instance.dag_id, instance.task_id, instance.run_id, instance.map_index)
+        return TaskIdentity.of(self.instance)
 
     def _context(self) -> dict[str, Any]:
         context: dict[str, Any] = {"ti": self.instance, "task_instance": self.instance}

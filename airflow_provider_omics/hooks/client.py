@@ -1,0 +1,124 @@
+"""The client of HealthOmics that a hook calls: its configuration, its sessions, its lists page by page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from botocore.config import Config
+
+from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
+from airflow_provider_omics.hooks.service_errors import complete, service_errors, unreadable
+
+if TYPE_CHECKING:
+    from mypy_boto3_omics.client import OmicsClient
+
+    from airflow_provider_omics.hooks.async_client import PollerClient
+
+TOTAL_ATTEMPTS = 10
+"""HTTP tries of one call in botocore's ``standard`` mode: about two minutes of throttling. The default, ``legacy``,
+gives up after five and does not retry RequestTimeoutException."""
+
+_OF_EACH_ITEM = {
+    "ListRuns": ("id", "status"),
+    "ListRunTasks": ("taskId",),
+    "ListBatch": ("id", "status"),
+    "ListRunsInBatch": ("runSettingId",),
+    "ListRunCaches": ("id",),
+}
+"""What each item of a list has: without it nothing can be done. The model requires none of it."""
+
+_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_OMICS", "AWS_ENDPOINT_URL")
+
+
+class OmicsClientHook(AwsBaseHook):
+    """Base of :class:`~airflow_provider_omics.hooks.omics.OmicsHook`, which tells its arguments: makes its clients."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["client_type"] = "omics"
+        super().__init__(*args, **kwargs)
+
+    if TYPE_CHECKING:
+
+        @cached_property
+        def conn(self) -> OmicsClient: ...  # noqa: D102 - documented by the base class
+
+    @cached_property
+    def defaults(self) -> ConnectionDefaults:
+        """Team defaults of the connection, from its extra under ``service_config`` -> ``omics``.
+
+        :raises SettingsError: a key is unknown, or a value has the wrong form.
+        """
+        return ConnectionDefaults.from_service_config(self.service_config)
+
+    def _get_config(self, config: Config | None = None) -> Config:
+        """Build the client's configuration: the user's, and where it is silent, ours."""
+        given: Config = super()._get_config(config)
+        ours: dict[str, Any] = {}
+        if given.retries is None and not {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS"} & os.environ.keys():
+            ours["retries"] = {"mode": "standard", "total_max_attempts": TOTAL_ATTEMPTS}
+        # botocore has no public way to tell "not set" from its default, which is True.
+        host_prefix_unset = getattr(given, "_inject_host_prefix", "UNSET") == "UNSET"
+        if (
+            host_prefix_unset
+            and "AWS_DISABLE_HOST_PREFIX_INJECTION" not in os.environ
+            and self._has_endpoint_override()
+        ):
+            ours["inject_host_prefix"] = False
+        return given.merge(Config(**ours)) if ours else given
+
+    def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
+        """Make a session; one for asyncio blocks the event loop neither now nor when its credentials are renewed."""
+        session = super().get_session(region_name=region_name, deferrable=deferrable)
+        if not deferrable:
+            return session
+        from airflow_provider_omics.hooks.async_sessions import for_event_loop  # for triggerers, not for DAG files
+
+        return for_event_loop(session, self.service_name, self.config)
+
+    def _has_endpoint_override(self) -> bool:
+        if self.conn_config.get_service_endpoint_url(service_name="omics"):
+            return True
+        if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+            return False
+        return any(os.environ.get(name) for name in _ENDPOINT_VARIABLES)
+
+    @asynccontextmanager
+    async def async_client(self) -> AsyncIterator[PollerClient]:
+        """Open a client for asyncio; what takes long of that is done in a thread, a role is assumed there as well.
+
+        :return: a context manager that gives the client and closes it.
+        """
+        from airflow_provider_omics.hooks.async_client import PollerClient  # for triggerers, not for DAG files
+
+        make_client: Callable[[], Awaitable[Any]] = self.get_async_conn  # the Amazon provider gives it no types
+        async with await make_client() as client:
+            yield PollerClient(client)
+
+    def _items(self, operation: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        method = {
+            "ListRuns": "list_runs",
+            "ListRunTasks": "list_run_tasks",
+            "ListBatch": "list_batch",
+            "ListRunsInBatch": "list_runs_in_batch",
+            "ListRunCaches": "list_run_caches",
+        }[operation]
+        client: Any = self.conn  # a paginator's name is not a literal here, which the stubs ask for
+        with service_errors(operation):
+            for page in client.get_paginator(method).paginate(**given_parameters(**parameters)):
+                if "json" not in page["ResponseMetadata"]["HTTPHeaders"].get("content-type", "json"):
+                    raise unreadable(operation, "no JSON")  # botocore takes the page of a proxy for an empty list
+                for item in page.get(key) or ():
+                    yield complete(operation, item, *_OF_EACH_ITEM[operation])
+
+
+def given_parameters(**parameters: Any) -> dict[str, Any]:
+    """Leave out what nobody gave: botocore takes no None.
+
+    :param parameters: of a call, by the API's names.
+    """
+    return {name: value for name, value in parameters.items() if value is not None}

@@ -1,0 +1,298 @@
+"""What the features of the policies in the documentation do, on the emulator, as a caller that is checked."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_omics.core.errors import ServiceError, SettingsError
+from airflow_provider_omics.operators.run import OmicsCancelRunOperator, OmicsDeleteRunOperator, OmicsStartRunOperator
+from airflow_provider_omics.operators.run_batch import (
+    OmicsCancelRunBatchOperator,
+    OmicsCollectBatchResultsOperator,
+    OmicsDeleteBatchOperator,
+    OmicsDeleteRunBatchOperator,
+    OmicsStartRunBatchOperator,
+)
+from airflow_provider_omics.operators.run_group import OmicsCreateRunGroupOperator, OmicsDeleteRunGroupOperator
+from airflow_provider_omics.sensors.run import OmicsRunSensor
+from airflow_provider_omics.sensors.run_batch import OmicsRunBatchSensor
+from tests.airflow_support import ONE_TRY, Ended, perform
+from tests.docs.iam import Iam
+from tests.operators.tries import START, Task
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.airflow_support import Connect
+
+SETTING = {
+    "workflowId": "1234567",
+    "roleArn": "arn:aws:iam::123456789012:role/omics-service",
+    "outputUri": "s3://omics-results/",
+}
+RUN: dict[str, Any] = {
+    "task_id": "run",
+    "workflow_id": "1234567",
+    "role_arn": SETTING["roleArn"],
+    "output_uri": SETTING["outputUri"],
+    "botocore_config": ONE_TRY,
+}
+ENDLESS = {"runs": [{"running": 1e9}]}
+
+
+class Stage:
+    """What a flow acts on.
+
+    :param emulator: the service.
+    :param connect: makes the connection.
+    :param iam: what stands before the clients once the flow has made its beginnings.
+    :param patch: puts it there.
+    """
+
+    def __init__(self, emulator: OmicsEmulator, connect: Connect, iam: Iam, patch: pytest.MonkeyPatch) -> None:
+        self.emulator = emulator
+        self.connect = connect
+        self.iam = iam
+        self._patch = patch
+        self.omics: Any = emulator.client()
+        self.s3: Any = emulator.client("s3")
+        for bucket in ("omics-inputs", "omics-results"):
+            self.s3.create_bucket(Bucket=bucket)
+
+    def run(self) -> str:
+        """Start a run as someone else."""
+        return str(self.omics.start_run(**SETTING, requestId="someone-else")["id"])
+
+    def batch(self) -> str:
+        """Start a batch of two runs as someone else."""
+        settings = [{"runSettingId": name} for name in ("NA12878", "NA12891")]
+        request = {"defaultRunSetting": SETTING, "batchRunSettings": {"inlineSettings": settings}}
+        return str(self.omics.start_run_batch(**request, requestId="someone-else")["id"])
+
+    def begin(self) -> None:
+        """From here on every call is checked."""
+        self.iam.stand_in(self._patch)
+
+    def perform(self, task: Any) -> Ended:
+        """Run a task as the caller."""
+        self.begin()
+        return perform(task)
+
+
+def batch_of(*names: str, **arguments: Any) -> OmicsStartRunBatchOperator:
+    """Make a task that starts a batch."""
+    runs = {"run_settings": [{"runSettingId": name} for name in names]} if names else {}
+    common: dict[str, Any] = {"task_id": "batch", "default_run_setting": SETTING, "botocore_config": ONE_TRY}
+    return OmicsStartRunBatchOperator(**{**common, **runs, **arguments})
+
+
+def run(stage: Stage) -> None:
+    """Start, watch."""
+    assert stage.perform(OmicsStartRunOperator(**RUN, tags={"team": "genomics"})).error is None
+
+
+def found_by_the_next_try(stage: Stage, kind: str = "run") -> None:
+    """Start, get no answer, and find hours later by name and tag what was started."""
+    task = Task(stage.emulator, stage.connect, kind=kind)
+    stage.emulator.faults.add(operation=START[kind], lost_response=True, times=1)
+    stage.begin()
+
+    assert task.try_(patience=timedelta(0)).error is not None
+    stage.emulator.advance(7200)
+    assert task.try_().error is None
+    assert len(task.started()) == 1
+
+
+def batch(stage: Stage) -> None:
+    """Start, watch, name the failed and the refused."""
+    refused = {"match": {"run_setting_id": "NA12892"}, "submission_failure": {"reason": "ConflictException"}}
+    failed = {"match": {"run_setting_id": "NA12891"}, "outcome": "FAILED"}
+    stage.emulator.set_scenario({"runs": [refused, failed]})
+
+    ended = stage.perform(batch_of("NA12878", "NA12891", "NA12892", max_failed_runs=2, tags={"team": "genomics"}))
+
+    assert ended.error is None
+    assert set(ended.result["failed_run_setting_ids"]) == {"NA12891", "NA12892"}
+
+
+def batch_found_by_the_next_try(stage: Stage) -> None:
+    """The same with a batch."""
+    found_by_the_next_try(stage, "batch")
+
+
+def cancel_run(stage: Stage) -> None:
+    """Cancel by id."""
+    assert stage.perform(OmicsCancelRunOperator(task_id="cancel", run_id=stage.run())).error is None
+
+
+def cancel_batch(stage: Stage) -> None:
+    """Cancel by id, and once more."""
+    batch_id = stage.batch()
+    stage.emulator.advance(60)
+
+    for _ in range(2):
+        assert stage.perform(OmicsCancelRunBatchOperator(task_id="cancel", batch_id=batch_id)).error is None
+
+
+def time_limits(stage: Stage) -> None:
+    """Cancel what takes too long, and the runs that outlive a partial cancel of their batch."""
+    stage.emulator.set_scenario({**ENDLESS, "batches": [{"cancel_failures": 1}]})
+    limit: dict[str, Any] = {"execution_timeout": timedelta(hours=2)}
+
+    for task in (OmicsStartRunOperator(**RUN, **limit), batch_of("NA12878", "NA12891", **limit)):
+        assert "TimedOut" in type(stage.perform(task).error).__name__
+
+
+def stragglers(stage: Stage) -> None:
+    """Cancel what a batch that failed has started."""
+    stage.emulator.set_scenario({**ENDLESS, "batches": [{"failure": {"reason": "An error.", "after_runs": 1}}]})
+
+    assert type(stage.perform(batch_of("NA12878", "NA12891")).error).__name__ == "BatchFailed"
+    assert stage.emulator.service.started_runs()[0]["status"] in ("STOPPING", "CANCELLED")
+
+
+def delete(stage: Stage) -> None:
+    """Delete a run, the runs of a batch, the batch."""
+    run_id, batch_id = stage.run(), stage.batch()
+    stage.emulator.advance(7200)
+
+    for task in (
+        OmicsDeleteRunOperator(task_id="delete", run_id=run_id),
+        OmicsDeleteRunBatchOperator(task_id="delete", batch_id=batch_id),
+        OmicsDeleteBatchOperator(task_id="delete", batch_id=batch_id),
+    ):
+        assert stage.perform(task).error is None
+
+
+def sensors(stage: Stage) -> None:
+    """Wait for a run, for a batch, and for a run whose record is gone."""
+    run_id, batch_id = stage.run(), stage.batch()
+    stage.emulator.advance(7200)
+
+    assert stage.perform(OmicsRunSensor(task_id="wait", run_id=run_id)).error is None
+    assert stage.perform(OmicsRunBatchSensor(task_id="wait", batch_id=batch_id)).error is None
+    stage.emulator.service.remove_run(run_id)
+    assert stage.perform(OmicsRunSensor(task_id="wait", run_id=run_id)).error is None
+
+
+def failures(stage: Stage) -> None:
+    """Diagnose a run, and a batch."""
+    stage.emulator.set_scenario({"runs": [{"outcome": "FAILED"}]})
+
+    for task in (OmicsStartRunOperator(**RUN), batch_of("NA12878")):
+        error: Any = stage.perform(task).error
+        assert "Note:" not in error.diagnosis["summary"]
+
+
+def vanished(stage: Stage) -> None:
+    """Read how a run ended whose record is gone."""
+    stage.emulator.set_scenario({"runs": [{"vanish_after": 0}]})
+
+    assert stage.perform(OmicsStartRunOperator(**RUN)).error is None
+
+
+def workflows(stage: Stage) -> None:
+    """Look a workflow up, and a version of one."""
+    assert stage.perform(OmicsStartRunOperator(**RUN, check_workflow=True)).error is None
+    version = {"workflow_id": "4567890", "workflow_version_name": "3.18.0", "parameters": {"input": "s3://a/b"}}
+    assert stage.perform(OmicsStartRunOperator(**{**RUN, **version}, check_workflow=True)).error is None
+
+
+def inputs(stage: Stage, **arguments: Any) -> None:
+    """Look up an object that is there, and one that is not."""
+    stage.s3.put_object(Bucket="omics-inputs", Key="NA12878.bam", Body=b"reads")
+    parameters = {"bam": "s3://omics-inputs/NA12878.bam", "vcf": "s3://omics-inputs/NA12891.vcf"}
+
+    ended = stage.perform(OmicsStartRunOperator(**RUN, parameters=parameters, check_inputs=True, **arguments))
+
+    assert isinstance(ended.error, SettingsError)
+    assert [problem.argument for problem in ended.error.problems] == ["parameters['vcf']"]
+
+
+def inputs_of_role(stage: Stage) -> None:
+    """The same, as the service role."""
+    inputs(stage, check_role_arn=SETTING["roleArn"])
+
+
+def sheets(stage: Stage) -> None:
+    """Read a sheet, and miss one."""
+    stage.s3.put_object(Bucket="omics-inputs", Key="samples.csv", Body=b"sample\nNA12878\n")
+
+    assert stage.perform(batch_of(sample_sheet="s3://omics-inputs/samples.csv")).error is None
+    assert "there is no such object" in str(stage.perform(batch_of(sample_sheet="s3://omics-inputs/no.csv")).error)
+
+
+def staging(stage: Stage, **omics: Any) -> None:
+    """Stage a long list, and fail to stage one of several parts."""
+    stage.connect({"staging_s3_uri": "s3://omics-results/staging/", **omics})
+    names = [f"S{number}" for number in range(101)]
+
+    stage.emulator.set_scenario({"limits": {"submissions_per_second": 9e6}})
+    assert stage.perform(batch_of(*names, durable=False)).error is None
+    long = [{"runSettingId": name, "parameters": {"text": "x" * 90_000}} for name in names]
+    stage.iam.broken = {"UploadPart"}
+    broken = stage.perform(batch_of(task_id="long", run_settings=long, durable=False, patience=timedelta(0)))
+    assert isinstance(broken.error, ServiceError)
+
+
+def staging_with_key(stage: Stage) -> None:
+    """The same with a key."""
+    staging(stage, staging_kms_key_id="arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab")
+
+
+def attempts(stage: Stage) -> None:
+    """Keep the record of an attempt in S3."""
+    stage.connect({"staging_s3_uri": "s3://omics-results/staging/"})
+
+    assert stage.perform(OmicsStartRunOperator(**RUN)).error is None
+
+
+def results(stage: Stage) -> None:
+    """Collect the results of a batch one run of which is gone."""
+    batch_id = stage.batch()
+    stage.emulator.advance(7200)
+    stage.emulator.service.remove_run(stage.emulator.service.started_runs()[0]["id"])
+
+    ended = stage.perform(
+        OmicsCollectBatchResultsOperator(
+            task_id="collect", batch_id=batch_id, results_s3_uri="s3://omics-results/r.jsonl", read_outputs=True
+        )
+    )
+
+    assert ended.result["completed_runs"] == 2
+
+
+def results_of_own_batch(stage: Stage) -> None:
+    """Write the results of a batch that the task itself has started, one of whose runs failed."""
+    stage.emulator.set_scenario({"runs": [{"match": {"run_setting_id": "NA12891"}, "outcome": "FAILED"}]})
+    place = "s3://omics-results/results/"
+
+    ended = stage.perform(batch_of("NA12878", "NA12891", results_s3_uri=place, max_failed_runs=1))
+
+    assert ended.error is None
+    assert ended.result["results_uri"].startswith(place)
+
+
+def results_of_lists(stage: Stage) -> None:
+    """Collect what has ended of a batch that is going, where lists alone tell how."""
+    stage.emulator.set_scenario({"runs": [{"match": {"run_setting_id": "NA12891"}, "running": 90_000}]})
+    batch_id = stage.batch()
+    stage.emulator.advance(7200)
+    place = "s3://omics-results/r.jsonl"
+
+    ended = stage.perform(
+        OmicsCollectBatchResultsOperator(
+            task_id="collect", batch_id=batch_id, results_s3_uri=place, results_detail="listed"
+        )
+    )
+
+    assert ended.result["completed_runs"] == 1
+
+
+def run_groups(stage: Stage) -> None:
+    """Create one with tags, and delete it."""
+    created = stage.perform(OmicsCreateRunGroupOperator(task_id="create", name="bulk", tags={"team": "genomics"}))
+
+    assert stage.perform(OmicsDeleteRunGroupOperator(task_id="delete", run_group_id=created.result)).error is None
