@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from airflow_provider_omics.core.diagnosis import RunDiagnosis
+from airflow_provider_omics.core.diagnosis import Diagnosis, RunDiagnosis
 from airflow_provider_omics.core.failure_groups import FailureGroup, UnseenFailures
 from airflow_provider_omics.core.failure_reasons import BATCH_FAILED, FailureClass, worth_of
 from airflow_provider_omics.core.log_text import clean_line, clean_message
@@ -23,7 +23,7 @@ DIAGNOSED_GROUPS = 5
 
 
 @dataclass(frozen=True)
-class BatchDiagnosis:
+class BatchDiagnosis(Diagnosis):
     """Why runs of a batch did not complete.
 
     :param batch_id: id of the batch.
@@ -139,13 +139,6 @@ class BatchDiagnosis:
             lines.append(f"Example: {clean_line(name, 128)}")
             lines += [f"  {line}" for line in (*diagnosis.summary(), *diagnosis.details())]
         return [*lines, *(f"Note: {note}" for note in self.notes)]
-
-    def text(self, retry: str | None = None) -> str:
-        """Give the whole text for the task log.
-
-        :param retry: what Airflow does next, a sentence.
-        """
-        return "\n".join([*self.summary(retry), *self.details()])
 
     def to_json(self, retry: str | None = None) -> dict[str, Any]:
         """Give the diagnosis as JSON values, as the error carries it.

@@ -6,6 +6,7 @@ Facts come from GetRun, ListRunTasks, GetRunTask, and CloudWatch Logs or the run
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -87,8 +88,31 @@ class FailedTask:
         return ", ".join(part for part in parts if part)
 
 
+class Diagnosis(ABC):
+    """What is told of a failure, a run's or a batch's."""
+
+    @abstractmethod
+    def summary(self, retry: str | None = None) -> list[str]:
+        """Tell the cause, whose move it is and what to do, without log lines.
+
+        :param retry: what Airflow does next, a sentence.
+        :return: lines.
+        """
+
+    @abstractmethod
+    def details(self) -> list[str]:
+        """Tell what the summary leaves out, and what could not be read."""
+
+    def text(self, retry: str | None = None) -> str:
+        """Give the whole text for the task log.
+
+        :param retry: what Airflow does next, a sentence.
+        """
+        return "\n".join([*self.summary(retry), *self.details()])
+
+
 @dataclass(frozen=True)
-class RunDiagnosis:
+class RunDiagnosis(Diagnosis):
     """What is known of a failed run.
 
     :param run: its last snapshot.
@@ -171,13 +195,6 @@ class RunDiagnosis:
         if self.engine_lines:
             lines += ["End of the engine log:", *(f"    | {line}" for line in self.engine_lines)]
         return [*lines, *(f"Note: {note}" for note in self.notes)]
-
-    def text(self, retry: str | None = None) -> str:
-        """Give the whole text for the task log.
-
-        :param retry: what Airflow does next, a sentence.
-        """
-        return "\n".join([*self.summary(retry), *self.details()])
 
     def to_json(self, retry: str | None = None) -> dict[str, Any]:
         """Give the diagnosis as JSON values, as the error carries it.

@@ -14,7 +14,6 @@ from typing import Any, ClassVar, TypeVar
 import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.config import Config
-from botocore.loaders import JSONFileLoader
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -330,8 +329,6 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
         clients[service] = in_process_client(emulator, service, config=Config(**ONE_TRY))
     _listen(clients["omics"])
     monkeypatch.setattr(AwsGenericHook, "get_client_type", _client)
-    # botocore reads its files anew for each session, which would be most of the time.
-    monkeypatch.setattr(JSONFileLoader, "_load_file", functools.cache(JSONFileLoader._load_file))
     monkeypatch.setattr(TASK_LOG, "disabled", True)
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "{}")
     stepped = MachineTime()

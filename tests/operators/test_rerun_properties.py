@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import time
@@ -13,7 +12,6 @@ import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from airflow.providers.common.compat.sdk import AirflowFailException
 from botocore.config import Config
-from botocore.loaders import JSONFileLoader
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -270,8 +268,6 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     Cohort.requests = {}
     clients["omics"].meta.events.register("before-parameter-build.omics.StartRunBatch", _note_request)
     monkeypatch.setattr(AwsGenericHook, "get_client_type", _client)
-    # botocore reads its files anew for each session, which would be most of the time.
-    monkeypatch.setattr(JSONFileLoader, "_load_file", functools.cache(JSONFileLoader._load_file))
     monkeypatch.setattr(TASK_LOG, "disabled", True)
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "{}")
     # Airflow does so at the first copy of an operator, which hypothesis would take for a mistake of the test's.

@@ -14,6 +14,7 @@ from airflow_provider_omics.core.run_record import Sample
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results.samples import write_samples
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, quick_hook
+from tests.operators.tries import at_sleep
 from tests.results.batches import (
     DENIED,
     FAILS,
@@ -196,23 +197,32 @@ def test_running_batch(emulator: OmicsEmulator, detail: ResultsDetail) -> None:
     assert statuses() == {"S1": "COMPLETED", "F": "FAILED", "SLOW1": "COMPLETED", "SLOW2": "COMPLETED"}
 
 
+def refuse_after(sleeps: int, emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """Let GetRun fail once there have been so many sleeps."""
+
+    def refuse() -> None:
+        emulator.faults.add(operation="GetRun", error="InternalServerException")
+
+    at_sleep(stepped, refuse, number=sleeps + 1)
+
+
+def kept_of_interrupted(emulator: OmicsEmulator, stepped: SteppedTime, batch_id: str, *, sleeps: int) -> list[str]:
+    """Collect until GetRun fails after so many sleeps, and tell whose records the file has then."""
+    refuse_after(sleeps, emulator, stepped)
+    with pytest.raises(Unavailable):
+        collect(batch_id, hook=quick_hook())
+    kept = list(records())
+    emulator.faults.clear()
+    emulator.calls.clear()
+    return kept
+
+
 def test_death_during_collection(emulator: OmicsEmulator, connect: Connect, stepped: SteppedTime) -> None:
     """A collection that dies goes on from its last checkpoint: nothing twice, nothing short, few calls again."""
     connect({"calls_per_second": 0.1})  # ten seconds a call: a checkpoint after 30 runs
     batch_id = end(emulator, *[f"S{number}" for number in range(100)])
-    calls_left = iter(range(70))
 
-    def die_later() -> None:
-        if next(calls_left, None) is None:
-            emulator.faults.add(operation="GetRun", error="InternalServerException")
-
-    stepped.at_sleep = die_later
-    with pytest.raises(Unavailable):
-        collect(batch_id, hook=quick_hook())
-    kept = len(records())
-    stepped.at_sleep = None
-    emulator.faults.clear()
-    emulator.calls.clear()
+    kept = len(kept_of_interrupted(emulator, stepped, batch_id, sleeps=70))
     collected = collect(batch_id)
 
     assert 30 <= kept < 70
@@ -250,24 +260,11 @@ def test_pace(
     assert (sum(expected.values()) - 1) / (stepped.time() - began) == pytest.approx(9, rel=0.001)
 
 
-def test_what_was_read_before_an_error_is_kept(
-    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]]
-) -> None:
+def test_what_was_read_before_an_error_is_kept(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
     """A collection that ends with an error writes what it has, long before the next checkpoint."""
     batch_id = end(emulator, "S1", "S2", "S3", "S4")
-    calls_left = iter(range(3))
 
-    def refuse_later() -> None:
-        if next(calls_left, None) is None:
-            emulator.faults.add(operation="GetRun", error="InternalServerException")
-
-    stepped.at_sleep = refuse_later
-    with pytest.raises(Unavailable):
-        collect(batch_id, hook=quick_hook())
-    kept = list(records())
-    stepped.at_sleep = None
-    emulator.faults.clear()
-    emulator.calls.clear()
+    kept = kept_of_interrupted(emulator, stepped, batch_id, sleeps=3)
     collect(batch_id)
 
     assert kept == ["S1", "S2"]
@@ -280,13 +277,7 @@ def test_error_that_nothing_can_be_written_after(
 ) -> None:
     """The error that ended the collection is what is raised, also where S3 then refuses."""
     batch_id = end(emulator, "S1", "S2")
-    calls_left = iter(range(2))
-
-    def refuse_later() -> None:
-        if next(calls_left, None) is None:
-            emulator.faults.add(operation="GetRun", error="InternalServerException")
-
-    stepped.at_sleep = refuse_later
+    refuse_after(2, emulator, stepped)
     with pytest.raises(Unavailable, match="GetRun"):
         collect(batch_id, "s3://no-such-bucket/wgs.jsonl", hook=quick_hook())
 

@@ -14,6 +14,7 @@ from airflow_provider_omics.core.run_record import RunRecord
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results.file import JsonLinesFile
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, quick_hook, samples
+from tests.operators.tries import at_sleep
 from tests.results.batches import (
     FAILS,
     URI,
@@ -22,7 +23,6 @@ from tests.results.batches import (
     details,
     end,
     records,
-    rule,
     statuses,
 )
 
@@ -32,22 +32,31 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("stepped")
 
+S2_FAILS_FIRST = {"runs": [{**FAILS, "match": {"run_setting_id": "S2", "attempt": 1}}]}
+
+
+def end_another(emulator: OmicsEmulator, request_id: str, *names: str) -> str:
+    """Run one more batch to its end."""
+    request = {"defaultRunSetting": DEFAULT_RUN_SETTING, "batchRunSettings": {"inlineSettings": samples(*names)}}
+    started = emulator.client().start_run_batch(requestId=request_id, **request)
+    emulator.advance(100_000)
+    return str(started["id"])
+
+
+def two_batches(emulator: OmicsEmulator) -> tuple[str, str]:
+    """Give a batch in which S2 failed, and a later one in which it completed."""
+    emulator.set_scenario(S2_FAILS_FIRST)
+    first = end(emulator, "S1", "S2")
+    second = end_another(emulator, "two", "S2")
+    return first, second
+
 
 def test_two_collections_into_one_file(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
     """Who finds the file written by another one meanwhile adds to it, and loses nothing of either."""
     first = end(emulator, "A1", "A2")
-    second_id = emulator.client().start_run_batch(
-        requestId="two",
-        defaultRunSetting=DEFAULT_RUN_SETTING,
-        batchRunSettings={"inlineSettings": samples("B1", "B2")},
-    )["id"]
-    emulator.advance(100_000)
+    second_id = end_another(emulator, "two", "B1", "B2")
 
-    def meanwhile() -> None:
-        stepped.at_sleep = None
-        collect(second_id)
-
-    stepped.at_sleep = meanwhile
+    at_sleep(stepped, lambda: collect(second_id))
     collect(first)
 
     assert set(records()) == {"A1", "A2", "B1", "B2"}
@@ -55,14 +64,10 @@ def test_two_collections_into_one_file(emulator: OmicsEmulator, stepped: Stepped
 
 def test_later_batch_replaces(emulator: OmicsEmulator) -> None:
     """A sample that ran again in another batch has the record of that one; the others keep theirs."""
-    emulator.set_scenario({"runs": [{**rule("S2", **FAILS), "match": {"run_setting_id": "S2", "attempt": 1}}]})
+    emulator.set_scenario(S2_FAILS_FIRST)
     collect(end(emulator, "S1", "S2"))
-    again = emulator.client().start_run_batch(
-        requestId="two", defaultRunSetting=DEFAULT_RUN_SETTING, batchRunSettings={"inlineSettings": samples("S2")}
-    )["id"]
-    emulator.advance(100_000)
 
-    collected = collect(again)
+    collected = collect(end_another(emulator, "two", "S2"))
 
     assert statuses() == {"S1": "COMPLETED", "S2": "COMPLETED"}
     assert {name: record.attempt for name, record in records().items()} == {"S1": 1, "S2": 2}
@@ -99,17 +104,6 @@ def test_bucket_that_does_not_exist(emulator: OmicsEmulator) -> None:
         collect(end(emulator, "S1"), "s3://no-such-bucket/wgs.jsonl")
 
 
-def two_batches(emulator: OmicsEmulator) -> tuple[str, str]:
-    """Give a batch in which S2 failed, and a later one in which it completed."""
-    emulator.set_scenario({"runs": [{**rule("S2", **FAILS), "match": {"run_setting_id": "S2", "attempt": 1}}]})
-    first = end(emulator, "S1", "S2")
-    second = emulator.client().start_run_batch(
-        requestId="two", defaultRunSetting=DEFAULT_RUN_SETTING, batchRunSettings={"inlineSettings": samples("S2")}
-    )["id"]
-    emulator.advance(100_000)
-    return first, second
-
-
 @details
 def test_collection_of_an_earlier_batch(emulator: OmicsEmulator, detail: ResultsDetail) -> None:
     """Whoever collects an earlier batch once more leaves the records of later ones alone."""
@@ -129,14 +123,7 @@ def test_collections_of_two_batches_at_once(emulator: OmicsEmulator, stepped: St
     """Whoever writes last, the record of the later batch is what the file has in the end."""
     first, second = two_batches(emulator)
     slow, quick = (first, second) if late == "first" else (second, first)
-    sleeps = iter(range(1))
-
-    def meanwhile() -> None:
-        if next(sleeps, None) is None:
-            stepped.at_sleep = None
-            collect(quick)
-
-    stepped.at_sleep = meanwhile
+    at_sleep(stepped, lambda: collect(quick), number=2)
     collect(slow)
 
     assert statuses() == {"S1": "COMPLETED", "S2": "COMPLETED"}
@@ -147,16 +134,9 @@ def test_what_was_read_earlier_is_not_written_back(emulator: OmicsEmulator, step
     """A collector that has nothing to say of a sample leaves what others have said of it since it read the file."""
     first, second = two_batches(emulator)
     collect(first)
-    third = emulator.client().start_run_batch(
-        requestId="three", defaultRunSetting=DEFAULT_RUN_SETTING, batchRunSettings={"inlineSettings": samples("S3")}
-    )["id"]
-    emulator.advance(100_000)
+    third = end_another(emulator, "three", "S3")
 
-    def meanwhile() -> None:
-        stepped.at_sleep = None
-        collect(second)
-
-    stepped.at_sleep = meanwhile
+    at_sleep(stepped, lambda: collect(second))
     collect(third)
 
     assert statuses() == {"S1": "COMPLETED", "S2": "COMPLETED", "S3": "COMPLETED"}
@@ -166,11 +146,7 @@ def test_less_detail_beside_more(emulator: OmicsEmulator, stepped: SteppedTime) 
     """A collector that knows how a run ended replaces no record that says where its outputs are."""
     batch_id = end(emulator, "S1", "S2")
 
-    def meanwhile() -> None:
-        stepped.at_sleep = None
-        collect(batch_id)
-
-    stepped.at_sleep = meanwhile
+    at_sleep(stepped, lambda: collect(batch_id))
     collect(batch_id, detail=ResultsDetail.LISTED)
 
     assert all(record.output_uri for record in records().values())
