@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -13,21 +13,36 @@ def task_state(task_instance: Any) -> str | None:
     :param task_instance: ``context["ti"]``, or the ``task_instance`` of a trigger.
     :return: ``"running"``, ``"deferred"``, ``"failed"``, ...; None when it has none, as after a clear.
     """
-    if hasattr(task_instance, "current_state"):  # Airflow 2: from the database
-        state = task_instance.current_state()
-        return str(state) if state else None
+    return task_states([task_instance])[0]
+
+
+def task_states(task_instances: Sequence[Any]) -> list[str | None]:
+    """Ask Airflow for the present states of instances of one task, in one question from Airflow 3 on.
+
+    :param task_instances: all of the same DAG and task; at least one.
+    :return: the state of each, as :func:`task_state` gives it.
+    """
+    first = task_instances[0]
+    if hasattr(first, "current_state"):  # Airflow 2: from the database
+        return [str(state) if (state := instance.current_state()) else None for instance in task_instances]
     # Airflow 3: through the supervisor. A trigger's task instance is a plain record without this method.
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance  # noqa: TID251 - no such name in compat.sdk
 
-    states = RuntimeTaskInstance.get_task_states(
-        dag_id=task_instance.dag_id,
-        task_ids=[task_instance.task_id],
-        run_ids=[task_instance.run_id],
-        map_index=task_instance.map_index,
+    indexes = {instance.map_index for instance in task_instances}
+    found = RuntimeTaskInstance.get_task_states(
+        dag_id=first.dag_id,
+        task_ids=[first.task_id],
+        run_ids=sorted({instance.run_id for instance in task_instances}),
+        map_index=first.map_index if len(indexes) == 1 else None,
     )
-    # {run id: {task id: state}}; the key of a mapped task ends in its index.
-    found = [state for by_task in states.values() for state in by_task.values()]
-    return str(getattr(found[0], "value", found[0])) if found and found[0] else None
+    states = [found.get(instance.run_id, {}).get(_key(instance)) for instance in task_instances]
+    return [str(getattr(state, "value", state)) if state else None for state in states]
+
+
+def _key(task_instance: Any) -> str:
+    """Give the key under which Airflow's answer has a task instance: that of a mapped one ends in its index."""
+    index = task_instance.map_index
+    return str(task_instance.task_id) if index < 0 else f"{task_instance.task_id}_{index}"
 
 
 def asked_within(ask: Callable[[], str | None], seconds: float, log: Any) -> str | None:

@@ -40,6 +40,9 @@ TOGETHER = 0.8
 nearly twice the CPU time, as the process is woken, and what it works on brought back into the caches, for each. Less
 than the second's worth that the budget holds, so that an alarm that is late costs no call."""
 
+LONGEST_PAUSE = 5.0
+"""Seconds after which it is asked again in any case: a pace that was throttled recovers meanwhile."""
+
 SHORTEST_PAUSE = 0.001
 """Seconds. What rounding leaves of a pause may be too little for a clock to move on."""
 
@@ -121,7 +124,7 @@ class Budget:
         if self._saved >= 1.0:
             return 0.0
         wanted = max(1.0, self._pace * TOGETHER)
-        return max(SHORTEST_PAUSE, (wanted - self._saved) / self._pace)
+        return min(LONGEST_PAUSE, max(SHORTEST_PAUSE, (wanted - self._saved) / self._pace))
 
     def _refill(self, now: float) -> None:
         passed = max(0.0, now - (now if self._at is None else self._at))
@@ -212,7 +215,7 @@ def statuses_to_list(known: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(order[earliest:])
 
 
-def limit_of(plan: WaitPlan, last: Snapshot | None) -> float:
+def limit_of(plan: WaitPlan, last: Snapshot | ListedRun | None) -> float:
     """Give the moment at which a wait has to be told what is going on, however busy the poller is.
 
     :param plan: its limits.

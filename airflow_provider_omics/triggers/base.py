@@ -30,16 +30,13 @@ from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import ended_run
 from airflow_provider_omics.hooks.uninterrupted import uninterrupted
-from airflow_provider_omics.task_state import task_state
+from airflow_provider_omics.triggers.task_states import state_of
 
 if TYPE_CHECKING:
     from airflow_provider_omics.triggers.watched import Wait
     from airflow_provider_omics.triggers.watcher import Watcher
 
 T = TypeVar("T")
-
-STATE_PATIENCE = 5.0
-"""Seconds for Airflow's answer when a trigger is cancelled."""
 
 KILL_PATIENCE = 25.0
 """Seconds that a cancel may take after a kill; Airflow's own limit is 30 (``[triggerer] on_kill_timeout``)."""
@@ -163,10 +160,7 @@ class OmicsWaitTrigger(BaseTrigger):
         if task_instance is None:
             return None
         try:
-            # In a thread of its own: an answer that does not come must not hold up the one thread in which Airflow's
-            # triggers open their connections, ours included.
-            ask = sync_to_async(task_state, thread_sensitive=False)
-            return await asyncio.wait_for(uninterrupted(ask(task_instance)), STATE_PATIENCE)
+            return await state_of(task_instance)
         except Exception:
             self.log.warning("Airflow did not tell the state of the task", exc_info=True)
             return None

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from typing import TypeVar
 
-from airflow_provider_omics.core.errors import CredentialsExpired
+from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError
 from airflow_provider_omics.hooks.async_client import PollerClient
 from airflow_provider_omics.triggers.shared_client import SharedClient
 
@@ -68,10 +68,11 @@ class Calls:
             client = await self._client.get()
             try:
                 return await call(client)
-            except CredentialsExpired:
-                if not self._client.replace(client):
-                    raise
-                return await call(await self._client.get())
+            except ServiceError as error:
+                if isinstance(error, CredentialsExpired) and self._client.replace(client):
+                    return await call(await self._client.get())
+                self._client.check(error)
+                raise
         finally:
             self.under_way -= 1
             self._news.set()

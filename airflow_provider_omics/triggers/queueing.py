@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES, RunStatus
 from airflow_provider_omics.hooks.async_client import PollerClient
 from airflow_provider_omics.triggers.calls import Calls, Urgency
+
+log = logging.getLogger(__name__)
 
 PAGES = 10
 """Pages of ListRuns that are read for one count, 100 runs each: more than any quota of active runs."""
@@ -62,16 +65,18 @@ class QueueingReasons:
             async with self._lock:
                 account = await self._load_of(None)
                 in_group = await self._load_of(seen.run_group_id) if seen.run_group_id else None
-        except ServiceError as error:
+            return queueing_line(
+                seen,
+                seconds,
+                account.active,
+                is_complete=account.is_complete,
+                group=in_group.group if in_group else None,
+                active_in_group=sum(in_group.active.values()) if in_group else 0,
+            )
+        except Exception as error:
+            if not isinstance(error, ServiceError):
+                log.exception("The explanation for run %s broke", seen.id)  # no reason to end its wait
             return f"Run {seen.id} has been PENDING for {seconds / 60:.0f} minutes; why could not be asked: {error}"
-        return queueing_line(
-            seen,
-            seconds,
-            account.active,
-            is_complete=account.is_complete,
-            group=in_group.group if in_group else None,
-            active_in_group=sum(in_group.active.values()) if in_group else 0,
-        )
 
     async def _load_of(self, run_group_id: str | None) -> _Load:
         load = self._loads.get(run_group_id)

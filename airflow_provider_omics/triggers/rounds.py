@@ -98,21 +98,22 @@ class Rounds:
                 async for runs in listed:
                     pages += 1
                     for run in runs:
-                        subject = missing.pop(run.id, None)
-                        if subject is not None:
-                            self._listed(subject, run)
+                        if run.id in missing:
+                            self._listed(missing[run.id], run)
+                            del missing[run.id]
                     if not missing or pages >= len(targets):
                         break
             cost.measured(pages, time.monotonic())
-        except Unavailable as error:
+        except Exception as error:  # noqa: BLE001 - raised in each wait, as the error of a look is
+            if isinstance(error, ServiceError) and not isinstance(error, Unavailable):
+                log.warning("Runs are looked at one by one for a while: %s", error)
+                cost.refused(time.monotonic())
+                for subject in missing.values():
+                    self._looks.at(subject)
+                return
             for subject in missing.values():
                 subject.is_busy = False
                 subject.fail(error)
-        except ServiceError as error:
-            log.warning("Runs are looked at one by one for a while: %s", error)
-            cost.refused(time.monotonic())
-            for subject in missing.values():
-                self._looks.at(subject)
         else:
             for subject in missing.values():
                 self._looks.at(subject, Urgency.DEPARTURE if subject.seen else Urgency.FIRST_LOOK)
@@ -146,6 +147,8 @@ class Rounds:
             if now - subject.joined_at >= UNCONFIRMED:
                 subject.say(f"Run {run.id}: {run.status}, says ListRuns; GetRun confirms it when the budget has room")
             self._due(subject.not_before)
+            if subject.limit_by(run) <= time.time():
+                self._looks.last(subject)
         if now - subject.confirmed_at >= CONFIRM_AFTER:
             self._looks.confirm(subject)
 

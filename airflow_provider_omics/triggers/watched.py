@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_omics.core.commands import WaitPlan
 from airflow_provider_omics.core.queueing import queueing_seconds
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
-from airflow_provider_omics.core.watching import limit_of, stretched
+from airflow_provider_omics.core.watching import ListedRun, limit_of, stretched
 from airflow_provider_omics.hooks.async_client import PollerClient
 from airflow_provider_omics.triggers.calls import Urgency
 
@@ -39,7 +39,7 @@ class Wait:
         self.limit = math.inf
         self.answer: asyncio.Future[Snapshot | str] | None = None
         self._watcher = watcher
-        self._plan = plan
+        self.plan = plan
         self._log = task_log
         self._last: Snapshot | None = None
         self._seen_at = 0.0
@@ -62,7 +62,7 @@ class Wait:
         """
         now = time.monotonic()
         self.by = now + within
-        limit = now + limit_of(self._plan, self._last) - time.time()
+        limit = now + limit_of(self.plan, self._last) - time.time()
         self.limit = limit if limit > now else math.inf  # one that has passed was told already
         seen = await self._answer()
         while isinstance(seen, str):
@@ -159,6 +159,10 @@ class Subject:
     def interval(self) -> float:
         """The shortest poll interval of its waits."""
         return min((wait.interval for wait in self.waits), default=math.inf)
+
+    def limit_by(self, run: ListedRun) -> float:
+        """Give the first time limit of its waits by what ListRuns tells, in seconds since the epoch."""
+        return min((limit_of(wait.plan, run) for wait in self.waits), default=math.inf)
 
     def show(self, seen: Snapshot) -> None:
         """Answer all who ask."""

@@ -78,9 +78,9 @@ def test_one_client_for_all_waits(world: World, monkeypatch: pytest.MonkeyPatch)
     opened: list[object] = []
     make = SharedClient._make
 
-    async def counted(shared: Any) -> Any:
+    async def counted(shared: Any, stack: Any) -> Any:
         opened.append(shared)
-        return await make(shared)
+        return await make(shared, stack)
 
     monkeypatch.setattr(SharedClient, "_make", counted)
     world.scenario(MINUTE)
@@ -294,9 +294,9 @@ def test_refused_credentials_are_read_anew(
             raise ServiceError("ExpiredTokenException", "The security token included in the request is expired")
         return get_run(*arguments)
 
-    async def noted_make(shared: Any) -> Any:
+    async def noted_make(shared: Any, stack: Any) -> Any:
         opened.append(world.time.now)
-        return await make(shared)
+        return await make(shared, stack)
 
     opened: list[float] = []
     # An error of AWS's front end, which no model lists.
