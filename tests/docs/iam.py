@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import operator as operators
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -118,7 +119,8 @@ class Need:
         )
 
     def _meets(self, operator: str, condition: Mapping[str, Any]) -> bool:
-        matches = {"StringEquals": str.__eq__, "StringLike": fnmatch.fnmatchcase}[operator]
+        matches: Callable[[str, str], bool]
+        matches = {"StringEquals": operators.eq, "StringLike": fnmatch.fnmatchcase}[operator]
         return all(
             key in self.context and any(matches(self.context[key], value) for value in as_list(values))
             for key, values in condition.items()
@@ -173,7 +175,8 @@ class Iam:
     def __init__(self, policies: Iterable[str]) -> None:
         self._statements = [statement for name in policies for statement in POLICIES[name]["Statement"]]
         self._stands = False
-        self.used: set[str] = set()
+        self.used: set[tuple[int, str]] = set()
+        """Identities of statements, each with an action that they granted."""
         self.refused: set[str] = set()
         self.broken: set[str] = set()
         """Operations that fail, whatever is granted."""
@@ -219,8 +222,9 @@ class Iam:
         return answer
 
     def _check(self, need: Need, operation: str) -> None:
-        if any(need.is_granted_by(statement) for statement in self._statements):
-            self.used.add(need.action)
+        granting = [(id(statement), need.action) for statement in self._statements if need.is_granted_by(statement)]
+        if granting:
+            self.used.update(granting)
             return
         self.refused.add(need.action)
         answer = {"HTTPStatusCode": 403, "RequestId": "denied"}

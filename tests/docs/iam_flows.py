@@ -126,7 +126,7 @@ def deferred(stage: Stage, *triggers: OmicsWaitTrigger) -> list[str]:
 def found_by_the_next_try(stage: Stage, kind: str = "run") -> None:
     """Start, get no answer, and find hours later by name and tag what was started."""
     task = Task(stage.emulator, stage.connect, kind=kind)
-    task.arguments = {"run": {"role_arn": SETTING["roleArn"]}, "batch": {"default_run_setting": SETTING}}[kind]
+    task.arguments = {"role_arn": SETTING["roleArn"]} if kind == "run" else {"default_run_setting": SETTING}
     stage.emulator.faults.add(operation=START[kind], lost_response=True, times=1)
     stage.begin()
 
@@ -301,7 +301,8 @@ def attempts_with_key(stage: Stage) -> None:
 
 
 def results(stage: Stage) -> None:
-    """Collect the results of a batch one run of which is gone."""
+    """Collect the results of a batch one run of which is gone, with the summary of the other."""
+    stage.emulator.set_scenario({"workflows": [{"id": "1234567", "name": "wgs", "engine": "WDL"}]})
     batch_id = stage.batch()
     stage.emulator.advance(7200)
     stage.emulator.service.remove_run(stage.emulator.service.started_runs()[0]["id"])
@@ -316,10 +317,10 @@ def results(stage: Stage) -> None:
 
 
 def results_of_own_batch(stage: Stage) -> None:
-    """Write the results of a batch that the task itself has started, one of whose runs failed."""
+    """Write the results of a batch that the task itself has started, one of whose runs failed, with what is put out."""
     stage.emulator.set_scenario({"runs": [{"match": {"run_setting_id": "NA12891"}, "outcome": "FAILED"}]})
 
-    ended = stage.perform(batch_of("NA12878", "NA12891", results_s3_uri=RESULTS, max_failed_runs=1))
+    ended = stage.perform(batch_of("NA12878", "NA12891", results_s3_uri=RESULTS, max_failed_runs=1, read_outputs=True))
 
     assert ended.error is None
     assert ended.result["results_uri"].startswith(RESULTS)
