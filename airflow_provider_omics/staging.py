@@ -18,7 +18,7 @@ from typing import Any
 
 from airflow_provider_omics.core.errors import NotFound, ServiceError
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.s3 import encryption, s3_hook
+from airflow_provider_omics.hooks.s3 import S3Place, encryption, s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 MAX_INLINE_BYTES = 1_000_000
@@ -175,13 +175,12 @@ class StagingPlace:
     """An S3 prefix for what HealthOmics reads.
 
     :param hook: the hook whose connection is used.
-    :param uri: ``s3://bucket/prefix/``.
-    :param kms_key_id: KMS key to encrypt with; None: the bucket's own encryption.
+    :param place: ``s3://bucket/prefix/``, and its key.
     """
 
-    def __init__(self, hook: OmicsHook, uri: str, kms_key_id: str | None = None) -> None:
-        self.uri = uri.rstrip("/")
-        self._s3 = s3_hook(hook, extra_args=encryption(kms_key_id), transfer_config_args=dict(_TRANSFER))
+    def __init__(self, hook: OmicsHook, place: S3Place) -> None:
+        self.uri = place.uri.rstrip("/")
+        self._s3 = s3_hook(hook, extra_args=encryption(place.kms_key_id), transfer_config_args=dict(_TRANSFER))
 
     def has(self, uri: str) -> bool:
         """Tell whether an object exists.
@@ -253,7 +252,7 @@ def remove_staged(hook: OmicsHook, log: Any, uri: str) -> None:
     :param uri: ``s3://bucket/key``.
     """
     try:
-        StagingPlace(hook, uri).delete(uri)
+        StagingPlace(hook, S3Place(uri, None)).delete(uri)
     except ServiceError as error:
         log.warning("The staged settings %s are left behind: %s", uri, error)
 

@@ -80,6 +80,7 @@ def measure(path: Path, rows: int, *, group: bool) -> Measurement:
 
     from airflow_provider_omics.core.sample_sheet import SampleSheet, each
     from airflow_provider_omics.hooks.omics import OmicsHook
+    from airflow_provider_omics.hooks.s3 import S3Place
     from airflow_provider_omics.operators.batch_settings import BatchSettings, check_batch
     from airflow_provider_omics.staging import StagingPlace
 
@@ -111,7 +112,7 @@ def measure(path: Path, rows: int, *, group: bool) -> Measurement:
     if batch.spool is None or not batch.is_staged:
         raise RuntimeError("the sheet is too small to be uploaded")
     checked = time.process_time() - started
-    place = StagingPlace(hook, given.staging_s3_uri or "")
+    place = StagingPlace(hook, S3Place(f"s3://{BUCKET}/", None))
     batch.spool.upload(place, uri)
     seconds = time.process_time() - started
     memory = _peak_mb() - before

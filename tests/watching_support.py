@@ -139,10 +139,15 @@ def with_log(trigger: Trigger) -> Trigger:
     return trigger
 
 
+def stepped_world(emulator: OmicsEmulator, patch: pytest.MonkeyPatch) -> World:
+    """Put many waits into the emulator's time."""
+    time = VirtualTime(emulator)
+    for module in (triggers_base, triggers_watcher):
+        patch.setattr(module, "asyncio", time)
+    return World(emulator, time)
+
+
 @pytest.fixture
 def world(emulator: OmicsEmulator, stepped: SteppedTime, monkeypatch: pytest.MonkeyPatch) -> World:
     """Many waits in the emulator's time."""
-    time = VirtualTime(emulator)
-    for module in (triggers_base, triggers_watcher):
-        monkeypatch.setattr(module, "asyncio", time)
-    return World(emulator, time)
+    return stepped_world(emulator, monkeypatch)

@@ -23,9 +23,9 @@ class ConnectionDefaults:
     :param default_run_setting: as AWS spells ``defaultRunSetting``; merged under every run and batch.
     :param require_settings: names of settings (AWS's spelling) without which nothing is started.
     :param staging_s3_uri: where large lists of run settings are put: ``s3://bucket/prefix/``.
-    :param staging_kms_key_id: KMS key for them.
+    :param staging_kms_key_id: KMS key for all that is put into the staging place, this one or a task's own.
     :param results_s3_uri: where results are written: ``s3://bucket/prefix/``.
-    :param results_kms_key_id: KMS key for them, and for what is kept beside them, wherever a task writes them.
+    :param results_kms_key_id: KMS key for results and all that is kept beside them, here or in a task's own place.
     :param tag_with_airflow_context: tag runs and batches with DAG, task and run ids; default on.
     :param mask_parameters: show parameters in the UI as counts and keys only; default off.
     :param calls_per_second: budget of API calls for waits, per Region and process; default 5.
@@ -91,13 +91,3 @@ class ConnectionDefaults:
         if problems:
             raise SettingsError(problems)
         return cls(**values)
-
-    def kms_key_id(self, uri: str) -> str | None:
-        """Tell by which KMS key an object is encrypted that a task writes.
-
-        :param uri: ``s3://bucket/key``.
-        :return: the staging place's key for what lies there, the results' for anything else; None: the bucket's own
-            encryption.
-        """
-        is_staged = self.staging_s3_uri is not None and uri.startswith(f"{self.staging_s3_uri.rstrip('/')}/")
-        return self.staging_kms_key_id if is_staged else self.results_kms_key_id

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
     from airflow_provider_omics.hooks.omics import OmicsHook
+
+
+@dataclass(frozen=True)
+class S3Place:
+    """Where in S3 a task writes; who chose the place chose its key, so the two are handed on together.
+
+    :param uri: ``s3://bucket/prefix/``, or an object.
+    :param kms_key_id: KMS key for what is written there; None: the bucket's own encryption.
+    """
+
+    uri: str
+    kms_key_id: str | None
 
 
 def encryption(kms_key_id: str | None) -> dict[str, str]:

@@ -16,7 +16,7 @@ from airflow_provider_omics.core.attempt_record import AttemptRecord
 from airflow_provider_omics.core.errors import AccessDenied, AttemptError, Conflict, NotFound, NotOwner, ServiceError
 from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.s3 import encryption, s3_hook
+from airflow_provider_omics.hooks.s3 import S3Place, encryption, s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 KEY = "omics_attempt"
@@ -60,18 +60,18 @@ class TaskStateAttemptStore:
 
 
 class S3AttemptStore:
-    """An object under ``staging_s3_uri``, for Airflow before 3.3.
+    """An object in S3, for Airflow before 3.3.
 
     It is created with If-None-Match and replaced with If-Match, so that of two tries that overlap only one writes.
 
     :param hook: the hook whose connection is used.
-    :param staging_s3_uri: ``s3://bucket/prefix/``; each Airflow deployment needs its own.
+    :param place: ``s3://bucket/prefix/`` and its key; each Airflow deployment needs its own.
     :param identity: the task instance.
     """
 
-    def __init__(self, hook: OmicsHook, staging_s3_uri: str, identity: TaskIdentity) -> None:
+    def __init__(self, hook: OmicsHook, place: S3Place, identity: TaskIdentity) -> None:
         self._s3 = s3_hook(hook)
-        parts = urlsplit(staging_s3_uri)
+        parts = urlsplit(place.uri)
         # Two deployments that share the place by mistake differ in their address, unless both kept the default.
         section = "webserver" if airflow.__version__.startswith("2.") else "api"
         address = conf.get(section, "base_url", fallback="")
@@ -80,7 +80,7 @@ class S3AttemptStore:
         path = "/".join(quote(name, safe="") for name in names)
         self._bucket = parts.netloc
         self._key = f"{parts.path.strip('/')}/airflow-attempts/{deployment}/{path}.json".lstrip("/")
-        self._encryption = encryption(hook.defaults.kms_key_id(f"s3://{self._bucket}/{self._key}"))
+        self._encryption = encryption(place.kms_key_id)
         self._etag: str | None = None
 
     def load(self) -> AttemptRecord | None:
@@ -145,7 +145,9 @@ class TryAttemptStore:
         self._record = record
 
 
-def attempt_store(context: Context, hook: OmicsHook, identity: TaskIdentity, place: str | None = None) -> AttemptStore:
+def attempt_store(
+    context: Context, hook: OmicsHook, identity: TaskIdentity, place: S3Place | None = None
+) -> AttemptStore:
     """Choose the store for a task instance.
 
     :param context: Airflow's context of the task.
@@ -157,10 +159,10 @@ def attempt_store(context: Context, hook: OmicsHook, identity: TaskIdentity, pla
     accessor = context.get("task_state_store")
     if accessor is not None:
         return TaskStateAttemptStore(accessor)
-    in_s3 = hook.defaults.staging_s3_uri or place
-    if in_s3:
-        return S3AttemptStore(hook, in_s3, identity)
-    return TryAttemptStore()
+    staging = hook.defaults.staging_s3_uri
+    if staging:
+        place = S3Place(staging, hook.defaults.staging_kms_key_id)
+    return TryAttemptStore() if place is None else S3AttemptStore(hook, place, identity)
 
 
 def _parsed(value: Any) -> AttemptRecord | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
@@ -15,6 +16,7 @@ from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.rerunning import RerunRules
 from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS
+from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.operators.batch_end import OmicsBatchEnd
 from airflow_provider_omics.operators.batch_memory import BatchMemory, memory_place
 from airflow_provider_omics.operators.batch_recording import BatchRecording, ResultsSettings
@@ -128,9 +130,14 @@ class OmicsBatchChoice(OmicsBatchEnd):
             self._whole.spool = read_object(str(self.run_settings_s3_uri), default, self._s3_hook())
         return self._whole.spool
 
-    def _staging_place(self) -> str | None:
+    def _named_place(self) -> S3Place | None:
+        """Give the staging place that the task or the connection names; None: neither does."""
+        uri = self._staging_s3_uri()
+        return None if uri is None else S3Place(uri, self.defaults.staging_kms_key_id)
+
+    def _staging_place(self) -> S3Place | None:
         """Give where settings are staged; some of an S3 object of the user's can be put beside the results as well."""
-        staging = self._staging_s3_uri()
+        staging = self._named_place()
         if staging or self.run_settings_s3_uri is None:
             return staging
         identity = TaskIdentity("dag", "task", "run") if self._attempt is None else self._attempt.identity
@@ -156,7 +163,7 @@ class OmicsBatchChoice(OmicsBatchEnd):
 
     def _take(self, record: AttemptRecord, chosen: RunSettingsSpool) -> None:
         assert self._whole is not None  # noqa: S101 - set by _build_request
-        self._batch = self._whole.part(chosen, self._staging_place())
+        self._batch = self._whole.part(chosen, has_place=self._staging_place() is not None)
         self._chosen_for = record.request_id
 
     def _rerun(self) -> BatchRerun:
@@ -170,12 +177,15 @@ class OmicsBatchChoice(OmicsBatchEnd):
 
     def _memory(self) -> BatchMemory:
         assert self._attempt is not None  # noqa: S101 - there is something to remember of what it has started only
-        place = memory_place(self._recording().uri, self._staging_s3_uri(), self._attempt.identity)
+        place = memory_place(self._recording().place, self._named_place(), self._attempt.identity)
         return BatchMemory(self.hook, place, self._state_store)
 
-    def _place(self, identity: TaskIdentity) -> str | None:
-        uri = BatchRecording(self.hook, self.log, self._results_settings(), identity).uri
-        return self._staging_s3_uri() or (None if uri is None else uri.rpartition("/")[0])
+    def _place(self, identity: TaskIdentity) -> S3Place | None:
+        named = self._named_place()
+        if named is not None:
+            return named
+        results = BatchRecording(self.hook, self.log, self._results_settings(), identity).place
+        return None if results is None else replace(results, uri=results.uri.rpartition("/")[0])
 
     def _prepare(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put into S3 what the results need later, and what HealthOmics reads there: sheets, and long settings."""

@@ -67,7 +67,10 @@ class BatchSources:
             dict[str, Any](),
         )
         runs = self._ask(lambda: list(self._first_runs(given, default)), list[dict[str, Any]]())
-        documents: list[Any] = [given.sample_sheet, given.run_settings_s3_uri, previous_results]
+        sheet = given.sample_sheet
+        if self._masked and isinstance(sheet, Mapping):
+            sheet = sheet.get("path")
+        documents: list[Any] = [sheet, given.run_settings_s3_uri, previous_results]
         if not self._masked:
             documents += [(run.get("parameters"), run.get("input_sheet")) for run in runs]
         facts = {"workflow_id": default.get("workflowId"), "workflow_version_name": default.get("workflowVersionName")}
@@ -110,7 +113,8 @@ class BatchSources:
         try:
             return ask()
         except SettingsError as error:
-            self._log.warning("OpenLineage is not told everything: %s", "; ".join(map(str, error.problems)))
+            told = error.masked() if self._masked else error
+            self._log.warning("OpenLineage is not told everything: %s", "; ".join(map(str, told.problems)))
         except ServiceError as error:
             self._log.warning("OpenLineage is not told everything: %s", error)
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # settings that were refused

@@ -9,6 +9,7 @@ from typing import Any
 from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.core.run_record import Sample
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.results.places import results_place
 from airflow_provider_omics.results.samples import read_samples, write_samples
 
@@ -19,17 +20,18 @@ KEPT_ATTEMPTS = 3
 """Attempts that are remembered there: the present one, and the one that it follows."""
 
 
-def memory_place(results_uri: str | None, staging_s3_uri: str | None, identity: TaskIdentity) -> str | None:
+def memory_place(results: S3Place | None, staging: S3Place | None, identity: TaskIdentity) -> S3Place | None:
     """Give where a task remembers its samples.
 
-    :param results_uri: its results file; None: it has none.
-    :param staging_s3_uri: ``s3://bucket/prefix/``; None: nothing is staged.
+    :param results: its results file; None: it has none.
+    :param staging: its staging place; None: nothing is staged.
     :param identity: the task instance.
-    :return: a URI beside which they are kept; None: there is no place in S3.
+    :return: a file beside which they are kept; None: there is no place in S3.
     """
-    if results_uri is not None or staging_s3_uri is None:
-        return results_uri
-    return results_place(None, f"{staging_s3_uri.rstrip('/')}/samples", identity)
+    if results is not None or staging is None:
+        return results
+    uri = results_place(None, f"{staging.uri.rstrip('/')}/samples", identity)
+    return None if uri is None else S3Place(uri, staging.kms_key_id)
 
 
 class BatchMemory:
@@ -43,7 +45,7 @@ class BatchMemory:
     :param accessor: ``context["task_state_store"]``; None: this Airflow has none, and nothing outlives the process.
     """
 
-    def __init__(self, hook: OmicsHook, place: str | None, accessor: Any) -> None:
+    def __init__(self, hook: OmicsHook, place: S3Place | None, accessor: Any) -> None:
         self._hook = hook
         self._place = place
         self._accessor = accessor
@@ -84,7 +86,7 @@ class BatchMemory:
         :raises ServiceError: S3 refused, or did not get through.
         """
         if self._place is not None:
-            yield from read_samples(self._hook, self._place, request_id)
+            yield from read_samples(self._hook, self._place.uri, request_id)
             return
         for value in self._load().get(request_id, ()):
             yield Sample.from_json(value)

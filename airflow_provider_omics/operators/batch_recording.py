@@ -12,6 +12,7 @@ from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.run_record import BatchOrigin
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.results.collection import Collected, Collection
 from airflow_provider_omics.results.places import results_place
 
@@ -57,6 +58,11 @@ class BatchRecording:
         self._identity = identity
         self.uri = results_place(settings.s3_uri, hook.defaults.results_s3_uri, identity)
         """The results file; None: there is no place for it."""
+
+    @property
+    def place(self) -> S3Place | None:
+        """The results file with its key; None: there is no place for it."""
+        return None if self.uri is None else S3Place(self.uri, self._hook.defaults.results_kms_key_id)
 
     def collection(
         self, batch_id: str, request_id: str | None, try_number: int, *, reasons: bool = False

@@ -74,13 +74,13 @@ class CheckedBatch:
     is_staged: bool = False
     input_sheet: str | None = None
 
-    def part(self, spool: RunSettingsSpool, staging_s3_uri: str | None) -> CheckedBatch:
+    def part(self, spool: RunSettingsSpool, *, has_place: bool) -> CheckedBatch:
         """Give the batch with some of its runs only.
 
         :param spool: their settings.
-        :param staging_s3_uri: where large lists are put; None: nowhere.
+        :param has_place: whether there is a place for large lists.
         """
-        is_large = spool.size > MAX_INLINE_BYTES and staging_s3_uri is not None
+        is_large = spool.size > MAX_INLINE_BYTES and has_place
         return replace(self, spool=spool, is_staged=spool.total_runs > MAX_INLINE_SETTINGS or is_large)
 
     def parameters_by_run(self, default: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -12,6 +12,7 @@ from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.operators.batch_settings import CheckedBatch
 from airflow_provider_omics.staging import StagingPlace, remove_staged
 
@@ -26,15 +27,15 @@ class BatchStaging:
 
     :param hook: the hook whose connection is used.
     :param log: the task's logger.
-    :param s3_uri: ``s3://bucket/prefix/``; None: nothing is staged.
+    :param place: ``s3://bucket/prefix/`` and its key; None: nothing is staged.
     :param identity: the task instance.
     :param keep: leave the settings where they are.
     """
 
-    def __init__(self, hook: OmicsHook, log: Any, s3_uri: str | None, identity: TaskIdentity, *, keep: bool) -> None:
+    def __init__(self, hook: OmicsHook, log: Any, place: S3Place | None, identity: TaskIdentity, *, keep: bool) -> None:
         self._hook = hook
         self._log = log
-        self._s3_uri = s3_uri
+        self._place = place
         self._identity = identity
         self._keep = keep
 
@@ -48,14 +49,14 @@ class BatchStaging:
         :raises ServiceError: S3 refused, or did not get through.
         """
         spool = batch.spool
-        if spool is None or self._s3_uri is None:
+        if spool is None or self._place is None:
             return {**request}
-        place = StagingPlace(self._hook, self._s3_uri, self._hook.defaults.staging_kms_key_id)
+        place = StagingPlace(self._hook, self._place)
         if spool.upload_input_sheets(place, check):
-            self._log.info("The runs' own sheets are below %s and stay there: %s", self._s3_uri, OWN_SHEETS)
+            self._log.info("The runs' own sheets are below %s and stay there: %s", self._place.uri, OWN_SHEETS)
         if not batch.is_staged:
             return {**request}
-        uri = staged_uri(self._s3_uri, self._identity, request["requestId"])
+        uri = staged_uri(self._place.uri, self._identity, request["requestId"])
         is_new = not place.has(uri)  # one that is there may belong to a start that has arrived
         try:
             if is_new:
@@ -73,16 +74,16 @@ class BatchStaging:
 
         :param request_id: the attempt's.
         """
-        if self._s3_uri is None or self._keep:
+        if self._place is None or self._keep:
             return
-        remove_staged(self._hook, self._log, staged_uri(self._s3_uri, self._identity, request_id))
+        remove_staged(self._hook, self._log, staged_uri(self._place.uri, self._identity, request_id))
 
     def uri(self, request_id: str) -> str | None:
         """Give where the settings of an attempt are; None: they are not staged, or are to stay.
 
         :param request_id: the attempt's.
         """
-        return None if self._s3_uri is None or self._keep else staged_uri(self._s3_uri, self._identity, request_id)
+        return None if self._place is None or self._keep else staged_uri(self._place.uri, self._identity, request_id)
 
     def leave(self, request_id: str, reason: str) -> None:
         """Say in the log that the settings of an attempt stay.
@@ -91,10 +92,10 @@ class BatchStaging:
         :param reason: why.
         """
         uri = self.uri(request_id)
-        if uri is None or self._s3_uri is None:
+        if uri is None or self._place is None:
             return
         try:
-            is_there = StagingPlace(self._hook, self._s3_uri).has(uri)
+            is_there = StagingPlace(self._hook, self._place).has(uri)
         except ServiceError:
             is_there = True  # for all that is known
         if is_there:

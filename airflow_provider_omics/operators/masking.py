@@ -14,7 +14,13 @@ from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.operators.base import OmicsBaseOperator
 
 # Of what is no parameter itself, these keys alone are hidden: a role and an output place are worth seeing.
-_HIDDEN_KEYS: Mapping[str, tuple[str, ...]] = {"default_run_setting": ("parameters", "sessionPolicy")}
+_HIDDEN_KEYS: Mapping[str, tuple[str, ...]] = {
+    "default_run_setting": ("parameters", "sessionPolicy"),
+    "sample_sheet": ("parameters", "where"),
+}
+
+# These may be a path alone, which says nothing of what is behind it.
+_MAY_BE_PATHS = ("sample_sheet",)
 
 
 class Masked:
@@ -61,7 +67,8 @@ class OmicsMaskingOperator(OmicsBaseOperator):
             return
         for name in self.masked_fields:
             value = getattr(self, name)
-            if value is not None and not isinstance(value, Masked):
+            is_path = isinstance(value, str) and name in _MAY_BE_PATHS
+            if value is not None and not is_path and not isinstance(value, Masked):
                 setattr(self, name, Masked(value, name))
 
 

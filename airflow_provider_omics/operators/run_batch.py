@@ -102,7 +102,7 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
 
     kind = "batch"
     trigger_class = OmicsRunBatchTrigger
-    masked_fields = ("default_run_setting", "run_settings", "rerun_setting")
+    masked_fields = ("default_run_setting", "run_settings", "rerun_setting", "sample_sheet")
     template_fields: Sequence[str] = aws_template_fields(
         "default_run_setting",
         "run_settings",
@@ -203,7 +203,7 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
             default_run_setting=unmasked(self.default_run_setting),
             run_settings=unmasked(self.run_settings),
             run_settings_s3_uri=self.run_settings_s3_uri,
-            sample_sheet=self.sample_sheet,
+            sample_sheet=unmasked(self.sample_sheet),
             batch_name=self.batch_name,
             tags=self.tags,
             scratch_storage_mode=self.scratch_storage_mode,

@@ -25,6 +25,7 @@ from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.time_limits import time_limits
 from airflow_provider_omics.exceptions import airflow_error
+from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.input_checks import check_inputs
 from airflow_provider_omics.operators.attempt import Attempt, Starter
 from airflow_provider_omics.operators.attempt_stores import TryAttemptStore, attempt_store
@@ -268,7 +269,7 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
         """Give the arguments of :meth:`Attempt.begin` that only batches use."""
         return {"chooses": False, "has_earlier": False}
 
-    def _place(self, identity: TaskIdentity) -> str | None:
+    def _place(self, identity: TaskIdentity) -> S3Place | None:
         """Give where in S3 the task writes; None: nowhere."""
         return None
 

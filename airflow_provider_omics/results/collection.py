@@ -110,7 +110,7 @@ class Collection:
             raise SettingsError([Problem("read_outputs", "True", allowed)])
         self._hook = hook
         self._batch_id = batch_id
-        self._file = None if uri is None else JsonLinesFile(hook, uri)
+        self._file = None if uri is None else JsonLinesFile(hook, uri, hook.defaults.results_kms_key_id)
         self._store = ResultsStore() if store is None else store
         self._log = log
         self._detail = detail

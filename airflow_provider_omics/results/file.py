@@ -29,15 +29,16 @@ class JsonLinesFile:
 
     :param hook: the hook whose connection is used.
     :param uri: ``s3://bucket/key.jsonl`` or ``s3://bucket/key.jsonl.gz``.
+    :param kms_key_id: KMS key that it is written with; None: the bucket's own encryption.
     """
 
-    def __init__(self, hook: OmicsHook, uri: str) -> None:
+    def __init__(self, hook: OmicsHook, uri: str, kms_key_id: str | None) -> None:
         self.uri = uri
         self.exists = False
         """Whether there was such a file when it was last read or written."""
         self._bucket, _, self._key = uri.removeprefix("s3://").partition("/")
         self._s3 = s3_hook(hook)
-        self._encryption = encryption(hook.defaults.kms_key_id(uri))
+        self._encryption = encryption(kms_key_id)
         self._condition: dict[str, str] = {}
 
     def read(self, parse: Callable[[Mapping[str, Any]], Line]) -> Iterator[Line]:

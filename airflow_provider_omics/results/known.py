@@ -29,7 +29,7 @@ class KnownSamples:
     def __init__(self, hook: OmicsHook, log: Any, uri: str | None) -> None:
         self._hook = hook
         self._log = log
-        self._file = None if uri is None else JsonLinesFile(hook, uri)
+        self._file = None if uri is None else JsonLinesFile(hook, uri, hook.defaults.results_kms_key_id)
         self._before = ResultsStore()
         self._own = ResultsStore()
         self._others = ResultsStore()

@@ -9,20 +9,21 @@ from collections.abc import Iterable, Iterator
 
 from airflow_provider_omics.core.run_record import Sample
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.results.file import JsonLinesFile
 from airflow_provider_omics.results.places import samples_place
 
 
-def write_samples(hook: OmicsHook, results_uri: str, request_id: str, samples: Iterable[Sample]) -> None:
+def write_samples(hook: OmicsHook, results: S3Place, request_id: str, samples: Iterable[Sample]) -> None:
     """Keep the samples of an attempt.
 
     :param hook: the hook whose connection is used.
-    :param results_uri: the results file that they belong to.
+    :param results: the results file that they belong to, whose key they have.
     :param request_id: the attempt's.
     :param samples: as they are submitted.
     :raises ServiceError: S3 refused, or did not get through.
     """
-    file = JsonLinesFile(hook, samples_place(results_uri, request_id))
+    file = JsonLinesFile(hook, samples_place(results.uri, request_id), results.kms_key_id)
     file.replace(sample.to_json() for sample in samples)
 
 
@@ -36,4 +37,4 @@ def read_samples(hook: OmicsHook, results_uri: str, request_id: str) -> Iterator
     :raises SettingsError: what is there is something else.
     :raises ServiceError: S3 refused, or did not get through.
     """
-    return JsonLinesFile(hook, samples_place(results_uri, request_id)).read(Sample.from_json)
+    return JsonLinesFile(hook, samples_place(results_uri, request_id), None).read(Sample.from_json)

@@ -54,21 +54,6 @@ def test_every_key_is_read() -> None:
     assert {field.name for field in fields(ConnectionDefaults)} == set(ALL)
 
 
-@pytest.mark.parametrize(
-    ("uri", "key"),
-    [
-        ("s3://bucket/staging/airflow-attempts/a.json", "alias/omics"),
-        ("s3://bucket/results/a.jsonl.gz", "alias/results"),
-        ("s3://another/a.jsonl.gz", "alias/results"),
-        ("s3://bucket/staging-of-others/a.json", "alias/results"),
-    ],
-)
-def test_an_object_has_the_key_of_its_place(uri: str, key: str) -> None:
-    """What lies below the staging place has its key, all else that a task writes the results'."""
-    assert ConnectionDefaults.from_service_config(ALL).kms_key_id(uri) == key
-    assert ConnectionDefaults(staging_s3_uri="s3://bucket/staging").kms_key_id(uri) is None
-
-
 def test_a_key_of_the_amazon_provider_is_left_to_it() -> None:
     """``endpoint_url`` stands in the same place."""
     config = {"endpoint_url": "http://127.0.0.1:5000"}

@@ -1,26 +1,69 @@
-"""A model of IAM for tests of the policies: it knows what each call of boto3 needs, and refuses what is not granted.
+"""A model of IAM for tests of the policies: it knows what each call needs, and refuses what is not granted.
 
-What a call needs beyond itself is from the user guide of HealthOmics ("Run batches", "Permissions for users") and the
-API references of S3 and KMS; that S3 hides a missing object from those who may not list is in the one of GetObject.
+Which resources an action of HealthOmics has is from the Service Authorization Reference ("Actions, resources, and
+condition keys for AWS HealthOmics"). What a call needs beyond itself is from the user guide ("Run batches" and
+"Permissions for users") and the API references of S3 and KMS; the one of GetObject says that S3 hides a missing object
+from those who may not list.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import json
+import operator as operators
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aiobotocore.client import AioBaseClient
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from tests.docs.blocks import of_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     import pytest
 
 POLICIES = {block.title.removesuffix(".json"): json.loads(block.text) for block in of_kind("policy")}
+
+RESOURCE_TYPES = {
+    "CancelRun": "run*",
+    "CancelRunBatch": "runBatch*",
+    "CreateRunGroup": "",
+    "DeleteBatch": "runBatch*",
+    "DeleteRun": "run*",
+    "DeleteRunBatch": "run* runBatch*",
+    "DeleteRunGroup": "runGroup*",
+    "GetBatch": "runBatch*",
+    "GetRun": "run*",
+    "GetRunGroup": "runGroup*",
+    "GetRunTask": "task* run*",
+    "GetWorkflow": "workflow*",
+    "GetWorkflowVersion": "workflow* version*",
+    "ListBatch": "",
+    "ListRunCaches": "",
+    "ListRunTasks": "run*",
+    "ListRuns": "",
+    "ListRunsInBatch": "runBatch*",
+    "ListTagsForResource": "",
+    "StartRun": "run* runBatch workflow runGroup runCache configuration",
+    "StartRunBatch": "run* runBatch* workflow runGroup runCache",
+    "TagResource": "run runBatch workflow runGroup runCache configuration",
+    "UntagResource": "run runBatch workflow runGroup runCache configuration",
+}
+"""Action of HealthOmics -> its types of resources, those that it always has with an asterisk; none: it needs ``*``."""
+
+_NAMED_BY = {
+    "workflow": "workflowId",
+    "runGroup": "runGroupId",
+    "runCache": "cacheId",
+    "configuration": "configurationName",
+}
+"""Type of resource -> the member of a request that names one."""
+
+_TAGGED = {"StartRun": {"tags": "run"}, "StartRunBatch": {"tags": "runBatch", "runTags": "run"}}
+"""Operation -> the member of its request with tags -> what has them."""
 
 _S3 = {
     "AbortMultipartUpload": "s3:AbortMultipartUpload",
@@ -31,9 +74,9 @@ _S3 = {
     **dict.fromkeys(("PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"), "s3:PutObject"),
 }
 _UNDERLYING = {
-    "StartRunBatch": "omics:StartRun",
-    "CancelRunBatch": "omics:CancelRun",
-    "DeleteRunBatch": "omics:DeleteRun",
+    "StartRunBatch": "StartRun",
+    "CancelRunBatch": "CancelRun",
+    "DeleteRunBatch": "DeleteRun",
 }
 """The permission of one run that a call for a batch needs as well."""
 
@@ -48,73 +91,143 @@ def actions(policy: str) -> set[str]:
     return {action for statement in POLICIES[policy]["Statement"] for action in as_list(statement["Action"])}
 
 
-def needed(service: str, operation: str, parameters: Mapping[str, Any]) -> set[str]:
-    """Tell the actions that a call needs."""
+def omics_arn(resource_type: str) -> str:
+    """Give the ARN of some resource of HealthOmics."""
+    path = "workflow/1234567/version/1.0" if resource_type == "version" else f"{resource_type}/1234567"
+    return f"arn:aws:omics:us-east-1:123456789012:{path}"
+
+
+@dataclass(frozen=True)
+class Need:
+    """A permission that a call needs.
+
+    :param action: such as ``"omics:GetRun"``.
+    :param resource: an ARN; ``"*"``: the action has no resources.
+    :param context: what conditions may ask for.
+    """
+
+    action: str
+    resource: str
+    context: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def is_granted_by(self, statement: Mapping[str, Any]) -> bool:
+        """Tell whether a statement grants it."""
+        return (
+            self.action in as_list(statement["Action"])
+            and any(fnmatch.fnmatchcase(self.resource, pattern) for pattern in as_list(statement["Resource"]))
+            and all(self._meets(*condition) for condition in statement.get("Condition", {}).items())
+        )
+
+    def _meets(self, operator: str, condition: Mapping[str, Any]) -> bool:
+        matches: Callable[[str, str], bool]
+        matches = {"StringEquals": operators.eq, "StringLike": fnmatch.fnmatchcase}[operator]
+        return all(
+            key in self.context and any(matches(self.context[key], value) for value in as_list(values))
+            for key, values in condition.items()
+        )
+
+
+def needed(service: str, operation: str, parameters: Mapping[str, Any]) -> list[Need]:
+    """Tell what a call needs."""
     if service == "s3":
-        found = {_S3[operation]}
-        if "SSEKMSKeyId" in parameters:
-            found.add("kms:GenerateDataKey")
-            if operation == "CreateMultipartUpload":
-                found.add("kms:Decrypt")
-        return found
-    found = {f"{service}:{operation}"}
-    if operation in _UNDERLYING:
-        found.add(_UNDERLYING[operation])
+        return list(_needed_by_s3(operation, parameters))
+    if service == "sts":
+        return [Need(f"sts:{operation}", parameters.get("RoleArn", ""))]
+    if service == "logs":
+        stream = f"{parameters.get('logGroupName')}:log-stream:{parameters.get('logStreamName', '')}"
+        return [Need(f"logs:{operation}", f"arn:aws:logs:us-east-1:123456789012:log-group:{stream}")]
+    return list(_needed_by_omics(operation, parameters))
+
+
+def _needed_by_s3(operation: str, parameters: Mapping[str, Any]) -> Iterator[Need]:
+    bucket = f"arn:aws:s3:::{parameters.get('Bucket')}"
+    if operation == "ListObjectsV2":
+        yield Need(_S3[operation], bucket, {"s3:prefix": parameters.get("Prefix", "")})
+        return
+    yield Need(_S3[operation], f"{bucket}/{parameters.get('Key')}")
+    key = parameters.get("SSEKMSKeyId")
+    if key is not None:
+        yield Need("kms:GenerateDataKey", key)
+        if operation == "CreateMultipartUpload":
+            yield Need("kms:Decrypt", key)
+
+
+def _needed_by_omics(operation: str, parameters: Mapping[str, Any]) -> Iterator[Need]:
+    given = {**parameters.get("defaultRunSetting", {}), **parameters}
+    for name in filter(None, (operation, _UNDERLYING.get(operation))):
+        types = RESOURCE_TYPES[name].split()
+        touched = [kind.rstrip("*") for kind in types if kind.endswith("*") or given.get(_NAMED_BY.get(kind, ""))]
+        for arn in map(omics_arn, touched) if types else ["*"]:
+            yield Need(f"omics:{name}", arn)
     if operation in ("StartRun", "StartRunBatch"):
-        found.add("iam:PassRole")
-    if parameters.get("tags") or parameters.get("defaultRunSetting", {}).get("runTags"):
-        found.add("omics:TagResource")
-    return found
+        yield Need("iam:PassRole", given.get("roleArn", ""), {"iam:PassedToService": "omics.amazonaws.com"})
+    for member, kind in _TAGGED.get(operation, {"tags": "runGroup"}).items():
+        if given.get(member):
+            yield Need("omics:TagResource", omics_arn(kind))
 
 
 class Iam:
-    """Stands between every client of boto3 and its service.
+    """Stands between every client, of boto3 and of aiobotocore, and its service.
 
     :param policies: names of the policies of the caller.
     """
 
     def __init__(self, policies: Iterable[str]) -> None:
         self._statements = [statement for name in policies for statement in POLICIES[name]["Statement"]]
-        self.used: set[str] = set()
+        self._stands = False
+        self.used: set[tuple[int, str]] = set()
+        """Identities of statements, each with an action that they granted."""
         self.refused: set[str] = set()
         self.broken: set[str] = set()
         """Operations that fail, whatever is granted."""
 
     def stand_in(self, patch: pytest.MonkeyPatch) -> None:
-        """Take the place of botocore's way to make a call."""
-        make_call = BaseClient._make_api_call
+        """Take the place of botocore's way to make a call, and of aiobotocore's; once."""
+        if self._stands:
+            return
+        self._stands = True
+        make_call, make_async_call = BaseClient._make_api_call, AioBaseClient._make_api_call
 
         def checked(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
-            service = client.meta.service_model.service_name
-            for action in needed(service, operation, parameters):
-                self._check(action, operation, parameters)
-            if operation in self.broken:
-                raise ClientError({"Error": {"Code": "InternalError", "Message": "Broken on purpose."}}, operation)
-            try:
-                return make_call(client, operation, parameters)
-            except ClientError as error:
-                if service == "s3" and error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-                    self._check("s3:ListBucket", operation, parameters)
-                raise
+            with self._asked(client, operation, parameters):
+                answer = make_call(client, operation, parameters)
+            return self._answered(operation, answer)
+
+        async def checked_async(client: AioBaseClient, operation: str, parameters: dict[str, Any]) -> Any:
+            with self._asked(client, operation, parameters):
+                answer = await make_async_call(client, operation, parameters)
+            return self._answered(operation, answer)
 
         patch.setattr(BaseClient, "_make_api_call", checked)
+        patch.setattr(AioBaseClient, "_make_api_call", checked_async)
 
-    def _check(self, action: str, operation: str, parameters: Mapping[str, Any]) -> None:
-        if any(self._grants(statement, action, parameters) for statement in self._statements):
-            self.used.add(action)
+    @contextmanager
+    def _asked(self, client: Any, operation: str, parameters: Mapping[str, Any]) -> Iterator[None]:
+        service = client.meta.service_model.service_name
+        for need in needed(service, operation, parameters):
+            self._check(need, operation)
+        if operation in self.broken:
+            raise ClientError({"Error": {"Code": "InternalError", "Message": "Broken on purpose."}}, operation)
+        try:
+            yield
+        except ClientError as error:
+            if service == "s3" and error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                # The request names no prefix that a condition could ask for.
+                self._check(Need("s3:ListBucket", f"arn:aws:s3:::{parameters['Bucket']}"), operation)
+            raise
+
+    def _answered(self, operation: str, answer: Any) -> Any:
+        if operation == "GetObject" and "SSEKMSKeyId" in answer:
+            self._check(Need("kms:Decrypt", answer["SSEKMSKeyId"]), operation)
+        return answer
+
+    def _check(self, need: Need, operation: str) -> None:
+        granting = [(id(statement), need.action) for statement in self._statements if need.is_granted_by(statement)]
+        if granting:
+            self.used.update(granting)
             return
-        self.refused.add(action)
+        self.refused.add(need.action)
         answer = {"HTTPStatusCode": 403, "RequestId": "denied"}
-        code = "AccessDenied" if action.startswith("s3:") else "AccessDeniedException"
-        message = f"not authorized to perform: {action}"
+        code = "AccessDenied" if need.action.startswith(("s3:", "kms:")) else "AccessDeniedException"
+        message = f"not authorized to perform: {need.action} on resource: {need.resource}"
         raise ClientError({"Error": {"Code": code, "Message": message}, "ResponseMetadata": answer}, operation)
-
-    def _grants(self, statement: Mapping[str, Any], action: str, parameters: Mapping[str, Any]) -> bool:
-        if action not in as_list(statement["Action"]):
-            return False
-        if not action.startswith("s3:"):
-            return True
-        resource = f"arn:aws:s3:::{parameters['Bucket']}"
-        if action != "s3:ListBucket":
-            resource += f"/{parameters['Key']}"
-        return any(fnmatch.fnmatchcase(resource, pattern) for pattern in as_list(statement["Resource"]))

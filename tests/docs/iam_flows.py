@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,15 +24,17 @@ from airflow_provider_omics.sensors.run_batch import OmicsRunBatchSensor
 from tests.airflow_support import ONE_TRY, Ended, perform
 from tests.docs.iam import Iam
 from tests.operators.tries import START, Task
+from tests.watching_support import World, stepped_world
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
+    from airflow_provider_omics.triggers.base import OmicsWaitTrigger
     from tests.airflow_support import Connect
 
 SETTING = {
     "workflowId": "1234567",
     "roleArn": "arn:aws:iam::123456789012:role/omics-service",
-    "outputUri": "s3://omics-results/",
+    "outputUri": "s3://omics-results/outputs/",
 }
 RUN: dict[str, Any] = {
     "task_id": "run",
@@ -39,6 +43,8 @@ RUN: dict[str, Any] = {
     "output_uri": SETTING["outputUri"],
     "botocore_config": ONE_TRY,
 }
+RESULTS = "s3://omics-results/results/"
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 ENDLESS = {"runs": [{"running": 1e9}]}
 
 
@@ -55,11 +61,16 @@ class Stage:
         self.emulator = emulator
         self.connect = connect
         self.iam = iam
-        self._patch = patch
+        self.patch = patch
         self.omics: Any = emulator.client()
         self.s3: Any = emulator.client("s3")
         for bucket in ("omics-inputs", "omics-results"):
             self.s3.create_bucket(Bucket=bucket)
+
+    @cached_property
+    def world(self) -> World:
+        """Many waits in one triggerer."""
+        return stepped_world(self.emulator, self.patch)
 
     def run(self) -> str:
         """Start a run as someone else."""
@@ -73,7 +84,7 @@ class Stage:
 
     def begin(self) -> None:
         """From here on every call is checked."""
-        self.iam.stand_in(self._patch)
+        self.iam.stand_in(self.patch)
 
     def perform(self, task: Any) -> Ended:
         """Run a task as the caller."""
@@ -89,13 +100,33 @@ def batch_of(*names: str, **arguments: Any) -> OmicsStartRunBatchOperator:
 
 
 def run(stage: Stage) -> None:
-    """Start, watch."""
-    assert stage.perform(OmicsStartRunOperator(**RUN, tags={"team": "genomics"})).error is None
+    """Start in a run group, watch."""
+    group = str(stage.omics.create_run_group(requestId="someone-else")["id"])
+    task = OmicsStartRunOperator(**RUN, run_group_id=group, tags={"team": "genomics"})
+
+    assert stage.perform(task).error is None
+
+
+def deferred_runs(stage: Stage) -> None:
+    """Watch two runs in the triggerer, one of which is PENDING for long in its run group."""
+    group = str(stage.omics.create_run_group(requestId="someone-else", maxRuns=1)["id"])
+    stage.emulator.set_scenario({"runs": [{"running": 6000}]})
+    triggers = [stage.world.trigger(run, poll_interval=60.0) for run in stage.world.start(2, runGroupId=group)]
+
+    assert deferred(stage, *triggers) == ["COMPLETED"] * 2
+    assert stage.world.calls["GetRunGroup"] == 1
+
+
+def deferred(stage: Stage, *triggers: OmicsWaitTrigger) -> list[str]:
+    """Let many waits in one triggerer end, and tell the statuses that they end with."""
+    stage.begin()
+    return [event.snapshot.status for event in stage.world.play(*map(stage.world.wait, triggers))]
 
 
 def found_by_the_next_try(stage: Stage, kind: str = "run") -> None:
     """Start, get no answer, and find hours later by name and tag what was started."""
     task = Task(stage.emulator, stage.connect, kind=kind)
+    task.arguments = {"role_arn": SETTING["roleArn"]} if kind == "run" else {"default_run_setting": SETTING}
     stage.emulator.faults.add(operation=START[kind], lost_response=True, times=1)
     stage.begin()
 
@@ -139,10 +170,11 @@ def cancel_batch(stage: Stage) -> None:
 def time_limits(stage: Stage) -> None:
     """Cancel what takes too long, and the runs that outlive a partial cancel of their batch."""
     stage.emulator.set_scenario({**ENDLESS, "batches": [{"cancel_failures": 1}]})
-    limit: dict[str, Any] = {"execution_timeout": timedelta(hours=2)}
 
-    for task in (OmicsStartRunOperator(**RUN, **limit), batch_of("NA12878", "NA12891", **limit)):
-        assert "TimedOut" in type(stage.perform(task).error).__name__
+    for deferrable in (False, True):
+        limit: dict[str, Any] = {"execution_timeout": timedelta(hours=2), "deferrable": deferrable}
+        for task in (OmicsStartRunOperator(**RUN, **limit), batch_of("NA12878", "NA12891", **limit)):
+            assert "TimedOut" in type(stage.perform(task).error).__name__
 
 
 def stragglers(stage: Stage) -> None:
@@ -175,6 +207,18 @@ def sensors(stage: Stage) -> None:
     assert stage.perform(OmicsRunBatchSensor(task_id="wait", batch_id=batch_id)).error is None
     stage.emulator.service.remove_run(run_id)
     assert stage.perform(OmicsRunSensor(task_id="wait", run_id=run_id)).error is None
+
+
+def deferred_sensors(stage: Stage) -> None:
+    """Wait for many runs in one triggerer, which share the pages of lists, and for a batch."""
+    stage.emulator.set_scenario({"runs": [{"running": 600}]})
+
+    batch = stage.world.batch_trigger(stage.world.start_batch("NA12878"))
+
+    ended = deferred(stage, batch, *map(stage.world.trigger, stage.world.start(40)))
+
+    assert ended == ["PROCESSED"] + ["COMPLETED"] * 40
+    assert stage.world.calls["ListRuns"] > 0
 
 
 def failures(stage: Stage) -> None:
@@ -239,25 +283,33 @@ def staging(stage: Stage, **omics: Any) -> None:
 
 def staging_with_key(stage: Stage) -> None:
     """The same with a key."""
-    staging(stage, staging_kms_key_id="arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab")
+    staging(stage, staging_kms_key_id=KEY)
 
 
-def attempts(stage: Stage) -> None:
-    """Keep the record of an attempt in S3."""
-    stage.connect({"staging_s3_uri": "s3://omics-results/staging/"})
+def attempts(stage: Stage, **omics: Any) -> None:
+    """Keep the record of an attempt in S3, and find it there."""
+    stage.connect({"staging_s3_uri": "s3://omics-results/staging/", **omics})
 
-    assert stage.perform(OmicsStartRunOperator(**RUN)).error is None
+    for _ in range(2):
+        assert stage.perform(OmicsStartRunOperator(**RUN)).error is None
+    assert len(stage.emulator.service.started_runs()) == 1
+
+
+def attempts_with_key(stage: Stage) -> None:
+    """The same with a key."""
+    attempts(stage, staging_kms_key_id=KEY)
 
 
 def results(stage: Stage) -> None:
-    """Collect the results of a batch one run of which is gone."""
+    """Collect the results of a batch one run of which is gone, with the summary of the other."""
+    stage.emulator.set_scenario({"workflows": [{"id": "1234567", "name": "wgs", "engine": "WDL"}]})
     batch_id = stage.batch()
     stage.emulator.advance(7200)
     stage.emulator.service.remove_run(stage.emulator.service.started_runs()[0]["id"])
 
     ended = stage.perform(
         OmicsCollectBatchResultsOperator(
-            task_id="collect", batch_id=batch_id, results_s3_uri="s3://omics-results/r.jsonl", read_outputs=True
+            task_id="collect", batch_id=batch_id, results_s3_uri=f"{RESULTS}r.jsonl", read_outputs=True
         )
     )
 
@@ -265,14 +317,13 @@ def results(stage: Stage) -> None:
 
 
 def results_of_own_batch(stage: Stage) -> None:
-    """Write the results of a batch that the task itself has started, one of whose runs failed."""
+    """Write the results of a batch that the task itself has started, one of whose runs failed, with what is put out."""
     stage.emulator.set_scenario({"runs": [{"match": {"run_setting_id": "NA12891"}, "outcome": "FAILED"}]})
-    place = "s3://omics-results/results/"
 
-    ended = stage.perform(batch_of("NA12878", "NA12891", results_s3_uri=place, max_failed_runs=1))
+    ended = stage.perform(batch_of("NA12878", "NA12891", results_s3_uri=RESULTS, max_failed_runs=1, read_outputs=True))
 
     assert ended.error is None
-    assert ended.result["results_uri"].startswith(place)
+    assert ended.result["results_uri"].startswith(RESULTS)
 
 
 def results_of_lists(stage: Stage) -> None:
@@ -280,7 +331,7 @@ def results_of_lists(stage: Stage) -> None:
     stage.emulator.set_scenario({"runs": [{"match": {"run_setting_id": "NA12891"}, "running": 90_000}]})
     batch_id = stage.batch()
     stage.emulator.advance(7200)
-    place = "s3://omics-results/r.jsonl"
+    place = f"{RESULTS}r.jsonl"
 
     ended = stage.perform(
         OmicsCollectBatchResultsOperator(
@@ -289,6 +340,43 @@ def results_of_lists(stage: Stage) -> None:
     )
 
     assert ended.result["completed_runs"] == 1
+
+
+def results_alone(stage: Stage) -> None:
+    """Submit many settings of an object again, staged beside the results, where an upload fails first."""
+    failed = {"outcome": "FAILED", "failure_reason": "SERVICE_ERROR"}
+    limits = {"submissions_per_second": 9e6, "concurrent_dynamic_runs": 1000}
+    settings = [{"runSettingId": f"S{number}", "parameters": {"text": "x" * 90_000}} for number in range(101)]
+    stage.s3.put_object(Bucket="omics-inputs", Key="settings.json", Body=json.dumps(settings))
+    task = Task(stage.emulator, stage.connect, kind="batch", retries=3)
+    task.arguments = {
+        "default_run_setting": SETTING,
+        "run_settings": None,
+        "run_settings_s3_uri": "s3://omics-inputs/settings.json",
+        "results_s3_uri": RESULTS,
+        "patience": timedelta(0),
+    }
+    stage.begin()
+
+    stage.emulator.set_scenario({"runs": [failed], "limits": limits})
+    assert type(task.try_().error).__name__ == "BatchVerdictError"
+    stage.emulator.set_scenario({"limits": limits})
+    stage.iam.broken = {"UploadPart"}
+    assert isinstance(task.try_().error, ServiceError)
+    stage.iam.broken = set()
+    assert task.try_().error is None
+    assert [batch["totalRuns"] for batch in task.started()] == [101, 101]
+
+
+def results_with_key(stage: Stage) -> None:
+    """Collect the results of a batch with a key, once more when they are there."""
+    stage.connect({"results_s3_uri": RESULTS, "results_kms_key_id": KEY})
+    batch_id = stage.batch()
+    stage.emulator.advance(7200)
+
+    for new in (2, 0):
+        ended = stage.perform(OmicsCollectBatchResultsOperator(task_id="collect", batch_id=batch_id))
+        assert ended.result["new_records"] == new
 
 
 def run_groups(stage: Stage) -> None:

@@ -1,30 +1,30 @@
 """The policies of the documentation are enough, and no more than enough, for what the code does.
 
 Each feature is run on the emulator as a caller that has the shown policies and nothing else. What a policy lacks is
-refused, and a test fails; what it has and no call needed is told as well. The calls of the triggerer are those of the
-worker, made by another client (``AsyncOmicsClient``).
+refused, and a test fails; what it has and no call needed is told as well. The calls of the triggerer are among them.
 """
 
 from __future__ import annotations
 
 import ast
+import fnmatch
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.docs import iam_flows as flows
 from tests.docs.blocks import ROOT
-from tests.docs.iam import POLICIES, Iam, actions, needed
+from tests.docs.iam import POLICIES, RESOURCE_TYPES, Iam, Need, actions, as_list, needed, omics_arn
 from tests.docs.iam_flows import Stage
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import Connect
 
-SERVICE_ROLE = {"service_role", "service_role_trust"}
+SERVICE_ROLE = {"service_role", "service_role_trust", "check_role_trust"}
 """What HealthOmics does with these is its own business."""
 
 
@@ -43,24 +43,28 @@ class Feature:
 
 
 FEATURES = {
-    "runs": Feature((flows.run, flows.found_by_the_next_try)),
+    "runs": Feature((flows.run, flows.deferred_runs, flows.found_by_the_next_try)),
     "batches": Feature((flows.batch, flows.batch_found_by_the_next_try), spared=("failures",)),
     "cancel": Feature(
         (flows.cancel_run, flows.cancel_batch, flows.time_limits, flows.stragglers), beside=("runs", "batches")
     ),
     "delete": Feature((flows.delete,)),
-    "sensors": Feature((flows.sensors,)),
+    "sensors": Feature((flows.sensors, flows.deferred_sensors)),
     "failures": Feature((flows.failures, flows.vanished), beside=("runs", "batches")),
     "check_workflow": Feature((flows.workflows,), beside=("runs",)),
     "check_inputs": Feature((flows.inputs,)),
     "check_role": Feature((flows.inputs_of_role,), beside=("check_inputs",)),
     "sheets": Feature((flows.sheets,), beside=("batches",)),
     "staging": Feature((flows.staging,), beside=("batches",)),
-    "staging_key": Feature((flows.staging_with_key,), beside=("batches", "staging")),
+    "staging_key": Feature(
+        (flows.staging_with_key, flows.attempts_with_key), beside=("runs", "batches", "staging", "attempts")
+    ),
     "attempts": Feature((flows.attempts,), beside=("runs",)),
     "results": Feature(
         (flows.results, flows.results_of_own_batch, flows.results_of_lists), beside=("batches",), spared=("failures",)
     ),
+    "results_staging": Feature((flows.results_alone,), beside=("batches", "results", "sheets"), spared=("failures",)),
+    "results_key": Feature((flows.results_with_key,), beside=("batches", "results"), spared=("failures",)),
     "run_groups": Feature((flows.run_groups,)),
 }
 
@@ -70,10 +74,10 @@ FEATURES = {
 def test_policy_is_enough_and_not_more(
     name: str, emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The feature works for a caller that has its policy and those beside it, and needs each of its actions."""
+    """The feature works for a caller with its policy and those beside it, and needs each action of each statement."""
     feature = FEATURES[name]
     spared = {action for other in feature.spared for action in actions(other)}
-    used: set[str] = set()
+    used: set[tuple[int, str]] = set()
     for flow in feature.flows:
         emulator.set_scenario({})
         emulator.reset()
@@ -86,7 +90,8 @@ def test_policy_is_enough_and_not_more(
         assert iam.refused <= spared, flow.__name__
         used |= iam.used
 
-    assert actions(name) - used == set()
+    for statement in POLICIES[name]["Statement"]:
+        assert [action for action in as_list(statement["Action"]) if (id(statement), action) not in used] == []
 
 
 def test_every_policy_is_tested() -> None:
@@ -101,7 +106,43 @@ def test_every_policy_is_tested() -> None:
     assert "123456789012" in json.dumps(POLICIES)
 
 
-HOOK_ALONE = {"GetRunGroup", "ListRunCaches", "ListTagsForResource", "TagResource", "UntagResource"}
+@pytest.mark.parametrize("name", FEATURES)
+def test_every_resource_is_one_of_its_actions(name: str) -> None:
+    """No statement names a resource of HealthOmics that none of its actions has."""
+    for statement in POLICIES[name]["Statement"]:
+        types = [
+            RESOURCE_TYPES[action.removeprefix("omics:")].replace("*", "").split()
+            for action in as_list(statement["Action"])
+            if action.startswith("omics:")
+        ]
+        possible = {omics_arn(kind) for kinds in types for kind in kinds}
+        for pattern in as_list(statement["Resource"]) if types else ():
+            assert (pattern == "*" and not any(types)) or fnmatch.filter(possible, pattern), (name, pattern)
+
+
+STATEMENT: dict[str, Any] = {"Effect": "Allow", "Action": ["omics:GetRun", "s3:ListBucket"], "Resource": "arn:x:run/*"}
+PREFIX = {"Condition": {"StringLike": {"s3:prefix": "staging/*"}}}
+
+
+@pytest.mark.parametrize(
+    ("need", "more", "granted"),
+    [
+        (Need("omics:GetRun", "arn:x:run/7"), {}, True),
+        (Need("omics:CancelRun", "arn:x:run/7"), {}, False),
+        (Need("omics:GetRun", "arn:x:runBatch/7"), {}, False),
+        (Need("omics:GetRun", "*"), {}, False),
+        (Need("omics:GetRun", "*"), {"Resource": "*"}, True),
+        (Need("s3:ListBucket", "arn:x:run/7", {"s3:prefix": "staging/a"}), PREFIX, True),
+        (Need("s3:ListBucket", "arn:x:run/7", {"s3:prefix": "results/a"}), PREFIX, False),
+        (Need("s3:ListBucket", "arn:x:run/7"), PREFIX, False),
+    ],
+)
+def test_statement_grants(need: Need, more: dict[str, Any], *, granted: bool) -> None:
+    """The action, the resource and every condition have to match; a key that the request has not meets none."""
+    assert need.is_granted_by({**STATEMENT, **more}) is granted
+
+
+HOOK_ALONE = {"ListRunCaches", "ListTagsForResource", "TagResource", "UntagResource"}
 """Operations of OmicsHook for DAGs of users: no operator, sensor or trigger makes them."""
 
 SERVICES = {"DescribeLogStreams": "logs", "GetLogEvents": "logs", "AssumeRole": "sts"}
@@ -126,5 +167,5 @@ def test_no_operation_is_forgotten() -> None:
 
     for operation in operations - HOOK_ALONE:
         service = "s3" if operation in objects else SERVICES.get(operation, "omics")
-        assert needed(service, operation, {}) <= granted, operation
+        assert {need.action for need in needed(service, operation, {})} <= granted, operation
     assert len(operations) > 25

@@ -59,6 +59,11 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
         {"sample_sheet": {**SHEET, "group_by_id": True, "run_setting_id": "{patient}", "name": "{born}"}},
         "SettingsError",
     ),
+    "constants of a sheet": (
+        "batch",
+        {"sample_sheet": {**SHEET, "parameters": {"p": PATIENT}, "where": {"id": PATIENT}}},
+        "SettingsError",
+    ),
     "function that fails": (
         "batch",
         {"sample_sheet": {**SHEET, "build": lambda _: {"S1": 1}[PATIENT]}},

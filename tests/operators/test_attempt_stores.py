@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
 from airflow_provider_omics.core.errors import AccessDenied, AttemptError, NotOwner, Unavailable
 from airflow_provider_omics.core.identity import TaskIdentity
+from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.operators.attempt_stores import (
     KEY,
     AttemptStore,
@@ -34,7 +35,7 @@ STAGING = f"s3://{BUCKET}/staging"
 
 
 def s3_store(identity: TaskIdentity = WHO, uri: str = STAGING) -> S3AttemptStore:
-    return S3AttemptStore(quick_hook(), uri, identity)
+    return S3AttemptStore(quick_hook(), S3Place(uri, None), identity)
 
 
 def keys(emulator: OmicsEmulator) -> list[str]:
@@ -185,26 +186,6 @@ def test_object_is_json_for_people(emulator: OmicsEmulator, connect: Connect) ->
     assert json.loads(got["Body"].read()) == replace(RECORD, resource_id="7").to_json()
 
 
-@pytest.mark.parametrize(
-    ("omics", "key"),
-    [
-        ({"staging_s3_uri": STAGING, "staging_kms_key_id": "alias/staging"}, "alias/staging"),
-        ({"results_kms_key_id": "alias/results"}, "alias/results"),
-        ({"staging_s3_uri": STAGING}, None),
-    ],
-)
-def test_object_is_encrypted_as_its_place_is(
-    emulator: OmicsEmulator, connect: Connect, omics: dict[str, str], key: str | None
-) -> None:
-    """The record has the key of the staging place, or of the results where it is kept there; else the bucket's."""
-    connect(omics)
-
-    s3_store().save(RECORD)
-
-    head = emulator.client("s3").head_object(Bucket=BUCKET, Key=keys(emulator)[0])
-    assert head.get("SSEKMSKeyId") == key
-
-
 def test_s3_out_of_reach_is_trouble_and_not_nothing(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that does not answer is never taken for an empty one."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
@@ -218,7 +199,8 @@ def test_store_is_chosen_by_what_there_is(connect: Connect) -> None:
     """Airflow's own store first, else the S3 object, else the length of the try."""
 
     def chosen(uri: str | None, **context: Any) -> AttemptStore:
-        return attempt_store(Context(**context), quick_hook(), WHO, uri)  # type: ignore[typeddict-item]
+        place = None if uri is None else S3Place(uri, None)
+        return attempt_store(Context(**context), quick_hook(), WHO, place)  # type: ignore[typeddict-item]
 
     assert isinstance(chosen(None), TryAttemptStore)
     assert isinstance(chosen(STAGING), S3AttemptStore)

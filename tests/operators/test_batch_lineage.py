@@ -124,6 +124,30 @@ def test_without_a_results_place(emulator: OmicsEmulator) -> None:
     assert names(lineage.outputs) == [(f"s3://{BUCKET}", "runs"), (f"s3://{BUCKET}", "others")]
 
 
+def test_masked_sheet(emulator: OmicsEmulator, tmp_path: Path) -> None:
+    """Of a masked sheet its place is told, and no input that stands in its parameters."""
+    emulator.client("s3").put_object(Bucket=BUCKET, Key="sheets/s.csv", Body=b"id\nS1\n")
+    sheet = {"path": f"s3://{BUCKET}/sheets/s.csv", "parameters": {"bam": "s3://reads/patient.bam"}}
+
+    lineage = asked(batch_task(mask_parameters=True, sample_sheet=sheet))
+
+    assert names(lineage.inputs) == [(f"s3://{BUCKET}", "sheets/s.csv")]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_wrong_cell_is_told_unless_masked(
+    emulator: OmicsEmulator, tmp_path: Path, log_lines: Callable[..., list[str]], *, masked: bool
+) -> None:
+    """The warning about what OpenLineage is not told masks as the task's own error does."""
+    (tmp_path / "s.csv").write_text("id,born\nS1,Vlahos\n")
+    sheet = {"path": str(tmp_path / "s.csv"), "types": {"born": "int"}}
+
+    asked(batch_task(mask_parameters=masked, sample_sheet=sheet))
+
+    (line,) = [line for line in log_lines() if "OpenLineage is not told everything" in line]
+    assert ("Vlahos" in line) is not masked
+
+
 def test_earlier_results(emulator: OmicsEmulator) -> None:
     """Results that the task builds upon are an input."""
     asked(batch_task(run_settings=samples("S1")))

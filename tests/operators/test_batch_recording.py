@@ -116,19 +116,6 @@ def test_place_of_the_connection(emulator: OmicsEmulator, connect: Connect) -> N
     assert len(statuses(result["results_uri"])) == 3
 
 
-def test_key_of_the_connection(emulator: OmicsEmulator, connect: Connect) -> None:
-    """Results, the samples beside them and the record are encrypted with the connection's key for them."""
-    connect({"results_kms_key_id": "alias/results"})
-
-    perform(start_batch(results_s3_uri=f"s3://{BUCKET}/encrypted/"))
-
-    s3 = emulator.client("s3")
-    written = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="encrypted/")["Contents"]]
-    heads = [s3.head_object(Bucket=BUCKET, Key=key) for key in written]
-    assert len(written) == 3
-    assert [(head["ServerSideEncryption"], head["SSEKMSKeyId"]) for head in heads] == [("aws:kms", "alias/results")] * 3
-
-
 def test_no_place_no_results(emulator: OmicsEmulator) -> None:
     """Without a place nothing is read or written, and the result says so."""
     result = perform(start_batch(results_s3_uri=None)).result

@@ -111,6 +111,18 @@ def test_masked_value_shows_counts_and_keys(value: Any, shown: str) -> None:
     assert unmasked(value) is value
 
 
+def test_masked_sheet_shows_its_path_and_columns(stepped: SteppedTime) -> None:
+    """Of a sheet its constants and the values of its rows are hidden, wherever it stands; a path alone is shown."""
+    sheet = {"path": "s3://sheets/s.csv", "parameters": {"patient": PATIENT}, "where": {"id": PATIENT}, "name": "{id}"}
+
+    text = stored(batch(mask_parameters=True, run_settings=None, sample_sheet=sheet))
+
+    assert PATIENT not in text
+    assert "s3://sheets/s.csv" in text
+    assert "masked: 1 keys: patient" in text
+    assert '"s3://sheets/s.csv"' in stored(batch(mask_parameters=True, run_settings=None, sample_sheet=sheet["path"]))
+
+
 def test_masked_default_run_setting_shows_the_rest(stepped: SteppedTime) -> None:
     """Of default_run_setting only parameters and session policy are hidden: role and outputs are worth seeing."""
     text = stored(batch(mask_parameters=True))

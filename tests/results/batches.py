@@ -11,6 +11,7 @@ from airflow_provider_omics.core.collecting import ResultsDetail
 from airflow_provider_omics.core.run_record import BatchOrigin, Sample
 from airflow_provider_omics.core.snapshots import LOG_GROUP
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.results import RunRecord, read_batch_results
 from airflow_provider_omics.results.collecting import collect_results
 from airflow_provider_omics.results.collection import Collected
@@ -54,7 +55,7 @@ def end(emulator: OmicsEmulator, *names: str, **more: Any) -> str:
 
 def a_task(batch_id: str, *names: str) -> BatchOrigin:
     """Stand for a task that has started a batch of these samples."""
-    write_samples(OmicsHook(), URI, "r1", [Sample(name) for name in names])
+    write_samples(OmicsHook(), S3Place(URI, None), "r1", [Sample(name) for name in names])
     return BatchOrigin(batch_id, None, None, "wgs", "manual__1", 3, "r1")
 
 

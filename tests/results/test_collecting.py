@@ -12,6 +12,7 @@ from airflow_provider_omics.core.collecting import ResultsDetail
 from airflow_provider_omics.core.errors import Unavailable
 from airflow_provider_omics.core.run_record import Sample
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.results.samples import write_samples
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, quick_hook
 from tests.operators.tries import at_sleep
@@ -49,7 +50,7 @@ def test_everything_about_a_sample(emulator: OmicsEmulator) -> None:
     }
     batch_id = end(emulator, "S1", tags=tags)
 
-    write_samples(OmicsHook(), URI, "r1", [Sample("S1", "abc", {"patient": "P7"})])
+    write_samples(OmicsHook(), S3Place(URI, None), "r1", [Sample("S1", "abc", {"patient": "P7"})])
 
     collected = collect(batch_id)
 

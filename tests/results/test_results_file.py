@@ -158,7 +158,7 @@ def test_row_that_is_gone_stays_gone(emulator: OmicsEmulator) -> None:
     emulator.faults.add(operation="GetRun", error="ResourceNotFoundException", times=1)
     delete_manifests(emulator)
     collect(batch_id, hook=quick_hook())
-    file = JsonLinesFile(OmicsHook(), URI)
+    file = JsonLinesFile(OmicsHook(), URI, None)
     file.replace([record.removed().to_json() for record in file.read(RunRecord.from_json)])
 
     collect(batch_id)
