@@ -12,7 +12,7 @@ def on_post_page(output: str, *, page: Any, **_: Any) -> str:
 
     :raises PluginError: it shows double backticks, which Sphinx sets code in.
     """
-    _, found, rest = output.partition("``")
-    if found:
-        raise PluginError(f"{page.file.src_uri} shows markup: ``{rest[:80]}")
+    found = output.find("``")
+    if found >= 0:
+        raise PluginError(f"{page.file.src_uri} shows markup: {output[found : found + 80]}")
     return output
