@@ -40,17 +40,20 @@ test: .venv/.installed ## run the tests on the newest Airflow
 	.venv/bin/$(PYTEST) $(ARGS)
 
 .PHONY: test-2.11
-test-2.11: .venv-2.11/.installed ## run the tests in .venv-2.11
+test-2.11: .venv-2.11/.installed ## run the tests in .venv-2.11 (not on Python 3.13)
 	.venv-2.11/bin/$(PYTEST) $(ARGS)
 
 # Between the lowest and the newest, which `test-2.11` and `test` are.
 .PHONY: test-3.0 test-3.1 test-3.2
-test-3.0 test-3.1 test-3.2: test-%: .venv-%/.installed
+test-3.0: .venv-3.0/.installed ## run the tests in .venv-3.0 (not on Python 3.13)
+test-3.1: .venv-3.1/.installed ## run the tests in .venv-3.1
+test-3.2: .venv-3.2/.installed ## run the tests in .venv-3.2
+test-3.0 test-3.1 test-3.2: test-%:
 	.venv-$*/bin/$(PYTEST) $(ARGS)
 
 .PHONY: test-matrix
-test-matrix: .venv-2.11/.installed .venv-3.2/.installed ## run the tests on every supported Airflow (40 minutes)
-	$(MAKE) test-2.11 test-3.0 test-3.1 test-3.2 test
+test-matrix: .venv-2.11/.installed .venv-3.2/.installed ## run all tests on every supported Airflow, test-e2e on 2.11, 3.2, 3.3 (an hour)
+	$(MAKE) test-2.11 test-3.0 test-3.1 test-3.2 test test-e2e
 	.venv-2.11/bin/pytest tests/e2e
 	.venv-3.2/bin/pytest tests/e2e
 
@@ -96,7 +99,7 @@ use-wheel: build .venv-2.11/.installed ## let .venv and .venv-2.11 have the buil
 	for venv in .venv .venv-2.11; do $(UV) pip install --quiet --python $$venv --no-deps --reinstall dist/*.whl; done
 
 .PHONY: use-tree
-use-tree: .venv/.installed .venv-2.11/.installed
+use-tree: .venv/.installed .venv-2.11/.installed ## let them have the working tree again
 	for venv in .venv .venv-2.11; do $(UV) pip install --quiet --python $$venv --no-deps --editable .; done
 
 .PHONY: clean
@@ -117,8 +120,22 @@ $(UV):
 PINS-3.0 := 'pyjwt<2.11' 'fastapi==0.117.1' 'cadwyn==5.4.6' 'starlette<0.49'
 PINS-3.2 := 'fastapi==0.136.3' 'cadwyn==7.0.0' 'starlette<1'
 
+# Airflow 2.11 and 3.0 do not run on Python 3.13 (their Requires-Python), of which uv takes no notice.
+TOO_NEW := 3.14
+.venv-2.11/.installed .venv-3.0/.installed: TOO_NEW := 3.13
+
+# The Python of .venv where Airflow runs on it, else another one of this machine. Nothing is fetched but packages.
+define make-venv
+python=.venv/bin/python; \
+	$$python -c 'import sys; sys.exit(sys.version_info >= ($(subst .,$(comma) ,$(TOO_NEW))))' || python='>=3.10,<$(TOO_NEW)'; \
+	$(UV) venv --quiet --allow-existing --no-python-downloads --python "$$python" $(@D) || { \
+	echo "$(@D) needs a Python from 3.10 on and below $(TOO_NEW): install one, or name one for all: make PYTHON=..." >&2; \
+	exit 1; }
+endef
+comma := ,
+
 .venv-3.%/.installed: pyproject.toml | $(UV)
-	$(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-3.$*
+	@$(make-venv)
 	$(UV) pip install --quiet --python .venv-3.$* --compile-bytecode \
 		--editable '.[emulator]' --group test 'apache-airflow==3.$*.*' $(PINS-3.$*)
 	@touch $@
@@ -129,7 +146,7 @@ PINS-3.2 := 'fastapi==0.136.3' 'cadwyn==7.0.0' 'starlette<1'
 
 # The floors of pyproject.toml are what is installed here, so that none of them is a guess.
 .venv-2.11/.installed: pyproject.toml | $(UV)
-	$(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-2.11
+	@$(make-venv)
 	$(UV) pip install --quiet --python .venv-2.11 --compile-bytecode --resolution lowest-direct \
 		--editable '.[emulator]' --group test 'apache-airflow==2.11.*'
 	@touch $@

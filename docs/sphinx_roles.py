@@ -1,7 +1,7 @@
 """A griffe extension: what docstrings say in Sphinx's markup, said in Markdown, of which the site is made.
 
 Roles become links (``:class:`~a.b.C``` -> ``[C][a.b.C]``), literal blocks and ``code-block`` become fenced code, tables
-drawn with equals signs become literal text, and ``:return:`` of a class is what its task returns. A role that names
+drawn with equals signs become Markdown's, and ``:return:`` of a class is what its task returns. A role that names
 nothing fails the build; one that names what the reference leaves out is no link.
 """
 
@@ -118,8 +118,15 @@ def _full_name(target: str, place: Object) -> str:
 
 
 def _tables(lines: list[str]) -> list[str]:
-    rulers = [number for number, line in enumerate(lines) if re.fullmatch(r"=+( =+)+", line)]
+    rulers = [number for number, line in enumerate(lines) if re.fullmatch(r"=+( +=+)+", line)]
     if not rulers:
         return lines
-    first, last = rulers[0], rulers[-1] + 1
-    return [*lines[:first], "```text", *lines[first:last], "```", *lines[last:]]
+    head, body, end = rulers
+    columns = [found.start() for found in re.finditer("=+", lines[head])]
+    header, *rows = [_row(line, columns) for line in (*lines[head + 1 : body], *lines[body + 1 : end])]
+    return [*lines[:head], header, "| --- " * len(columns) + "|", *rows, *lines[end + 1 :]]
+
+
+def _row(line: str, columns: list[int]) -> str:
+    cells = [line[start:stop].strip() for start, stop in zip(columns, [*columns[1:], None], strict=True)]
+    return f"| {' | '.join(cells)} |"

@@ -1,7 +1,8 @@
 """The next DAG after a cohort: started by its asset, it takes the completed samples as the sheet of a batch of its own.
 
 It is scheduled on the alias that ``example_omics_asset_alias`` has as its outlet. The event that started it brings the
-place of the results; triggered by hand it takes the param instead.
+place of the results. Cohorts that end while it waits to be started come in one DAG run: each gets a batch. Triggered by
+hand it takes the param instead.
 
 On the local HealthOmics it runs as it stands. On AWS, point the connection ``aws_default`` at your account and give
 your own workflow, service role and bucket as the defaults of the params below.
@@ -34,28 +35,28 @@ with DAG(
 ):
 
     @task
-    def place(params: Any = None, **context: Any) -> str:
-        """Give the URI of the results that started this DAG run: of the last one, should there be several."""
+    def sheets(params: Any = None, **context: Any) -> list[dict[str, Any]]:
+        """Make a sheet of each results file that started this DAG run; of one that has grown since, once."""
         # Airflow 3 and 2.11 call it differently.
         started_by = context.get("triggering_asset_events") or context.get("triggering_dataset_events") or {}
         found = [event.extra["results_uri"] for events in started_by.values() for event in events]
-        return str(found[-1] if found else params["results_uri"])
+        return [
+            {
+                "path": uri,
+                "run_setting_id": "{run_setting_id}",
+                "where": {"status": "COMPLETED"},
+                "parameters": {"calls": "{output_uri}"},
+            }
+            for uri in dict.fromkeys(found or [params["results_uri"]])
+        ]
 
-    results_uri = place()
-
-    annotate = OmicsStartRunBatchOperator(
+    OmicsStartRunBatchOperator.partial(
         task_id="annotate",
         default_run_setting={
             "workflowId": "{{ params.workflow_id }}",
             "roleArn": "{{ params.role_arn }}",
             "outputUri": "{{ params.output_uri }}",
         },
-        sample_sheet={
-            "path": results_uri,
-            "run_setting_id": "{run_setting_id}",
-            "where": {"status": "COMPLETED"},
-            "parameters": {"calls": "{output_uri}"},
-        },
         poll_interval=POLL_INTERVAL,
         deferrable=True,
-    )
+    ).expand(sample_sheet=sheets())

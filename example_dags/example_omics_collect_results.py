@@ -4,7 +4,7 @@ Whoever started the batch, each DAG run adds to one results file what has ended 
 
 Give the batch's id as the param, here or with ``airflow dags trigger example_omics_collect_results --conf
 '{"batch_id": "..."}'``, and pause the DAG when the batch has ended. On AWS only the connection ``aws_default`` and the
-bucket change.
+param ``results_prefix`` change.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
     max_active_runs=1,
-    params={"batch_id": Param("0000000", type="string", pattern="^[0-9]+$")},
+    params={
+        "batch_id": Param("0000000", type="string", pattern="^[0-9]+$"),
+        "results_prefix": "s3://omics-results/results",
+    },
     tags=["example", "healthomics"],
 ):
     collect = OmicsCollectBatchResultsOperator(
         task_id="collect",
         batch_id="{{ params.batch_id }}",
-        results_s3_uri="s3://omics-results/results/{{ params.batch_id }}.jsonl.gz",
+        results_s3_uri="{{ params.results_prefix }}/{{ params.batch_id }}.jsonl.gz",
     )
 
     @task

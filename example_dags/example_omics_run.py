@@ -1,7 +1,7 @@
 """One run, checked before it starts, waited for in the triggerer, and its result in the next task.
 
 On the local HealthOmics it runs as it stands. On AWS, point the connection ``aws_default`` at your account and give
-your own workflow, service role and bucket as params when you trigger the DAG, or as their defaults below.
+your own workflow, service role and buckets as params when you trigger the DAG, or as their defaults below.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ with DAG(
         "workflow_id": "2345678",
         "role_arn": "arn:aws:iam::123456789012:role/omics-service",
         "output_uri": "s3://omics-results/runs/",
+        "input_uri": "s3://omics-inputs",
         "sample": "NA12878",
     },
     tags=["example", "healthomics"],
@@ -36,7 +37,7 @@ with DAG(
         run_name="{{ params.sample }}",
         parameters={
             "sample_name": "{{ params.sample }}",
-            "fastq_1": "s3://omics-inputs/{{ params.sample }}_1.fastq.gz",
+            "fastq_1": "{{ params.input_uri }}/{{ params.sample }}_1.fastq.gz",
         },
         storage_type="DYNAMIC",
         scratch_storage_mode="LOCAL",

@@ -1,4 +1,4 @@
-"""Cancelling a run or batch, free of I/O: what may pass is borne, and what a partial cancel leaves is cancelled too."""
+"""Cancelling a run or batch, free of I/O: trouble that may pass is tolerated, what a partial cancel leaves goes too."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CANCEL_RETRY = 5.0
 def cancel(
     plan: WaitPlan, *, patience: float | None = None, settle: float | None = None
 ) -> Generator[Command, Answer, Snapshot | NotFound | None]:
-    """Cancel a run or batch, and bear what may pass: throttling, or a batch that cannot be cancelled yet.
+    """Cancel a run or batch, and try again what may pass: throttling, or a batch that cannot be cancelled yet.
 
     :param plan: what to cancel.
     :param patience: seconds for which to try; None: the plan's ``grace``.

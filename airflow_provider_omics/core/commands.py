@@ -25,7 +25,7 @@ class WaitPlan:
     :param poll_interval: seconds between two looks.
     :param deadline: moment (seconds since the epoch) at which the wait ends with TIMED_OUT; None: never.
     :param run_timeout: seconds that a run may take from its own startTime; queueing before it is free. None: no limit.
-    :param patience: seconds for which failing looks are borne before contact counts as lost.
+    :param patience: seconds for which failing looks are tolerated before contact counts as lost.
     :param cancel: whether to cancel the run or batch when a time limit passes.
     :param grace: seconds that this cancel may take; Airflow 2 ends a task itself soon after the deadline.
     """

@@ -18,6 +18,7 @@ def run_url(region: str, run_id: str) -> str:
 
     :param region: AWS Region of the run: ``"us-east-1"``.
     :param run_id: id of the run.
+    :return: the address.
     """
     return f"{BASE}/omics/home?region={_encoded(region)}#/runs/{_encoded(run_id)}"
 
@@ -26,6 +27,7 @@ def run_list_url(region: str) -> str:
     """Give the console page that lists runs; stands in for a batch, which has no documented page.
 
     :param region: AWS Region: ``"us-east-1"``.
+    :return: the address.
     """
     return f"{BASE}/omics/home?region={_encoded(region)}#/runs"
 
@@ -35,6 +37,7 @@ def log_stream_url(region: str, stream: str) -> str:
 
     :param region: AWS Region: ``"us-east-1"``.
     :param stream: name of the stream in ``/aws/omics/WorkflowLog``: ``"run/123"``.
+    :return: the address.
     """
     return (
         f"{BASE}/cloudwatch/home?region={_encoded(region)}#logsV2:log-groups/log-group/{_encoded(LOG_GROUP)}"
@@ -46,6 +49,7 @@ def s3_url(uri: str) -> str:
     """Give the S3 console page of a folder.
 
     :param uri: ``s3://bucket/prefix``.
+    :return: the address.
     """
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""

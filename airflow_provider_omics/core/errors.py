@@ -16,7 +16,7 @@
     ├── RunError             a run did not end well
     │   ├── RunFailed  RunCancelled  RunDeleted
     │   ├── RunVanished        its record is gone and nothing tells how it ended
-    │   └── RunTimedOut        ``execution_timeout`` or ``run_timeout``
+    │   └── RunTimedOut        execution_timeout or run_timeout
     ├── BatchError           a batch did not end well
     │   ├── BatchFailed  BatchCancelled  BatchDeleted
     │   ├── BatchVanished
@@ -24,7 +24,7 @@
     │   └── BatchTimedOut
     ├── LostContact          the wait was given up; the run or batch may still be going
     ├── AttemptError         an earlier try left something that cannot be resolved; nothing was started
-    ├── StartTimedOut        ``execution_timeout`` passed before anything was known to have started
+    ├── StartTimedOut        execution_timeout passed before anything was known to have started
     ├── NotOwner             a later try owns the attempt; this process is an orphan and touches nothing
     └── EventError           a trigger event that nobody can read
 

@@ -156,7 +156,7 @@ def _gone(plan: WaitPlan, last: Snapshot, error: ServiceError, seconds: float = 
 def read_manifest(
     run_id: str, uuid: str | None, until: float | None = None
 ) -> Generator[Command, Answer, RunSnapshot | ServiceError | None]:
-    """Read how a run ended whose record is gone: nothing else tells, so trouble is borne for a few looks.
+    """Read how a run ended whose record is gone: nothing else tells, so trouble is tolerated for a few looks.
 
     :param run_id: id of the run.
     :param uuid: its uuid; None where unknown.

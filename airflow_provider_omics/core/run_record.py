@@ -69,6 +69,8 @@ class Sample:
     def from_json(cls, value: Mapping[str, Any]) -> Sample:
         """Read :meth:`to_json`; keys that this version does not know are ignored.
 
+        :param value: a JSON object.
+        :return: what it tells.
         :raises (KeyError, TypeError, ValueError): it is something else.
         """
         carried = value.get("carried")
@@ -327,7 +329,11 @@ class RunRecord:
         return self.status is RecordStatus.FAILED and task is None and (code or self.failure_reason) in GENERAL_REASONS
 
     def is_same_end(self, other: RunRecord) -> bool:
-        """Tell whether another record is of the same run, and tells the same end of it."""
+        """Tell whether another record is of the same run, and tells the same end of it.
+
+        :param other: the other record.
+        :return: whether id and uuid of the run, and the status, are the same.
+        """
         return (self.run_id, self.run_uuid, self.status) == (other.run_id, other.run_uuid, other.status)
 
     @property
@@ -360,6 +366,8 @@ class RunRecord:
     def from_json(cls, value: Mapping[str, Any]) -> RunRecord:
         """Read :meth:`to_json`; keys that this version does not know are ignored.
 
+        :param value: a JSON object, such as a line of a results file.
+        :return: the record; what the object does not have is at its default.
         :raises (KeyError, TypeError, ValueError): it is not a record.
         """
         if not isinstance(value["run_setting_id"], str) or not isinstance(value.get("row") or {}, Mapping):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import signal
@@ -12,11 +11,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_omics.emulator.extra import missing_extra
+
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator.server import OmicsEmulator
-
-#: What the extra ``emulator`` brings, by import name.
-_EXTRA = ("boto3", "flask", "flask_cors", "moto", "yaml")
 
 #: Exit code when the emulator cannot start, as argparse gives it to wrong arguments.
 _CANNOT_START = 2
@@ -29,9 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
     :return: exit code: 0 after a signal, 2 when the emulator cannot start.
     """
     options = _parser().parse_args(arguments)
-    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
-    if missing:
-        return _fail(f"The emulator needs {', '.join(missing)}: pip install 'airflow-provider-omics[emulator]'")
+    missing = missing_extra()
+    if missing is not None:
+        return _fail(missing)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())

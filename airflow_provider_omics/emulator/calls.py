@@ -40,19 +40,29 @@ class Calls:
         self._counts = Counter()
 
     def by_operation(self) -> dict[str, int]:
-        """:return: number of calls by operation; operations never called are absent."""
+        """Count the calls of each operation.
+
+        :return: operation -> number of calls; operations never called are absent.
+        """
         totals: Counter[str] = Counter()
         for (operation, _), count in list(self._counts.items()):
             totals[operation] += count
         return dict(totals)
 
     def by_code(self) -> dict[str, dict[str, int]]:
-        """:return: number of calls by operation and answered code."""
+        """Count the calls of each operation by what was answered.
+
+        :return: operation -> error code, or :data:`OK`, :data:`LOST`, :data:`BROKEN` -> number of calls.
+        """
         codes: dict[str, dict[str, int]] = {}
         for (operation, code), count in list(self._counts.items()):
             codes.setdefault(operation, {})[code] = count
         return codes
 
     def __getitem__(self, operation: str) -> int:
-        """:return: number of calls of one operation; 0 when it was never called."""
+        """Count the calls of one operation.
+
+        :param operation: its name: ``"GetRun"``.
+        :return: number of calls; 0 when it was never called.
+        """
         return sum(count for (name, _), count in list(self._counts.items()) if name == operation)

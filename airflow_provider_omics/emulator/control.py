@@ -1,21 +1,21 @@
 """The HTTP control API under ``/_emulator/``: steer a running emulator from another process.
 
-====== ============================ ========================================== =====================================
-method path                         request body (JSON)                        answer (JSON)
-====== ============================ ========================================== =====================================
-GET    ``/_emulator/state``         --                                         ``url`` and the service's ``snapshot()``
-GET    ``/_emulator/calls``         --                                         by operation: ``calls``, ``codes``
-GET    ``/_emulator/runs``          --                                         runs that were started
-GET    ``/_emulator/batches``       --                                         batches that were started
-POST   ``/_emulator/clock``         ``{"advance": seconds}``                   ``now``; only with a stepped clock
-PUT    ``/_emulator/scenario``      a scenario                                 ``{}``
-GET    ``/_emulator/faults``        --                                         faults in force
-PUT    ``/_emulator/faults``        list of faults; replaces those in force    faults in force
-DELETE ``/_emulator/faults``        --                                         ``[]``
-POST   ``/_emulator/reset``         --                                         ``{}``; left are clock and scenario
-POST   ``/_emulator/forget-request-ids``  --                                   ``{}``
-DELETE ``/_emulator/runs/{id}``     --                                         ``{}``; as retention removes a run
-====== ============================ ========================================== =====================================
+====== ================================= ================================== ========================================
+method path                              request body (JSON)                answer (JSON)
+====== ================================= ================================== ========================================
+GET    ``/_emulator/state``              --                                 ``url`` and the service's ``snapshot()``
+GET    ``/_emulator/calls``              --                                 by operation: ``calls``, ``codes``
+GET    ``/_emulator/runs``               --                                 runs that were started
+GET    ``/_emulator/batches``            --                                 batches that were started
+POST   ``/_emulator/clock``              ``{"advance": seconds}``           ``now``; only with a stepped clock
+PUT    ``/_emulator/scenario``           a scenario                         ``{}``
+GET    ``/_emulator/faults``             --                                 faults in force
+PUT    ``/_emulator/faults``             faults that replace those in force faults in force
+DELETE ``/_emulator/faults``             --                                 ``[]``
+POST   ``/_emulator/reset``              --                                 ``{}``; left are clock and scenario
+POST   ``/_emulator/forget-request-ids`` --                                 ``{}``
+DELETE ``/_emulator/runs/{id}``          --                                 ``{}``; as retention removes a run
+====== ================================= ================================== ========================================
 
 A request that cannot be served is answered with ``{"error": "..."}`` and 400, 404 or 409.
 """

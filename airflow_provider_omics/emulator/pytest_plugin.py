@@ -6,7 +6,6 @@ the standard library only, and each fixture loads what it needs when it is asked
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +51,11 @@ def omics_connection_scaled(omics_emulator_scaled: OmicsEmulator, monkeypatch: p
 
 
 def _need_extra() -> None:
-    if importlib.util.find_spec("moto") is None:
-        advice = "The local HealthOmics needs its extra: pip install 'airflow-provider-omics[emulator]'"
-        pytest.fail(advice, pytrace=False)
+    from airflow_provider_omics.emulator.extra import missing_extra  # every pytest run loads this module
+
+    missing = missing_extra()
+    if missing is not None:
+        pytest.fail(missing, pytrace=False)
 
 
 def _running(clock: Any) -> Iterator[OmicsEmulator]:

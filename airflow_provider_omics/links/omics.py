@@ -17,7 +17,11 @@ class OmicsRunLink(BaseAwsLink):
     key = "omics_run"
 
     def format_link(self, **kwargs: str) -> str:
-        """Give the address, from the ``region_name`` and ``run_id`` that the operator stored."""
+        """Give the address, called by Airflow.
+
+        :param kwargs: what the operator stored: ``region_name`` and ``run_id``.
+        :return: the address.
+        """
         return run_url(kwargs["region_name"], kwargs["run_id"])
 
 
@@ -28,7 +32,11 @@ class OmicsRunLogsLink(BaseAwsLink):
     key = "omics_run_logs"
 
     def format_link(self, **kwargs: str) -> str:
-        """Give the address, from the ``region_name`` and ``run_id`` that the operator stored."""
+        """Give the address, called by Airflow.
+
+        :param kwargs: what the operator stored: ``region_name`` and ``run_id``.
+        :return: the address.
+        """
         return log_stream_url(kwargs["region_name"], f"run/{kwargs['run_id']}")
 
 
@@ -39,7 +47,11 @@ class OmicsFailedTaskLogsLink(BaseAwsLink):
     key = "omics_failed_task_logs"
 
     def format_link(self, **kwargs: str) -> str:
-        """Give the address, from the ``region_name``, ``run_id`` and ``task_id`` that the operator stored."""
+        """Give the address, called by Airflow.
+
+        :param kwargs: what the operator stored: ``region_name``, ``run_id`` and ``task_id``.
+        :return: the address.
+        """
         return log_stream_url(kwargs["region_name"], f"run/{kwargs['run_id']}/task/{kwargs['task_id']}")
 
 
@@ -50,7 +62,11 @@ class OmicsRunOutputsLink(BaseAwsLink):
     key = "omics_run_outputs"
 
     def format_link(self, **kwargs: str) -> str:
-        """Give the address, from the ``run_output_uri`` that the operator stored."""
+        """Give the address, called by Airflow.
+
+        :param kwargs: what the operator stored: ``run_output_uri``.
+        :return: the address.
+        """
         return s3_url(kwargs["run_output_uri"])
 
 
@@ -61,5 +77,9 @@ class OmicsRunBatchLink(BaseAwsLink):
     key = "omics_run_batch"
 
     def format_link(self, **kwargs: str) -> str:
-        """Give the address, from the ``region_name`` that the operator stored."""
+        """Give the address, called by Airflow.
+
+        :param kwargs: what the operator stored: ``region_name``.
+        :return: the address.
+        """
         return run_list_url(kwargs["region_name"])

@@ -20,7 +20,7 @@ from airflow_provider_omics.hooks.s3 import S3Place, encryption, s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 KEY = "omics_attempt"
-"""Key in Airflow's task state store. Records of tasks under way bear it: it must not change."""
+"""Key in Airflow's task state store. Records of tasks under way are kept under it: it must not change."""
 
 PROGRESS_KEY = "omics_progress"
 """Key of the numbers that the last line of progress told."""

@@ -73,6 +73,15 @@ class OmicsStartRunOperator(OmicsStartOperator):
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``run_id, run_uuid, run_arn, status, run_output_uri, started_at, stopped_at, workflow_id, workflow_uuid,
         workflow_version_name, workflow_digest, engine_version, role_arn``.
+    :raises SettingsError: bad settings: all problems at once; nothing was sent.
+    :raises RunFailed: it ended FAILED; ``failure_reason`` and ``diagnosis`` say why.
+    :raises RunCancelled: someone else cancelled it.
+    :raises (RunDeleted, RunVanished): its record was deleted, or is gone and nothing tells its end.
+    :raises RunTimedOut: ``execution_timeout`` or ``run_timeout`` passed.
+    :raises StartTimedOut: ``execution_timeout`` passed before it was known to have started.
+    :raises LostContact: no look succeeded for ``patience``; it may still be going.
+    :raises AttemptError: what an earlier try left cannot be resolved safely; nothing was started.
+    :raises ServiceError: HealthOmics refused a call; its subclasses say how.
     """
 
     kind = "run"

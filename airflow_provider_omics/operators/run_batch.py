@@ -56,8 +56,9 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
     counts and the first 20 failed runs. The result is pushed in both cases.
 
     :param default_run_setting: what the runs share (the API's ``defaultRunSetting``), merged over the connection's.
-    :param run_settings: the runs, up to 100: a list of dicts with ``runSettingId`` and what differs (the API's
-        ``inlineSettings``). Or give ``run_settings_s3_uri``.
+    :param run_settings: the runs, up to 100,000: a list of dicts with ``runSettingId`` and what differs (the API's
+        ``inlineSettings``). More than 100, or more than 1 MB, need ``staging_s3_uri``. Or give ``sample_sheet`` or
+        ``run_settings_s3_uri``.
     :param run_settings_s3_uri: an S3 object with the runs as one JSON array, up to 100,000; it must not change while
         the batch is being submitted.
     :param sample_sheet: a sheet of samples, each of which becomes a run: a path (the first column is the id), a mapping
@@ -98,6 +99,16 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
         unknown_runs, failed_submissions, succeeded, failed_run_setting_ids, causes, attempts, carried_forward,
         results_uri``: of the last batch its id and status, of all samples the counts.
+    :raises SettingsError: bad settings or a bad sheet: all problems at once; nothing was sent.
+    :raises BatchVerdictError: every run has ended, and more than tolerated did not complete; ``diagnosis`` says why.
+    :raises BatchFailed: the batch itself FAILED, not its runs.
+    :raises BatchCancelled: someone else cancelled it.
+    :raises (BatchDeleted, BatchVanished): its record was deleted, or is gone, while it was waited for.
+    :raises BatchTimedOut: ``execution_timeout`` passed.
+    :raises StartTimedOut: ``execution_timeout`` passed before it was known to have started.
+    :raises LostContact: no look succeeded for ``patience``; it may still be going.
+    :raises AttemptError: what an earlier try left cannot be resolved safely; nothing was started.
+    :raises ServiceError: HealthOmics or S3 refused a call; its subclasses say how.
     """
 
     kind = "batch"

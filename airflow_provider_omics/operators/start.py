@@ -45,7 +45,8 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
     :param cancel_on_kill: whether a user's kill of the task, and a time limit, cancel the run or batch; default True.
     :param durable: a retry adopts what an earlier try has started, instead of starting a second one (default). It needs
         Airflow 3.3, or ``staging_s3_uri`` in the connection. Off: each try starts afresh.
-    :param patience: how long throttling, errors of the service and a lost connection are borne; default three hours.
+    :param patience: how long throttling, errors of the service and a lost connection are tolerated; default three
+        hours.
     :param tag_with_airflow_context: tag runs and batches with the ids of DAG, task and DAG run, and with the request id
         by which a later try finds them; default: the connection's, which is on by default.
     :param check_workflow: look the workflow up first (GetWorkflow): is it ACTIVE, and do the parameters fit its

@@ -35,8 +35,8 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
 
     :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
     :param poll_interval: seconds between two looks while deferred; default 30. Otherwise ``poke_interval`` counts.
-    :param patience: how long throttling, errors of the service and a lost connection are borne while deferred; default
-        three hours. Otherwise a failed look is one poke without an answer, and ``timeout`` counts.
+    :param patience: how long throttling, errors of the service and a lost connection are tolerated while deferred;
+        default three hours. Otherwise a failed look is one poke without an answer, and ``timeout`` counts.
     :param aws_conn_id: the Airflow connection of type ``aws``; default ``aws_default``.
     :param region_name: AWS Region; default: the connection's.
     :param verify: whether to verify TLS certificates, or the path of a CA bundle; default: the connection's.

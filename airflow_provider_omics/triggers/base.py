@@ -50,7 +50,7 @@ class OmicsWaitTrigger(BaseTrigger):
     :param poll_interval: seconds between two looks; default 30.
     :param deadline: moment (seconds since the epoch) at which the wait ends; None: never.
     :param run_timeout: seconds that a run may take from its own start; None: no limit.
-    :param patience: seconds for which failing looks are borne; default three hours.
+    :param patience: seconds for which failing looks are tolerated; default three hours.
     :param cancel_on_kill: whether a user's kill, or a time limit, cancels the run or batch; default True.
     :param grace: seconds that the cancel at a time limit may take; default 60.
     :param aws_conn_id: the Airflow connection.

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
@@ -109,6 +110,20 @@ def test_wheel_is_complete(wheel: Path) -> None:
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
+def test_source_distribution_has_what_tests_read(dist: Path) -> None:
+    """The source distribution has the tests, and every file that they read, hidden ones included."""
+    folders = (".ci", ".github", "airflow_provider_omics", "benchmarks", "docs", "example_dags", "tests")
+    files = [
+        ROOT / name for name in (".pre-commit-config.yaml", "Makefile", "mkdocs.yml", "pyproject.toml", "README.md")
+    ]
+    files += [path for name in folders for path in (ROOT / name).rglob("*") if path.is_file()]
+    (found,) = dist.glob("*.tar.gz")
+    with tarfile.open(found) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+
+    assert {path.relative_to(ROOT).as_posix() for path in files if path.suffix != ".pyc"} <= names
+
+
 def test_strangers_tests_pass_without_our_dependencies(bare_python: Path, tmp_path: Path) -> None:
     """Without any dependency of ours, a stranger's tests run, with the plugin loaded."""
     (tmp_path / "test_stranger.py").write_text(STRANGER)
@@ -129,9 +144,13 @@ def test_strangers_tests_stay_light_with_everything_installed(tmp_path: Path) ->
     assert "1 passed" in done.stdout
 
 
-def test_missing_extra_is_one_clear_sentence(bare_python: Path, tmp_path: Path) -> None:
-    """A fixture that is asked for without the extra says what to install, and nothing more."""
+@pytest.mark.parametrize("present", [(), ("boto3", "flask", "moto", "yaml")], ids=["all", "one"])
+def test_missing_extra_is_one_clear_sentence(bare_python: Path, tmp_path: Path, present: tuple[str, ...]) -> None:
+    """A fixture that is asked for without the extra, or with a part of it, says what to install, and nothing more."""
     (tmp_path / "test_asks.py").write_text(ASKS)
+    for name in present:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
 
     done = run(bare_python, "-m", "pytest", "-rE", cwd=tmp_path)
 

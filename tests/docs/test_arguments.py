@@ -10,9 +10,19 @@ import pytest
 
 from airflow_provider_omics.core.outcomes import batch_result, run_result
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
-from airflow_provider_omics.operators.run import OmicsStartRunOperator
-from airflow_provider_omics.operators.run_batch import OmicsCollectBatchResultsOperator, OmicsStartRunBatchOperator
-from airflow_provider_omics.operators.run_group import OmicsCreateRunGroupOperator
+from airflow_provider_omics.operators.run import (
+    OmicsCancelRunOperator,
+    OmicsDeleteRunOperator,
+    OmicsStartRunOperator,
+)
+from airflow_provider_omics.operators.run_batch import (
+    OmicsCancelRunBatchOperator,
+    OmicsCollectBatchResultsOperator,
+    OmicsDeleteBatchOperator,
+    OmicsDeleteRunBatchOperator,
+    OmicsStartRunBatchOperator,
+)
+from airflow_provider_omics.operators.run_group import OmicsCreateRunGroupOperator, OmicsDeleteRunGroupOperator
 from airflow_provider_omics.sensors.run import OmicsRunSensor
 from airflow_provider_omics.sensors.run_batch import OmicsRunBatchSensor
 from tests.docs.blocks import DOCS
@@ -21,9 +31,16 @@ PAGES: dict[str, tuple[Any, ...]] = {
     "run": (OmicsStartRunOperator,),
     "run-batch": (OmicsStartRunBatchOperator,),
     "sensors": (OmicsRunSensor, OmicsRunBatchSensor),
-    "run-groups": (OmicsCreateRunGroupOperator,),
+    "run-groups": (OmicsCreateRunGroupOperator, OmicsDeleteRunGroupOperator),
+    "cancel-and-delete": (
+        *(OmicsCancelRunOperator, OmicsDeleteRunOperator, OmicsCancelRunBatchOperator),
+        *(OmicsDeleteRunBatchOperator, OmicsDeleteBatchOperator),
+    ),
     "collect-results": (OmicsCollectBatchResultsOperator,),
 }
+OF_AWS = {"aws_conn_id", "region_name", "verify", "botocore_config"}
+"""Arguments that all have from the Amazon provider; Airflow's own are told by Airflow."""
+
 RETURNED = {
     "run": run_result(RunSnapshot("1", "COMPLETED")).keys(),
     "run-batch": {*batch_result(BatchSnapshot("1", "PROCESSED"), succeeded=True), "results_uri"},
@@ -44,9 +61,29 @@ def parameters(operators: tuple[Any, ...]) -> dict[str, Any]:
     return found
 
 
-def rows(name: str) -> list[tuple[list[str], str]]:
-    """Give the rows of a page's tables of arguments: names, and what the second column says."""
-    tables = re.findall(r"^\| argument \| default \|.*\n\|.*\n((?:\|.*\n)+)", page(name), re.MULTILINE)
+def own(operators: tuple[Any, ...]) -> set[str]:
+    """Give the arguments that operators have from this package and from the Amazon provider."""
+    bases = {base for operator in operators for base in operator.__mro__ if base.__module__.startswith("airflow_prov")}
+    names = {
+        name
+        for base in bases
+        if "__init__" in vars(base)
+        for name, parameter in inspect.signature(base.__init__).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    return names | OF_AWS
+
+
+def linked(text: str) -> str:
+    """Give the sections of the page of a run that another page links to for its arguments."""
+    wanted = re.findall(r"\(run\.md#(arguments-[\w-]+)\)", text)
+    sections = re.split(r"^## ", page("run"), flags=re.MULTILINE)[1:]
+    return "".join(part for part in sections if part.partition("\n")[0].lower().replace(" ", "-") in wanted)
+
+
+def rows(text: str) -> list[tuple[list[str], str]]:
+    """Give the rows of the tables of arguments in a text: names, and what the second column says."""
+    tables = re.findall(r"^\| argument \| default \|.*\n\|.*\n((?:\|.*\n)+)", text, re.MULTILINE)
     cells = [line.split(" | ") for table in tables for line in table.splitlines()]
     return [(re.findall(r"`(\w+)`", first), second) for first, second, *_ in cells]
 
@@ -56,7 +93,7 @@ def test_arguments(name: str) -> None:
     """Every argument of a table is one of the operator, and a default that is a value is its default."""
     known = parameters(PAGES[name])
 
-    told = rows(name)
+    told = rows(page(name))
 
     assert told
     for names, default in told:
@@ -64,6 +101,16 @@ def test_arguments(name: str) -> None:
         shown = re.fullmatch(r"`(True|False|\"\w+\")`|(\d+)", default)
         if shown and len(names) == 1:
             assert str(known[names[0]]).removesuffix(".0") == (shown[1] or shown[2]).strip('"'), names
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_argument_is_left_out(name: str) -> None:
+    """Every argument has its row, on the page of its operator or in a section that the page links."""
+    text = page(name)
+
+    told = {argument for names, _ in rows(text + linked(text)) for argument in names}
+
+    assert own(PAGES[name]) <= told
 
 
 @pytest.mark.parametrize("name", RETURNED)

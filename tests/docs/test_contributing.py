@@ -17,10 +17,12 @@ FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
 
 
 def test_commands() -> None:
-    """Every command of CONTRIBUTING.md is one of the Makefile, and every file that it names exists."""
+    """CONTRIBUTING.md tells every command of the Makefile and no other, and every file that it names exists."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    phony = {name for line in re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE) for name in line.split()}
 
-    assert set(re.findall(r"`make ([a-z0-9.-]+)`", text)) <= TARGETS
+    assert phony == TARGETS
+    assert set(re.findall(r"`make ([a-z0-9.-]+)", text)) == TARGETS
     for name in re.findall(r"`((?:docs|\.github|\.ci)/[\w./-]+|CHANGELOG\.md)`", text):
         assert (ROOT / name).exists(), name
 
@@ -33,7 +35,20 @@ def test_workflow() -> None:
     assert WORKFLOW["permissions"] == {"contents": "read"}
     assert all("timeout-minutes" in job for job in jobs.values())
     assert {found for text in commands for found in re.findall(r"^make ([a-z0-9.-]+)", text)} <= TARGETS
-    assert ".ci/run" in commands
+    assert {".ci/run", "make coverage"} <= set(commands)
+
+
+def test_matrix() -> None:
+    """Every Python that pyproject.toml names is tested: 3.13 only with the Airflows that run on it."""
+    matrix = WORKFLOW["jobs"]["matrix"]["strategy"]["matrix"]
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    targets = {version: set(matrix["targets"]) for version in matrix["python"]}
+    targets |= {each["python"]: set(each["targets"].split()) for each in matrix["include"]}
+
+    assert list(targets) == re.findall(r"Python :: (3\.\d+)", project)
+    assert set().union(*targets.values()) <= TARGETS
+    assert targets.pop("3.13") == {"test-3.1", "test-3.2", "test"}
+    assert all(found == {"test-matrix"} for found in targets.values())
 
 
 @pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)

@@ -22,3 +22,16 @@ def test_dependencies() -> None:
 
     assert set(re.findall(r"`([\w\[\],-]+>=[^`]+)`", page)) == requirements
     assert len(requirements) > 20
+
+
+def test_installation() -> None:
+    """README tells the floor of every requirement of the package, as old constraint files pin older releases."""
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    requirements = project.partition("\ndependencies = [\n")[2].partition("\n]\n")[0]
+    install = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Install")[2].partition("\n## ")[0]
+
+    floors = dict(re.findall(r'"([\w-]+)>=([\d.]+)"', requirements))
+    assert len(floors) == 6
+    for name, floor in floors.items():
+        assert name.removeprefix("apache-airflow-providers-").removeprefix("apache-").casefold() in install.casefold()
+        assert floor.removesuffix(".0") in install

@@ -271,4 +271,4 @@ def test_missing_extra_is_one_sentence() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment()
     )
     assert process.returncode == 2
-    assert process.stderr == "The emulator needs moto: pip install 'airflow-provider-omics[emulator]'\n"
+    assert process.stderr == "The local HealthOmics needs moto: pip install 'airflow-provider-omics[emulator]'\n"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy
 
 from tests.conftest import EXAMPLE_DAGS, _load
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.conftest import RunDag
 
@@ -28,8 +32,8 @@ def emulator(
     return omics_emulator_scaled
 
 
-def asset_events() -> list[tuple[str, dict[str, Any]]]:
-    """Read the URIs of assets that got events, with the events' extras."""
+def asset_events() -> list[tuple[str, dict[str, Any], int]]:
+    """Read the URIs of assets that got events, with the events' extras and ids."""
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
@@ -46,7 +50,25 @@ def asset_events() -> list[tuple[str, dict[str, Any]]]:
         event, asset = AssetEvent, AssetModel
         match = asset.id == event.asset_id
     with create_session() as session:
-        return [(row[0], row[1]) for row in session.execute(select(asset.uri, event.extra).where(match))]
+        return [tuple(row) for row in session.execute(select(asset.uri, event.extra, event.id).where(match))]
+
+
+@contextmanager
+def started_by(events: Sequence[int]) -> Iterator[None]:
+    """Let the DAG runs that are created meanwhile be started by events of assets, as the scheduler does it."""
+    from airflow.models.dagrun import DagRun  # noqa: TID251  # the database, as a scheduler writes it
+
+    name = "consumed_asset_events" if hasattr(DagRun, "consumed_asset_events") else "consumed_dataset_events"
+    table = getattr(DagRun, name).property.secondary
+
+    def link(_mapper: Any, connection: Any, run: Any) -> None:
+        connection.execute(table.insert(), [{"dag_run_id": run.id, "event_id": number} for number in events])
+
+    sqlalchemy.event.listen(DagRun, "after_insert", link)
+    try:
+        yield
+    finally:
+        sqlalchemy.event.remove(DagRun, "after_insert", link)
 
 
 def test_tumour_normal(emulator: OmicsEmulator, run_dag: RunDag) -> None:
@@ -78,21 +100,35 @@ def test_cancel(emulator: OmicsEmulator, run_dag: RunDag, kind: str) -> None:
     assert outcome.task_states["cancel_run" if kind == "batch" else "cancel_batch"] == "skipped"
 
 
-def test_asset_alias(emulator: OmicsEmulator, run_dag: RunDag) -> None:
-    """The cohort's results become an asset by the alias, and the DAG scheduled on it takes them as its sheet."""
+@pytest.fixture
+def run_cohort(emulator: OmicsEmulator, run_dag: RunDag) -> Callable[[], str]:
+    """Run the cohort of ``example_omics_asset_alias``; gives the place of its results."""
     emulator.client("s3").create_bucket(Bucket="omics-results")
-
     dag: Any = _load(EXAMPLE_DAGS / "example_omics_asset_alias.py")
     if hasattr(dag, "sync_to_db"):  # Airflow 2 must know the alias, which its DAG processor would tell it
         dag.sync_to_db()
+    return lambda: str(run_dag(dag).xcoms["cohort"]["return_value"]["results_uri"])
 
-    first = run_dag(dag)
 
-    cohort = first.xcoms["cohort"]["return_value"]
-    events = [extra for uri, extra in asset_events() if uri == cohort["results_uri"]]
-    assert [extra["completed_runs"] for extra in events] == [8]
+def test_asset_alias(run_cohort: Callable[[], str], run_dag: RunDag) -> None:
+    """The cohort's results become an asset by the alias; triggered by hand, the next DAG takes them as its sheet."""
+    results_uri = run_cohort()
 
-    second = run_dag("example_omics_asset_alias_next.py", conf={"results_uri": events[0]["results_uri"]})
+    outcome = run_dag("example_omics_asset_alias_next.py", conf={"results_uri": results_uri})
 
-    annotated = second.xcoms["annotate"]["return_value"]
-    assert (second.state, annotated["completed_runs"]) == ("success", 8)
+    assert [extra["completed_runs"] for uri, extra, _ in asset_events() if uri == results_uri] == [8]
+    assert outcome.xcoms["annotate[0]"]["return_value"]["completed_runs"] == 8
+    assert outcome.task_states == {"sheets": "success", "annotate[0]": "success"}
+
+
+def test_asset_alias_of_two_cohorts(run_cohort: Callable[[], str], run_dag: RunDag) -> None:
+    """Two cohorts that start one run of the next DAG are a batch each, and none is left out."""
+    places = [run_cohort(), run_cohort()]
+    events = [number for uri, _, number in asset_events() if uri in places]
+
+    with started_by(events):
+        outcome = run_dag("example_omics_asset_alias_next.py")
+
+    assert len(events) == 2
+    assert {sheet["path"] for sheet in outcome.xcoms["sheets"]["return_value"]} == set(places)
+    assert outcome.task_states == {"sheets": "success", "annotate[0]": "success", "annotate[1]": "success"}

@@ -1,4 +1,4 @@
-"""README is true of results as well: its line is one, its code runs, its sheet is one."""
+"""README is true of results as well: its line is one, its code runs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_omics.core.run_record import RecordStatus, RunRecord
-from airflow_provider_omics.core.sample_sheet import SampleSheet
-from airflow_provider_omics.sheets import open_runs
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 (SECTION,) = re.findall(r"^## Results\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
@@ -44,15 +42,3 @@ def test_code(results: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-2:] == ["NA12891 OUT_OF_MEMORY_ERROR P7", "2 mapped tasks"]
-
-
-def test_sheet(results: Path) -> None:
-    """The mapping makes a run of each completed sample."""
-    (mapping,) = re.findall(r"`sample_sheet=(\{.*?\}\})`", SECTION, re.DOTALL)
-    sheet = json.loads(re.sub(r"\{\{.*?results_uri'\] \}\}", str(results / "results.jsonl"), mapping))
-
-    with open_runs(SampleSheet.from_mapping(sheet)) as runs:
-        settings = {run.setting["runSettingId"]: run.setting["parameters"] for run in runs}
-
-    assert settings["HG002"] == {"gvcf_dir": "s3://omics-results/10000001", "patient": "P7"}
-    assert set(settings) == {"NA12878", "NA12892", "HG002"}
