@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_omics.core.errors import (
     AttemptError,
@@ -14,12 +14,14 @@ from airflow_provider_omics.core.errors import (
     ServiceError,
     SettingsError,
 )
-from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.operators.batch_settings import CheckedBatch
 from airflow_provider_omics.staging import StagingPlace, remove_staged
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.core.identity import TaskIdentity
+    from airflow_provider_omics.operators.batch_settings import CheckedBatch
 
 OWN_SHEETS = "a rerun needs them, and so may other batches with the same rows"
 
