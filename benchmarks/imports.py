@@ -2,10 +2,11 @@
 
 ::
 
-    python benchmarks/imports.py [--times 7]
+    python benchmarks/imports.py [--times 15]
 
-Each import is made in a process of its own that has imported Airflow already, as the DAG processor has. The exit code
-is 1 when a limit is broken.
+Each import is made in a process of its own that has imported Airflow already, as the DAG processor has. Both are
+measured in turn, and of each the process that took the least CPU time counts: what else runs on the machine can only
+make an import slower. The exit code is 1 when a limit is broken.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,15 +21,16 @@ import tempfile
 OURS = ("airflow_provider_omics.operators.run", "airflow_provider_omics.operators.run_batch")
 STOCK = ("airflow.providers.amazon.aws.operators.batch",)
 
-NOISE = 1.25
-"""How much longer an import of ours may take: its own modules are compiled code that has to be read as well."""
+LIMIT = 1.0
+"""Ours is to be no slower. Measured: 0.86, three times over with six processes on two cores (Python 3.11, Airflow 3.3).
+The Amazon provider's operators load their triggers, and with them Airflow's; ours do so when a task defers."""
 
 CODE = """
 import importlib, json, sys, time
 import airflow.providers.common.compat.sdk
 names = json.loads(sys.argv[1])
 before = set(sys.modules)
-wall, cpu = time.perf_counter(), time.process_time()
+cpu = time.process_time()
 for name in names:
     importlib.import_module(name)
 cpu = time.process_time() - cpu
@@ -37,31 +38,29 @@ print("\\n" + json.dumps({"cpu": cpu, "modules": sorted(set(sys.modules) - befor
 """
 
 
-def measure(names: tuple[str, ...], times: int) -> tuple[float, set[str]]:
-    """Import modules in fresh processes.
+def measure(names: tuple[str, ...]) -> tuple[float, set[str]]:
+    """Import modules in a fresh process.
 
     :param names: what to import.
-    :param times: how often.
-    :return: the median of the CPU seconds, and the modules that were added.
+    :return: the CPU seconds, and the modules that were added.
     """
-    found = []
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "AIRFLOW_HOME": folder, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-        for _ in range(times):
-            command = [sys.executable, "-c", CODE, json.dumps(names)]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-            found.append(json.loads(done.stdout.splitlines()[-1]))
-    return statistics.median(one["cpu"] for one in found), set(found[-1]["modules"])
+        command = [sys.executable, "-c", CODE, json.dumps(names)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    found = json.loads(done.stdout.splitlines()[-1])
+    return found["cpu"], set(found["modules"])
 
 
 def main() -> int:
     """Measure both, print them, and tell whether the limits hold."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--times", type=int, default=7)
+    parser.add_argument("--times", type=int, default=15)
     options = parser.parse_args()
-    measure(STOCK + OURS, 1)  # what is compiled now is not compiled in a measurement
-    stock, theirs = measure(STOCK, options.times)
-    ours, modules = measure(OURS, options.times)
+    # What is compiled now is not compiled in a measurement.
+    theirs, modules = measure(STOCK)[1], measure(OURS)[1]
+    in_turn = [(measure(STOCK)[0], measure(OURS)[0]) for _ in range(options.times)]
+    stock, ours = (min(seconds) for seconds in zip(*in_turn, strict=True))
     own = {name for name in modules if name.partition(".")[0] == "airflow_provider_omics"}
     beside = sorted(modules - theirs - own)
     print(f"{'CPU ms':>8} {'modules':>8}")
@@ -70,9 +69,9 @@ def main() -> int:
     if beside:
         print(f"{len(beside)} neither ours nor among theirs: {', '.join(beside)}")
     lines = [f"{name} is imported" for name in sorted(modules) if name.partition(".")[0] == "aiobotocore"]
-    if ours > stock * NOISE:
-        lines.append(f"ours takes {ours / stock:.2f} times as long, not {NOISE}")
-    print("\n".join(lines) or "all limits hold")
+    if ours > stock * LIMIT:
+        lines.append(f"ours takes {ours / stock:.2f} times as long, not {LIMIT}")
+    print("\n".join(lines) or f"all limits hold: ours takes {ours / stock:.2f} times as long, {LIMIT} are allowed")
     return 1 if lines else 0
 
 

@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import importlib
 import json
 import logging
 import pkgutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from airflow.providers.common.compat.sdk import BaseSensorOperator, TaskDeferred
 
+import airflow_provider_omics
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
 from airflow_provider_omics.triggers import base as triggers_base
 from airflow_provider_omics.triggers import shared_client as triggers_shared_client
 from airflow_provider_omics.triggers import watcher as triggers_watcher
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from airflow.triggers.base import BaseTrigger
 
     from airflow_provider_omics.hooks.omics import OmicsHook
@@ -46,8 +50,19 @@ DEFAULT_RUN_SETTING = {"workflowId": "1234567", "roleArn": ROLE, "outputUri": OU
 TASK_LOG = logging.getLogger("tests.task_log")
 """Takes the place of the logs of tasks and triggers, which Airflow 3 keeps away from the standard library."""
 
-_OF_THE_PACKAGE = tuple(f"airflow_provider_omics.{name}" for name in ("operators", "results", "sensors", "triggers"))
 _TASK_LOGS = (TASK_LOG.name, "airflow.task.operators.airflow_provider_omics", "airflow_provider_omics")
+
+
+def _modules_with_time() -> Iterator[ModuleType]:
+    """Load the modules that may wait or look at the time: a running task loads most of them as late as it can."""
+    root = Path(airflow_provider_omics.__file__).parent
+    for name in ("operators", "results", "sensors", "triggers"):
+        for path in (root / name).glob("*.py"):
+            if "\nimport time\n" in path.read_text(encoding="utf-8"):
+                yield importlib.import_module(f"airflow_provider_omics.{name}.{path.stem}")
+
+
+_WITH_TIME = tuple(_modules_with_time())
 
 
 def samples(*names: str) -> list[dict[str, Any]]:
@@ -158,9 +173,8 @@ def stepped(emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.Monke
     stepped = SteppedTime(emulator)
     monkeypatch.setattr(triggers_shared_client, "_budgets", {})
     monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", stepped)
-    for name, module in list(sys.modules.items()):
-        if name.startswith(_OF_THE_PACKAGE) and getattr(module, "time", None) is time:
-            monkeypatch.setattr(module, "time", stepped)
+    for module in _WITH_TIME:
+        monkeypatch.setattr(module, "time", stepped)
     for module in (triggers_base, triggers_watcher):
         monkeypatch.setattr(module, "asyncio", SteppedAsyncio(stepped))
     return stepped

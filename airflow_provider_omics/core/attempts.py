@@ -19,7 +19,6 @@ from airflow_provider_omics.core.attempt_commands import AttemptAnswer, AttemptC
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended, Present
 from airflow_provider_omics.core.commands import (
     INFO,
-    UNKNOWN,
     WARNING,
     Say,
     Sleep,
@@ -42,7 +41,7 @@ from airflow_provider_omics.core.errors import (
     Unavailable,
 )
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
-from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 
 CREDENTIAL_TRIES = 3
 """Starts tried with credentials that are refused; waiting longer does not make wrong ones right."""

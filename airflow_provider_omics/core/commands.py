@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_omics.core.errors import NotFound, ServiceError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
-
-UNKNOWN = "UNKNOWN"
-"""Stands for the status of what was never seen."""
+from airflow_provider_omics.core.statuses import UNKNOWN
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from airflow_provider_omics.core.attempt_record import AttemptRecord, Present
 from airflow_provider_omics.core.cancelling import cancel, cancel_stragglers
 from airflow_provider_omics.core.commands import (
     INFO,
-    UNKNOWN,
     WARNING,
     Look,
     Say,
@@ -25,7 +24,7 @@ from airflow_provider_omics.core.errors import (
 )
 from airflow_provider_omics.core.polling import LIST_LAG, LONGEST_BACK_OFF, SECOND_LOOK, read_manifest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
-from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 
 REQUEST_ID_MEMORY = 600.0
 """Seconds for which the service is trusted to remember a request id; its real memory is not documented."""

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from enum import Enum
 
+UNKNOWN = "UNKNOWN"
+"""Stands for the status of what was never seen."""
+
 
 class RunStatus(str, Enum):
     """Status of a run (GetRun)."""

@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_omics.core.attempt_record import AttemptRecord
-from airflow_provider_omics.core.attempts import Begun
 from airflow_provider_omics.core.errors import AttemptError, ServiceError, SettingsError
-from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.core.rerunning import RerunRules
 from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.operators.batch_end import OmicsBatchEnd
-from airflow_provider_omics.operators.batch_memory import BatchMemory, memory_place
-from airflow_provider_omics.operators.batch_recording import BatchRecording, ResultsSettings
-from airflow_provider_omics.operators.batch_rerun import BatchRerun
-from airflow_provider_omics.operators.batch_settings import CheckedBatch
 from airflow_provider_omics.operators.masking import unmasked
-from airflow_provider_omics.operators.rerun_settings import RerunSettings
-from airflow_provider_omics.operators.settings_object import count_settings, read_object
-from airflow_provider_omics.results.collection import Collected
-from airflow_provider_omics.staging import RunSettingsSpool
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+    from airflow_provider_omics.core.attempt_record import AttemptRecord
+    from airflow_provider_omics.core.attempts import Begun
+    from airflow_provider_omics.core.identity import TaskIdentity
+    from airflow_provider_omics.core.rerunning import RerunRules
+    from airflow_provider_omics.operators.batch_memory import BatchMemory
+    from airflow_provider_omics.operators.batch_recording import ResultsSettings
+    from airflow_provider_omics.operators.batch_rerun import BatchRerun
+    from airflow_provider_omics.operators.batch_settings import CheckedBatch
+    from airflow_provider_omics.operators.rerun_settings import RerunSettings
+    from airflow_provider_omics.results.collection import Collected
+    from airflow_provider_omics.staging import RunSettingsSpool
 
 
 class OmicsBatchChoice(OmicsBatchEnd):
@@ -89,12 +89,18 @@ class OmicsBatchChoice(OmicsBatchEnd):
         }
 
     def _rerun_settings(self) -> RerunSettings:
+        from airflow_provider_omics.operators.rerun_settings import (
+            RerunSettings,
+        )  # for running tasks, not for DAG files
+
         return RerunSettings(
             self.rerun, unmasked(self.rerun_setting), self.on_changed, self.previous_results, self.rerun_failed_of
         )
 
     def _choose(self, record: AttemptRecord) -> bool:
         """Choose the samples to submit, by what is known of them."""
+        from airflow_provider_omics.core.rerunning import RerunRules  # for running tasks, not for DAG files
+
         assert self._whole is not None  # noqa: S101 - set by _build_request
         default = self._whole.checked.request["defaultRunSetting"]
         settings = self._rerun_settings()
@@ -113,6 +119,8 @@ class OmicsBatchChoice(OmicsBatchEnd):
         return chosen.total_runs > 0
 
     def _retry_rules(self, record: AttemptRecord | None) -> RerunRules:
+        from airflow_provider_omics.core.rerunning import RerunRules  # for running tasks, not for DAG files
+
         is_first = record is None or (record.attempts == 1 and not record.chosen)
         return RerunRules(
             rerun_setting_changes=is_first and self._rerun_settings().changes(self._default_run_setting()),
@@ -127,6 +135,8 @@ class OmicsBatchChoice(OmicsBatchEnd):
         """Give all run settings; those of an S3 object of the user's are read now."""
         assert self._whole is not None  # noqa: S101 - set by _build_request
         if self._whole.spool is None:
+            from airflow_provider_omics.operators.settings_object import read_object  # for some reruns only
+
             self._whole.spool = read_object(str(self.run_settings_s3_uri), default, self._s3_hook())
         return self._whole.spool
 
@@ -140,6 +150,8 @@ class OmicsBatchChoice(OmicsBatchEnd):
         staging = self._named_place()
         if staging or self.run_settings_s3_uri is None:
             return staging
+        from airflow_provider_omics.core.identity import TaskIdentity  # for running tasks, not for DAG files
+
         identity = TaskIdentity("dag", "task", "run") if self._attempt is None else self._attempt.identity
         return self._place(identity)
 
@@ -149,6 +161,8 @@ class OmicsBatchChoice(OmicsBatchEnd):
             return
         if self._attempt is not None and self._attempt.stored() is not None:
             return  # an earlier try has started them
+        from airflow_provider_omics.operators.settings_object import count_settings  # for running tasks only
+
         try:
             count = count_settings(self.run_settings_s3_uri, self._s3_hook(), MAX_INLINE_SETTINGS + 1)
         except ServiceError as error:
@@ -167,6 +181,8 @@ class OmicsBatchChoice(OmicsBatchEnd):
         self._chosen_for = record.request_id
 
     def _rerun(self) -> BatchRerun:
+        from airflow_provider_omics.operators.batch_rerun import BatchRerun  # for running tasks, not for DAG files
+
         recording = self._recording()
 
         def collect(batch_id: str, request_id: str) -> Collected | None:
@@ -176,11 +192,17 @@ class OmicsBatchChoice(OmicsBatchEnd):
         return BatchRerun(self.hook, self.log, self._memory(), recording.uri, collect, earlier)
 
     def _memory(self) -> BatchMemory:
+        # For running tasks, not for DAG files.
+        from airflow_provider_omics.operators.batch_memory import BatchMemory, memory_place
+
         assert self._attempt is not None  # noqa: S101 - there is something to remember of what it has started only
         place = memory_place(self._recording().place, self._named_place(), self._attempt.identity)
         return BatchMemory(self.hook, place, self._state_store)
 
     def _place(self, identity: TaskIdentity) -> S3Place | None:
+        # For running tasks, not for DAG files; loaded for the attempt, and so before a kill asks for the place.
+        from airflow_provider_omics.operators.batch_recording import BatchRecording
+
         named = self._named_place()
         if named is not None:
             return named
@@ -219,6 +241,8 @@ class OmicsBatchChoice(OmicsBatchEnd):
             return
         if self._batch.spool is None and record.previous_request_id is not None:
             self._all_settings(default)  # what has left it counts no more
+        from airflow_provider_omics.core.rerunning import RerunRules  # for running tasks, not for DAG files
+
         has_cache = bool(self._rerun_settings().merged(default, record).get("cacheId"))
         self._rerun().start_over(record, self._batch.spool, default, RerunRules(everything=True, has_cache=has_cache))
 

@@ -6,14 +6,10 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
-from airflow_provider_omics.core.attempts import Begun
-from airflow_provider_omics.core.batch_diagnosis import BatchDiagnosis
-from airflow_provider_omics.core.cancelling import cancel_stragglers
 from airflow_provider_omics.core.console import run_list_url
 from airflow_provider_omics.core.errors import (
     BatchError,
@@ -24,22 +20,22 @@ from airflow_provider_omics.core.errors import (
     ServiceError,
 )
 from airflow_provider_omics.core.events import Outcome, WaitEvent
-from airflow_provider_omics.core.outcomes import batch_result
-from airflow_provider_omics.core.rerunning import RerunRules
-from airflow_provider_omics.core.run_record import RecordStatus
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
-from airflow_provider_omics.core.verdict import BatchCounts, Tolerance, Verdict, judge
-from airflow_provider_omics.diagnosis import diagnosis_of_lists
-from airflow_provider_omics.operators.batch_memory import BatchMemory
-from airflow_provider_omics.operators.batch_recording import BatchRecording
-from airflow_provider_omics.operators.batch_staging import BatchStaging
 from airflow_provider_omics.operators.start import OmicsStartOperator
-from airflow_provider_omics.operators.waiting import Driver, pause
-from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
-from airflow_provider_omics.results.collection import Collection
-from airflow_provider_omics.results.failed_runs import CarriedSamples
-from airflow_provider_omics.results.pacing import paced_calls
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.core.attempt_record import AttemptRecord
+    from airflow_provider_omics.core.attempts import Begun
+    from airflow_provider_omics.core.batch_diagnosis import BatchDiagnosis
+    from airflow_provider_omics.core.rerunning import RerunRules
+    from airflow_provider_omics.core.verdict import BatchCounts, Tolerance, Verdict
+    from airflow_provider_omics.operators.batch_memory import BatchMemory
+    from airflow_provider_omics.operators.batch_recording import BatchRecording
+    from airflow_provider_omics.operators.batch_staging import BatchStaging
+    from airflow_provider_omics.results import FailedRun
+    from airflow_provider_omics.results.collection import Collection
+    from airflow_provider_omics.results.failed_runs import CarriedSamples
 
 SHOWN_FAILURES = 20
 """Runs that an error and a result name; 100,000 would fill the log and XCom."""
@@ -105,6 +101,8 @@ class OmicsBatchEnd(OmicsStartOperator):
             raise
 
     def _conclude_idle(self, context: Context, begun: Begun) -> dict[str, Any]:
+        from airflow_provider_omics.core.attempt_record import Ended  # for running tasks, not for DAG files
+
         assert self._attempt is not None  # noqa: S101 - set by _begin
         batch = batch_of(begun.snapshot)
         if begun.record.previous_request_id is not None:
@@ -130,6 +128,8 @@ class OmicsBatchEnd(OmicsStartOperator):
 
     def _judged(self, context: Context, batch: BatchSnapshot, collection: Collection | None) -> dict[str, Any]:
         """Give the result of a batch that has ended well enough; else tell why, and raise."""
+        from airflow_provider_omics.results.pacing import paced_calls  # for running tasks, not for DAG files
+
         with paced_calls(self.hook):
             verdict, failed = self._verdict(batch, collection)
             known = self._known_of(batch, failed, verdict.counts)
@@ -174,6 +174,10 @@ class OmicsBatchEnd(OmicsStartOperator):
 
     def _verdict(self, batch: BatchSnapshot, collection: Collection | None) -> tuple[Verdict, list[FailedRun]]:
         """Judge all samples: by their merged results where they are collected, else by counts and lists."""
+        # For running tasks, not for DAG files.
+        from airflow_provider_omics.core.verdict import BatchCounts, judge
+        from airflow_provider_omics.results import failed_runs
+
         tolerance = self._tolerance()
         if collection is not None:
             cohort = collection.cohort()
@@ -193,6 +197,8 @@ class OmicsBatchEnd(OmicsStartOperator):
 
     def _may_pass(self, context: Context, diagnosis: BatchDiagnosis, collection: Collection | None) -> bool:
         """Decide whether a retry of Airflow's own would submit anything."""
+        from airflow_provider_omics.core.run_record import RecordStatus  # for running tasks, not for DAG files
+
         if self._is_idle:
             return False
         if self.retry_permanent_failures:
@@ -221,6 +227,8 @@ class OmicsBatchEnd(OmicsStartOperator):
         batch = batch_of(seen)
         self._reported = self._result_after_trouble(batch)
         if isinstance(error, BatchFailed):
+            from airflow_provider_omics.diagnosis import diagnosis_of_lists  # for tasks that fail, not for DAG files
+
             known = diagnosis_of_lists(batch, (), self.hook.conn_region_name)
             self._explain(context, error, self._collect(lambda diagnoser: diagnoser.failed_batch(batch), known))
 
@@ -240,6 +248,8 @@ class OmicsBatchEnd(OmicsStartOperator):
 
     def _carried(self) -> CarriedSamples:
         """Read what earlier attempts have left of the samples."""
+        from airflow_provider_omics.results.failed_runs import CarriedSamples  # for running tasks, not for DAG files
+
         request_id = None if self._attempt is None else self._attempt.request_id
         record = None if self._attempt is None else self._attempt.record
         if request_id is None or (record is not None and not record.chosen):
@@ -252,9 +262,13 @@ class OmicsBatchEnd(OmicsStartOperator):
         return self._carried_by[request_id]
 
     def _counts(self, batch: BatchSnapshot, carried: CarriedSamples) -> BatchCounts:
+        from airflow_provider_omics.core.verdict import BatchCounts  # for running tasks, not for DAG files
+
         return carried.counts if self._is_idle else BatchCounts.of(batch) + carried.counts
 
     def _known_of(self, batch: BatchSnapshot, failed: list[FailedRun], counts: BatchCounts) -> BatchDiagnosis:
+        from airflow_provider_omics.diagnosis import diagnosis_of_lists  # for running tasks, not for DAG files
+
         known = diagnosis_of_lists(batch, failed, self.hook.conn_region_name)
         return known.with_ends(counts.total_runs, counts.ends)
 
@@ -262,6 +276,8 @@ class OmicsBatchEnd(OmicsStartOperator):
         return self._batch_result(batch_of(snapshot), succeeded=None)
 
     def _result_after_trouble(self, batch: BatchSnapshot) -> dict[str, Any]:
+        from airflow_provider_omics.core.outcomes import batch_result  # for running tasks, not for DAG files
+
         try:
             return self._batch_result(batch, succeeded=False)
         except OmicsError as error:
@@ -269,6 +285,8 @@ class OmicsBatchEnd(OmicsStartOperator):
             return batch_result(batch, succeeded=False)
 
     def _batch_result(self, batch: BatchSnapshot, counts: BatchCounts | None = None, **more: Any) -> dict[str, Any]:
+        from airflow_provider_omics.core.outcomes import batch_result  # for running tasks, not for DAG files
+
         if self._attempt is None:
             return {**batch_result(batch, **more), "results_uri": None}
         record, carried = self._attempt.record, self._carried()
@@ -309,6 +327,8 @@ class OmicsBatchEnd(OmicsStartOperator):
         self._ask_on_the_way_out(f"The results of batch {ended.id} could not be collected", collect)
 
     def _name_started_runs(self, batch_id: str) -> None:
+        from airflow_provider_omics.results import started_run_ids  # for tasks that fail, not for DAG files
+
         self._ask_on_the_way_out(
             "Whether the failed batch had started runs cannot be told",
             lambda: self._tell_started(started_run_ids(self.hook, batch_id, SHOWN_FAILURES)),
@@ -320,6 +340,9 @@ class OmicsBatchEnd(OmicsStartOperator):
 
     def _cancel_stragglers(self, batch_id: str) -> None:
         """Cancel what a failed batch has left going, and give it a moment to stop, so that it has its results."""
+        # For tasks that fail, not for DAG files.
+        from airflow_provider_omics.core.cancelling import cancel_stragglers
+        from airflow_provider_omics.operators.waiting import Driver, pause
 
         def settle() -> None:
             Driver(self.hook, self.log).drive(cancel_stragglers(batch_id))

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, Context
 
-from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
-from airflow_provider_omics.core.attempts import Begun
-from airflow_provider_omics.core.commands import WaitPlan
 from airflow_provider_omics.core.errors import (
     AccessDenied,
     CredentialsExpired,
@@ -25,6 +22,11 @@ from airflow_provider_omics.core.errors import (
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.operators.batch_choice import OmicsBatchChoice
 from airflow_provider_omics.operators.batch_staging import BatchStaging, with_reading_advice
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.core.attempt_record import AttemptRecord
+    from airflow_provider_omics.core.attempts import Begun
+    from airflow_provider_omics.core.commands import WaitPlan
 
 REFUSALS = (AccessDenied, CredentialsExpired, InvalidRequest, NotFound, QuotaExceeded, Throttled)
 """What a start is answered that has started nothing; after any other failure it may have arrived all the same."""
@@ -71,7 +73,11 @@ class OmicsBatchStart(OmicsBatchChoice):
         """Cancel the batch when a user ends the task while it runs on a worker; called by Airflow."""
         super().on_kill()
         record = None if self._attempt is None else self._attempt.record
-        if record is not None and record.resource_id is not None and record.ended is Ended.BADLY:
+        if record is None or record.resource_id is None:
+            return
+        from airflow_provider_omics.core.attempt_record import Ended  # loaded with the record; not for DAG files
+
+        if record.ended is Ended.BADLY:
             self._staging().unstage(record.request_id)
 
     def _let_go(self, record: AttemptRecord) -> None:

@@ -8,22 +8,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, Asset, AssetAlias, Context
 
-from airflow_provider_omics.core.batch_diagnosis import BatchDiagnosis
-from airflow_provider_omics.core.diagnosis import RunDiagnosis, retry_sentence
 from airflow_provider_omics.core.errors import BatchError, OmicsError, RunError
-from airflow_provider_omics.core.failure_reasons import FailureClass
-from airflow_provider_omics.core.retrying import is_final
 from airflow_provider_omics.core.snapshots import Snapshot
-from airflow_provider_omics.diagnosis import Diagnoser
 from airflow_provider_omics.links.omics import OmicsFailedTaskLogsLink
 from airflow_provider_omics.operators.base import OmicsBaseOperator
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors.base import OperatorLineage
 
+    from airflow_provider_omics.core.batch_diagnosis import BatchDiagnosis
+    from airflow_provider_omics.core.diagnosis import RunDiagnosis
+    from airflow_provider_omics.diagnosis import Diagnoser
     from airflow_provider_omics.operators.lineage import Lineage
 
-Diagnosis = TypeVar("Diagnosis", RunDiagnosis, BatchDiagnosis)
+    Diagnosis = TypeVar("Diagnosis", RunDiagnosis, BatchDiagnosis)
 
 
 class OmicsReportingOperator(OmicsBaseOperator):
@@ -50,6 +48,8 @@ class OmicsReportingOperator(OmicsBaseOperator):
         :param collect: asks.
         :param otherwise: what is known without asking.
         """
+        from airflow_provider_omics.diagnosis import Diagnoser  # for tasks that fail, not for DAG files
+
         try:
             return collect(Diagnoser(self.hook, log_lines=self.failure_log_lines))
         except AirflowTaskTimeout:
@@ -73,6 +73,11 @@ class OmicsReportingOperator(OmicsBaseOperator):
         :param diagnosis: why.
         :param final: whether Airflow shall spend no retry on it; default: as its class says.
         """
+        # For tasks that fail, not for DAG files.
+        from airflow_provider_omics.core.diagnosis import RunDiagnosis, retry_sentence
+        from airflow_provider_omics.core.failure_reasons import FailureClass
+        from airflow_provider_omics.core.retrying import is_final
+
         task_instance = context["ti"]
         before = self._unclear_before(task_instance) if diagnosis.failure_class is FailureClass.UNCLEAR else 0
         if final is None:

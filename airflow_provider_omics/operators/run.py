@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,18 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_omics.core.commands import UNKNOWN, WaitPlan
-from airflow_provider_omics.core.diagnosis import RunDiagnosis
 from airflow_provider_omics.core.errors import Conflict, NotFound, OmicsError, RunError, RunFailed
-from airflow_provider_omics.core.outcomes import run_result
-from airflow_provider_omics.core.settings import (
-    START_RUN_ARGUMENTS,
-    CheckedRequest,
-    build_start_run_request,
-    merge_settings,
-)
+from airflow_provider_omics.core.setting_fields import START_RUN_ARGUMENTS
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
-from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.links.omics import (
     OmicsFailedTaskLogsLink,
     OmicsRunLink,
@@ -31,10 +23,12 @@ from airflow_provider_omics.links.omics import (
 from airflow_provider_omics.operators.base import OmicsActionOperator
 from airflow_provider_omics.operators.masking import unmasked
 from airflow_provider_omics.operators.start import OmicsStartOperator
-from airflow_provider_omics.triggers.run import OmicsRunTrigger
 
 if TYPE_CHECKING:
+    from airflow_provider_omics.core.commands import WaitPlan
+    from airflow_provider_omics.core.settings import CheckedRequest
     from airflow_provider_omics.operators.lineage import Lineage
+    from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 
 
 class OmicsStartRunOperator(OmicsStartOperator):
@@ -85,7 +79,6 @@ class OmicsStartRunOperator(OmicsStartOperator):
     """
 
     kind = "run"
-    trigger_class = OmicsRunTrigger
     masked_fields = ("parameters", "session_policy")
     template_fields: Sequence[str] = aws_template_fields(
         *START_RUN_ARGUMENTS, "check_inputs", "check_role_arn", "dry_run", "cancel_on_kill"
@@ -154,6 +147,8 @@ class OmicsStartRunOperator(OmicsStartOperator):
         self.run_timeout = run_timeout
 
     def _build_request(self, request_id: str) -> CheckedRequest:
+        from airflow_provider_omics.core.settings import build_start_run_request  # for running tasks, not for DAG files
+
         given = {name: unmasked(getattr(self, argument)) for argument, name in START_RUN_ARGUMENTS.items()}
         return build_start_run_request(
             given,
@@ -176,7 +171,12 @@ class OmicsStartRunOperator(OmicsStartOperator):
         plan = super()._plan(started, started_at)
         if self.run_timeout is None:
             return plan
-        return WaitPlan(**{**vars(plan), "run_timeout": self.run_timeout.total_seconds()})
+        return replace(plan, run_timeout=self.run_timeout.total_seconds())
+
+    def _trigger_class(self) -> Callable[..., OmicsWaitTrigger]:
+        from airflow_provider_omics.triggers.run import OmicsRunTrigger  # for tasks that defer, not for DAG files
+
+        return OmicsRunTrigger
 
     def _trigger_arguments(self, plan: WaitPlan) -> dict[str, Any]:
         return {"run_timeout": plan.run_timeout}
@@ -192,12 +192,15 @@ class OmicsStartRunOperator(OmicsStartOperator):
     def _report_failure(self, context: Context, seen: Snapshot, error: OmicsError) -> None:
         if not isinstance(error, RunError) or not isinstance(seen, RunSnapshot):
             return
-        self._reported = run_result(seen)
+        self._reported = self._result(seen)
         if isinstance(error, RunFailed):
+            from airflow_provider_omics.core.diagnosis import RunDiagnosis  # for tasks that fail, not for DAG files
+
             known = RunDiagnosis(seen, self.hook.conn_region_name)
             self._explain(context, error, self._collect(lambda diagnoser: diagnoser.run(seen), known))
 
     def _lineage(self) -> Lineage:
+        from airflow_provider_omics.core.settings import merge_settings
         from airflow_provider_omics.operators.lineage import Lineage
 
         documents: tuple[Any, ...] = ()
@@ -211,6 +214,8 @@ class OmicsStartRunOperator(OmicsStartOperator):
         yield "parameters", request.get("parameters") or {}
 
     def _result(self, snapshot: Snapshot) -> dict[str, Any]:
+        from airflow_provider_omics.core.outcomes import run_result  # for running tasks, not for DAG files
+
         assert isinstance(snapshot, RunSnapshot)  # noqa: S101 - tells mypy what `kind` says
         return run_result(snapshot)
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context, XComArg
 
-from airflow_provider_omics.core.commands import UNKNOWN
-from airflow_provider_omics.core.input_checks import RunInputs
-from airflow_provider_omics.core.setting_checks import clean_setting
-from airflow_provider_omics.core.setting_fields import Place
-from airflow_provider_omics.core.settings import CheckedRequest, merge_settings
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
-from airflow_provider_omics.core.statuses import Phase
-from airflow_provider_omics.core.verdict import Tolerance
+from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.hooks.s3 import s3_hook
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
 from airflow_provider_omics.operators.batch_end import batch_of
-from airflow_provider_omics.operators.batch_recording import BatchRecording, ResultsSettings
 from airflow_provider_omics.operators.batch_results import OmicsCollectBatchResultsOperator
-from airflow_provider_omics.operators.batch_settings import BatchSettings, check_batch
 from airflow_provider_omics.operators.batch_staging import checked_place
 from airflow_provider_omics.operators.batch_start import OmicsBatchStart
 from airflow_provider_omics.operators.masking import unmasked
@@ -30,14 +22,18 @@ from airflow_provider_omics.operators.run_batch_actions import (
     OmicsDeleteBatchOperator,
     OmicsDeleteRunBatchOperator,
 )
-from airflow_provider_omics.results.pacing import paced_calls
-from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
+    from airflow_provider_omics.core.input_checks import RunInputs
     from airflow_provider_omics.core.sample_sheet import SampleSheet
+    from airflow_provider_omics.core.settings import CheckedRequest
+    from airflow_provider_omics.core.verdict import Tolerance
+    from airflow_provider_omics.operators.batch_recording import BatchRecording, ResultsSettings
+    from airflow_provider_omics.operators.batch_settings import BatchSettings
     from airflow_provider_omics.operators.lineage import Lineage
+    from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 
 __all__ = [
     "OmicsCancelRunBatchOperator",
@@ -112,7 +108,6 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
     """
 
     kind = "batch"
-    trigger_class = OmicsRunBatchTrigger
     masked_fields = ("default_run_setting", "run_settings", "rerun_setting", "sample_sheet")
     template_fields: Sequence[str] = aws_template_fields(
         "default_run_setting",
@@ -199,6 +194,8 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
         self.read_outputs = read_outputs
 
     def _build_request(self, request_id: str) -> CheckedRequest:
+        from airflow_provider_omics.operators.batch_settings import check_batch  # for running tasks, not for DAG files
+
         self._tolerance()
         self._rerun_settings().check()
         self._results_settings().check()
@@ -210,6 +207,9 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
         return self._whole.checked
 
     def _given(self) -> BatchSettings:
+        # For running tasks, not for DAG files.
+        from airflow_provider_omics.operators.batch_settings import BatchSettings
+
         return BatchSettings(
             default_run_setting=unmasked(self.default_run_setting),
             run_settings=unmasked(self.run_settings),
@@ -240,14 +240,30 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
             super()._check_workflow(request)
 
     def _default_run_setting(self) -> Mapping[str, Any]:
+        # For running tasks, not for DAG files.
+        from airflow_provider_omics.core.setting_checks import clean_setting
+        from airflow_provider_omics.core.setting_fields import Place
+        from airflow_provider_omics.core.setting_layers import merge_settings
+
         given = unmasked(self.default_run_setting) or {}
         layers = (self.defaults.default_run_setting, given, {"scratchStorageMode": self.scratch_storage_mode})
         return merge_settings(*(clean_setting(layer, Place.DEFAULT_RUN_SETTING) for layer in layers))
 
+    def _trigger_class(self) -> Callable[..., OmicsWaitTrigger]:
+        from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger  # for tasks that defer
+
+        return OmicsRunBatchTrigger
+
     def _results_settings(self) -> ResultsSettings:
+        # For running tasks, not for DAG files.
+        from airflow_provider_omics.operators.batch_recording import ResultsSettings
+
         return ResultsSettings(self.results_s3_uri, self.results_detail, self.read_outputs)
 
     def _recording(self) -> BatchRecording:
+        # For running tasks, not for DAG files.
+        from airflow_provider_omics.operators.batch_recording import BatchRecording
+
         assert self._attempt is not None  # noqa: S101 - there are results of what it has started only
         return BatchRecording(self.hook, self.log, self._results_settings(), self._attempt.identity)
 
@@ -257,6 +273,8 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
     def _is_success(self, ended: Snapshot) -> bool:
         if ended.phase is not Phase.PROCESSED:
             return False
+        from airflow_provider_omics.results.pacing import paced_calls  # for running tasks, not for DAG files
+
         with self._collected(ended) as collection, paced_calls(self.hook):
             return self._verdict(batch_of(ended), collection)[0].succeeded
 
@@ -264,6 +282,8 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
         return s3_hook(self.hook)
 
     def _tolerance(self) -> Tolerance:
+        from airflow_provider_omics.core.verdict import Tolerance  # for running tasks, not for DAG files
+
         return Tolerance.checked(self.max_failed_runs, self.max_failed_percent, self.must_succeed)
 
     def _persist_links(self, context: Context, started: Snapshot) -> None:

@@ -7,14 +7,10 @@ from typing import Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
-from airflow_provider_omics.core.commands import WaitPlan
 from airflow_provider_omics.core.errors import BatchFailed, Conflict, NotFound
 from airflow_provider_omics.core.events import Outcome
-from airflow_provider_omics.core.outcomes import error_of
-from airflow_provider_omics.core.polling import wait
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.operators.base import OmicsActionOperator
-from airflow_provider_omics.operators.waiting import Driver
 
 
 class OmicsCancelRunBatchOperator(OmicsActionOperator):
@@ -68,6 +64,12 @@ class OmicsDeleteRunBatchOperator(OmicsActionOperator):
                 raise
         if not self.wait_for_completion:
             return f"Deleting the runs of batch {self.batch_id}"
+        # For running tasks, not for DAG files.
+        from airflow_provider_omics.core.commands import WaitPlan
+        from airflow_provider_omics.core.outcomes import error_of
+        from airflow_provider_omics.core.polling import wait
+        from airflow_provider_omics.operators.waiting import Driver
+
         plan = WaitPlan("batch", self.batch_id, poll_interval=self.poll_interval, cancel=False)
         event = Driver(self.hook, self.log).drive(wait(plan))
         unseen = error_of(event, self.hook.conn_region_name) if event.outcome is not Outcome.ENDED else None

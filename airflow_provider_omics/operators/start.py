@@ -7,33 +7,30 @@ import uuid
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, Context, conf
 
-from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
-from airflow_provider_omics.core.attempts import Begun
-from airflow_provider_omics.core.commands import WaitPlan
 from airflow_provider_omics.core.errors import OmicsError, ServiceError, SettingsError, StartTimedOut
 from airflow_provider_omics.core.events import Outcome, WaitEvent, parse_event
-from airflow_provider_omics.core.identity import TaskIdentity
-from airflow_provider_omics.core.input_checks import RunInputs
-from airflow_provider_omics.core.outcomes import error_of
-from airflow_provider_omics.core.polling import wait
-from airflow_provider_omics.core.settings import CheckedRequest
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
-from airflow_provider_omics.core.time_limits import time_limits
 from airflow_provider_omics.exceptions import airflow_error
-from airflow_provider_omics.hooks.s3 import S3Place
-from airflow_provider_omics.input_checks import check_inputs
-from airflow_provider_omics.operators.attempt import Attempt, Starter
-from airflow_provider_omics.operators.attempt_stores import TryAttemptStore, attempt_store
-from airflow_provider_omics.operators.before_start import Workflow, look_up_workflow, show_request
 from airflow_provider_omics.operators.masking import OmicsMaskingOperator
 from airflow_provider_omics.operators.reporting import OmicsReportingOperator
 from airflow_provider_omics.task_state import task_state
-from airflow_provider_omics.triggers.base import OmicsWaitTrigger
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.core.attempt_record import AttemptRecord
+    from airflow_provider_omics.core.attempts import Begun
+    from airflow_provider_omics.core.commands import WaitPlan
+    from airflow_provider_omics.core.identity import TaskIdentity
+    from airflow_provider_omics.core.input_checks import RunInputs
+    from airflow_provider_omics.core.settings import CheckedRequest
+    from airflow_provider_omics.hooks.s3 import S3Place
+    from airflow_provider_omics.operators.attempt import Attempt
+    from airflow_provider_omics.operators.before_start import Workflow
+    from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 
 
 class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
@@ -64,7 +61,6 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
     """
 
     kind: ClassVar[str]
-    trigger_class: ClassVar[Callable[..., OmicsWaitTrigger]]
 
     def __init__(
         self,
@@ -157,6 +153,8 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
             try:
                 request = self._checked_request(context)
                 if self._is_true("dry_run"):
+                    from airflow_provider_omics.operators.before_start import show_request  # not for DAG files
+
                     show_request(self.log, request, self._parameters_by_run(request))
                     return {**dict.fromkeys(self._result(self._nothing())), "status": "DRY_RUN"}
                 begun = self._begin(context, request)
@@ -243,6 +241,11 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
         )
 
     def _new_attempt(self, context: Context) -> Attempt:
+        # For running tasks, not for DAG files. All that a kill needs is loaded before there is something to cancel.
+        from airflow_provider_omics.core.identity import TaskIdentity
+        from airflow_provider_omics.operators.attempt import Attempt, Starter
+        from airflow_provider_omics.operators.attempt_stores import TryAttemptStore, attempt_store
+
         self._task_instance = task_instance = context["ti"]
         identity = TaskIdentity.of(task_instance)
         self._state_store = context.get("task_state_store")
@@ -281,6 +284,9 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
         """Say what stays behind of a start that nobody waits for."""
 
     def _wait(self, context: Context, plan: WaitPlan, started: Snapshot) -> dict[str, Any]:
+        # For running tasks, not for DAG files.
+        from airflow_provider_omics.core.polling import wait
+
         assert self._attempt is not None  # noqa: S101 - set by execute
         if started.phase is not Phase.ACTIVE:
             # The answer of a start does not have all of what an ended run has: one look more.
@@ -294,13 +300,17 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
             return self._time_out(context)
         return self._conclude(context, event)
 
+    @abstractmethod
+    def _trigger_class(self) -> Callable[..., OmicsWaitTrigger]:
+        """Give the trigger that waits; it is asked for late, so that DAG files need not load it."""
+
     def _trigger_arguments(self, plan: WaitPlan) -> dict[str, Any]:
         """Give the arguments that only this kind of trigger takes."""
         return {}
 
     def _defer(self, plan: WaitPlan) -> NoReturn:
         self.defer(
-            trigger=self.trigger_class(
+            trigger=self._trigger_class()(
                 plan.id,
                 plan.uuid,
                 poll_interval=plan.poll_interval,
@@ -320,6 +330,10 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
 
     def _conclude(self, context: Context, event: WaitEvent) -> dict[str, Any]:
         """Turn the end of the wait into the task's result or error, and record how the attempt ended."""
+        # For running tasks, not for DAG files.
+        from airflow_provider_omics.core.attempt_record import Ended
+        from airflow_provider_omics.core.outcomes import error_of
+
         assert self._attempt is not None  # noqa: S101 - set by execute and execute_complete
         try:
             ended_badly = error_of(event, self.hook.conn_region_name)
@@ -337,6 +351,9 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
         return self._report_success(context, result)
 
     def _plan(self, started: Snapshot, started_at: float) -> WaitPlan:
+        from airflow_provider_omics.core.commands import WaitPlan  # for running tasks, not for DAG files
+        from airflow_provider_omics.core.time_limits import time_limits
+
         return WaitPlan(
             kind=self.kind,
             id=started.id,
@@ -369,6 +386,8 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
         """Look up the workflow of the runs; None: nobody wants it checked, or it cannot be looked up."""
         if not self.check_workflow or self._is_started("check_workflow"):
             return None
+        from airflow_provider_omics.operators.before_start import look_up_workflow  # for those who want it
+
         return look_up_workflow(self.hook, self.log, setting)
 
     def _check_inputs(self, context: Context, request: Mapping[str, Any]) -> None:
@@ -378,6 +397,8 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
 
     def _look_up_inputs(self, request: Mapping[str, Any]) -> None:
         """Look up the inputs of each run."""
+        from airflow_provider_omics.input_checks import check_inputs  # for those who want it
+
         check_inputs(
             lambda: self._inputs_by_run(request),
             self.hook,
@@ -389,6 +410,8 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
 
     def _inputs_by_run(self, request: Mapping[str, Any]) -> Iterable[RunInputs]:
         """Give what each run is given, to be searched for inputs."""
+        from airflow_provider_omics.core.input_checks import RunInputs  # for those who want it
+
         return (RunInputs(None, argument, parameters) for argument, parameters in self._parameters_by_run(request))
 
     @abstractmethod

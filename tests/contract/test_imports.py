@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import subprocess
 import sys
@@ -166,3 +167,40 @@ print("RESULT", json.dumps([sorted(heavy), [path for path in opened if "service-
     assert modules
     assert heavy == []
     assert models == []
+
+
+# What a start operator needs when its task runs; the class bodies of the operators need none of it.
+RUNNING_TASKS_ONLY = (
+    f"{PACKAGE}.core.attempts",
+    f"{PACKAGE}.core.commands",
+    f"{PACKAGE}.core.diagnosis",
+    f"{PACKAGE}.core.run_record",
+    f"{PACKAGE}.core.settings",
+    f"{PACKAGE}.core.verdict",
+    f"{PACKAGE}.diagnosis",
+    f"{PACKAGE}.hooks.run_logs",
+    f"{PACKAGE}.operators.attempt",
+    f"{PACKAGE}.operators.batch_rerun",
+    f"{PACKAGE}.operators.batch_settings",
+    f"{PACKAGE}.results",
+    f"{PACKAGE}.sheets",
+    f"{PACKAGE}.triggers",
+)
+
+
+def test_operators_load_late_what_a_running_task_needs() -> None:
+    """A DAG file that imports the operators loads no trigger, no results, nothing that starts, judges or explains."""
+    operators = [f"{PACKAGE}.operators.{name}" for name in ("run", "run_batch", "run_group")]
+    program = f"import sys, {', '.join(operators)}; print('LOADED', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    loaded = done.stdout.rpartition("LOADED")[2].split()
+    assert set(operators) <= set(loaded)
+    assert not set(RUNNING_TASKS_ONLY) & set(loaded)
+
+
+@pytest.mark.parametrize("name", RUNNING_TASKS_ONLY)
+def test_what_running_tasks_need_is_there(name: str) -> None:
+    """A module that is renamed is renamed in the list as well, else nothing would be looked for."""
+    assert importlib.util.find_spec(name) is not None

@@ -10,13 +10,14 @@ import pytest
 from airflow_provider_omics.core.attempt_commands import Find, IsSuccess, Save, Start
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
 from airflow_provider_omics.core.attempts import Begun
-from airflow_provider_omics.core.commands import UNKNOWN, Cancel, ListActive, Look, ReadManifest
+from airflow_provider_omics.core.commands import Cancel, ListActive, Look, ReadManifest
 from airflow_provider_omics.core.earlier_attempts import REQUEST_ID_MEMORY, SETTLE, STOPPING_LOOKS
 from airflow_provider_omics.core.errors import (
     AttemptError,
 )
 from airflow_provider_omics.core.polling import LIST_LAG, SECOND_LOOK
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
+from airflow_provider_omics.core.statuses import UNKNOWN
 from tests.core.attempt_flows import (
     DENIED,
     FOLLOWING,

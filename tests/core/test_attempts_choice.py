@@ -10,9 +10,10 @@ import pytest
 from airflow_provider_omics.core.attempt_commands import Choose, IsSuccess, Save, Start
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
 from airflow_provider_omics.core.attempts import Begun
-from airflow_provider_omics.core.commands import UNKNOWN, Cancel, Look
+from airflow_provider_omics.core.commands import Cancel, Look
 from airflow_provider_omics.core.errors import AttemptError
 from airflow_provider_omics.core.snapshots import BatchSnapshot
+from airflow_provider_omics.core.statuses import UNKNOWN
 from tests.core.attempt_flows import (
     FOLLOWING,
     GONE,
