@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,7 +33,7 @@ def before_each_call(hook: OmicsHook, act: Callable[[], None]) -> Iterator[None]
 
 @contextmanager
 def before_each_request(hook: OmicsHook, operation: str, act: Callable[[], None]) -> Iterator[None]:
-    """Do something before each request of an operation, those of botocore's own retries included.
+    """Do something before each request of an operation by this thread, those of botocore's own retries included.
 
     It is done when the request is signed, right before it is sent: credentials are renewed by then.
 
@@ -43,9 +44,10 @@ def before_each_request(hook: OmicsHook, operation: str, act: Callable[[], None]
     """
     with service_errors(operation):
         events = hook.conn.meta.events
+    thread = threading.get_ident()
 
     def created(operation_name: str, **_: Any) -> None:
-        if operation_name == operation:
+        if operation_name == operation and threading.get_ident() == thread:
             act()
 
     # botocore emits request-created.{service}.{operation} anew for each retry (Endpoint.create_request). Handlers of an

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import botocore.endpoint
@@ -89,6 +90,18 @@ def test_other_calls_and_later_ones_are_let_be(hook: OmicsHook) -> None:
         list(hook.list_runs())
 
     start(hook, "StartRun")
+
+    assert asked == []
+
+
+def test_another_thread_is_let_be(hook: OmicsHook) -> None:
+    """A client may be shared: what other threads start with it is not asked about."""
+    asked: list[int] = []
+
+    with before_each_request(hook, "StartRun", lambda: asked.append(1)):
+        other = threading.Thread(target=start, args=(hook, "StartRun"))
+        other.start()
+        other.join()
 
     assert asked == []
 
