@@ -289,8 +289,12 @@ class ExactlyOnce(RuleBasedStateMachine):
         if going is not None and not own and going["requestId"] != self.request_id:
             # It was on its way when a later try made a request of its own; it may have to be asked for again.
             self.cancelled.add(resource_id)
-        elif going is not None and resource_id not in self.airflow.asked and (in_time or not own):
+        elif going is not None and not self._is_asked(going) and (in_time or not own):
             self.unasked.append(resource_id)
+
+    def _is_asked(self, item: dict[str, Any]) -> bool:
+        """Tell whether somebody asked to cancel it; a clear asks for what an earlier request starts after it, too."""
+        return item["id"] in self.airflow.asked or self.requested[item["requestId"]][0] < self.clears
 
     def at_request(self, where: str) -> bool:
         """Let a start call take its time, if it is to; tell whether it did."""
