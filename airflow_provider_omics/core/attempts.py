@@ -8,6 +8,12 @@ to adopt what is going, or to return what has ended. It is a generator as the wa
 What the service answers to a repeated request id, and how long it remembers one, is not documented: the same run coming
 back and a ConflictException are both handled, and after :data:`~.earlier_attempts.REQUEST_ID_MEMORY` nothing is sent
 again without a search.
+
+Cleared means that Airflow's ``max_tries`` of the task is another than the recorded one. A clear sets it to the task's
+try number plus its ``retries`` (``clear_task_instances``); if ``retries`` was lowered before by as many as there were
+tries, it stays what it was, and the clear is taken for a retry. The DAG run's ``clear_number`` cannot tell them apart:
+from Airflow 3.2 on it grows with a clear of any task of the DAG run, while others are going or about to be retried, and
+nothing tells a task how its earlier tries have ended. What nobody has cleared must not be cancelled.
 """
 
 from __future__ import annotations

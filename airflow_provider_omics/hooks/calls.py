@@ -1,12 +1,14 @@
-"""What is done before each call of a hook."""
+"""What is done before each call of a hook, or before each of its requests."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.service_errors import service_errors
 
 
 @contextmanager
@@ -27,3 +29,31 @@ def before_each_call(hook: OmicsHook, act: Callable[[], None]) -> Iterator[None]
         yield
     finally:
         events.unregister("before-call.omics", called)
+
+
+@contextmanager
+def before_each_request(hook: OmicsHook, operation: str, act: Callable[[], None]) -> Iterator[None]:
+    """Do something before each request of an operation by this thread, those of botocore's own retries included.
+
+    It is done when the request is signed, right before it is sent: credentials are renewed by then.
+
+    :param hook: the hook.
+    :param operation: the API operation: ``"StartRun"``.
+    :param act: what is done; what it raises ends the call, and nothing more is sent.
+    :raises ServiceError: there is no client, as its credentials could not be had.
+    """
+    with service_errors(operation):
+        events = hook.conn.meta.events
+    thread = threading.get_ident()
+
+    def created(operation_name: str, **_: Any) -> None:
+        if operation_name == operation and threading.get_ident() == thread:
+            act()
+
+    # botocore emits request-created.{service}.{operation} anew for each retry (Endpoint.create_request). Handlers of an
+    # operation would come before the one of the service that signs.
+    events.register_last("request-created.omics", created)
+    try:
+        yield
+    finally:
+        events.unregister("request-created.omics", created)

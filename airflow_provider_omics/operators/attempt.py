@@ -33,6 +33,7 @@ from airflow_provider_omics.core.identity import (
 )
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.hooks.calls import before_each_request
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.attempt_search import find_started
 from airflow_provider_omics.operators.attempt_stores import AttemptStore
@@ -47,6 +48,8 @@ KILL_PATIENCE = 4.0
 
 ENDED_BY_USER = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "restarting"})
 """States of a task instance whose worker is told to end, in which no retry of Airflow's own can put it."""
+
+_START = {"run": "StartRun", "batch": "StartRunBatch"}
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ class Attempt(RecordKeeper):
         self.identity = identity
         self._tag = tag
         self._request: Mapping[str, Any] = {}
+        self._sent: str | None = None
+        """Request id of the request that was sent last."""
         self._killed = False
         self._cancelled = False
         self.snapshot: Snapshot | None = None
@@ -135,7 +140,7 @@ class Attempt(RecordKeeper):
         :return: what the try has in hand.
         :raises OmicsError: as ``begin`` does.
         """
-        self._request = request
+        self._request, self._cancels_replaced = request, cancel_old
         present = Present(
             kind=self._starter.kind,
             try_number=self._try_number,
@@ -265,7 +270,7 @@ class Attempt(RecordKeeper):
         if isinstance(command, Say):
             self.tell(command.seen)
         if isinstance(command, Save):
-            self._save(command.record)
+            self._keep(command.record, self.snapshot)
         elif isinstance(command, Start):
             return AttemptAnswer(time.time(), self._start(command.record))
         elif isinstance(command, Find):
@@ -289,12 +294,12 @@ class Attempt(RecordKeeper):
             for warning in identified.warnings:
                 self._log.warning("%s", warning)
         try:
-            self._check_owner()
+            if self._sent == record.request_id:
+                self._check_owner()  # the back-off took its time; before it, the record was saved just now
             request = self._starter.prepare(record, identified.request)
-            if request is not identified.request:  # it took its time: a later try, or a kill, may have come
-                self.check_not_killed()
-                self._check_owner()
-            started = self._starter.start(request)
+            with before_each_request(self._hook, _START[self._starter.kind], self._check_may_start):
+                self._sent = record.request_id
+                started = self._starter.start(request)
         except ServiceError as error:
             return error
         self.snapshot = started
@@ -304,6 +309,15 @@ class Attempt(RecordKeeper):
             self._record = replace(record, resource_id=started.id, resource_uuid=started.uuid)
             self.drive(cancel(WaitPlan(self._starter.kind, started.id, started.uuid), settle=KILL_PATIENCE))
         return started
+
+    def _check_may_start(self) -> None:
+        """Refuse to send a request when a kill, or a later try, has come meanwhile.
+
+        :raises AttemptError: the task was ended for good.
+        :raises NotOwner: a later try owns the attempt.
+        """
+        self.check_not_killed()
+        self._check_owner()
 
     def _find(self, record: AttemptRecord) -> Snapshot | ServiceError | None:
         is_tagged = REQUEST_ID_TAG in self._identified(record).request.get("tags", {})

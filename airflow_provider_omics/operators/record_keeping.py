@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
-from airflow_provider_omics.core.commands import Cancel, Look
+from airflow_provider_omics.core.cancelling import cancel
+from airflow_provider_omics.core.commands import Cancel, Look, WaitPlan
 from airflow_provider_omics.core.errors import NotOwner
-from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
+from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.attempt_stores import AttemptStore, TaskStateAttemptStore, TryAttemptStore
 from airflow_provider_omics.operators.waiting import Driver
@@ -30,6 +31,7 @@ class RecordKeeper(Driver):
         self._record: AttemptRecord | None = None
         self._request_id: str | None = None
         self._ended_by_user = False
+        self._cancels_replaced = True
 
     @property
     def request_id(self) -> str | None:
@@ -135,6 +137,45 @@ class RecordKeeper(Driver):
             # The request id is stored, so the next try finds what was started by name and tag.
             self._log.warning("%s could not be stored; going on", record.resource_id, exc_info=True)
         self._record = record
+
+    def _keep(self, record: AttemptRecord, started: Snapshot | None) -> None:
+        """Save the record; what this try has just started does not go on unknown to a later one.
+
+        :param started: what it has started; None: nothing.
+        :raises NotOwner: another try has written.
+        """
+        new = started if started is not None and started.id == record.resource_id else None
+        if new is not None and isinstance(self._store, TaskStateAttemptStore):
+            self._cancel_if_replaced(record, new)  # S3 tells when it saves
+        try:
+            self._save(record)
+        except NotOwner:
+            if new is not None:
+                self._cancel_if_replaced(record, new)
+            raise
+
+    def _cancel_if_replaced(self, record: AttemptRecord, started: Snapshot) -> None:
+        """Cancel what has just started, if its request was on its way while a later try made one of its own.
+
+        A later try that has taken over the same request is answered with the same run, or finds it. One with another
+        request has searched before, and what has started since is known to this process alone.
+
+        :raises NotOwner: so it was.
+        """
+        try:
+            stored = self._store.load()
+        except Exception:  # noqa: BLE001 - whatever store it is: what has started is waited for all the same
+            self._log.warning("Whether a later try has begun anew cannot be read", exc_info=True)
+            return
+        if stored is None or stored.request_id == record.request_id:
+            return
+        kind = "run" if isinstance(started, RunSnapshot) else "batch"
+        what_now = "it is cancelled" if self._cancels_replaced else "it is left going, as cancel_on_kill is off"
+        self._log.warning("%s %s has started after try %s began anew: %s", kind, started.id, stored.owner_try, what_now)
+        if self._cancels_replaced:
+            # Not by this driver, which cancels only what the record names.
+            Driver(self._hook, self._log).drive(cancel(WaitPlan(kind, started.id, started.uuid)))
+        raise NotOwner(started.id, stored.owner_try)
 
     def _check_owner(self) -> None:
         """Refuse to touch what a later try owns: the orphaned process of an earlier try can live on.

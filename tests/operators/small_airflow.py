@@ -227,6 +227,8 @@ class SmallAirflow:
 
     def orphan_is_told_to_end(self, orphan: Process) -> None:
         """SIGTERM and SIGKILL for the process of an earlier try."""
+        if self.state in ("failed", "success"):
+            self.ask_to_cancel()  # nobody will adopt what it has, and Airflow tells it so
         self.orphans.remove(orphan)
         orphan.operator.on_kill()
         self._end(orphan)

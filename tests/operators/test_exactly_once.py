@@ -50,6 +50,8 @@ CHANGE = st.integers(0, 3)
 CRASHES = st.sampled_from(
     [f"{when} {what}" for what in ("save 1", "start", "save 2", "save 3") for when in ("before", "after")]
 )
+# What a start call can take long with: botocore waits before it sends the request again, or it is on its way.
+SLOW = st.sampled_from([("sent again", 60.0), ("sent again", 700.0), ("on its way", 60.0)])
 
 clients: dict[str, Any] = {}
 machine: Any = None
@@ -69,11 +71,11 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     @initialize(
         kind=st.sampled_from(["run", "batch"]), deferrable=st.booleans(), has_state_store=st.booleans(),
-        minutes=MINUTES, outcome=OUTCOMES, change=CHANGE, crash=st.none() | CRASHES,
+        minutes=MINUTES, outcome=OUTCOMES, change=CHANGE, crash=st.none() | CRASHES, slow=st.none() | SLOW,
     )  # fmt: skip
     def begin(
         self, *, kind: str, deferrable: bool, has_state_store: bool, minutes: int, outcome: str, change: int,
-        crash: str | None,
+        crash: str | None, slow: tuple[str, float] | None,
     ) -> None:  # fmt: skip
         global machine  # noqa: PLW0603
         machine = self
@@ -91,13 +93,17 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.airflow.after_each_turn = self.check
         self.crash_at: str | None = None
         self.saves = 0
+        self.slow: tuple[str, float] | None = None
+        self.request_id = ""
         self.cancelled: set[str] = set()
         self.unasked: list[str] = []
         self.seen = 0
         self.clears = 0
-        self.cleared_when_started: dict[str, int] = {}
-        self.settings_when_started: dict[str, dict[str, Any]] = {}
+        self.requested: dict[str, tuple[int, dict[str, Any]]] = {}
+        """Request id -> how often the task had been cleared, and its settings then."""
         self.airflow.arguments = CHANGES[kind][change]
+        if slow is not None:
+            self.slow_start(*slow)
         self._begin_try(crash)
 
     # -- the task --------------------------------------------------------------------------------------------------
@@ -181,6 +187,11 @@ class ExactlyOnce(RuleBasedStateMachine):
             operation = "StartRun" if self.airflow.kind == "run" else "StartRunBatch"
             self.emulator.faults.add(operation=operation, times=1, **{what: True})  # type: ignore[arg-type]
 
+    @rule(slow=SLOW)
+    def slow_down(self, slow: tuple[str, float]) -> None:
+        """The next start call takes its time, in which anything may happen."""
+        self.slow_start(*slow)
+
     @precondition(lambda self: self.emulator.faults.active())
     @rule()
     def trouble_ends(self) -> None:
@@ -208,6 +219,14 @@ class ExactlyOnce(RuleBasedStateMachine):
         else:
             self.emulator.service.call("DeleteBatch", {"batchId": item["id"]})
 
+    def slow_start(self, where: str, seconds: float) -> None:
+        if where == "sent again":
+            operation = "StartRun" if self.airflow.kind == "run" else "StartRunBatch"
+            self.emulator.faults.add(operation=operation, times=1, error="ThrottlingException")
+        elif self.airflow.has_state_store:
+            return  # closed to an earlier try, it cannot tell what to make of a request that was on its way
+        self.slow = where, seconds
+
     def _begin_try(self, crash: str | None) -> None:
         self.crash_at, self.saves = crash, 0
         self.airflow.begin_try()
@@ -232,8 +251,6 @@ class ExactlyOnce(RuleBasedStateMachine):
         assert len(live) <= 1, f"{live} are going at the same time"
         assert not self.unasked, f"nobody asked to cancel {self.unasked}"
         for number, item in enumerate(started[self.seen :], self.seen):
-            self.cleared_when_started[item["id"]] = self.clears
-            self.settings_when_started[item["id"]] = self.airflow.arguments
             for earlier in started[:number]:
                 if earlier["status"] in WELL and self._is_owed(earlier):
                     raise AssertionError(f"{earlier['id']} had completed, and {item['id']} was started all the same")
@@ -247,10 +264,9 @@ class ExactlyOnce(RuleBasedStateMachine):
         runs = [run for run in self.emulator.service.started_runs() if run["batchId"] in (None, earlier["id"])]
         if earlier["id"] in self.cancelled or any(run["status"] == "FAILED" for run in runs if run["batchId"]):
             return False
-        if self.cleared_when_started[earlier["id"]] == self.clears:
-            return True
-        same = self.settings_when_started[earlier["id"]] == self.airflow.arguments
-        return self.airflow.kind == "batch" and same and bool(earlier["exists"])
+        clears, arguments = self.requested[earlier["requestId"]]
+        is_same = arguments == self.airflow.arguments
+        return clears == self.clears or (self.airflow.kind == "batch" and is_same and bool(earlier["exists"]))
 
     def at_call(self, operation: str, when: str, parameters: dict[str, Any]) -> None:
         """Be told of a call, before and after it."""
@@ -268,13 +284,31 @@ class ExactlyOnce(RuleBasedStateMachine):
         # The deadline is that of the present try; until the next one has begun, an orphan's is that too.
         own = process is not None and process.try_number == self.airflow.try_number
         in_time = process is None or process.deadline is None or self.airflow.now < process.deadline
-        going = resource_id in {i["id"] for i in self.airflow.started() if i["status"] in ALIVE and i["exists"]}
-        if going and resource_id not in self.airflow.asked and (in_time or not own):
+        going = {i["id"]: i for i in self.airflow.started() if i["status"] in ALIVE and i["exists"]}.get(resource_id)
+        if going is not None and not own and going["requestId"] != self.request_id:
+            # It was on its way when a later try made a request of its own; it may have to be asked for again.
+            self.cancelled.add(resource_id)
+        elif going is not None and not self._is_asked(going) and (in_time or not own):
             self.unasked.append(resource_id)
 
-    def at_save(self, when: str) -> None:
+    def _is_asked(self, item: dict[str, Any]) -> bool:
+        """Tell whether somebody asked to cancel it; a clear asks for what an earlier request starts after it, too."""
+        return item["id"] in self.airflow.asked or self.requested[item["requestId"]][0] < self.clears
+
+    def at_request(self, where: str) -> bool:
+        """Let a start call take its time, if it is to; tell whether it did."""
+        if self.slow is None or self.slow[0] != where:
+            return False
+        seconds, self.slow = self.slow[1], None
+        self.airflow.sleep(seconds)
+        return True
+
+    def at_save(self, when: str, record: AttemptRecord) -> None:
         if when == "before":
             self.saves += 1
+        else:
+            self.request_id = record.request_id
+            self.requested.setdefault(record.request_id, (self.clears, self.airflow.arguments))
         self._crash(f"{when} save {self.saves}")
 
     def _crash(self, here: str) -> None:
@@ -317,6 +351,17 @@ def _listen(client: Any) -> None:
         if "Error" not in parsed:
             machine.at_call(model.name, "after", local.parameters)
 
+    def sent(**_: Any) -> None:
+        machine.at_request("on its way")
+
+    def failed(response: Any, **_: Any) -> float | None:
+        """Have botocore send a start again once, after the wait."""
+        is_error = response is None or "Error" in response[1]
+        return 0.0 if is_error and machine.at_request("sent again") else None
+
+    for operation in ("StartRun", "StartRunBatch"):
+        client.meta.events.register(f"before-send.omics.{operation}", sent)
+        client.meta.events.register(f"needs-retry.omics.{operation}", failed)
     client.meta.events.register("before-parameter-build.omics", before)
     client.meta.events.register("after-call.omics", after)
 
@@ -339,9 +384,9 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     for store in (attempt_stores.TaskStateAttemptStore, attempt_stores.S3AttemptStore):
 
         def save(self: Any, record: AttemptRecord, _save: Any = store.save) -> None:
-            machine.at_save("before")
+            machine.at_save("before", record)
             _save(self, record)
-            machine.at_save("after")
+            machine.at_save("after", record)
 
         monkeypatch.setattr(store, "save", functools.wraps(store.save)(save))
 
