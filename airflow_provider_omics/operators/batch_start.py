@@ -16,10 +16,10 @@ from airflow_provider_omics.core.errors import (
     NotOwner,
     OmicsError,
     QuotaExceeded,
-    ServiceError,
     Throttled,
 )
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
+from airflow_provider_omics.hooks.calls import Requests, counted_requests
 from airflow_provider_omics.operators.batch_choice import OmicsBatchChoice
 from airflow_provider_omics.operators.batch_staging import BatchStaging, with_reading_advice
 
@@ -39,21 +39,18 @@ class OmicsBatchStart(OmicsBatchChoice):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._is_refused: bool | None = None
-        """Whether nothing can have come of any start that this try has sent; None: it has sent none."""
+        self._requests: Requests | None = None
+        """What became of all starts that this try has sent; None: it has come to none."""
 
     def _start(self, request: Mapping[str, Any]) -> Snapshot:
         assert self._batch is not None  # noqa: S101 - set by _build_request
         spool = self._batch.spool
+        self._requests = self._requests or Requests()
         try:
-            started = BatchSnapshot.from_response(self.hook.start_run_batch(request))
-        except ServiceError as error:
-            record = None if self._attempt is None else self._attempt.record
-            is_resent = record is not None and record.owner_try != record.first_try
-            self._is_refused = isinstance(error, REFUSALS) and not is_resent and self._is_refused is not False
-            if isinstance(error, (AccessDenied, InvalidRequest, QuotaExceeded)):
-                raise with_reading_advice(error, request) from error
-            raise
+            with counted_requests(self.hook, "StartRunBatch", self._requests, REFUSALS):
+                started = BatchSnapshot.from_response(self.hook.start_run_batch(request))
+        except (AccessDenied, InvalidRequest, QuotaExceeded) as error:
+            raise with_reading_advice(error, request) from error
         return replace(started, total_runs=0 if spool is None else spool.total_runs)
 
     def _begin(self, context: Context, request: Mapping[str, Any]) -> Begun:
@@ -62,11 +59,14 @@ class OmicsBatchStart(OmicsBatchChoice):
         except NotOwner:
             raise  # a later try sends the same request
         except (OmicsError, AirflowTaskTimeout):
-            request_id = None if self._attempt is None else self._attempt.request_id
-            if self._is_refused and request_id is not None:
-                self._staging().unstage(request_id)
-            elif self._is_refused is False and request_id is not None:
-                self._staging().leave(request_id, "the start may have arrived; a retry sends the same request")
+            record = None if self._attempt is None else self._attempt.record
+            if self._requests is not None and record is not None:
+                is_resent = record.owner_try != record.first_try
+                if is_resent or self._requests.sent > self._requests.refused:
+                    reason = "the start may have arrived; a retry sends the same request"
+                    self._staging().leave(record.request_id, reason)
+                else:
+                    self._staging().unstage(record.request_id)
             raise
 
     def on_kill(self) -> None:

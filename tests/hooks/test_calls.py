@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import botocore.endpoint
 import pytest
 
-from airflow_provider_omics.core.errors import NotOwner, Unavailable
-from airflow_provider_omics.hooks.calls import before_each_request
+from airflow_provider_omics.core.errors import InvalidRequest, NotOwner, ServiceError, Throttled, Unavailable
+from airflow_provider_omics.hooks.calls import Requests, before_each_request, counted_requests
 from airflow_provider_omics.hooks.omics import OmicsHook
 from tests.airflow_support import DEFAULT_RUN_SETTING, ONE_TRY, ROLE, SteppedTime, samples
 
@@ -113,3 +114,46 @@ def test_no_client_can_be_made(connect: Connect, emulator: OmicsEmulator) -> Non
 
     with pytest.raises(Unavailable), before_each_request(OmicsHook(), "StartRun", lambda: None):
         pytest.fail("there is no client")
+
+
+@starts
+@pytest.mark.parametrize(
+    ("fault", "then", "counted"),
+    [
+        (None, None, Requests(1, 0)),
+        ({"error": "ThrottlingException", "times": 2}, None, Requests(3, 2)),
+        ({"lost_response": True, "times": 1}, "ThrottlingException", Requests(10, 9)),
+        ({"error": "InternalServerException", "times": 1}, "ThrottlingException", Requests(10, 9)),
+        ({"lost_response": True, "times": 1}, "ValidationException", Requests(2, 1)),
+        ({"error": "ValidationException"}, None, Requests(1, 1)),
+        ({"error": "AccessDeniedException"}, None, Requests(1, 0)),
+    ],
+    ids=["well", "throttled twice", "lost, throttled", "broken, throttled", "lost, refused", "refused", "other"],
+)
+def test_what_each_request_is_answered(
+    hook: OmicsHook,
+    emulator: OmicsEmulator,
+    operation: str,
+    fault: dict[str, Any] | None,
+    then: str | None,
+    counted: Requests,
+) -> None:
+    """Each request counts, not only the last one, whose answer botocore gives; the block's end ends the counting."""
+    if fault is not None:
+        emulator.faults.add(operation=operation, **fault)
+    requests = Requests()
+
+    def second() -> None:
+        if then is not None and requests.sent == 1:
+            emulator.faults.add(operation=operation, error=then)
+
+    with (
+        suppress(ServiceError),
+        before_each_request(hook, operation, second),
+        counted_requests(hook, operation, requests, (Throttled, InvalidRequest)),
+    ):
+        start(hook, operation)
+    emulator.faults.clear()
+    start(hook, operation)
+
+    assert requests == counted

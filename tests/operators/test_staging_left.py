@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import botocore.endpoint
 import pytest
 
 from airflow_provider_omics.core.errors import (
@@ -157,6 +158,23 @@ def test_refusal_after_an_answer_that_was_lost(task: Task, stepped: SteppedTime)
     assert isinstance(ended.error, AccessDenied)
     assert len(keys(task.emulator)) == 1
     assert task.statuses() == ["PROCESSED"]
+
+
+def test_refusal_after_an_answer_that_botocore_has_lost(
+    task: Task, stepped: SteppedTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same goes for a resend of botocore's own, within one call."""
+    monkeypatch.setattr(botocore.endpoint, "time", stepped)
+    task.arguments["botocore_config"] = {"retries": {"mode": "standard", "total_max_attempts": 2}}
+    faults = task.emulator.faults
+    faults.add(operation="StartRunBatch", lost_response=True, times=1)
+    at_sleep(stepped, lambda: faults.add(operation="StartRunBatch", error="AccessDeniedException"))
+
+    ended = task.try_()
+
+    assert isinstance(ended.error, AccessDenied)
+    assert task.emulator.calls["StartRunBatch"] == 2
+    assert len(task.started()) == len(keys(task.emulator)) == 1
 
 
 def test_refusal_of_what_an_earlier_try_may_have_started(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
