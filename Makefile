@@ -23,7 +23,7 @@ UV := .venv/bin/uv
 
 .PHONY: help
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: install
 install: .venv/.installed ## make .venv: this package, the emulator, the newest Airflow, all tools
@@ -43,19 +43,28 @@ test: .venv/.installed ## run the tests on the newest Airflow
 test-2.11: .venv-2.11/.installed ## run the tests in .venv-2.11 (not on Python 3.13)
 	.venv-2.11/bin/$(PYTEST) $(ARGS)
 
-# Between the lowest and the newest, which `test-2.11` and `test` are.
-.PHONY: test-3.0 test-3.1 test-3.2
+# Between the lowest and the newest, which `test-2.11` and `test` are, and the other two corners.
+.PHONY: test-2.11-newest test-3.0 test-3.1 test-3.2 test-3.3-floors
+test-2.11-newest: .venv-2.11-newest/.installed ## run the tests on Airflow 2.11 with the newest dependencies (not on Python 3.13)
 test-3.0: .venv-3.0/.installed ## run the tests in .venv-3.0 (not on Python 3.13)
 test-3.1: .venv-3.1/.installed ## run the tests in .venv-3.1
 test-3.2: .venv-3.2/.installed ## run the tests in .venv-3.2
-test-3.0 test-3.1 test-3.2: test-%:
+test-3.3-floors: .venv-3.3-floors/.installed ## run the tests on Airflow 3.3.0 with every dependency at its floor
+test-2.11-newest test-3.0 test-3.1 test-3.2 test-3.3-floors: test-%:
 	.venv-$*/bin/$(PYTEST) $(ARGS)
 
+.PHONY: test-e2e-2.11 test-e2e-3.0 test-e2e-3.1 test-e2e-3.2
+test-e2e-2.11: .venv-2.11/.installed ## kill, mark and clear tasks of a running Airflow 2.11 (5 minutes)
+test-e2e-3.0: .venv-3.0/.installed ## the same on 3.0
+test-e2e-3.1: .venv-3.1/.installed ## the same on 3.1
+test-e2e-3.2: .venv-3.2/.installed ## the same on 3.2
+test-e2e-2.11 test-e2e-3.0 test-e2e-3.1 test-e2e-3.2: test-e2e-%:
+	.venv-$*/bin/pytest tests/e2e $(ARGS)
+
 .PHONY: test-matrix
-test-matrix: .venv-2.11/.installed .venv-3.2/.installed ## run all tests on every supported Airflow, test-e2e on 2.11, 3.2, 3.3 (an hour)
-	$(MAKE) test-2.11 test-3.0 test-3.1 test-3.2 test test-e2e
-	.venv-2.11/bin/pytest tests/e2e
-	.venv-3.2/bin/pytest tests/e2e
+test-matrix: ## run all tests, and test-e2e, on every supported Airflow (two hours)
+	$(MAKE) test-2.11 test-2.11-newest test-3.0 test-3.1 test-3.2 test-3.3-floors test
+	$(MAKE) test-e2e-2.11 test-e2e-3.0 test-e2e-3.1 test-e2e-3.2 test-e2e
 
 .PHONY: test-e2e
 test-e2e: .venv/.installed ## kill, stall and clear tasks of a running Airflow over the local HealthOmics (10 minutes)
@@ -73,7 +82,7 @@ bench: .venv/.installed ## measure what is promised of speed and memory; fails w
 	.venv/bin/python benchmarks/waits.py --json waits.json
 
 .PHONY: check
-check: .venv/.installed-docs ## lint, formatting and types
+check: .venv/.installed ## lint, formatting and types
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
@@ -84,8 +93,16 @@ fix: .venv/.installed ## correct what lint and formatting can correct by themsel
 	.venv/bin/ruff format
 
 .PHONY: docs
-docs: .venv/.installed-docs ## build the site of the documentation in site/; a warning fails it
+docs: .venv/.installed ## build the site of the documentation in site/; a warning fails it
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+
+# What a user gets: the package with its extras and the newest Airflow, no tools of ours. pip-audit looks at it from outside.
+.PHONY: audit
+audit: .venv/.installed ## ask the package index for known vulnerabilities of what users install
+	$(UV) venv --quiet --clear --python .venv/bin/python .venv-audit
+	$(UV) pip install --quiet --python .venv-audit '.[emulator,parquet]'
+	$(UV) pip freeze --python .venv-audit --exclude-editable | grep -v '^airflow-provider-omics' > .venv-audit/requirements.txt
+	$(UV) tool run pip-audit --no-deps --disable-pip --progress-spinner off --requirement .venv-audit/requirements.txt
 
 .PHONY: build
 build: .venv/.installed ## make the wheel and the source distribution in dist/, and check them
@@ -118,11 +135,11 @@ $(UV):
 
 # Beside Airflow itself: what 3.0 and 3.2 need that their own requirements do not say (they fail with newer releases).
 PINS-3.0 := 'pyjwt<2.11' 'fastapi==0.117.1' 'cadwyn==5.4.6' 'starlette<0.49'
-PINS-3.2 := 'fastapi==0.136.3' 'cadwyn==7.0.0' 'starlette<1'
+PINS-3.2 := 'fastapi==0.136.3' 'cadwyn==7.0.0'
 
 # Airflow 2.11 and 3.0 do not run on Python 3.13 (their Requires-Python), of which uv takes no notice.
 TOO_NEW := 3.14
-.venv-2.11/.installed .venv-3.0/.installed: TOO_NEW := 3.13
+.venv-2.11/.installed .venv-2.11-newest/.installed .venv-3.0/.installed: TOO_NEW := 3.13
 
 # The Python of .venv where Airflow runs on it, else another one of this machine. Nothing is fetched but packages.
 define make-venv
@@ -140,13 +157,14 @@ comma := ,
 		--editable '.[emulator]' --group test 'apache-airflow==3.$*.*' $(PINS-3.$*)
 	@touch $@
 
-.venv/.installed-docs: .venv/.installed
-	$(UV) pip install --quiet --python .venv --compile-bytecode --group docs
+.venv-2.11-newest/.installed: pyproject.toml | $(UV)
+	@$(make-venv)
+	$(UV) pip install --quiet --python $(@D) --compile-bytecode --editable '.[emulator]' --group test 'apache-airflow==2.11.*'
 	@touch $@
 
 # The floors of pyproject.toml are what is installed here, so that none of them is a guess.
-.venv-2.11/.installed: pyproject.toml | $(UV)
+.venv-2.11/.installed .venv-3.3-floors/.installed: .venv-%/.installed: pyproject.toml | $(UV)
 	@$(make-venv)
-	$(UV) pip install --quiet --python .venv-2.11 --compile-bytecode --resolution lowest-direct \
-		--editable '.[emulator]' --group test 'apache-airflow==2.11.*'
+	$(UV) pip install --quiet --python $(@D) --compile-bytecode --resolution lowest-direct \
+		--editable '.[emulator]' --group test 'apache-airflow==$(*:-floors=).*'
 	@touch $@

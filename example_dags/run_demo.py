@@ -93,6 +93,7 @@ def emulator() -> Iterator[subprocess.Popen[str]]:
     options = ["--port", "0", "--speed", str(SPEED), "--scenario", str(HERE / "scenario.yaml")]
     server = subprocess.Popen(  # noqa: S603  # this very interpreter, on fixed arguments
         [sys.executable, "-m", "airflow_provider_omics.emulator", *options, "--bucket", "omics-results"],
+        cwd=os.environ["AIRFLOW_HOME"],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -115,7 +116,11 @@ def connection(server: subprocess.Popen[str]) -> str:
 def airflow(command: list[str], log: TextIO) -> bool:
     """Run a command of Airflow; all it says goes to the log, and what our operators say is shown too."""
     process = subprocess.Popen(  # noqa: S603  # this very interpreter, on fixed arguments
-        [sys.executable, "-m", "airflow", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-m", "airflow", *command],
+        cwd=os.environ["AIRFLOW_HOME"],  # not the tree, which would go before what is installed
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     for line in process.stdout or ():
         log.write(line)

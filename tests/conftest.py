@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from botocore import session
 
+import airflow_provider_omics
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from airflow.providers.common.compat.sdk import DAG
     from botocore.loaders import Loader
@@ -52,6 +54,7 @@ def _isolate_environment() -> Path:
         AWS_CONFIG_FILE=str(home / "no-aws-config"),
         AWS_SHARED_CREDENTIALS_FILE=str(home / "no-aws-credentials"),
         AWS_EC2_METADATA_DISABLED="true",
+        HYPOTHESIS_STORAGE_DIRECTORY=str(ROOT / ".hypothesis"),  # else below the folder that `_elsewhere` changes to
         NO_PROXY="127.0.0.1,localhost",
         no_proxy="127.0.0.1,localhost",
     )
@@ -79,6 +82,11 @@ def _share_data_files() -> None:
 _share_data_files()
 
 
+def pytest_report_header() -> str:
+    """Tell what is tested: an installed wheel, or the tree."""
+    return f"airflow_provider_omics: {airflow_provider_omics.__file__}"
+
+
 @dataclass(frozen=True)
 class DagOutcome:
     """What a DAG run left behind.
@@ -97,6 +105,15 @@ class RunDag(Protocol):
     """Type of the fixture ``run_dag``."""
 
     def __call__(self, dag: DAG | str | Path, *, conf: dict[str, Any] | None = None) -> DagOutcome: ...
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _elsewhere() -> Iterator[None]:
+    """Leave the tree: ``python -m`` and ``-c`` put the current folder first, and children are to import the wheel."""
+    before = Path.cwd()
+    os.chdir(_HOME)
+    yield
+    os.chdir(before)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+import airflow_provider_omics
 from airflow_provider_omics.get_provider_info import get_provider_info
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +96,14 @@ def airflow(installed: Path, home: Path, *arguments: str) -> Any:
     done = run("env", f"AIRFLOW_HOME={home}", program, *arguments, "--output", "json", cwd=home)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout[done.stdout.index("[") :])
+
+
+def test_child_processes_import_what_this_process_imports() -> None:
+    """Be it an installed wheel or the tree: ``python -c`` and ``-m`` look into the current folder first."""
+    program = "import airflow_provider_omics; print(airflow_provider_omics.__file__)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == airflow_provider_omics.__file__
 
 
 def test_wheel_is_complete(wheel: Path) -> None:

@@ -35,7 +35,7 @@ def test_workflow() -> None:
     assert WORKFLOW["permissions"] == {"contents": "read"}
     assert all("timeout-minutes" in job for job in jobs.values())
     assert {found for text in commands for found in re.findall(r"^make ([a-z0-9.-]+)", text)} <= TARGETS
-    assert {".ci/run", "make coverage"} <= set(commands)
+    assert {".ci/run", "make coverage", "make audit"} <= set(commands)
 
 
 def test_matrix() -> None:
@@ -47,7 +47,7 @@ def test_matrix() -> None:
 
     assert list(targets) == re.findall(r"Python :: (3\.\d+)", project)
     assert set().union(*targets.values()) <= TARGETS
-    assert targets.pop("3.13") == {"test-3.1", "test-3.2", "test"}
+    assert targets.pop("3.13") == {"test-3.1", "test-3.2", "test-3.3-floors", "test"}
     assert all(found == {"test-matrix"} for found in targets.values())
 
 

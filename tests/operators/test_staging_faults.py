@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import SteppedTime
+
+ROOT = Path(__file__).parents[2]
 
 MANY = samples(*(f"S{number:03d}" for number in range(110)))
 LARGE = [{**setting, "parameters": {"text": "x" * 100_000}} for setting in MANY]
@@ -100,7 +102,10 @@ def at_second_part(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], ob
 # -- during the upload -------------------------------------------------------------------------------------------------
 
 PROGRAM = """
+import sys
 import threading
+
+sys.path.append(sys.argv[1])
 
 from airflow_provider_omics import staging
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
@@ -131,7 +136,7 @@ def test_worker_that_dies_during_the_upload(new_task: NewTask, bucket: Bucket) -
     """SIGKILL between two parts leaves no object; the next try uploads anew and starts one batch under the same id."""
     task = new_task("batch", store="S3")
     worker = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM)], stdout=subprocess.PIPE, text=True, env=os.environ
+        [sys.executable, "-c", PROGRAM, str(ROOT)], stdout=subprocess.PIPE, text=True, env=os.environ
     )
     assert worker.stdout is not None
     assert any("at the second part" in line for line in worker.stdout)
