@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError  # the built-in one from Python 3.11 on
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def task_state(task_instance: Any) -> str | None:
@@ -53,15 +57,39 @@ def asked_within(ask: Callable[[], str | None], seconds: float, log: Any) -> str
     :param log: hears of an error of ``ask``.
     :return: the answer; None without one.
     """
-    answers: list[str | None] = []
+
+    def answer() -> str | None:
+        try:
+            return ask()
+        except Exception:
+            log.warning("Airflow did not tell the state of the task", exc_info=True)
+            return None
+
+    try:
+        return within(answer, seconds)
+    except TimeoutError:
+        return None
+
+
+def within(ask: Callable[[], T], seconds: float) -> T:
+    """Ask in a thread of its own, which is left alone when its answer takes too long.
+
+    :param ask: asks.
+    :param seconds: how long its answer is waited for.
+    :return: the answer.
+    :raises TimeoutError: there is none yet.
+    :raises Exception: what ``ask`` raises.
+    """
+    future: Future[T] = Future()
 
     def answer() -> None:
         try:
-            answers.append(ask())
-        except Exception:
-            log.warning("Airflow did not tell the state of the task", exc_info=True)
+            future.set_result(ask())
+        except Exception as error:  # noqa: BLE001 - raised where the answer is waited for
+            future.set_exception(error)
 
-    thread = threading.Thread(target=answer, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return answers[0] if answers else None
+    threading.Thread(target=answer, daemon=True).start()
+    try:
+        return future.result(seconds)
+    except FutureTimeoutError:
+        raise TimeoutError(f"no answer within {seconds:g} s") from None

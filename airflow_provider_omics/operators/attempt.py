@@ -14,12 +14,14 @@ from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended, Pre
 from airflow_provider_omics.core.attempts import Begun, begin
 from airflow_provider_omics.core.cancelling import cancel
 from airflow_provider_omics.core.commands import Answer, Say, WaitPlan
+from airflow_provider_omics.core.earlier_attempts import REQUEST_ID_MEMORY
 from airflow_provider_omics.core.errors import (
     AttemptError,
     NotFound,
     NotOwner,
     OmicsError,
     ServiceError,
+    Unavailable,
 )
 from airflow_provider_omics.core.events import Outcome, WaitEvent
 from airflow_provider_omics.core.identity import (
@@ -31,6 +33,7 @@ from airflow_provider_omics.core.identity import (
     identified_request,
     name_hash,
 )
+from airflow_provider_omics.core.polling import LIST_LAG
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.calls import before_each_request
@@ -38,13 +41,20 @@ from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.attempt_search import find_started
 from airflow_provider_omics.operators.attempt_stores import AttemptStore
 from airflow_provider_omics.operators.record_keeping import RecordKeeper
+from airflow_provider_omics.operators.waiting import pause
 from airflow_provider_omics.task_state import asked_within
 
 STATE_PATIENCE = 2.0
 """Seconds for Airflow's answer in ``on_kill``."""
 
+OWNER_PATIENCE = 1.0
+"""Seconds for the record in ``on_kill``, which on Airflow 3.3 comes from the same api-server as the state."""
+
 KILL_PATIENCE = 4.0
 """Seconds for all that ``on_kill`` does: SIGKILL follows 5 seconds after SIGTERM. At a time limit: for the cancel."""
+
+SEARCH_INTERVAL = 1.0
+"""Seconds between two searches for what a request has started whose answer was not read."""
 
 ENDED_BY_USER = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "restarting"})
 """States of a task instance whose worker is told to end, in which no retry of Airflow's own can put it."""
@@ -105,6 +115,11 @@ class Attempt(RecordKeeper):
         self._killed = False
         self._cancelled = False
         self.snapshot: Snapshot | None = None
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the machine has ended this process, and no user the task: what is left of its tries may go on."""
+        return self._killed and not self._ended_by_user
 
     def check_not_killed(self) -> None:
         """Refuse to go on when the task was ended for good: nothing may be started any more.
@@ -190,7 +205,7 @@ class Attempt(RecordKeeper):
         self._killed = self._killed or cancels
         record = self._record or self._left_by_an_earlier_try()
         if cancels and record is not None:
-            self._cancel(record)
+            self._cancel(record, LIST_LAG)
         seen = self.snapshot
         if seen is None and record is not None and record.resource_id and record.ended in (None, Ended.LOST):
             seen = WaitPlan(self._starter.kind, record.resource_id, record.resource_uuid).unseen()
@@ -204,6 +219,7 @@ class Attempt(RecordKeeper):
         record = self._record or self._left_by_an_earlier_try()
         state = asked_within(task_state, STATE_PATIENCE, self._log)
         self._ended_by_user = state in ENDED_BY_USER
+        self._is_last, self._owner_patience = not may_leave, OWNER_PATIENCE
         is_left = may_leave and not self._ended_by_user
         self._killed = self._killed or not is_left
         if record is None:
@@ -212,14 +228,18 @@ class Attempt(RecordKeeper):
             self._log.warning("%s is left going for the next try: the task is not ended by a user", self._name(record))
             return
         try:
-            self._cancel(record)
+            self._cancel(record, KILL_PATIENCE)
         except Exception as error:  # noqa: BLE001 - the end of a thread: nobody else would hear of it
             unforeseen = not isinstance(error, NotOwner)
             self._log.warning("%s was not cancelled: %s", self._name(record), error, exc_info=unforeseen)
 
-    def _cancel(self, record: AttemptRecord) -> None:
-        """Cancel what a record names, and note what came of it."""
-        snapshot = self.snapshot or self._left(record)
+    def _cancel(self, record: AttemptRecord, search_patience: float) -> None:
+        """Cancel what a record names, and note what came of it.
+
+        :param record: the record.
+        :param search_patience: seconds for which what a request without an answer has started is searched.
+        """
+        snapshot = self.snapshot or self._left(record, search_patience)
         if snapshot is None:
             self._log.warning("%s: nothing to cancel was found", self._name(record))
             return
@@ -251,12 +271,12 @@ class Attempt(RecordKeeper):
             self._log.warning("What an earlier try has started cannot be read, and may be going", exc_info=True)
             return None
 
-    def _left(self, record: AttemptRecord) -> Snapshot | None:
+    def _left(self, record: AttemptRecord, search_patience: float) -> Snapshot | None:
         """Look at what a record names, of which this try has seen nothing yet; None: nothing that could be going."""
         if record.ended in (Ended.WELL, Ended.BADLY):
             return None
         if record.resource_id is None:
-            return _found(self._find(record))
+            return self._search(record, search_patience)
         plan = WaitPlan(self._starter.kind, record.resource_id, record.resource_uuid)
         try:
             seen = self._hook.look(plan.kind, plan.id)
@@ -265,6 +285,15 @@ class Attempt(RecordKeeper):
         except ServiceError:
             return plan.unseen()
         return None if plan.is_another(seen) else seen
+
+    def _search(self, record: AttemptRecord, patience: float) -> Snapshot | None:
+        """Search what a request has started: once, or for some time if it was sent just now, as lists may lag."""
+        until = time.time() + (patience if self._sent == record.request_id else 0)
+        while True:
+            found = _found(self._find(record))
+            if found is not None or self.snapshot is not None or time.time() >= until:
+                return found or self.snapshot
+            pause(SEARCH_INTERVAL)
 
     def _perform(self, command: Any) -> Answer:
         if isinstance(command, Say):
@@ -290,14 +319,24 @@ class Attempt(RecordKeeper):
     def _start(self, record: AttemptRecord) -> Snapshot | ServiceError:
         self.check_not_killed()
         identified = self._identified(record)
-        if record.owner_try == record.first_try:
+        if record.owner_try == record.first_try and self._sent != record.request_id:
             for warning in identified.warnings:
                 self._log.warning("%s", warning)
+        operation = _START[self._starter.kind]
+        is_resend = False
+
+        def check() -> None:
+            nonlocal is_resend
+            self._check_may_start()
+            if is_resend and time.time() - record.requested_at > REQUEST_ID_MEMORY:
+                raise Unavailable(operation, "TooLate", "HealthOmics may have forgotten the request id: a search first")
+            is_resend = True
+
         try:
             if self._sent == record.request_id:
                 self._check_owner()  # the back-off took its time; before it, the record was saved just now
             request = self._starter.prepare(record, identified.request)
-            with before_each_request(self._hook, _START[self._starter.kind], self._check_may_start):
+            with before_each_request(self._hook, operation, check):
                 self._sent = record.request_id
                 started = self._starter.start(request)
         except ServiceError as error:
@@ -320,7 +359,10 @@ class Attempt(RecordKeeper):
         self._check_owner()
 
     def _find(self, record: AttemptRecord) -> Snapshot | ServiceError | None:
-        is_tagged = REQUEST_ID_TAG in self._identified(record).request.get("tags", {})
+        # While the settings of a retry are checked, all that is known of the request is what the record tells.
+        is_tagged = record.tagged
+        if self._request:
+            is_tagged = REQUEST_ID_TAG in self._identified(record).request.get("tags", {})
         return find_started(self._hook, self._starter.kind, record, self.identity, self._request, is_tagged=is_tagged)
 
     def _identified(self, record: AttemptRecord) -> IdentifiedRequest:

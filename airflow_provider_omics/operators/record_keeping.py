@@ -8,11 +8,12 @@ from typing import Any
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
 from airflow_provider_omics.core.cancelling import cancel
 from airflow_provider_omics.core.commands import Cancel, Look, WaitPlan
-from airflow_provider_omics.core.errors import NotOwner
+from airflow_provider_omics.core.errors import NotOwner, OmicsError, Unavailable
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.attempt_stores import AttemptStore, TaskStateAttemptStore, TryAttemptStore
 from airflow_provider_omics.operators.waiting import Driver
+from airflow_provider_omics.task_state import within
 
 
 class RecordKeeper(Driver):
@@ -31,6 +32,10 @@ class RecordKeeper(Driver):
         self._record: AttemptRecord | None = None
         self._request_id: str | None = None
         self._ended_by_user = False
+        self._is_last = False
+        """Whether this process is being ended, and no other try will come to take over what it leaves."""
+        self._owner_patience: float | None = None
+        """Seconds within which the owner must be known; None: as long as the store takes."""
         self._cancels_replaced = True
 
     @property
@@ -182,8 +187,19 @@ class RecordKeeper(Driver):
 
         :raises NotOwner: a later try owns the attempt, or the record is out of this process's reach: Airflow closes
             its store to a try once there is a later one. When a user cleared the running task, that is no obstacle.
+        :raises ServiceError: the record cannot be read. Where a user ended the task, or nobody would come to take over
+            what is left, that is no obstacle either.
         """
-        stored = self._store.load()
+        patience = self._owner_patience
+        try:
+            stored = self._store.load() if patience is None else within(self._store.load, patience)
+        except Exception as error:
+            if self._ended_by_user or self._is_last:
+                self._log.warning("The record of the attempt cannot be read; no other try waits for it", exc_info=True)
+                return
+            if isinstance(error, OmicsError):
+                raise
+            raise Unavailable("ReadAttempt", type(error).__name__, str(error)) from error
         if stored is None:
             if self._record is None or self._ended_by_user:
                 return

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, Context, conf
 
-from airflow_provider_omics.core.errors import OmicsError, ServiceError, SettingsError, StartTimedOut
+from airflow_provider_omics.core.errors import AttemptError, OmicsError, ServiceError, SettingsError, StartTimedOut
 from airflow_provider_omics.core.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
@@ -372,7 +372,10 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
         if isinstance(error, SettingsError) and self._masks_parameters():
             # Without the error itself, which Airflow would show as the cause.
             raise airflow_error(error.masked(), final=self._final_of(error)) from None
-        raise airflow_error(error, final=self._final_of(error)) from error
+        final = self._final_of(error)
+        if isinstance(error, AttemptError) and self._attempt is not None and self._attempt.is_interrupted:
+            final = False  # a deploy has ended the process in the midst of the start: the next try goes on
+        raise airflow_error(error, final=final) from error
 
     # -- before the start ------------------------------------------------------------------------------------------
 

@@ -21,13 +21,20 @@ class TaskStateStore:
         self.closed = False
         """Whether the try that asks is over: Airflow finds nothing for it any more, and lets it write nothing."""
 
+        self.silent = False
+        """Whether Airflow's api-server, which keeps the values, is down."""
+
     def get(self, key: str, default: Any = None) -> Any:
+        if self.silent:
+            raise RuntimeError("API_SERVER_ERROR")
         return json.loads(self.values[key]) if key in self.values and not self.closed else default
 
     def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
         assert value is not None, "Airflow takes no None"
         # Compared by identity there: an equal timedelta would be taken for a date beyond the calendar.
         assert retention is timedelta.max
+        if self.silent:
+            raise RuntimeError("API_SERVER_ERROR")
         if self.closed:
             raise RuntimeError("Task instance not found")
         if self.at_set is not None:
