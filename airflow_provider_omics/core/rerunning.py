@@ -145,7 +145,7 @@ def rerun_setting_problems(default: Mapping[str, Any], rerun_setting: Mapping[st
 
 
 def rerun_sentence(again: Mapping[RecordStatus, int], new: int, changed: int, kept: int, carried: int) -> str:
-    """Say what an attempt submits, for the first line of its log.
+    """Say what an attempt submits, for the task's log.
 
     :param again: samples submitted again, by how they ended.
     :param new: samples of which nothing was known.

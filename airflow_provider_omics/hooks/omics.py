@@ -89,7 +89,7 @@ class OmicsHook(OmicsClientHook):
             return complete("GetRun", self.conn.get_run(id=run_id), "id", "status")
 
     def cancel_run(self, run_id: str) -> None:
-        """Cancel a run; allowed while it is PENDING, STARTING, RUNNING or STOPPING.
+        """Cancel a run; allowed while it is PENDING, STARTING, RUNNING or STOPPING (user guide, "Cancel a run").
 
         :param run_id: id of the run.
         :raises Conflict: it has already ended.
@@ -99,7 +99,9 @@ class OmicsHook(OmicsClientHook):
             self.conn.cancel_run(id=run_id)
 
     def delete_run(self, run_id: str) -> None:
-        """Delete the record of an ended run; its outputs and logs stay.
+        """Delete the record of a run that is COMPLETED, FAILED or CANCELLED (API reference, DeleteRun).
+
+        Its outputs and logs stay.
 
         :param run_id: id of the run.
         :raises Conflict: it has not ended.
@@ -234,7 +236,7 @@ class OmicsHook(OmicsClientHook):
         )
 
     def cancel_run_batch(self, batch_id: str) -> None:
-        """Cancel a batch; allowed while it is PENDING, SUBMITTING or INPROGRESS.
+        """Cancel a batch; allowed while it is PENDING, SUBMITTING or INPROGRESS (API reference, CancelRunBatch).
 
         :param batch_id: id of the batch.
         :raises Conflict: its status does not allow it.
@@ -244,7 +246,9 @@ class OmicsHook(OmicsClientHook):
             self.conn.cancel_run_batch(batchId=batch_id)
 
     def delete_run_batch(self, batch_id: str) -> None:
-        """Delete the records of the runs of an ended batch; the batch stays.
+        """Delete the records of the runs of a batch that is PROCESSED or CANCELLED (API reference, DeleteRunBatch).
+
+        The batch stays.
 
         :param batch_id: id of the batch.
         :raises Conflict: its status does not allow it.
@@ -254,7 +258,7 @@ class OmicsHook(OmicsClientHook):
             self.conn.delete_run_batch(batchId=batch_id)
 
     def delete_batch(self, batch_id: str) -> None:
-        """Delete the record of an ended batch; its runs stay.
+        """Delete the record of a batch that has ended (API reference, DeleteBatch); its runs stay.
 
         :param batch_id: id of the batch.
         :raises Conflict: its status does not allow it.
@@ -286,7 +290,7 @@ class OmicsHook(OmicsClientHook):
             return self.conn.get_run_group(id=run_group_id)
 
     def delete_run_group(self, run_group_id: str) -> None:
-        """Delete a run group that has no active run.
+        """Delete a run group that has no active run (user guide, "Deleting runs and run groups").
 
         :param run_group_id: id of the run group.
         :raises Conflict: runs of it are still going.

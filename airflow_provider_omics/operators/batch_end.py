@@ -152,9 +152,7 @@ class OmicsBatchEnd(OmicsStartOperator):
         )
         if verdict.succeeded:
             for run in failed[:SHOWN_FAILURES]:
-                self.log.warning(
-                    "Tolerated: %s (run %s) %s", run.run_setting_id, run.run_id, reasons[run.run_setting_id]
-                )
+                self.log.warning("Tolerated: %s %s", run.named, reasons[run.run_setting_id])
             self.log.log(30 if verdict.counts.not_completed else 20, "Batch %s: %s", batch.id, verdict.sentence)
             return result
         self._push(context, result)

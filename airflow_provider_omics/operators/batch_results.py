@@ -33,6 +33,8 @@ class OmicsCollectBatchResultsOperator(OmicsBaseOperator):
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, status, total_runs, completed_runs, failed_runs, cancelled_runs, not_submitted_runs,
         unknown_runs, new_records, results_uri``: of the batch its status, of its records the counts.
+    :raises SettingsError: no place, a place of another form, a file of something else, or an unknown detail.
+    :raises ServiceError: HealthOmics or S3 refused a call, or did not answer; its subclasses say how.
     """
 
     template_fields: Sequence[str] = aws_template_fields("batch_id", "results_s3_uri", "results_detail")

@@ -18,8 +18,6 @@ from airflow_provider_omics.core.input_uris import s3_uris
 DATASETS = 100
 """Inputs and outputs that are told; a batch of 100,000 runs has many more."""
 
-_PRODUCER = "https://pypi.org/project/airflow-provider-omics"
-
 
 @attrs.define
 class HealthOmicsRunFacet(RunFacet):

@@ -76,6 +76,8 @@ class OmicsStartRunOperator(OmicsStartOperator):
     :raises LostContact: no look succeeded for ``patience``; it may still be going.
     :raises AttemptError: what an earlier try left cannot be resolved safely; nothing was started.
     :raises ServiceError: HealthOmics refused a call; its subclasses say how.
+    :raises EventError: the event of the trigger cannot be read; it is never taken for a success.
+    :raises NotOwner: a later try has taken over; this process outlived its own, and touches nothing any more.
     """
 
     kind = "run"
@@ -228,6 +230,7 @@ class OmicsCancelRunOperator(OmicsActionOperator):
 
     :param run_id: id of the run.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
     """
 
     template_fields: Sequence[str] = aws_template_fields("run_id")
@@ -247,6 +250,8 @@ class OmicsDeleteRunOperator(OmicsActionOperator):
 
     :param run_id: id of the run.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    :raises Conflict: it is still going.
+    :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
     """
 
     template_fields: Sequence[str] = aws_template_fields("run_id")

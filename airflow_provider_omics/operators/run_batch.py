@@ -105,6 +105,8 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
     :raises LostContact: no look succeeded for ``patience``; it may still be going.
     :raises AttemptError: what an earlier try left cannot be resolved safely; nothing was started.
     :raises ServiceError: HealthOmics or S3 refused a call; its subclasses say how.
+    :raises EventError: the event of the trigger cannot be read; it is never taken for a success.
+    :raises NotOwner: a later try has taken over; this process outlived its own, and touches nothing any more.
     """
 
     kind = "batch"

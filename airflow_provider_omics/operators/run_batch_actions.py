@@ -18,6 +18,8 @@ class OmicsCancelRunBatchOperator(OmicsActionOperator):
 
     :param batch_id: id of the batch.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    :raises Conflict: it is in CREATING, and cannot be cancelled yet.
+    :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
     """
 
     template_fields: Sequence[str] = aws_template_fields("batch_id")
@@ -44,6 +46,11 @@ class OmicsDeleteRunBatchOperator(OmicsActionOperator):
     :param wait_for_completion: wait until the runs are deleted, after which the batch may be (default True).
     :param poll_interval: seconds between two looks; default 30.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    :raises Conflict: its status is neither PROCESSED nor CANCELLED, and its runs are not being deleted already.
+    :raises BatchFailed: HealthOmics could not delete all of its runs.
+    :raises BatchVanished: the batch itself was deleted meanwhile.
+    :raises LostContact: no look succeeded for three hours, or looks were refused; the runs may be deleted by now.
+    :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
     """
 
     template_fields: Sequence[str] = aws_template_fields("batch_id")
@@ -88,6 +95,8 @@ class OmicsDeleteBatchOperator(OmicsActionOperator):
 
     :param batch_id: id of the batch.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    :raises Conflict: it has not ended.
+    :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
     """
 
     template_fields: Sequence[str] = aws_template_fields("batch_id")

@@ -31,6 +31,9 @@ class OmicsCreateRunGroupOperator(OmicsBaseOperator):
     :param tags: tags of the group.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: id of the run group.
+    :raises SettingsError: a cap is no whole number from 1 to 100,000; nothing was sent.
+    :raises QuotaExceeded: the account has as many run groups as it may have.
+    :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
     """
 
     template_fields: Sequence[str] = aws_template_fields(
@@ -94,6 +97,8 @@ class OmicsDeleteRunGroupOperator(OmicsActionOperator):
 
     :param run_group_id: id of the run group.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    :raises Conflict: runs of it are still going.
+    :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
     """
 
     template_fields: Sequence[str] = aws_template_fields("run_group_id")

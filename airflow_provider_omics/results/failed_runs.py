@@ -24,7 +24,8 @@ class FailedRun:
     """A run of a batch that did not complete.
 
     :param run_setting_id: the user's own id of it.
-    :param run_id: its run; None when it was never submitted.
+    :param run_id: its run; None when it was never submitted, or when an earlier attempt has left it and no results
+        file tells.
     :param status: FAILED, CANCELLED, NOT_SUBMITTED, or UNKNOWN where no record tells.
     :param code: AWS's code, of one that was not submitted, or that an earlier attempt has left.
     :param message: AWS's message.
@@ -39,6 +40,11 @@ class FailedRun:
     message: str | None = None
     is_carried: bool = False
     task: str | None = None
+
+    @property
+    def named(self) -> str:
+        """Its name in a line of the log, with the run's id where there is one."""
+        return f"{self.run_setting_id} (run {self.run_id})" if self.run_id else self.run_setting_id
 
     @classmethod
     def not_submitted(cls, item: Mapping[str, Any]) -> FailedRun:

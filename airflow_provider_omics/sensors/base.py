@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, NoReturn
@@ -65,12 +66,13 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
         self.patience = patience
 
     @property
+    @abstractmethod
     def resource_id(self) -> str:
         """Id of the run or batch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _result(self, ended: Snapshot) -> dict[str, Any]:
-        raise NotImplementedError
+        """Give what the task returns."""
 
     def execute(self, context: Context) -> Any:
         """Wait; called by Airflow.

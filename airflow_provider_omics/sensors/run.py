@@ -19,6 +19,14 @@ class OmicsRunSensor(OmicsWaitSensor):
     :param run_id: id of the run.
     :param kwargs: see :class:`~airflow_provider_omics.sensors.base.OmicsWaitSensor`.
     :return: the same dict as :class:`~airflow_provider_omics.operators.run.OmicsStartRunOperator` returns.
+    :raises RunFailed: it ended FAILED; ``failure_reason`` says why.
+    :raises RunCancelled: it was cancelled.
+    :raises (RunDeleted, RunVanished): its record was deleted, or is gone and nothing tells its end.
+    :raises LostContact: while deferred, no look succeeded for ``patience``, or looks were refused.
+    :raises ServiceError: HealthOmics refused a look; its subclasses say how.
+    :raises EventError: the event of the trigger cannot be read; it is never taken for a success.
+    :raises AirflowSensorTimeout: ``timeout`` passed.
+    :raises AirflowSkipException: with ``soft_fail``, in the place of each of these.
     """
 
     kind = "run"

@@ -23,7 +23,15 @@ class OmicsRunBatchSensor(OmicsWaitSensor):
     :param batch_id: id of the batch.
     :param kwargs: see :class:`~airflow_provider_omics.sensors.base.OmicsWaitSensor`.
     :return: the same dict as :class:`~airflow_provider_omics.operators.run_batch.OmicsStartRunBatchOperator` returns,
-        without failed ids.
+        without ``results_uri``, failed ids and causes.
+    :raises BatchFailed: the batch itself FAILED, not its runs.
+    :raises BatchCancelled: it was cancelled.
+    :raises (BatchDeleted, BatchVanished): the records of its runs were deleted, or its own.
+    :raises LostContact: while deferred, no look succeeded for ``patience``, or looks were refused.
+    :raises ServiceError: HealthOmics refused a look; its subclasses say how.
+    :raises EventError: the event of the trigger cannot be read; it is never taken for a success.
+    :raises AirflowSensorTimeout: ``timeout`` passed.
+    :raises AirflowSkipException: with ``soft_fail``, in the place of each of these.
     """
 
     kind = "batch"

@@ -12,9 +12,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat import sdk
 from airflow.providers.common.compat.sdk import DAG, AirflowException, BaseOperator, BaseSensorOperator
 from airflow.triggers.base import BaseTrigger
 
+from airflow_provider_omics.core import errors
 from airflow_provider_omics.get_provider_info import get_provider_info
 from airflow_provider_omics.hooks.omics import OmicsHook
 
@@ -178,6 +180,24 @@ def test_what_is_documented_is_there(cls: type) -> None:
     documented = set(re.findall(r":param (\w+):", cls.__doc__ or ""))
 
     assert documented <= arguments_of(cls).keys() | {"kwargs"}
+
+
+def raised(cls: type) -> list[str]:
+    """Give the errors that the docstring of a class names."""
+    fields = re.findall(r"^ +:raises ([^:]+):", cls.__doc__ or "", re.MULTILINE)
+    return [name for names in fields for name in re.findall(r"\w+", names)]
+
+
+@tasks
+def test_errors_are_documented(cls: type) -> None:
+    """Every task makes calls that can be refused: its docstring says so, and names errors that there are, each once."""
+    named = raised(cls)
+
+    assert "ServiceError" in named
+    assert len(set(named)) == len(named)
+    for name in named:
+        error = getattr(errors, name, None) or getattr(sdk, name)
+        assert issubclass(error, AirflowException if name.startswith("Airflow") else errors.OmicsError)
 
 
 @tasks

@@ -143,6 +143,6 @@ def test_on_changed_that_does_not_exist() -> None:
         ({}, (0, 2, 1, 0), "submit 2: 2 changed; keep 1"),
     ],
 )
-def test_first_line_of_the_log(again: dict[RecordStatus, int], rest: tuple[int, int, int, int], expected: str) -> None:
-    """The log begins with what is submitted and what is kept."""
+def test_what_is_submitted(again: dict[RecordStatus, int], rest: tuple[int, int, int, int], expected: str) -> None:
+    """One sentence tells what is submitted, and what is kept."""
     assert rerun_sentence(again, *rest) == expected

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_omics.core import errors
 from airflow_provider_omics.core.outcomes import batch_result, run_result
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
+from airflow_provider_omics.exceptions import FINAL
 from airflow_provider_omics.operators.run import (
     OmicsCancelRunOperator,
     OmicsDeleteRunOperator,
@@ -41,15 +43,23 @@ PAGES: dict[str, tuple[Any, ...]] = {
 OF_AWS = {"aws_conn_id", "region_name", "verify", "botocore_config"}
 """Arguments that all have from the Amazon provider; Airflow's own are told by Airflow."""
 
+OF_BATCH = batch_result(BatchSnapshot("1", "PROCESSED"), succeeded=True).keys()
 RETURNED = {
     "run": run_result(RunSnapshot("1", "COMPLETED")).keys(),
-    "run-batch": {*batch_result(BatchSnapshot("1", "PROCESSED"), succeeded=True), "results_uri"},
+    "run-batch": {*OF_BATCH, "results_uri"},
+    "sensors": OF_BATCH,
 }
 
 
 def page(name: str) -> str:
     """Read a how-to page."""
     return (DOCS / "how-to" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def section(name: str, verb: str) -> str:
+    """Give the section of a page that says what its operators return, or raise."""
+    (text,) = re.findall(rf"^## What (?:it|they) {verb}s?\n(.*?)(?=^## |\Z)", page(name), re.MULTILINE | re.DOTALL)
+    return str(text)
 
 
 def parameters(operators: tuple[Any, ...]) -> dict[str, Any]:
@@ -116,6 +126,35 @@ def test_no_argument_is_left_out(name: str) -> None:
 @pytest.mark.parametrize("name", RETURNED)
 def test_returned(name: str) -> None:
     """The keys that a page lists are the keys of the result."""
-    told = page(name).partition("## What it returns")[2].partition("`. ")[0] + "`"
+    told = section(name, "return").rpartition("returns")[2].partition("`. ")[0] + "`"
 
     assert set(re.findall(r"`(\w+)`", told)) == set(RETURNED[name])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_errors(name: str) -> None:
+    """A page names the errors that the docstrings of its classes name: a ServiceError by itself, or by its kinds."""
+    documented = {
+        error
+        for operator in PAGES[name]
+        for names in re.findall(r"^ +:raises ([^:]+):", operator.__doc__, re.MULTILINE)
+        for error in re.findall(r"\w+", names)
+    }
+
+    told = set(re.findall(r"`(\w+)`\]\[airflow_provider_omics\.core\.errors\.\1\]", section(name, "raise")))
+
+    calls = {error for error in told if issubclass(getattr(errors, error), errors.ServiceError)}
+    ours = {error for error in documented if not error.startswith("Airflow")}
+    assert calls
+    assert told - calls == ours - {"ServiceError", *calls}
+    assert {error for error in documented if f"`{error}`" not in section(name, "raise")} <= {"ServiceError"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_final_errors(name: str) -> None:
+    """The last column of a table of errors says whether Airflow tries again."""
+    for line in section(name, "raise").splitlines():
+        cells = line.strip("| ").split(" | ")
+        for error in re.findall(r"errors\.(\w+)\]", cells[0]):
+            if cells[-1] in ("yes", "no"):
+                assert issubclass(getattr(errors, error), FINAL) is (cells[-1] == "yes"), error

@@ -5,13 +5,15 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.model import ServiceModel
 from botocore.session import Session
 
+from airflow_provider_omics.emulator import wire as wire_module
 from airflow_provider_omics.emulator.errors import ServiceError, error_statuses
-from airflow_provider_omics.emulator.wire import HOST_PREFIXES, UnknownOperation
+from airflow_provider_omics.emulator.wire import HOST_PREFIXES, UnknownOperation, Wire
 
 if TYPE_CHECKING:
-    from airflow_provider_omics.emulator.wire import Wire
+    from collections.abc import Callable
 
 MODEL = Session().get_service_model("omics")
 ROUTED = sorted(
@@ -137,6 +139,48 @@ def test_every_answer_can_be_written(wire: Wire, operation: str) -> None:
     assert answer.status == model.http["responseCode"]
     assert answer.body == (b"" if model.output_shape is None or answer.status == 204 else b"{}")
     assert answer.headers["x-amzn-requestid"]
+
+
+def read(wire: Wire) -> None:
+    wire.read("Do", {}, "", b"{}")
+
+
+def write(wire: Wire) -> None:
+    wire.write("Do", {})
+
+
+@pytest.mark.parametrize(
+    ("member", "use", "message"),
+    [
+        pytest.param({"location": "header"}, read, "Do.part travels in header", id="header"),
+        pytest.param({"locationName": "piece"}, read, "Do.part is called piece in the body", id="other name"),
+        pytest.param({"location": "header"}, write, "Do answers outside of the JSON body", id="answer in a header"),
+        pytest.param({"type": "double"}, write, "Do.part is a double", id="answer of another type"),
+        pytest.param({"pattern": r"\p{L}+-\p{N}+"}, read, "is more than one class of Unicode categories", id="pattern"),
+    ],
+)
+def test_newer_model_is_not_guessed(
+    monkeypatch: pytest.MonkeyPatch, member: dict[str, str], use: Callable[[Wire], None], message: str
+) -> None:
+    """What a newer botocore may bring and the wire cannot carry is an error of the emulator, not a wrong answer."""
+    place = {name: value for name, value in member.items() if name.startswith("location")}
+    operation = {
+        "name": "Do",
+        "http": {"method": "POST", "requestUri": "/do", "responseCode": 200},
+        "endpoint": {"hostPrefix": HOST_PREFIXES[0]},
+        "input": {"shape": "Whole"},
+        "output": {"shape": "Whole"},
+    }
+    shapes = {
+        "Whole": {"type": "structure", "members": {"part": {"shape": "Part", **place}}},
+        "Part": {"type": "string", **member},
+    }
+    monkeypatch.setattr(
+        wire_module, "service_model", lambda: ServiceModel({"operations": {"Do": operation}, "shapes": shapes})
+    )
+
+    with pytest.raises(NotImplementedError, match=message):
+        use(Wire())
 
 
 @pytest.mark.parametrize(("code", "status"), sorted(error_statuses().items()))

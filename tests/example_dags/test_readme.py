@@ -1,4 +1,7 @@
-"""README is true: its code runs, its output is what is printed, its names exist."""
+"""README is true: its code runs, the errors and lines of logs that it shows are ours, its names exist.
+
+What it shows of ``make demo`` is for ``tests/docs/test_demo.py``.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ import pytest
 from airflow_provider_omics.core.errors import OmicsError
 from airflow_provider_omics.core.events import Outcome, WaitEvent
 from airflow_provider_omics.core.outcomes import error_of
+from airflow_provider_omics.core.rerunning import rerun_sentence
+from airflow_provider_omics.core.run_record import RecordStatus
 from airflow_provider_omics.core.settings import build_start_run_batch_request
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
@@ -159,6 +164,13 @@ def test_settings_error() -> None:
         )
 
     assert str(raised.value) == block("text", "3 problems in the settings").rstrip()
+
+
+def test_what_is_submitted_again() -> None:
+    """The line of a cleared task's log is one that the operator writes."""
+    again = {RecordStatus.FAILED: 9, RecordStatus.NOT_SUBMITTED: 3}
+
+    assert rerun_sentence(again, new=2, changed=0, kept=9986, carried=0) == block("text", "submit 14").rstrip()
 
 
 @pytest.mark.usefixtures("omics_connection")

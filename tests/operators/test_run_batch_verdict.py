@@ -121,6 +121,21 @@ def test_tolerated_failures_are_warned_of(
     assert all(text in warnings for text in ("BAD1", "BAD2", "ALIGN ran out of memory", "2 of 4 runs completed"))
 
 
+def test_tolerated_sample_without_a_run(
+    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]]
+) -> None:
+    """The id of a run is shown where there is a run: a sample that was never submitted has none."""
+    emulator.set_scenario({"runs": [bad(FAILS, "BAD1"), bad(NOT_SUBMITTED, "BAD2")]})
+
+    perform(start_batch(run_settings=FOUR, max_failed_runs=2))
+
+    (failed,) = [run["id"] for run in emulator.service.started_runs() if run["name"] == "BAD1"]
+    assert [line for line in log_lines(logging.WARNING) if line.startswith("Tolerated: ")] == [
+        "Tolerated: BAD2 AccessDeniedException: The role cannot read it.",
+        f"Tolerated: BAD1 (run {failed}) OUT_OF_MEMORY_ERROR: ALIGN ran out of memory",
+    ]
+
+
 def test_only_the_first_failures_are_explained(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
     """Of a hundred failed runs the first 20 are named, and at most 50 are looked at: logs and XCom stay small."""
     emulator.set_scenario({"runs": [FAILS]})

@@ -301,6 +301,15 @@ def test_unreadable_event(emulator: OmicsEmulator, stepped: SteppedTime, make: A
         make(emulator).execute_complete({}, event)
 
 
+@pytest.mark.parametrize("missing", ["resource_id", "_result"])
+def test_sensor_that_lacks_a_part(missing: str) -> None:
+    """Who derives a sensor of their own is told while the DAG is parsed what it lacks, not when it has waited."""
+    parts = {name: vars(OmicsRunSensor)[name] for name in ("resource_id", "_result") if name != missing}
+
+    with pytest.raises(TypeError, match=missing):
+        type("OmicsOtherSensor", (sensors_base.OmicsWaitSensor,), parts)(task_id="wait")
+
+
 def test_result_is_small_json(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
     """What goes to XCom is plain JSON."""
     ended: Ended = perform(batch_sensor(emulator))
