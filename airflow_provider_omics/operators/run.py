@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_omics.core.errors import Conflict, NotFound, OmicsError, RunError, RunFailed
+from airflow_provider_omics.core.errors import Conflict, InvalidRequest, OmicsError, RunError, RunFailed
 from airflow_provider_omics.core.setting_fields import START_RUN_ARGUMENTS
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
@@ -234,14 +234,19 @@ class OmicsCancelRunOperator(OmicsActionOperator):
     """
 
     template_fields: Sequence[str] = aws_template_fields("run_id")
-    done_already = (Conflict, NotFound)
 
     def __init__(self, *, run_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.run_id = run_id
 
     def _act(self) -> str:
-        self.hook.cancel_run(self.run_id)
+        try:
+            self.hook.cancel_run(self.run_id)
+        except (Conflict, InvalidRequest):  # which of them a state that does not allow it gets is not documented
+            run = self.hook.look("run", self.run_id)
+            if run.phase is Phase.ACTIVE and run.status != "STOPPING":
+                raise
+            return f"Run {self.run_id} is {run.status}: nothing to cancel"
         return f"Cancelled run {self.run_id}"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
-from airflow_provider_omics.core.errors import BatchFailed, Conflict, NotFound
+from airflow_provider_omics.core.errors import BatchFailed, Conflict, InvalidRequest, NotFound
 from airflow_provider_omics.core.events import Outcome
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.operators.base import OmicsActionOperator
@@ -31,7 +31,7 @@ class OmicsCancelRunBatchOperator(OmicsActionOperator):
     def _act(self) -> str:
         try:
             self.hook.cancel_run_batch(self.batch_id)
-        except Conflict:
+        except (Conflict, InvalidRequest):  # which of them a state that does not allow it gets is not documented
             batch = self.hook.look("batch", self.batch_id)
             if batch.phase is Phase.ACTIVE and batch.status != "STOPPING":
                 raise  # CREATING: it cannot be cancelled yet, so this is not done

@@ -61,6 +61,24 @@ def test_delete_of_an_active_run_is_an_error(emulator: OmicsEmulator, stepped: S
     assert isinstance(perform(OmicsDeleteRunOperator(task_id="delete", run_id=run_id)).error, Conflict)
 
 
+@pytest.mark.parametrize("age", [200, 3600, 30_000], ids=["running", "completed", "removed"])
+@pytest.mark.parametrize("code", ["ConflictException", "ValidationException"])
+def test_cancel_that_the_state_does_not_allow(
+    emulator: OmicsEmulator, stepped: SteppedTime, code: str, age: float
+) -> None:
+    """Whichever error tells it: a run that is going was not cancelled; of one that has ended nothing is left to do."""
+    emulator.set_scenario({"runs": [{"vanish_after": 7200.0}]})
+    run_id = started(emulator)
+    emulator.advance(age)
+    emulator.faults.add(operation="CancelRun", error=code)
+
+    error = perform(OmicsCancelRunOperator(task_id="cancel", run_id=run_id)).error
+
+    assert (type(error).__name__ if error else None) == (
+        {"ConflictException": "Conflict", "ValidationException": "InvalidRequest"}[code] if age == 200 else None
+    )
+
+
 def test_refused_cancel_is_an_error(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
     """A cancel without permission fails the task, and names the action that is missing."""
     emulator.faults.add(operation="CancelRun", error="AccessDeniedException")

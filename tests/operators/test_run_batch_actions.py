@@ -7,6 +7,7 @@ import pytest
 from airflow_provider_omics.core.errors import (
     BatchFailed,
     Conflict,
+    InvalidRequest,
     LostContact,
 )
 from airflow_provider_omics.operators.run_batch import (
@@ -65,6 +66,15 @@ def test_cancel_batch(emulator: OmicsEmulator, batch_id: str, age: float, expect
 def test_batch_that_is_being_created_is_not_cancelled(emulator: OmicsEmulator, batch_id: str) -> None:
     """A batch in CREATING refuses the cancel: the task does not say that it was cancelled."""
     assert isinstance(do(OmicsCancelRunBatchOperator, batch_id).error, Conflict)
+
+
+@pytest.mark.parametrize(("age", "done"), [(200, False), (3600, True)], ids=["going", "ended"])
+def test_cancel_that_is_refused_as_invalid(emulator: OmicsEmulator, batch_id: str, age: float, *, done: bool) -> None:
+    """Which error a state gets that does not allow a cancel is not documented: a look tells what it meant."""
+    emulator.advance(age)
+    emulator.faults.add(operation="CancelRunBatch", error="ValidationException")
+
+    assert isinstance(do(OmicsCancelRunBatchOperator, batch_id).error, type(None) if done else InvalidRequest)
 
 
 @pytest.mark.parametrize(
