@@ -3,7 +3,10 @@
 Which resources an action of HealthOmics has is from the Service Authorization Reference ("Actions, resources, and
 condition keys for AWS HealthOmics"). What a call needs beyond itself is from the user guide ("Run batches" and
 "Permissions for users") and the API references of S3 and KMS; the one of GetObject says that S3 hides a missing object
-from those who may not list.
+from those who may not list, the one of HeadObject that it asks for a key only where a checksum is wanted.
+
+A workflow has its owner's account in its ARN (user guide, "Sharing HealthOmics workflows"), a Ready2Run workflow none
+(so ListWorkflows answers, and so policies in AWS's data.all have it).
 """
 
 from __future__ import annotations
@@ -24,6 +27,12 @@ from tests.docs.blocks import of_kind
 
 if TYPE_CHECKING:
     import pytest
+
+ACCOUNT = "123456789012"
+"""The caller's."""
+
+OWNERS = (ACCOUNT, "111122223333", "")
+"""Accounts in the ARNs of workflows: of the caller's own, of a shared one, of a Ready2Run workflow."""
 
 POLICIES = {block.title.removesuffix(".json"): json.loads(block.text) for block in of_kind("policy")}
 
@@ -62,6 +71,9 @@ _NAMED_BY = {
 }
 """Type of resource -> the member of a request that names one."""
 
+OWNED = ("workflow", "version")
+"""Types of resources that may be of another account than the caller's."""
+
 _TAGGED = {"StartRun": {"tags": "run"}, "StartRunBatch": {"tags": "runBatch", "runTags": "run"}}
 """Operation -> the member of its request with tags -> what has them."""
 
@@ -91,10 +103,17 @@ def actions(policy: str) -> set[str]:
     return {action for statement in POLICIES[policy]["Statement"] for action in as_list(statement["Action"])}
 
 
-def omics_arn(resource_type: str) -> str:
-    """Give the ARN of some resource of HealthOmics."""
+def omics_arn(resource_type: str, owner: str = ACCOUNT) -> str:
+    """Give the ARN of some resource of HealthOmics; of a workflow that is its owner's."""
     path = "workflow/1234567/version/1.0" if resource_type == "version" else f"{resource_type}/1234567"
-    return f"arn:aws:omics:us-east-1:123456789012:{path}"
+    return f"arn:aws:omics:us-east-1:{owner if resource_type in OWNED else ACCOUNT}:{path}"
+
+
+def owner_of_workflow(request: Mapping[str, Any]) -> str:
+    """Tell the account in the ARN of the workflow that a request names; "" for a Ready2Run workflow."""
+    if "READY2RUN" in (request.get("workflowType"), request.get("type")):
+        return ""
+    return str(request.get("workflowOwnerId", ACCOUNT))
 
 
 @dataclass(frozen=True)
@@ -157,7 +176,7 @@ def _needed_by_omics(operation: str, parameters: Mapping[str, Any]) -> Iterator[
     for name in filter(None, (operation, _UNDERLYING.get(operation))):
         types = RESOURCE_TYPES[name].split()
         touched = [kind.rstrip("*") for kind in types if kind.endswith("*") or given.get(_NAMED_BY.get(kind, ""))]
-        for arn in map(omics_arn, touched) if types else ["*"]:
+        for arn in [omics_arn(kind, owner_of_workflow(given)) for kind in touched] if types else ["*"]:
             yield Need(f"omics:{name}", arn)
     if operation in ("StartRun", "StartRunBatch"):
         yield Need("iam:PassRole", given.get("roleArn", ""), {"iam:PassedToService": "omics.amazonaws.com"})
@@ -178,6 +197,10 @@ class Iam:
         self.used: set[tuple[int, str]] = set()
         """Identities of statements, each with an action that they granted."""
         self.refused: set[str] = set()
+        self.read_by_service: set[Need] = set()
+        """What the service role needs for objects that the caller has put and a start names."""
+        self._keys: dict[str, str | None] = {}
+        """URIs of objects that the caller has put -> the key that each has."""
         self.broken: set[str] = set()
         """Operations that fail, whatever is granted."""
 
@@ -191,12 +214,12 @@ class Iam:
         def checked(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
             with self._asked(client, operation, parameters):
                 answer = make_call(client, operation, parameters)
-            return self._answered(operation, answer)
+            return self._answered(operation, parameters, answer)
 
         async def checked_async(client: AioBaseClient, operation: str, parameters: dict[str, Any]) -> Any:
             with self._asked(client, operation, parameters):
                 answer = await make_async_call(client, operation, parameters)
-            return self._answered(operation, answer)
+            return self._answered(operation, parameters, answer)
 
         patch.setattr(BaseClient, "_make_api_call", checked)
         patch.setattr(AioBaseClient, "_make_api_call", checked_async)
@@ -206,6 +229,7 @@ class Iam:
         service = client.meta.service_model.service_name
         for need in needed(service, operation, parameters):
             self._check(need, operation)
+        self._note_for_service(operation, parameters)
         if operation in self.broken:
             raise ClientError({"Error": {"Code": "InternalError", "Message": "Broken on purpose."}}, operation)
         try:
@@ -216,10 +240,22 @@ class Iam:
                 self._check(Need("s3:ListBucket", f"arn:aws:s3:::{parameters['Bucket']}"), operation)
             raise
 
-    def _answered(self, operation: str, answer: Any) -> Any:
-        if operation == "GetObject" and "SSEKMSKeyId" in answer:
+    def _answered(self, operation: str, parameters: Mapping[str, Any], answer: Any) -> Any:
+        reads = operation == "GetObject" or (operation == "HeadObject" and "ChecksumMode" in parameters)
+        if reads and "SSEKMSKeyId" in answer:
             self._check(Need("kms:Decrypt", answer["SSEKMSKeyId"]), operation)
         return answer
+
+    def _note_for_service(self, operation: str, parameters: Mapping[str, Any]) -> None:
+        # "The IAM service role in roleArn must have read access to this S3 object": API reference, BatchRunSettings.
+        if operation in ("PutObject", "CreateMultipartUpload"):
+            self._keys[f"s3://{parameters['Bucket']}/{parameters['Key']}"] = parameters.get("SSEKMSKeyId")
+        elif operation in ("StartRun", "StartRunBatch"):
+            request = json.dumps(parameters)
+            for uri, key in self._keys.items():
+                if uri in request:
+                    self.read_by_service.add(Need("s3:GetObject", uri.replace("s3://", "arn:aws:s3:::")))
+                    self.read_by_service |= {Need("kms:Decrypt", key)} if key else set()
 
     def _check(self, need: Need, operation: str) -> None:
         granting = [(id(statement), need.action) for statement in self._statements if need.is_granted_by(statement)]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
-
-import pytest
 
 from airflow_provider_omics.core.errors import ServiceError, SettingsError
 from airflow_provider_omics.operators.run import OmicsCancelRunOperator, OmicsDeleteRunOperator, OmicsStartRunOperator
@@ -16,87 +15,18 @@ from airflow_provider_omics.operators.run_batch import (
     OmicsCollectBatchResultsOperator,
     OmicsDeleteBatchOperator,
     OmicsDeleteRunBatchOperator,
-    OmicsStartRunBatchOperator,
 )
 from airflow_provider_omics.operators.run_group import OmicsCreateRunGroupOperator, OmicsDeleteRunGroupOperator
 from airflow_provider_omics.sensors.run import OmicsRunSensor
 from airflow_provider_omics.sensors.run_batch import OmicsRunBatchSensor
-from tests.airflow_support import ONE_TRY, Ended, perform
-from tests.docs.iam import Iam
+from tests.docs.iam import Need
+from tests.docs.iam_stage import INPUTS_KEY, KEY, RESULTS, RUN, SETTING, Stage, batch_of
 from tests.operators.tries import START, Task
-from tests.watching_support import World, stepped_world
 
 if TYPE_CHECKING:
-    from airflow_provider_omics.emulator import OmicsEmulator
     from airflow_provider_omics.triggers.base import OmicsWaitTrigger
-    from tests.airflow_support import Connect
 
-SETTING = {
-    "workflowId": "1234567",
-    "roleArn": "arn:aws:iam::123456789012:role/omics-service",
-    "outputUri": "s3://omics-results/outputs/",
-}
-RUN: dict[str, Any] = {
-    "task_id": "run",
-    "workflow_id": "1234567",
-    "role_arn": SETTING["roleArn"],
-    "output_uri": SETTING["outputUri"],
-    "botocore_config": ONE_TRY,
-}
-RESULTS = "s3://omics-results/results/"
-KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 ENDLESS = {"runs": [{"running": 1e9}]}
-
-
-class Stage:
-    """What a flow acts on.
-
-    :param emulator: the service.
-    :param connect: makes the connection.
-    :param iam: what stands before the clients once the flow has made its beginnings.
-    :param patch: puts it there.
-    """
-
-    def __init__(self, emulator: OmicsEmulator, connect: Connect, iam: Iam, patch: pytest.MonkeyPatch) -> None:
-        self.emulator = emulator
-        self.connect = connect
-        self.iam = iam
-        self.patch = patch
-        self.omics: Any = emulator.client()
-        self.s3: Any = emulator.client("s3")
-        for bucket in ("omics-inputs", "omics-results"):
-            self.s3.create_bucket(Bucket=bucket)
-
-    @cached_property
-    def world(self) -> World:
-        """Many waits in one triggerer."""
-        return stepped_world(self.emulator, self.patch)
-
-    def run(self) -> str:
-        """Start a run as someone else."""
-        return str(self.omics.start_run(**SETTING, requestId="someone-else")["id"])
-
-    def batch(self) -> str:
-        """Start a batch of two runs as someone else."""
-        settings = [{"runSettingId": name} for name in ("NA12878", "NA12891")]
-        request = {"defaultRunSetting": SETTING, "batchRunSettings": {"inlineSettings": settings}}
-        return str(self.omics.start_run_batch(**request, requestId="someone-else")["id"])
-
-    def begin(self) -> None:
-        """From here on every call is checked."""
-        self.iam.stand_in(self.patch)
-
-    def perform(self, task: Any) -> Ended:
-        """Run a task as the caller."""
-        self.begin()
-        return perform(task)
-
-
-def batch_of(*names: str, **arguments: Any) -> OmicsStartRunBatchOperator:
-    """Make a task that starts a batch."""
-    runs = {"run_settings": [{"runSettingId": name} for name in names]} if names else {}
-    common: dict[str, Any] = {"task_id": "batch", "default_run_setting": SETTING, "botocore_config": ONE_TRY}
-    return OmicsStartRunBatchOperator(**{**common, **runs, **arguments})
 
 
 def run(stage: Stage) -> None:
@@ -244,6 +174,35 @@ def workflows(stage: Stage) -> None:
     assert stage.perform(OmicsStartRunOperator(**{**RUN, **version}, check_workflow=True)).error is None
 
 
+def ready2run(stage: Stage) -> None:
+    """Look a Ready2Run workflow up and start it, and a version of it."""
+    workflow = {"id": "9500764", "name": "GATK-BP", "type": "READY2RUN", "engine": "WDL", "versions": ["3.0.0"]}
+    stage.emulator.set_scenario({"workflows": [workflow]})
+
+    for version in (None, "3.0.0"):
+        whose = {"workflow_id": "9500764", "workflow_type": "READY2RUN", "workflow_version_name": version}
+        assert stage.perform(OmicsStartRunOperator(**{**RUN, **whose}, check_workflow=True)).error is None
+
+
+def shared_workflow(stage: Stage) -> None:
+    """The same with a workflow that another account shares."""
+    workflow = {"id": "5678901", "name": "shared-qc", "owner": "111122223333", "versions": ["3.0.0"]}
+    stage.emulator.set_scenario({"workflows": [workflow]})
+
+    for version in (None, "3.0.0"):
+        whose = {"workflow_id": "5678901", "workflow_owner_id": "111122223333", "workflow_version_name": version}
+        assert stage.perform(OmicsStartRunOperator(**{**RUN, **whose}, check_workflow=True)).error is None
+
+
+def shared_workflow_in_batch(stage: Stage) -> None:
+    """The same in a batch."""
+    setting = {**SETTING, "workflowId": "5678901", "workflowOwnerId": "111122223333"}
+
+    ended = stage.perform(batch_of("NA12878", default_run_setting=setting, check_workflow=True))
+
+    assert ended.error is None
+
+
 def inputs(stage: Stage, **arguments: Any) -> None:
     """Look up an object that is there, and one that is not."""
     stage.s3.put_object(Bucket="omics-inputs", Key="NA12878.bam", Body=b"reads")
@@ -253,6 +212,13 @@ def inputs(stage: Stage, **arguments: Any) -> None:
 
     assert isinstance(ended.error, SettingsError)
     assert [problem.argument for problem in ended.error.problems] == ["parameters['vcf']"]
+
+
+def inputs_with_key(stage: Stage) -> None:
+    """The same with a key, for which nothing more is needed."""
+    stage.encrypt_inputs()
+    inputs(stage)
+    assert stage.s3.head_object(Bucket="omics-inputs", Key="NA12878.bam")["SSEKMSKeyId"] == INPUTS_KEY
 
 
 def inputs_of_role(stage: Stage) -> None:
@@ -268,13 +234,34 @@ def sheets(stage: Stage) -> None:
     assert "there is no such object" in str(stage.perform(batch_of(sample_sheet="s3://omics-inputs/no.csv")).error)
 
 
+def sheets_with_key(stage: Stage) -> None:
+    """The same with a key."""
+    stage.encrypt_inputs()
+    sheets(stage)
+
+
+def settings_with_key(stage: Stage) -> None:
+    """Read a document of settings with a key."""
+    stage.encrypt_inputs()
+    stage.s3.put_object(Bucket="omics-inputs", Key="settings.json", Body=json.dumps([{"runSettingId": "NA12878"}]))
+
+    assert stage.perform(batch_of(run_settings_s3_uri="s3://omics-inputs/settings.json")).error is None
+
+
 def staging(stage: Stage, **omics: Any) -> None:
-    """Stage a long list, and fail to stage one of several parts."""
+    """Stage a run's own sheet and a long list, both for the service role, and fail to stage one of several parts."""
     stage.connect({"staging_s3_uri": "s3://omics-results/staging/", **omics})
     names = [f"S{number}" for number in range(101)]
 
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "lanes.csv")
+        path.write_text("sample,lane\nNA12878,L001\n", encoding="utf-8")
+        sheet = {"path": str(path), "run_setting_id": "{sample}", "input_sheet": "input"}
+        assert stage.perform(batch_of(task_id="own", sample_sheet=sheet, durable=False)).error is None
     stage.emulator.set_scenario({"limits": {"submissions_per_second": 9e6}})
     assert stage.perform(batch_of(*names, durable=False)).error is None
+    read = {need.resource for need in stage.iam.read_by_service if need.action == "s3:GetObject"}
+    assert {arn.split("/")[2] for arn in read} == {"input-sheets", "run-settings"}
     long = [{"runSettingId": name, "parameters": {"text": "x" * 90_000}} for name in names]
     stage.iam.broken = {"UploadPart"}
     broken = stage.perform(batch_of(task_id="long", run_settings=long, durable=False, patience=timedelta(0)))
@@ -284,6 +271,7 @@ def staging(stage: Stage, **omics: Any) -> None:
 def staging_with_key(stage: Stage) -> None:
     """The same with a key."""
     staging(stage, staging_kms_key_id=KEY)
+    assert Need("kms:Decrypt", KEY) in stage.iam.read_by_service
 
 
 def attempts(stage: Stage, **omics: Any) -> None:
@@ -313,6 +301,7 @@ def results(stage: Stage) -> None:
         )
     )
 
+    assert ended.error is None
     assert ended.result["completed_runs"] == 2
 
 
@@ -339,6 +328,7 @@ def results_of_lists(stage: Stage) -> None:
         )
     )
 
+    assert ended.error is None
     assert ended.result["completed_runs"] == 1
 
 
@@ -376,6 +366,7 @@ def results_with_key(stage: Stage) -> None:
 
     for new in (2, 0):
         ended = stage.perform(OmicsCollectBatchResultsOperator(task_id="collect", batch_id=batch_id))
+        assert ended.error is None
         assert ended.result["new_records"] == new
 
 

@@ -10,22 +10,29 @@ import ast
 import fnmatch
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.session import get_session
 
 from tests.docs import iam_flows as flows
 from tests.docs.blocks import ROOT
-from tests.docs.iam import POLICIES, RESOURCE_TYPES, Iam, Need, actions, as_list, needed, omics_arn
-from tests.docs.iam_flows import Stage
+from tests.docs.iam import OWNERS, POLICIES, RESOURCE_TYPES, Iam, Need, actions, as_list, needed, omics_arn
+from tests.docs.iam_stage import Stage
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import Connect
 
-SERVICE_ROLE = {"service_role", "service_role_trust", "check_role_trust"}
-"""What HealthOmics does with these is its own business."""
+ACCOUNT, OTHER, _ = OWNERS
+
+ROLE_READS = ("service_role", "service_role_key")
+"""By these HealthOmics may read what the caller stages for it."""
+
+SERVICE_ROLE = {*ROLE_READS, "service_role_cache", "service_role_trust", "check_role_trust"}
+"""What else HealthOmics does with these is its own business."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +59,12 @@ FEATURES = {
     "sensors": Feature((flows.sensors, flows.deferred_sensors)),
     "failures": Feature((flows.failures, flows.vanished), beside=("runs", "batches")),
     "check_workflow": Feature((flows.workflows,), beside=("runs",)),
-    "check_inputs": Feature((flows.inputs,)),
+    "ready2run": Feature((flows.ready2run,), beside=("runs",)),
+    "shared_workflows": Feature((flows.shared_workflow, flows.shared_workflow_in_batch), beside=("runs", "batches")),
+    "check_inputs": Feature((flows.inputs, flows.inputs_with_key)),
     "check_role": Feature((flows.inputs_of_role,), beside=("check_inputs",)),
     "sheets": Feature((flows.sheets,), beside=("batches",)),
+    "sheets_key": Feature((flows.sheets_with_key, flows.settings_with_key), beside=("batches", "sheets")),
     "staging": Feature((flows.staging,), beside=("batches",)),
     "staging_key": Feature(
         (flows.staging_with_key, flows.attempts_with_key), beside=("runs", "batches", "staging", "attempts")
@@ -67,6 +77,11 @@ FEATURES = {
     "results_key": Feature((flows.results_with_key,), beside=("batches", "results"), spared=("failures",)),
     "run_groups": Feature((flows.run_groups,)),
 }
+
+
+def is_granted(need: Need, *policies: str) -> bool:
+    """Tell whether one of these policies grants it."""
+    return any(need.is_granted_by(statement) for name in policies for statement in POLICIES[name]["Statement"])
 
 
 @pytest.mark.usefixtures("stepped")
@@ -88,10 +103,26 @@ def test_policy_is_enough_and_not_more(
             flow(Stage(emulator, connect, iam, patch))
 
         assert iam.refused <= spared, flow.__name__
+        assert {need for need in iam.read_by_service if not is_granted(need, *ROLE_READS)} == set(), flow.__name__
         used |= iam.used
 
     for statement in POLICIES[name]["Statement"]:
         assert [action for action in as_list(statement["Action"]) if (id(statement), action) not in used] == []
+
+
+@pytest.mark.usefixtures("stepped")
+@pytest.mark.parametrize("name", [name for name, feature in FEATURES.items() if feature.beside])
+def test_policies_beside_are_not_enough(
+    name: str, emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its own policy the feature is refused an action of it, whatever else the caller has."""
+    connect()
+    iam = Iam(FEATURES[name].beside)
+
+    with suppress(AssertionError):
+        FEATURES[name].flows[0](Stage(emulator, connect, iam, monkeypatch))
+
+    assert iam.refused & actions(name)
 
 
 def test_every_policy_is_tested() -> None:
@@ -106,6 +137,14 @@ def test_every_policy_is_tested() -> None:
     assert "123456789012" in json.dumps(POLICIES)
 
 
+def test_every_action_exists() -> None:
+    """Each action is an operation of its service, but for two to which AWS gives other names."""
+    session = get_session()
+    for action in {action for name in POLICIES for action in actions(name)} - {"iam:PassRole", "s3:ListBucket"}:
+        service, operation = action.split(":")
+        assert operation in session.get_service_model(service).operation_names, action
+
+
 @pytest.mark.parametrize("name", FEATURES)
 def test_every_resource_is_one_of_its_actions(name: str) -> None:
     """No statement names a resource of HealthOmics that none of its actions has."""
@@ -115,9 +154,31 @@ def test_every_resource_is_one_of_its_actions(name: str) -> None:
             for action in as_list(statement["Action"])
             if action.startswith("omics:")
         ]
-        possible = {omics_arn(kind) for kinds in types for kind in kinds}
+        possible = {omics_arn(kind, owner) for kinds in types for kind in kinds for owner in OWNERS}
         for pattern in as_list(statement["Resource"]) if types else ():
             assert (pattern == "*" and not any(types)) or fnmatch.filter(possible, pattern), (name, pattern)
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_", "arns"),
+    [
+        ("StartRun", {"workflowId": "1"}, [f"{ACCOUNT}:run", f"{ACCOUNT}:workflow"]),
+        ("StartRun", {"workflowId": "1", "workflowType": "READY2RUN"}, [f"{ACCOUNT}:run", ":workflow"]),
+        ("StartRun", {"workflowId": "1", "workflowOwnerId": OTHER}, [f"{ACCOUNT}:run", f"{OTHER}:workflow"]),
+        ("GetWorkflow", {"id": "1", "type": "READY2RUN"}, [":workflow"]),
+        ("GetWorkflowVersion", {"workflowId": "1", "workflowOwnerId": OTHER}, [f"{OTHER}:workflow"] * 2),
+        (
+            "StartRunBatch",
+            {"defaultRunSetting": {"workflowId": "1", "workflowOwnerId": OTHER}},
+            [f"{ACCOUNT}:run", f"{ACCOUNT}:runBatch", f"{OTHER}:workflow", f"{ACCOUNT}:run", f"{OTHER}:workflow"],
+        ),
+    ],
+)
+def test_workflow_has_the_account_of_its_owner(operation: str, request_: dict[str, Any], arns: list[str]) -> None:
+    """Only the workflow of a request, and its version, are of another account."""
+    needs = [need.resource for need in needed("omics", operation, request_) if need.action.startswith("omics:")]
+
+    assert [arn.removeprefix("arn:aws:omics:us-east-1:").split("/")[0] for arn in needs] == arns
 
 
 STATEMENT: dict[str, Any] = {"Effect": "Allow", "Action": ["omics:GetRun", "s3:ListBucket"], "Resource": "arn:x:run/*"}
