@@ -3,8 +3,8 @@
 Where the results are is known only when the batch has ended, so the task has an ``AssetAlias`` as its outlet: the event
 has the URI of the results file, and the counts as its extra. ``example_omics_asset_alias_next`` is scheduled on it.
 
-On the local HealthOmics it runs as it stands. On AWS, point the connection ``aws_default`` at your account and give
-your own workflow, service role, buckets and sheet as params when you trigger the DAG, or as their defaults below.
+On the local HealthOmics it runs as it stands. On AWS only the connection ``aws_default`` changes, as it has the service
+role and all places; workflow and sheet are params, as they are yours.
 """
 
 from __future__ import annotations
@@ -25,21 +25,13 @@ with DAG(
     params={
         "sheet": str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
         "workflow_id": "1234567",
-        "role_arn": "arn:aws:iam::123456789012:role/omics-service",
-        "output_uri": "s3://omics-results/methylseq/",
-        "results_uri": "s3://omics-results/results/",
     },
     tags=["example", "healthomics"],
 ):
     OmicsStartRunBatchOperator(
         task_id="cohort",
-        default_run_setting={
-            "workflowId": "{{ params.workflow_id }}",
-            "roleArn": "{{ params.role_arn }}",
-            "outputUri": "{{ params.output_uri }}",
-        },
+        default_run_setting={"workflowId": "{{ params.workflow_id }}"},
         sample_sheet="{{ params.sheet }}",
-        results_s3_uri="{{ params.results_uri }}",
         max_failed_percent=10,
         outlets=[AssetAlias("omics-cohort-results")],
         poll_interval=POLL_INTERVAL,

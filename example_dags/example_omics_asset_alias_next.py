@@ -4,8 +4,8 @@ It is scheduled on the alias that ``example_omics_asset_alias`` has as its outle
 place of the results. Cohorts that end while it waits to be started come in one DAG run: each gets a batch. Triggered by
 hand it takes the param instead.
 
-On the local HealthOmics it runs as it stands. On AWS, point the connection ``aws_default`` at your account and give
-your own workflow, service role and bucket as the defaults of the params below.
+On the local HealthOmics it runs as it stands. On AWS only the connection ``aws_default`` changes, as it has the service
+role and all places; the workflow is the default of a param, as it is yours.
 """
 
 from __future__ import annotations
@@ -25,12 +25,7 @@ with DAG(
     "example_omics_asset_alias_next",
     schedule=AssetAlias("omics-cohort-results"),
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
-    params={
-        "workflow_id": "3456789",
-        "role_arn": "arn:aws:iam::123456789012:role/omics-service",
-        "output_uri": "s3://omics-results/annotation/",
-        "results_uri": "",
-    },
+    params={"workflow_id": "3456789", "results_uri": ""},
     tags=["example", "healthomics"],
 ):
 
@@ -52,11 +47,7 @@ with DAG(
 
     OmicsStartRunBatchOperator.partial(
         task_id="annotate",
-        default_run_setting={
-            "workflowId": "{{ params.workflow_id }}",
-            "roleArn": "{{ params.role_arn }}",
-            "outputUri": "{{ params.output_uri }}",
-        },
+        default_run_setting={"workflowId": "{{ params.workflow_id }}"},
         poll_interval=POLL_INTERVAL,
         deferrable=True,
     ).expand(sample_sheet=sheets())

@@ -3,8 +3,8 @@
 A batch of thousands of samples has one result a sample in a file in S3; XCom has only its place and the counts. The
 mapped tasks read their part of the file. The batch may lose all its samples here: what completed goes on.
 
-On the local HealthOmics it runs as it stands. On AWS, point the connection ``aws_default`` at your account and give
-your own workflow, service role, buckets and sheet as params when you trigger the DAG, or as their defaults below.
+On the local HealthOmics it runs as it stands. On AWS only the connection ``aws_default`` changes, as it has the service
+role and all places; workflow and sheet are params, as they are yours.
 """
 
 from __future__ import annotations
@@ -27,22 +27,14 @@ with DAG(
     params={
         "sheet": str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
         "workflow_id": "1234567",
-        "role_arn": "arn:aws:iam::123456789012:role/omics-service",
-        "output_uri": "s3://omics-results/methylseq/",
-        "results_uri": "s3://omics-results/results/",
         "samples_per_task": 3,
     },
     tags=["example", "healthomics"],
 ):
     batch = OmicsStartRunBatchOperator(
         task_id="batch",
-        default_run_setting={
-            "workflowId": "{{ params.workflow_id }}",
-            "roleArn": "{{ params.role_arn }}",
-            "outputUri": "{{ params.output_uri }}",
-        },
+        default_run_setting={"workflowId": "{{ params.workflow_id }}"},
         sample_sheet={"path": "{{ params.sheet }}", "keep_columns": ["fastq_1"]},
-        results_s3_uri="{{ params.results_uri }}",
         max_failed_percent=100,
         deferrable=True,
         poll_interval=POLL_INTERVAL,

@@ -3,8 +3,8 @@
 Whoever started the batch, each DAG run adds to one results file what has ended since the last one, and hands it on.
 
 Give the batch's id as the param, here or with ``airflow dags trigger example_omics_collect_results --conf
-'{"batch_id": "..."}'``, and pause the DAG when the batch has ended. On AWS only the connection ``aws_default`` and the
-param ``results_prefix`` change.
+'{"batch_id": "..."}'``, and pause the DAG when the batch has ended. On AWS only the connection ``aws_default`` changes,
+as it has the place of results.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from airflow.providers.common.compat.sdk import DAG, Param, task
 from airflow_provider_omics.operators.run_batch import OmicsCollectBatchResultsOperator
 from airflow_provider_omics.results import read_batch_results
 
+# The connection's place for results, below which each DAG run would have a file of its own; here they share one.
+PLACE = "{{ conn.aws_default.extra_dejson.service_config.omics.results_s3_uri }}"
+
 with DAG(
     "example_omics_collect_results",
     schedule=timedelta(minutes=30),
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
     max_active_runs=1,
-    params={
-        "batch_id": Param("0000000", type="string", pattern="^[0-9]+$"),
-        "results_prefix": "s3://omics-results/results",
-    },
+    params={"batch_id": Param("0000000", type="string", pattern="^[0-9]+$")},
     tags=["example", "healthomics"],
 ):
     collect = OmicsCollectBatchResultsOperator(
         task_id="collect",
         batch_id="{{ params.batch_id }}",
-        results_s3_uri="{{ params.results_prefix }}/{{ params.batch_id }}.jsonl.gz",
+        results_s3_uri=PLACE + "{{ params.batch_id }}.jsonl.gz",
     )
 
     @task

@@ -2,8 +2,9 @@
 
 The error of a failed task carries its diagnosis as data. Here it becomes a message through the Amazon provider's
 ``SnsNotifier``; any callback finds the same in ``context["exception"].diagnosis``. On the local HealthOmics there is no
-SNS: the notification is switched off as long as ``OMICS_FAILURE_TOPIC_ARN`` is not set. On AWS, set it, and give your
-own workflow, service role and bucket as params.
+SNS: the notification is switched off as long as ``OMICS_FAILURE_TOPIC_ARN`` is not set. On AWS only the connection
+``aws_default`` changes, as it has the service role and all places; the workflow is a param and the topic this variable,
+as they are yours.
 """
 
 from __future__ import annotations
@@ -39,18 +40,12 @@ notify_team = SnsNotifier(
 with DAG(
     "example_omics_failure",
     schedule=None,
-    params={
-        "workflow_id": "1234567",
-        "role_arn": "arn:aws:iam::123456789012:role/omics-service",
-        "output_uri": "s3://omics-results/runs/",
-    },
+    params={"workflow_id": "1234567"},
     tags=["example", "healthomics"],
 ):
     OmicsStartRunOperator(
         task_id="run",
         workflow_id="{{ params.workflow_id }}",
-        role_arn="{{ params.role_arn }}",
-        output_uri="{{ params.output_uri }}",
         poll_interval=POLL_INTERVAL,
         retries=3,  # spent on what may pass: too little memory or a missing input ends the task at once
         failure_log_lines=30,

@@ -9,7 +9,10 @@ In another DAG run, name the results of an earlier one, or a batch that somebody
     airflow dags trigger example_omics_rerun --conf '{"rerun_failed_of": "1234567"}'
 
 A completed sample whose parameters or workflow version have changed stops the task and is named; ``on_changed`` says
-otherwise: "rerun" or "keep". On AWS only the connection ``aws_default`` and the params change.
+otherwise: "rerun" or "keep".
+
+On the local HealthOmics it runs as it stands. On AWS only the connection ``aws_default`` changes, as it has the service
+role and all places; workflow and sheet are params, as they are yours.
 """
 
 from __future__ import annotations
@@ -32,9 +35,6 @@ with DAG(
     params={
         "sheet": str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
         "workflow_id": "1234567",
-        "role_arn": "arn:aws:iam::123456789012:role/omics-service",
-        "output_uri": "s3://omics-results/methylseq/",
-        "results_uri": "s3://omics-results/results/",
         "previous_results": Param("", type="string", description="A results file of an earlier DAG run"),
         "rerun_failed_of": Param("", type="string", description="Id of a batch"),
         "on_changed": Param("fail", enum=["fail", "rerun", "keep"]),
@@ -43,13 +43,8 @@ with DAG(
 ):
     batch = OmicsStartRunBatchOperator(
         task_id="batch",
-        default_run_setting={
-            "workflowId": "{{ params.workflow_id }}",
-            "roleArn": "{{ params.role_arn }}",
-            "outputUri": "{{ params.output_uri }}",
-        },
+        default_run_setting={"workflowId": "{{ params.workflow_id }}"},
         sample_sheet="{{ params.sheet }}",
-        results_s3_uri="{{ params.results_uri }}",
         previous_results="{{ params.previous_results }}",
         rerun_failed_of="{{ params.rerun_failed_of }}",
         on_changed="{{ params.on_changed }}",

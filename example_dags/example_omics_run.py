@@ -1,7 +1,7 @@
 """One run, checked before it starts, waited for in the triggerer, and its result in the next task.
 
-On the local HealthOmics it runs as it stands. On AWS, point the connection ``aws_default`` at your account and give
-your own workflow, service role and buckets as params when you trigger the DAG, or as their defaults below.
+On the local HealthOmics it runs as it stands. On AWS only the connection ``aws_default`` changes, as it has the service
+role and all places; workflow, sample and its reads are params, as they are yours.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ with DAG(
     schedule=None,
     params={
         "workflow_id": "2345678",
-        "role_arn": "arn:aws:iam::123456789012:role/omics-service",
-        "output_uri": "s3://omics-results/runs/",
         "input_uri": "s3://omics-inputs",
         "sample": "NA12878",
     },
@@ -32,8 +30,6 @@ with DAG(
     germline = OmicsStartRunOperator(
         task_id="germline",
         workflow_id="{{ params.workflow_id }}",
-        role_arn="{{ params.role_arn }}",
-        output_uri="{{ params.output_uri }}",
         run_name="{{ params.sample }}",
         parameters={
             "sample_name": "{{ params.sample }}",

@@ -4,10 +4,9 @@ What fails for lack of space runs once more, with storage that grows; what has c
 submits only the samples that may pass. One sample that cannot is tolerated, and named with its reason. The last task
 gets the counts and names of what failed, never a list of all runs.
 
-On the local HealthOmics it runs as it stands; with ``scenario.yaml`` two of the samples fail at first. On AWS, point
-the connection ``aws_default`` at your account and give your own workflows, service role, bucket and sheet as params
-when you trigger the DAG, or as their defaults below. The workflow of the samples takes ``sample``, ``fastq_1``,
-``fastq_2``, ``genome`` and ``bismark_index``.
+On the local HealthOmics it runs as it stands; with ``scenario.yaml`` two of the samples fail at first. On AWS only the
+connection ``aws_default`` changes, as it has the service role and all places; workflows and sheet are params, as they
+are yours. The workflow of the samples takes ``sample``, ``fastq_1``, ``fastq_2``, ``genome`` and ``bismark_index``.
 """
 
 from __future__ import annotations
@@ -33,9 +32,6 @@ with DAG(
         "genome": "GRCh38",
         "index_workflow_id": "3456789",
         "workflow_id": "1234567",
-        "role_arn": "arn:aws:iam::123456789012:role/omics-service",
-        "output_uri": "s3://omics-results/methylseq/",
-        "results_uri": "s3://omics-results/results/",
     },
     default_args={"poll_interval": POLL_INTERVAL},
     tags=["example", "healthomics"],
@@ -43,8 +39,6 @@ with DAG(
     index = OmicsStartRunOperator(
         task_id="index",
         workflow_id="{{ params.index_workflow_id }}",
-        role_arn="{{ params.role_arn }}",
-        output_uri="{{ params.output_uri }}",
         run_name="bismark-index-{{ params.genome }}",
         parameters={"genome": "{{ params.genome }}"},
     )
@@ -54,8 +48,6 @@ with DAG(
         batch_name="methylseq",
         default_run_setting={
             "workflowId": "{{ params.workflow_id }}",
-            "roleArn": "{{ params.role_arn }}",
-            "outputUri": "{{ params.output_uri }}",
             "storageType": "STATIC",
             "storageCapacity": 1200,
             "parameters": {
@@ -70,7 +62,6 @@ with DAG(
             "parameters": {"sample": "{sample}", "fastq_1": "{fastq_1}", "fastq_2": "{fastq_2}"},
         },
         scratch_storage_mode="LOCAL",
-        results_s3_uri="{{ params.results_uri }}",
         rerun_setting={"storageType": "DYNAMIC"},
         max_failed_runs=1,
         retries=1,

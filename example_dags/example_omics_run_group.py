@@ -2,8 +2,8 @@
 
 Set-up and teardown: the group is deleted even if the batch fails, and a cleared batch gets a new group.
 
-On the local HealthOmics it runs as it stands. On AWS, point the connection ``aws_default`` at your account and give
-your own workflow, service role and bucket as params when you trigger the DAG, or as their defaults below.
+On the local HealthOmics it runs as it stands. On AWS only the connection ``aws_default`` changes, as it has the service
+role and all places; the workflow is a param, as it is yours.
 """
 
 from __future__ import annotations
@@ -21,11 +21,7 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 with DAG(
     "example_omics_run_group",
     schedule=None,
-    params={
-        "workflow_id": "1234567",
-        "role_arn": "arn:aws:iam::123456789012:role/omics-service",
-        "output_uri": "s3://omics-results/trio/",
-    },
+    params={"workflow_id": "1234567"},
     tags=["example", "healthomics"],
 ):
     create_group = OmicsCreateRunGroupOperator(task_id="create_group", name="trio", max_runs=2, max_cpus=64)
@@ -35,8 +31,6 @@ with DAG(
         batch_name="trio",
         default_run_setting={
             "workflowId": "{{ params.workflow_id }}",
-            "roleArn": "{{ params.role_arn }}",
-            "outputUri": "{{ params.output_uri }}",
             "storageType": "DYNAMIC",
             "runGroupId": "{{ ti.xcom_pull('create_group') }}",
         },

@@ -2,11 +2,11 @@
 
 The sheet is read, mapped and checked when the task runs; everything that is wrong with it is told with file, line,
 column and value before anything is started. A sheet of 100,000 samples takes the same task: more than 100 runs go
-through ``staging_s3_uri``.
+through the staging place of the connection.
 
-On the local HealthOmics it runs as it stands. On AWS, point the connection ``aws_default`` at your account, give your
-own workflow, service role, buckets and sheet as params when you trigger the DAG, or as their defaults below, and let
-``check_inputs`` look every FASTQ file up first.
+On the local HealthOmics it runs as it stands. On AWS only the connection ``aws_default`` changes, as it has the service
+role and all places; workflow and sheet are params, as they are yours. With ``check_inputs`` every FASTQ file is
+looked up first; the local HealthOmics has none.
 """
 
 from __future__ import annotations
@@ -28,21 +28,17 @@ with DAG(
     params={
         "sheet": str(Path(__file__).parent / "data" / "lanes.csv"),
         "workflow_id": "1234567",
-        "role_arn": "arn:aws:iam::123456789012:role/omics-service",
-        "output_uri": "s3://omics-results/rnaseq",
-        "staging_uri": "s3://omics-results/staging/",
         "check_inputs": False,
     },
     tags=["example", "healthomics"],
 ):
     OmicsStartRunBatchOperator(
         task_id="batch",
-        default_run_setting={"workflowId": "{{ params.workflow_id }}", "roleArn": "{{ params.role_arn }}"},
+        default_run_setting={"workflowId": "{{ params.workflow_id }}"},
         sample_sheet=SampleSheet(
             path="{{ params.sheet }}",
             run_setting_id="{sample}",
             name="{sample}",
-            output_uri="{{ params.output_uri }}/{sample}/",  # Jinja first, then the columns
             group_by_id=True,
             parameters={
                 "sample": "{sample}",
@@ -51,7 +47,6 @@ with DAG(
             },
             run_tags={"condition": "{condition}"},
         ),
-        staging_s3_uri="{{ params.staging_uri }}",
         max_runs=1_000,  # a wrong sheet starts no cohort
         check_inputs="{{ params.check_inputs }}",
         poll_interval=POLL_INTERVAL,

@@ -3,8 +3,8 @@
 The sheet has a row for each sample; ``status`` says which is which. A patient with two tumours, or with none, is an
 error that names the lines, before anything is started.
 
-On the local HealthOmics it runs as it stands. On AWS, point the connection ``aws_default`` at your account and give
-your own workflow, service role, bucket and sheet as params when you trigger the DAG, or as their defaults below.
+On the local HealthOmics it runs as it stands. On AWS only the connection ``aws_default`` changes, as it has the service
+role and all places; workflow and sheet are params, as they are yours.
 """
 
 from __future__ import annotations
@@ -27,24 +27,17 @@ with DAG(
     params={
         "sheet": str(Path(__file__).parent / "data" / "tumour_normal.csv"),
         "workflow_id": "1234567",
-        "role_arn": "arn:aws:iam::123456789012:role/omics-service",
-        "output_uri": "s3://omics-results/somatic",
     },
     tags=["example", "healthomics"],
 ):
     somatic = OmicsStartRunBatchOperator(
         task_id="somatic",
         batch_name="somatic",
-        default_run_setting={
-            "workflowId": "{{ params.workflow_id }}",
-            "roleArn": "{{ params.role_arn }}",
-            "storageType": "DYNAMIC",
-        },
+        default_run_setting={"workflowId": "{{ params.workflow_id }}", "storageType": "DYNAMIC"},
         sample_sheet=SampleSheet(
             path="{{ params.sheet }}",
             run_setting_id="{patient}",
             name="{patient}",
-            output_uri="{{ params.output_uri }}/{patient}/",
             group_by_id=True,
             parameters={
                 "tumour": one({"name": "{sample}", "bam": "{bam}"}, where={"status": "1"}),

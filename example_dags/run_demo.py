@@ -92,7 +92,7 @@ def emulator() -> Iterator[subprocess.Popen[str]]:
     """Start the emulator; end it with the block."""
     options = ["--port", "0", "--speed", str(SPEED), "--scenario", str(HERE / "scenario.yaml")]
     server = subprocess.Popen(  # noqa: S603  # this very interpreter, on fixed arguments
-        [sys.executable, "-m", "airflow_provider_omics.emulator", *options, "--bucket", "omics-results"],
+        [sys.executable, "-m", "airflow_provider_omics.emulator", *options, "--default-bucket", "omics-results"],
         cwd=os.environ["AIRFLOW_HOME"],
         stdout=subprocess.PIPE,
         text=True,

@@ -62,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
         "--bucket", action="append", default=[], metavar="NAME", help="S3 bucket to create; may be repeated"
     )
     parser.add_argument(
+        "--default-bucket",
+        metavar="NAME",
+        help="S3 bucket to create, where the connection says that outputs, results and what is staged go",
+    )
+    parser.add_argument(
         "--connection-file",
         type=Path,
         metavar="FILE.json",
@@ -80,6 +85,7 @@ def _emulator(options: argparse.Namespace) -> OmicsEmulator:
         port=options.port,
         seed=options.seed,
         buckets=options.bucket,
+        default_bucket=options.default_bucket,
     )
 
 

@@ -39,7 +39,8 @@ def omics_emulator_scaled() -> Iterator[OmicsEmulator]:
 def omics_connection(omics_emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The Airflow connection ``aws_default`` of the emulator, in the environment for this test.
 
-    Variables that could lead elsewhere (``AWS_*``) are removed for as long.
+    It has a service role, and the bucket ``omics-results`` for outputs, results and what is staged. Variables that
+    could lead elsewhere (``AWS_*``) are removed for as long.
     """
     return _connect(omics_emulator, monkeypatch)
 
@@ -61,7 +62,7 @@ def _need_extra() -> None:
 def _running(clock: Any) -> Iterator[OmicsEmulator]:
     from airflow_provider_omics.emulator.server import OmicsEmulator  # every pytest run loads this module
 
-    with OmicsEmulator(clock=clock) as emulator:
+    with OmicsEmulator(clock=clock, default_bucket="omics-results") as emulator:
         # moto's state outlives an emulator: what an earlier test left must not be seen.
         emulator.reset()
         yield emulator

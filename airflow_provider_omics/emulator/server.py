@@ -41,6 +41,8 @@ class OmicsEmulator:
     :param account: account id of :attr:`connection` and :meth:`client`; 12 digits.
     :param region: region of the same.
     :param buckets: S3 buckets that exist from the start, in that account and region, also after :meth:`reset`.
+    :param default_bucket: one more of them, of which :attr:`connection` says that outputs, results and what is staged
+        go there, and with which service role; default None: the connection says nothing of them.
     :raises ValueError: the scenario, a fault or a bucket's name makes no sense.
     """
 
@@ -55,13 +57,15 @@ class OmicsEmulator:
         account: str = DEFAULT_ACCOUNT,
         region: str = "us-east-1",
         buckets: Iterable[str] = (),
+        default_bucket: str | None = None,
     ) -> None:
         self.clock: Clock = clock or RealClock()
         self.account = account
         self.region = region
         self.calls = Calls()
         self._port = port
-        self._buckets = tuple(buckets)
+        self._default_bucket = default_bucket
+        self._buckets = tuple(buckets) if default_bucket is None else (*buckets, default_bucket)
         self._moto = MotoServices()
         self.service = HealthOmics(clock=self.clock, limits=limits, surroundings=self._moto, seed=seed)
         self.faults = Faults(lambda: self.clock.now().timestamp(), HealthOmics.OPERATIONS, seed)
@@ -113,18 +117,19 @@ class OmicsEmulator:
 
     @property
     def connection(self) -> dict[str, Any]:
-        """The ready-made Airflow connection, as Airflow takes it in JSON (``AIRFLOW_CONN_AWS_DEFAULT``)."""
-        return {
-            "conn_type": "aws",
-            "login": self.account,
-            "password": SECRET_KEY,
-            "extra": {
-                "endpoint_url": self.url,
-                "region_name": self.region,
-                # Else botocore calls workflows-127.0.0.1. OmicsHook does this by itself; other people's hooks do not.
-                "config_kwargs": {"inject_host_prefix": False},
-            },
+        """The ready-made Airflow connection, as Airflow takes it in JSON (``AIRFLOW_CONN_AWS_DEFAULT``).
+
+        With a default bucket it has the defaults of a team: service role, output URI, staging and results place.
+        """
+        extra: dict[str, Any] = {
+            "endpoint_url": self.url,
+            "region_name": self.region,
+            # Else botocore calls workflows-127.0.0.1. OmicsHook does this by itself; other people's hooks do not.
+            "config_kwargs": {"inject_host_prefix": False},
         }
+        if self._default_bucket is not None:
+            extra["service_config"] = {"omics": self._team_defaults(self._default_bucket)}
+        return {"conn_type": "aws", "login": self.account, "password": SECRET_KEY, "extra": extra}
 
     @property
     def connection_json(self) -> str:
@@ -188,6 +193,16 @@ class OmicsEmulator:
         self.faults.replace(self._scenario_faults)
         self.calls.clear()
         self._create_buckets()
+
+    def _team_defaults(self, bucket: str) -> dict[str, Any]:
+        return {
+            "default_run_setting": {
+                "roleArn": f"arn:aws:iam::{self.account}:role/omics-service",  # any will do: nothing is asked of it
+                "outputUri": f"s3://{bucket}/outputs/",
+            },
+            "staging_s3_uri": f"s3://{bucket}/staging/",
+            "results_s3_uri": f"s3://{bucket}/results/",
+        }
 
     def _create_buckets(self) -> None:
         for bucket in self._buckets:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,12 +23,6 @@ AT_ONCE = {"pending": 0, "starting": 0, "running": 0, "stopping": 0}
 """A run that has ended when it is first looked at: the DAGs wait half a minute between two looks."""
 
 SETTING = {"roleArn": "arn:aws:iam::123456789012:role/omics-service", "outputUri": "s3://omics-results/"}
-TEAM = {
-    "default_run_setting": SETTING,
-    "staging_s3_uri": "s3://omics-results/staging/",
-    "results_s3_uri": "s3://omics-results/results/",
-}
-"""The connection that the pages speak of."""
 
 
 def fails(*names: str) -> list[dict[str, Any]]:
@@ -91,15 +84,9 @@ CASES = {
 
 
 @pytest.fixture
-def emulator(
-    omics_emulator_scaled: OmicsEmulator, omics_connection_scaled: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> OmicsEmulator:
-    """A local HealthOmics with buckets, and the connection of a team."""
-    extra = {**omics_connection_scaled["extra"], "service_config": {"omics": TEAM}}
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps({**omics_connection_scaled, "extra": extra}))
-    s3 = omics_emulator_scaled.client("s3")
-    for bucket in ("omics-results", "omics-inputs"):
-        s3.create_bucket(Bucket=bucket)
+def emulator(omics_emulator_scaled: OmicsEmulator, omics_connection_scaled: dict[str, Any]) -> OmicsEmulator:
+    """A local HealthOmics with buckets, and the connection that the pages speak of."""
+    omics_emulator_scaled.client("s3").create_bucket(Bucket="omics-inputs")
     return omics_emulator_scaled
 
 

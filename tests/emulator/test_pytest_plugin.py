@@ -30,7 +30,7 @@ def test_stepped(omics_emulator):
 
 def test_every_test_starts_afresh(omics_emulator):
     assert omics_emulator.client().list_runs()["items"] == []
-    assert omics_emulator.client("s3").list_buckets()["Buckets"] == []
+    assert [bucket["Name"] for bucket in omics_emulator.client("s3").list_buckets()["Buckets"]] == ["omics-results"]
 
 
 def test_scaled(omics_emulator_scaled):
@@ -41,6 +41,7 @@ def test_scaled(omics_emulator_scaled):
 
 def test_connection(omics_connection, omics_emulator):
     assert omics_connection["extra"]["endpoint_url"] == omics_emulator.url
+    assert omics_connection["extra"]["service_config"]["omics"]["results_s3_uri"] == "s3://omics-results/results/"
     assert json.loads(os.environ["AIRFLOW_CONN_AWS_DEFAULT"]) == omics_connection
     assert [name for name in os.environ if name.startswith("AWS_")] == ["AWS_EC2_METADATA_DISABLED"]
 

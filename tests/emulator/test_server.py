@@ -67,6 +67,23 @@ def test_stop_frees_the_port_and_ends_the_threads(start_run_parameters: Callable
         assert port_of(again) == port
 
 
+def test_default_bucket_is_in_the_connection() -> None:
+    """With a default bucket, which is there from the start, the connection has the defaults of a team; else none."""
+    with OmicsEmulator(clock=SteppedClock(), buckets=["one"]) as plain:
+        assert "service_config" not in plain.connection["extra"]
+    with OmicsEmulator(clock=SteppedClock(), default_bucket="two", account="111122223333") as emulator:
+        emulator.reset()
+        assert emulator.connection["extra"]["service_config"]["omics"] == {
+            "default_run_setting": {
+                "roleArn": "arn:aws:iam::111122223333:role/omics-service",
+                "outputUri": "s3://two/outputs/",
+            },
+            "staging_s3_uri": "s3://two/staging/",
+            "results_s3_uri": "s3://two/results/",
+        }
+        assert [bucket["Name"] for bucket in emulator.client("s3").list_buckets()["Buckets"]] == ["two"]
+
+
 @pytest.mark.parametrize("sent", [b"", b"\r\n\r\n", b"\x16\x03\x01 not http\r\n", b"GET / HTTP/1.0\r\n\r\n"])
 def test_strange_clients_do_no_harm(emulator: OmicsEmulator, sent: bytes) -> None:
     """What is not HTTP/1.1 gets an answer or none, and then the end of the connection."""
@@ -195,12 +212,14 @@ def test_process_announces_itself_and_ends_on_a_signal(number: signal.Signals, t
     scenario.write_text("runs:\n  - outcome: FAILED\nfaults:\n  - {operation: GetRun, latency_seconds: 1}\n")
     file = tmp_path / "connections.json"
     arguments = ["--port", "0", "--bucket", "one", "--bucket", "two", "--speed", "60", "--seed", "7"]
+    arguments += ["--default-bucket", "three"]
     arguments += ["--scenario", str(scenario), "--connection-file", str(file)]
     with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, text=True, env=environment()) as process:
         assert process.stdout
         address = process.stdout.readline().split()[-1]
         connection = json.loads(process.stdout.readline().partition("=")[2].strip().strip("'"))
         assert connection["extra"]["endpoint_url"] == address
+        assert connection["extra"]["service_config"]["omics"]["staging_s3_uri"] == "s3://three/staging/"
         assert json.loads(file.read_text()) == {"aws_default": connection}
         calls = http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
         calls.request("GET", "/_emulator/faults")

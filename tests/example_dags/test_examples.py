@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,11 @@ EXAMPLE_DAGS = Path(__file__).parents[2] / "example_dags"
 DIAGNOSED = RunFailed("The run failed.", run_id="1")
 DIAGNOSED.diagnosis = {"cause": "OUT_OF_MEMORY_ERROR", "summary": "Run 1 failed\n  why: ..."}
 FAILING_SAMPLE = "SRR7961163_GSM3415727_MShef4_J2"
+EXAMPLES = [pytest.param(path, id=path.stem) for path in sorted(EXAMPLE_DAGS.glob("example_*.py"))]
+OF_THE_CONNECTION = re.compile(
+    r'arn:aws:iam|s3://omics-results|role_?arn|output_?uri"?[=:]|staging_s3_uri', re.IGNORECASE
+)
+"""Role and places, as an argument, a setting or a param."""
 
 
 @pytest.fixture
@@ -60,13 +67,40 @@ def start_batch(emulator: OmicsEmulator) -> str:
 
 
 @pytest.mark.usefixtures("airflow_db")  # Airflow 2 looks an alias up in it while it reads a DAG scheduled on one
-@pytest.mark.parametrize("path", sorted(EXAMPLE_DAGS.glob("example_*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXAMPLES)
 def test_examples_are_read_without_network(path: Path) -> None:
     """Every example is a DAG named as its file, that says what it shows, and needs no connection to be read."""
     dag = read_dag(path.name)
 
     assert dag.dag_id == path.stem
     assert "On AWS" in path.read_text().split('"""')[1]
+
+
+@pytest.mark.parametrize("path", EXAMPLES)
+def test_examples_leave_role_and_places_to_the_connection(path: Path) -> None:
+    """No example names a service role, or a place to write to: nothing of them is to be changed for AWS."""
+    assert OF_THE_CONNECTION.findall(path.read_text()) == []
+
+
+def test_another_connection(
+    emulator: OmicsEmulator,
+    omics_connection_scaled: dict[str, Any],
+    run_dag: RunDag,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the connection of another team its role and places are those of all runs and results."""
+    text = json.dumps(omics_connection_scaled).replace("omics-results", "other-team").replace("omics-service", "other")
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", text)
+    emulator.client("s3").create_bucket(Bucket="other-team")
+
+    outcome = run_dag("example_omics_run_batch.py")
+
+    omics = emulator.client()
+    runs = [omics.get_run(id=item["id"]) for item in omics.list_runs()["items"]]
+    assert len(runs) == 9
+    assert {run["roleArn"] for run in runs} == {"arn:aws:iam::123456789012:role/other"}
+    assert {run["outputUri"] for run in runs} == {"s3://other-team/outputs/"}
+    assert outcome.xcoms["batch"]["return_value"]["results_uri"].startswith("s3://other-team/results/")
 
 
 def test_run(emulator: OmicsEmulator, run_dag: RunDag) -> None:
@@ -76,12 +110,11 @@ def test_run(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     (run,) = emulator.client().list_runs()["items"]
     assert outcome.state == "success"
     assert run["name"] == "NA12891"
-    assert outcome.xcoms["locate"]["return_value"] == f"{run['id']} COMPLETED: s3://omics-results/runs/{run['id']}"
+    assert outcome.xcoms["locate"]["return_value"] == f"{run['id']} COMPLETED: s3://omics-results/outputs/{run['id']}"
 
 
 def test_run_batch(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     """Eight real samples run on what the first run made; what lacked space runs again, what lacks input does not."""
-    emulator.client("s3").create_bucket(Bucket="omics-results")
     emulator.set_scenario(yaml.safe_load((EXAMPLE_DAGS / "scenario.yaml").read_text()))
 
     outcome = run_dag("example_omics_run_batch.py")
@@ -107,8 +140,6 @@ def test_run_batch(emulator: OmicsEmulator, run_dag: RunDag) -> None:
 
 def test_run_batch_on_the_default_scenario(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     """The defaults of the params fit an emulator that was started without a scenario."""
-    emulator.client("s3").create_bucket(Bucket="omics-results")
-
     outcome = run_dag("example_omics_run_batch.py")
 
     assert outcome.xcoms["report"]["return_value"] == "8 of 8 samples completed; attempts: 1; failed: none"
@@ -129,8 +160,6 @@ def put_reads(emulator: OmicsEmulator) -> None:
 
 def test_sample_sheet(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     """The lanes of a sample become one run, in their order; a missing second read is null."""
-    emulator.client("s3").create_bucket(Bucket="omics-results")
-
     outcome = run_dag("example_omics_sample_sheet.py")
 
     omics = emulator.client()
@@ -143,7 +172,6 @@ def test_sample_sheet(emulator: OmicsEmulator, run_dag: RunDag) -> None:
         "reads": ["s3://omics-inputs/KO_REP1_L002_R1.fastq.gz", None],
     }
     assert runs["KO_REP1"]["tags"]["condition"] == "knock-out"
-    assert runs["KO_REP1"]["outputUri"].endswith("/KO_REP1/")
 
 
 def test_sample_sheet_whose_reads_are_not_all_there(emulator: OmicsEmulator, run_dag: RunDag) -> None:
@@ -233,7 +261,6 @@ def test_notification_of_a_failure(
 
 def test_batch_results(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     """The samples that completed go on, three to a task; the one that failed does not hold them up."""
-    emulator.client("s3").create_bucket(Bucket="omics-results")
     emulator.set_scenario({"runs": [{"match": {"run_setting_id": FAILING_SAMPLE}, "outcome": "FAILED"}]})
 
     outcome = run_dag("example_omics_batch_results.py")
@@ -248,7 +275,6 @@ def test_batch_results(emulator: OmicsEmulator, run_dag: RunDag) -> None:
 
 def test_rerun(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     """After a fix another DAG run submits only the sample that failed, and its results are complete."""
-    emulator.client("s3").create_bucket(Bucket="omics-results")
     emulator.set_scenario({"runs": [{"match": {"run_setting_id": FAILING_SAMPLE}, "outcome": "FAILED"}]})
     first = run_dag("example_omics_rerun.py")
     emulator.set_scenario({})
@@ -265,7 +291,6 @@ def test_rerun(emulator: OmicsEmulator, run_dag: RunDag) -> None:
 
 def test_collect_results(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     """Each DAG run adds to the same file what has ended since the last one."""
-    emulator.client("s3").create_bucket(Bucket="omics-results")
     emulator.set_scenario({"runs": [{"match": {"run_setting_id": "NA12891"}, "running": 1_000_000_000}]})
     omics = emulator.client()
     batch_id = start_batch(emulator)

@@ -67,7 +67,7 @@ def test_run_dag(
 ) -> None:
     """The DAG of a run runs with README's connection, and the team's defaults reach the run."""
     shown = json.loads(block("json", "service_config"))
-    merged = {**omics_connection_scaled, "extra": {**shown["extra"], **omics_connection_scaled["extra"]}}
+    merged = {**omics_connection_scaled, "extra": {**omics_connection_scaled["extra"], **shown["extra"]}}
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(merged))
     omics_emulator_scaled.set_scenario({"runs": [AT_ONCE]})
 
@@ -145,7 +145,7 @@ def test_commands(omics_emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch
     client.close()
 
     assert runs == []
-    assert (options.port, options.bucket) == (4568, ["omics-results"])
+    assert (options.port, options.default_bucket) == (4568, "omics-results")
     assert (ROOT / options.scenario).is_file()
 
 
