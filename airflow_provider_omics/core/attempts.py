@@ -34,6 +34,7 @@ from airflow_provider_omics.core.earlier_attempts import (
     REQUEST_ID_MEMORY,
     back_off,
     cancel_old,
+    end_cancelled,
     let_stop,
     resolve,
     search,
@@ -92,8 +93,11 @@ def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Atte
     if record.fingerprint != present.fingerprint:
         yield Say(WARNING, "The settings have changed since the earlier try, whose attempt is resolved first")
     if record.ended is Ended.BADLY:
-        yield Say(INFO, f"{present.kind} {record.resource_id} of try {record.owner_try} ended badly: a new one")
-        return (yield from _start_afresh(present, now, record))
+        seen = yield from end_cancelled(record, present)
+        answer = yield Say(
+            INFO, f"{present.kind} {record.resource_id} of try {record.owner_try} ended badly: a new one"
+        )
+        return (yield from _start_afresh(present, answer.now, record, seen))
     record, seen = yield from resolve(record, present)
     if seen is None:
         if record.fingerprint == present.fingerprint:
@@ -120,17 +124,19 @@ def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Atte
 
 
 def _after_clear(record: AttemptRecord, present: Present) -> AttemptFlow:
-    answer = yield Say(INFO, f"The task was cleared; resolving the attempt of try {record.owner_try} first")
+    yield Say(INFO, f"The task was cleared; resolving the attempt of try {record.owner_try} first")
     seen: Snapshot | None = None
-    if record.ended in (None, Ended.LOST) and not record.idle:
+    if record.ended is Ended.BADLY:
+        seen = yield from end_cancelled(record, present)
+    elif record.ended is not Ended.WELL and not record.idle:
         record, seen = yield from resolve(record, present)
-    if seen is not None and seen.status != UNKNOWN and seen.phase is Phase.ACTIVE:
-        yield from cancel_old(record, seen, present)
-        if present.chooses and present.cancel:
-            # What completes while the batch stops must not be submitted again.
-            seen = yield from until_ended(record, seen, present)
-    if seen is not None:
-        yield from stop_stragglers(seen, present)
+        if seen is not None and seen.status != UNKNOWN and seen.phase is Phase.ACTIVE:
+            yield from cancel_old(record, seen, present)
+            if present.chooses and present.cancel:
+                # What completes while the batch stops must not be submitted again.
+                seen = yield from until_ended(record, seen, present)
+        if seen is not None:
+            yield from stop_stragglers(seen, present)
     answer = yield Say(INFO, "Starting afresh")
     return (yield from _start_afresh(present, answer.now, record, seen, cleared=True))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from airflow_provider_omics.core.attempt_commands import AttemptAnswer, AttemptCommand, Find, Save
 from airflow_provider_omics.core.attempt_record import AttemptRecord, Present
-from airflow_provider_omics.core.cancelling import cancel, cancel_stragglers
+from airflow_provider_omics.core.cancelling import cancel, cancel_stragglers, has_stragglers
 from airflow_provider_omics.core.commands import (
     INFO,
     WARNING,
@@ -158,36 +158,26 @@ def let_stop(
 
 def until_ended(
     record: AttemptRecord, seen: Snapshot, present: Present
-) -> Generator[AttemptCommand, AttemptAnswer, Snapshot | None]:
+) -> Generator[AttemptCommand, AttemptAnswer, Snapshot]:
     """Wait for the end of what was cancelled.
 
     :param record: the attempt.
     :param seen: what it started, as last seen.
     :param present: this try.
-    :return: it, ended; None: its record is gone.
+    :return: it, ended; status UNKNOWN: its record is gone.
     :raises AttemptError: it goes on after ``patience``.
-    :raises ServiceError: a call was refused.
+    :raises ServiceError: a call was refused, or did not get through for ``patience``.
     """
-    since: float | None = None
+    answer = yield Say(INFO, f"Waiting for the end of {present.kind} {seen.id}")
+    since = answer.now
     stragglers_stopped = False
     while True:
-        answer = yield Look(present.kind, seen.id)
-        since = answer.now if since is None else since
-        if isinstance(answer.result, NotFound):
-            return None
-        if (
-            isinstance(answer.result, BatchSnapshot)
-            and answer.result.count("failed_cancels")
-            and not stragglers_stopped
-        ):
-            yield from cancel_stragglers(seen.id)  # the batch may wait for their end
+        seen = yield from _look(present, seen.id, record.resource_uuid)
+        if seen.phase is not Phase.ACTIVE or seen.status == UNKNOWN:
+            return seen
+        if isinstance(seen, BatchSnapshot) and has_stragglers(seen) and not stragglers_stopped:
+            yield from stop_stragglers(seen, present)  # the batch may wait for their end
             stragglers_stopped = True
-        if isinstance(answer.result, (RunSnapshot, BatchSnapshot)):
-            seen = answer.result
-            if seen.phase is not Phase.ACTIVE:
-                return seen
-        elif isinstance(answer.result, ServiceError) and not isinstance(answer.result, Unavailable):
-            raise answer.result
         if answer.now - since >= present.patience:
             raise AttemptError(
                 f"{present.kind} {seen.id} of try {record.owner_try} was cancelled and is still {seen.status}; what "
@@ -195,9 +185,36 @@ def until_ended(
                 request_id=record.request_id,
                 resource_id=seen.id,
             )
-        if answer.now == since:
-            yield Say(INFO, f"Waiting for the end of {present.kind} {seen.id}: {seen.status}")
-        yield Sleep(LIST_LAG)
+        answer = yield Sleep(LIST_LAG)
+
+
+def end_cancelled(record: AttemptRecord, present: Present) -> Generator[AttemptCommand, AttemptAnswer, Snapshot | None]:
+    """Let a batch that ended badly come to its end: that is recorded when a cancel is accepted, and its runs go on.
+
+    A run that is stopping is left alone: there is nothing of it that a new one could do without.
+
+    :param record: the attempt, which ended badly.
+    :param present: this try.
+    :return: the batch, as seen now; None: it was not looked at.
+    :raises AttemptError: it is still stopping after ``patience``.
+    :raises ServiceError: a look did not get through for ``patience``.
+    """
+    if present.kind == "run" or record.resource_id is None or record.idle:
+        return None
+    try:
+        seen = yield from _look(present, record.resource_id, record.resource_uuid)
+        if seen.status == "STOPPING" and present.chooses:
+            # What completes while it stops must not be submitted again.
+            seen = yield from until_ended(record, seen, present)
+    except Unavailable:
+        raise
+    except ServiceError as error:
+        # Its end is on record: that nobody may look at it any more is no reason never to start again.
+        yield Say(WARNING, f"Whether runs of batch {record.resource_id} are still stopping is not to be seen: {error}")
+        return None
+    if isinstance(seen, BatchSnapshot) and (seen.phase is not Phase.FAILED or seen.runs_going):
+        yield from stop_stragglers(seen, present)
+    return seen
 
 
 def cancel_old(
@@ -233,9 +250,7 @@ def stop_stragglers(seen: Snapshot, present: Present) -> Generator[AttemptComman
     :param seen: what the earlier attempt started.
     :param present: this try.
     """
-    if not isinstance(seen, BatchSnapshot) or seen.phase is Phase.ACTIVE or not present.cancel:
-        return
-    if seen.phase is Phase.FAILED or seen.count("failed_cancels"):
+    if isinstance(seen, BatchSnapshot) and has_stragglers(seen) and present.cancel:
         yield from cancel_stragglers(seen.id)
 
 

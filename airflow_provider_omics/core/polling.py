@@ -81,9 +81,9 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
                 is_news = not seen.is_known_status and seen.status != warned
                 yield Say(WARNING if is_news else INFO, line, seen)
                 warned = seen.status if is_news else warned
-            if seen.phase is not Phase.ACTIVE:
-                return WaitEvent(Outcome.ENDED, seen)
             limit = passed_limit(plan, seen, answer.now)
+            if seen.phase is not Phase.ACTIVE:
+                return _ended(plan, seen, limit)
             if limit:
                 return (yield from _time_out(plan, seen, limit))
             yield Sleep(_until_limit(plan, seen, answer.now, _spread(plan.poll_interval, spread)))
@@ -135,8 +135,19 @@ def _time_out(plan: WaitPlan, last: Snapshot, limit: str) -> Flow:
     if isinstance(left, NotFound):
         return (yield from _gone(plan, last, left))
     if left is not None and left.phase is not Phase.ACTIVE:
-        return WaitEvent(Outcome.ENDED, left)
+        return _ended(plan, left, limit)
     return WaitEvent(Outcome.TIMED_OUT, last, limit=limit, cancelled=left is None)
+
+
+def _ended(plan: WaitPlan, ended: Snapshot, limit: str | None) -> WaitEvent:
+    """Tell of what has ended, and whether it is our own cancel that has ended it.
+
+    A triggerer may die between the cancel at a limit and its event, and the one that takes the wait up finds the end
+    only. Somebody else's cancel that nobody saw before the limit looks the same: the limit would have ended it anyway.
+    """
+    if limit is not None and plan.cancel and ended.phase is Phase.CANCELLED:
+        return WaitEvent(Outcome.TIMED_OUT, ended, limit=limit, cancelled=True)
+    return WaitEvent(Outcome.ENDED, ended)
 
 
 def _gone(plan: WaitPlan, last: Snapshot, error: ServiceError, seconds: float = 0.0) -> Flow:

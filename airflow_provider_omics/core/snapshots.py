@@ -97,6 +97,7 @@ _COUNTS = {
     "successful_submissions": ("submissionSummary", "successfulStartSubmissionCount"),
     "failed_submissions": ("submissionSummary", "failedStartSubmissionCount"),
     "pending_submissions": ("submissionSummary", "pendingStartSubmissionCount"),
+    "successful_cancels": ("submissionSummary", "successfulCancelSubmissionCount"),
     "failed_cancels": ("submissionSummary", "failedCancelSubmissionCount"),
 }
 
@@ -147,6 +148,12 @@ class BatchSnapshot:
         :param name: ``"completed_runs"``, ``"failed_submissions"``, ...
         """
         return self.counts.get(name, 0)
+
+    @property
+    def runs_going(self) -> int:
+        """Runs that were submitted and have not ended; as counts of runs may lag, rather too many than too few."""
+        ended = ("completed_runs", "failed_runs", "cancelled_runs", "deleted_runs")
+        return self.count("successful_submissions") - sum(self.count(name) for name in ended)
 
     @property
     def numbers(self) -> dict[str, Any]:

@@ -204,6 +204,8 @@ class Attempt(RecordKeeper):
         """
         self._killed = self._killed or cancels
         record = self._record or self._left_by_an_earlier_try()
+        # At our own deadline, before Airflow's timeout struck in the wait for what came of it.
+        was_cancelled = record is not None and record.ended is Ended.BADLY
         if cancels and record is not None:
             self._cancel(record, LIST_LAG)
         seen = self.snapshot
@@ -211,9 +213,10 @@ class Attempt(RecordKeeper):
             seen = WaitPlan(self._starter.kind, record.resource_id, record.resource_uuid).unseen()
         if seen is None:
             return None
-        if _has_ended(seen):
+        if _has_ended(seen) and not (was_cancelled and seen.phase is Phase.CANCELLED):
             return WaitEvent(Outcome.ENDED, seen)
-        return WaitEvent(Outcome.TIMED_OUT, seen, limit="execution_timeout", cancelled=self._cancelled)
+        cancelled = self._cancelled or was_cancelled
+        return WaitEvent(Outcome.TIMED_OUT, seen, limit="execution_timeout", cancelled=cancelled)
 
     def _kill(self, may_leave: bool, task_state: Callable[[], str | None]) -> None:
         record = self._record or self._left_by_an_earlier_try()

@@ -96,7 +96,7 @@ class OmicsBatchEnd(OmicsStartOperator):
             raise  # its result is pushed already, with the failed ids
         except OmicsError:
             self._push(context, self._result_after_trouble(batch_of(event.snapshot)))
-            if event.outcome is Outcome.ENDED and event.snapshot.phase is not Phase.PROCESSED:
+            if event.snapshot.phase not in (Phase.ACTIVE, Phase.PROCESSED):
                 self._try_to_collect_results(context, event.snapshot)
             raise
 

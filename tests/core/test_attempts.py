@@ -212,12 +212,17 @@ def test_without_cancel_on_kill_nothing_that_a_batch_left_is_cancelled() -> None
     assert not [command for command in played.done if isinstance(command, (ListActive, Cancel))]
 
 
-@kinds
-def test_what_the_earlier_try_saw_fail_is_not_looked_at_again(kind: str) -> None:
-    """A recorded failure: a new attempt at once."""
-    played = play(known(ended=Ended.BADLY), present(kind), [started(kind)])
+@pytest.mark.parametrize("clear", [False, True], ids=["retry", "clear"])
+@pytest.mark.parametrize(("kind", "looks"), [("run", 0), ("batch", 1)])
+def test_what_the_earlier_try_saw_fail_is_replaced_at_once(kind: str, looks: int, *, clear: bool) -> None:
+    """A recorded failure: a new attempt, after one look at a batch, which may have been cancelled and be stopping."""
+    now_present = cleared(kind) if clear else present(kind)
+    script = [seen(kind, "FAILED")] * looks
 
-    assert played.done == anew(kind)
+    played = play(known(ended=Ended.BADLY), now_present, [*script, started(kind)])
+
+    assert played.done == [Look(kind, "7")] * looks + anew(kind, **({"max_tries": 2} if clear else {}))
+    assert played.slept == []
 
 
 @kinds
@@ -331,9 +336,8 @@ def test_clear_starts_nothing_beside_what_cannot_be_cancelled(kind: str) -> None
 
 
 @kinds
-@pytest.mark.parametrize("ended", [Ended.WELL, Ended.BADLY])
-def test_clear_of_what_has_ended_starts_a_new_one(kind: str, ended: Ended) -> None:
-    """After success or failure a cleared task starts afresh, without a look at the old one."""
-    played = play(known(ended=ended), cleared(kind), [started(kind)])
+def test_clear_of_what_has_ended_well_starts_a_new_one(kind: str) -> None:
+    """After success a cleared task starts afresh, without a look at the old one."""
+    played = play(known(ended=Ended.WELL), cleared(kind), [started(kind)])
 
     assert played.done == anew(kind, max_tries=2)

@@ -107,6 +107,35 @@ def test_runs_whose_own_cancel_failed_are_cancelled_one_by_one() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "counts",
+    [
+        pytest.param({"successful_submissions": 8, "completed_runs": 2, "running_runs": 6}, id="run counts lag"),
+        pytest.param({"successful_submissions": 8, "cancelled_runs": 3, "running_runs": 1}, id="some cancelled before"),
+    ],
+)
+def test_runs_whose_own_cancel_failed_are_cancelled_before_the_batch_ends(counts: dict[str, int]) -> None:
+    """The batch may wait for their end: once it has tried to cancel each of its runs, the others are cancelled."""
+    first = batch("STOPPING", successful_cancels=1, failed_cancels=1, **{**counts, "running_runs": 6})
+    last = batch("STOPPING", successful_cancels=5, failed_cancels=1, **counts)
+
+    left, commands, seconds = play(cancel(BATCH), [None, first, last, ("11",), None])
+
+    assert (left, seconds) == (None, 5.0)
+    assert commands[-3:-1] == [ListActive("2"), Cancel("run", "11")]
+
+
+def test_runs_that_the_batch_is_still_to_cancel_are_left_to_it() -> None:
+    """Of a large batch it takes hours: a cancel that failed is no reason to cancel all the others one by one."""
+    many = {"successful_submissions": 100_000, "cancelled_runs": 60_000, "running_runs": 39_000}
+
+    _, commands, _ = play(
+        cancel(BATCH, settle=4.0), [None, *[batch("STOPPING", successful_cancels=60_999, failed_cancels=1, **many)] * 2]
+    )
+
+    assert ListActive("2") not in commands
+
+
 def test_runs_of_a_batch_that_failed_under_the_cancel_are_cancelled() -> None:
     """A batch may fail with runs going, and refuses a cancel from then on; what has ended or gone is passed over."""
     script = [None, batch("FAILED"), ("11", "12", "13"), GONE, CONFLICT, None]

@@ -11,6 +11,7 @@ from airflow_provider_omics.core.commands import (
     WARNING,
     Say,
     Sleep,
+    WaitPlan,
 )
 from airflow_provider_omics.core.errors import (
     ServiceError,
@@ -93,6 +94,39 @@ def test_a_run_found_finished_wins_over_the_deadline(ended: RunSnapshot, late: f
 
     assert event == WaitEvent(Outcome.ENDED, ended)
     assert CANCEL not in commands
+
+
+@pytest.mark.parametrize("plan", [replace(RUN, deadline=START), replace(RUN, run_timeout=60.0)], ids=["task", "run"])
+def test_found_cancelled_after_a_limit(plan: WaitPlan) -> None:
+    """A triggerer has died between its cancel and its event: the next one tells of the limit, and cancels nothing."""
+    cancelled = run("CANCELLED", started=-100)
+
+    event, commands, _ = play(steadily(plan), [cancelled])
+
+    limit = "execution_timeout" if plan.deadline else "run_timeout"
+    assert event == WaitEvent(Outcome.TIMED_OUT, cancelled, limit=limit, cancelled=True)
+    assert CANCEL not in commands
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [replace(RUN, deadline=START, cancel=False), replace(RUN, deadline=START + 1.0), RUN],
+    ids=["does not cancel", "in time", "no limit"],
+)
+def test_cancelled_by_somebody_else(plan: WaitPlan) -> None:
+    """Where this wait cannot have cancelled it, somebody else has."""
+    event, _, _ = play(steadily(plan), [run("CANCELLED")])
+
+    assert event == WaitEvent(Outcome.ENDED, run("CANCELLED"))
+
+
+def test_cancelled_before_the_cancel_of_the_next_triggerer_came() -> None:
+    """Found stopping after the limit, and at its end when the second cancel is refused."""
+    script = [batch("STOPPING"), CONFLICT, batch("CANCELLED")]
+
+    event, _, _ = play(steadily(replace(BATCH, deadline=START)), script)
+
+    assert event == WaitEvent(Outcome.TIMED_OUT, batch("CANCELLED"), limit="execution_timeout", cancelled=True)
 
 
 def test_without_cancel_a_time_limit_leaves_it_going() -> None:

@@ -142,7 +142,7 @@ def test_a_batch_takes_every_field_from_getbatch() -> None:
 def test_each_count_is_that_of_its_member() -> None:
     """No two are mixed up."""
     runs = ["pending", "starting", "running", "stopping", "completed", "deleted", "failed", "cancelled"]
-    submissions = ["successfulStart", "failedStart", "pendingStart", "failedCancel"]
+    submissions = ["successfulStart", "failedStart", "pendingStart", "successfulCancel", "failedCancel"]
     response = {
         "id": "99",
         "status": "STOPPING",
@@ -155,7 +155,8 @@ def test_each_count_is_that_of_its_member() -> None:
         "successful_submissions": 11,
         "failed_submissions": 12,
         "pending_submissions": 13,
-        "failed_cancels": 14,
+        "successful_cancels": 14,
+        "failed_cancels": 15,
     }
 
 

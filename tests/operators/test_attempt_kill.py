@@ -28,6 +28,7 @@ from tests.operators.tries import (
     crash,
     kinds,
     stores,
+    watch_starts,
 )
 
 if TYPE_CHECKING:
@@ -64,17 +65,19 @@ def test_machine_that_ends_a_worker_cancels_nothing(
 def test_user_who_ends_the_task_cancels(
     new_task: NewTask, stepped: SteppedTime, kind: str, store: str, state: str
 ) -> None:
-    """Marked failed, marked success, cleared: cancelled, and no later try waits for what is stopping."""
+    """Marked failed, marked success, cleared: cancelled; a later try starts anew, a batch once that has ended."""
     task = new_task(kind, store=store)
     killed_while_waiting(task, stepped, state)
     assert task.statuses()[0] in STOPPED
     record = task.record()
     assert record is not None
     assert record.ended is RecordEnded.BADLY
+    starts = watch_starts(task)
 
     ended = task.try_()
 
     assert ended.error is None
+    assert starts == [["STOPPING" if kind == "run" else "CANCELLED"]]
     assert len(task.started()) == 2
     assert task.id_of(ended.result) == task.started()[1]["id"]
 

@@ -97,6 +97,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.request_id = ""
         self.cancelled: set[str] = set()
         self.unasked: list[str] = []
+        self.early: list[str] = []
         self.seen = 0
         self.clears = 0
         self.requested: dict[str, tuple[int, dict[str, Any]]] = {}
@@ -250,6 +251,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         live = [i["id"] for i in started if i["status"] in ALIVE and i["exists"] and i["id"] not in self.cancelled]
         assert len(live) <= 1, f"{live} are going at the same time"
         assert not self.unasked, f"nobody asked to cancel {self.unasked}"
+        assert not self.early, f"another was started while {self.early} was stopping"
         for number, item in enumerate(started[self.seen :], self.seen):
             for earlier in started[:number]:
                 if earlier["status"] in WELL and self._is_owed(earlier):
@@ -272,6 +274,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         """Be told of a call, before and after it."""
         process = self._process()
         if operation in ("StartRun", "StartRunBatch"):
+            self._note_early(process, when)
             self._crash(f"{when} start")
         if operation not in ("CancelRun", "CancelRunBatch"):
             return
@@ -290,6 +293,11 @@ class ExactlyOnce(RuleBasedStateMachine):
             self.cancelled.add(resource_id)
         elif going is not None and not self._is_asked(going) and (in_time or not own):
             self.unasked.append(resource_id)
+
+    def _note_early(self, process: Process | None, when: str) -> None:
+        """Note a batch that is still stopping when the present try starts another: what it completes is paid twice."""
+        if when == "before" and self.airflow.kind == "batch" and process is self.airflow.worker:
+            self.early += [item["id"] for item in self.airflow.started() if item["status"] == "STOPPING"]
 
     def _is_asked(self, item: dict[str, Any]) -> bool:
         """Tell whether somebody asked to cancel it; a clear asks for what an earlier request starts after it, too."""

@@ -249,3 +249,15 @@ def at_sleep(stepped: SteppedTime, act: Callable[[], object], *, number: int = 1
 
 def crash() -> None:
     raise Crash
+
+
+def watch_starts(task: Task) -> list[list[str]]:
+    """Note, at each start from now on, the statuses of what was started before."""
+    found: list[list[str]] = []
+
+    def listen(operator: Any) -> None:
+        events = operator.hook.conn.meta.events
+        events.register(f"before-call.omics.{START[task.kind]}", lambda **_: found.append(task.statuses()))
+
+    task.before_execute = listen
+    return found

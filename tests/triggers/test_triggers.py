@@ -256,6 +256,32 @@ async def test_kill_cancels_though_interrupted(
     assert {run["status"] for run in emulator.service.started_runs()} == {"CANCELLED"}
 
 
+async def test_kill_of_a_batch_that_is_being_created(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """CREATING refuses a cancel: it is tried again until the batch is PENDING, and no run is ever started."""
+    emulator.set_scenario({"batches": [{"creating": 12.0, "pending": 60.0}]})
+    started = start_batch(emulator)
+
+    await OmicsRunBatchTrigger(**started, botocore_config=ONE_TRY).on_kill()
+
+    emulator.advance(600)
+    assert emulator.calls.by_code()["CancelRunBatch"].pop("OK") == 1
+    assert len(stepped.slept) >= 3
+    assert [batch["status"] for batch in emulator.service.started_batches()] == ["CANCELLED"]
+    assert emulator.service.started_runs() == []
+
+
+async def test_kill_of_a_batch_sees_to_what_its_cancel_misses(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """A run whose own cancel failed is cancelled by itself: no worker comes after a kill."""
+    emulator.set_scenario({"runs": [{"running": 90_000.0}], "batches": [{"cancel_failures": 1}]})
+    started = start_batch(emulator)
+    emulator.advance(600)
+
+    await OmicsRunBatchTrigger(**started, botocore_config=ONE_TRY).on_kill()
+
+    emulator.advance(600)
+    assert [run["status"] for run in emulator.service.started_runs()] == ["CANCELLED"] * 2
+
+
 async def test_kill_leaves_the_run_if_so_wanted(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
     """With cancel_on_kill off nothing is cancelled."""
     trigger = OmicsRunTrigger(**start_run(emulator), cancel_on_kill=False)
