@@ -215,7 +215,7 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
         """
         try:
             parsed = parse_event(event, self.kind)
-            self._new_attempt(context).take_up(request_id)
+            self._new_attempt(context).take_up(request_id, parsed.snapshot)
             return self._conclude(context, parsed)
         except OmicsError as error:
             self._raise(error)
