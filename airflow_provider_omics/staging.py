@@ -164,6 +164,7 @@ class RunSettingsSpool:
             return False
         self._sheets.seek(0)
         sheets = (json.loads(line) for line in self._sheets)
+        staging.open()
         with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
             for _ in pool.map(lambda sheet: staging.put_text(*sheet), sheets):
                 check()
@@ -181,6 +182,16 @@ class StagingPlace:
     def __init__(self, hook: OmicsHook, place: S3Place) -> None:
         self.uri = place.uri.rstrip("/")
         self._s3 = s3_hook(hook, extra_args=encryption(place.kms_key_id), transfer_config_args=dict(_TRANSFER))
+
+    def open(self) -> None:
+        """Make the client, before threads that use it: each would make one, and ask Airflow what it needs for that.
+
+        Airflow 3.0 and 3.1 mix up the answers to questions that are asked at once (no lock in ``CommsDecoder``).
+
+        :raises ServiceError: there is no client, as its credentials could not be had.
+        """
+        with service_errors("PutObject"):
+            self._s3.get_conn()
 
     def has(self, uri: str) -> bool:
         """Tell whether an object exists.

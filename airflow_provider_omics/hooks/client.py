@@ -55,6 +55,25 @@ class OmicsClientHook(AwsBaseHook):
         """
         return ConnectionDefaults.from_service_config(self.service_config)
 
+    @property
+    def misses_connection(self) -> bool:
+        """Whether Airflow did not find the connection: the Amazon provider goes on without, as the machine itself."""
+        return bool(self.aws_conn_id) and not isinstance(self.conn_config.conn_id, str)
+
+    def renew(self) -> None:
+        """Read the connection anew, and have a new client made of it for the next call.
+
+        One that was found stays as it was when it is not found now: Airflow tells a secrets backend that fails, or an
+        api-server, in the same way, and the new client would be somebody else.
+        """
+        self.__dict__.pop("conn", None)
+        hook = type(self)(self.aws_conn_id, verify=self._verify, region_name=self._region_name, config=self._config)
+        if hook.misses_connection:
+            return
+        if self.misses_connection:
+            self.__dict__.pop("defaults", None)  # those of a connection do not change in the middle of an attempt
+        self.conn_config = hook.conn_config
+
     def _get_config(self, config: Config | None = None) -> Config:
         """Build the client's configuration: the user's, and where it is silent, ours."""
         given: Config = super()._get_config(config)

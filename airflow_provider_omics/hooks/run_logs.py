@@ -33,7 +33,9 @@ class RunLogsHook(AwsLogsHook):
         :return: the logs hook.
         """
         options: dict[str, Any] = {"region_name": hook.region_name, "verify": hook.verify, "config": hook.config}
-        return cls(aws_conn_id=hook.aws_conn_id, **options)
+        logs = cls(aws_conn_id=hook.aws_conn_id, **options)
+        logs.conn_config = hook.conn_config  # Airflow is not asked again: the answer could be another
+        return logs
 
     def read_manifest(self, run_id: str, run_uuid: str | None) -> RunSnapshot | None:
         """Read how a run ended whose record is gone.

@@ -40,6 +40,8 @@ def s3_hook(hook: OmicsHook, **options: Any) -> S3Hook:
     """
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook  # 50 ms that a DAG file need not wait for
 
-    return S3Hook(
+    s3 = S3Hook(
         aws_conn_id=hook.aws_conn_id, region_name=hook.region_name, verify=hook.verify, config=hook.config, **options
     )
+    s3.conn_config = hook.conn_config  # Airflow is not asked again: the answer could be another
+    return s3

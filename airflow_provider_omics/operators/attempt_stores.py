@@ -22,6 +22,9 @@ from airflow_provider_omics.hooks.service_errors import service_errors
 KEY = "omics_attempt"
 """Key in Airflow's task state store. Records of tasks under way are kept under it: it must not change."""
 
+CONNECTED = "connected"
+"""Key in the stored record: whether Airflow had found the connection when it was written."""
+
 PROGRESS_KEY = "omics_progress"
 """Key of the numbers that the last line of progress told."""
 
@@ -40,10 +43,12 @@ class TaskStateAttemptStore:
     """Airflow's task state store (3.3+): survives a retry, a crash and a clear.
 
     :param accessor: ``context["task_state_store"]``.
+    :param connected: whether Airflow has found the connection, for the tries to come; None: nothing is told.
     """
 
-    def __init__(self, accessor: Any) -> None:
+    def __init__(self, accessor: Any, *, connected: bool | None = None) -> None:
         self._accessor = accessor
+        self._told = {} if connected is None else {CONNECTED: connected}
 
     def load(self) -> AttemptRecord | None:
         """Give the stored record; None: there is none."""
@@ -52,7 +57,12 @@ class TaskStateAttemptStore:
     def save(self, record: AttemptRecord) -> None:
         """Store the record; it never expires, as a run may outlast the default of 30 days in a queue."""
         # The value of airflow.sdk.NEVER_EXPIRE, which Airflow compares by identity and older versions do not have.
-        self._accessor.set(KEY, record.to_json(), retention=timedelta.max)
+        self._accessor.set(KEY, {**record.to_json(), **self._told}, retention=timedelta.max)
+
+    def was_connected(self) -> bool | None:
+        """Tell whether Airflow had found the connection when the record was written; None: nothing tells."""
+        value = self._accessor.get(KEY)
+        return value.get(CONNECTED) if isinstance(value, Mapping) else None
 
     def tell(self, numbers: Mapping[str, Any]) -> None:
         """Store the progress of a batch, for whoever watches the task."""
@@ -70,6 +80,7 @@ class S3AttemptStore:
     """
 
     def __init__(self, hook: OmicsHook, place: S3Place, identity: TaskIdentity) -> None:
+        self._hook = hook
         self._s3 = s3_hook(hook)
         parts = urlsplit(place.uri)
         # Two deployments that share the place by mistake differ in their address, unless both kept the default.
@@ -83,11 +94,17 @@ class S3AttemptStore:
         self._encryption = encryption(place.kms_key_id)
         self._etag: str | None = None
 
+    def _client(self) -> Any:
+        """Give the client; another one once the hook has read its connection anew."""
+        if self._s3.conn_config is not self._hook.conn_config:
+            self._s3 = s3_hook(self._hook)
+        return self._s3.conn
+
     def load(self) -> AttemptRecord | None:
         """Give the stored record; None: there is none."""
         try:
             with service_errors("GetObject"):
-                answer = self._s3.conn.get_object(Bucket=self._bucket, Key=self._key)
+                answer = self._client().get_object(Bucket=self._bucket, Key=self._key)
                 body = answer["Body"].read()
         except NotFound:
             self._etag = None
@@ -105,7 +122,7 @@ class S3AttemptStore:
         condition = {"IfMatch": self._etag} if self._etag else {"IfNoneMatch": "*"}
         try:
             with service_errors("PutObject"):
-                answer = self._s3.conn.put_object(
+                answer = self._client().put_object(
                     Bucket=self._bucket,
                     Key=self._key,
                     Body=json.dumps(record.to_json()).encode(),
@@ -158,7 +175,7 @@ def attempt_store(
     """
     accessor = context.get("task_state_store")
     if accessor is not None:
-        return TaskStateAttemptStore(accessor)
+        return TaskStateAttemptStore(accessor, connected=not hook.misses_connection)
     staging = hook.defaults.staging_s3_uri
     if staging:
         place = S3Place(staging, hook.defaults.staging_kms_key_id)

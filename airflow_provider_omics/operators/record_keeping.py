@@ -67,13 +67,21 @@ class RecordKeeper(Driver):
         started = record is not None and record.resource_id is not None and record.ended is not Ended.BADLY
         return started and durable and record is not None and record.max_tries == max_tries
 
-    def take_up(self, request_id: str | None) -> None:
+    def take_up(self, request_id: str | None, seen: Snapshot) -> None:
         """Take the stored record in hand, when a task is taken up after its deferral.
 
         :param request_id: what the task carried through the deferral, for where no record outlives it; None: nothing.
+        :param seen: what the wait saw last: its id may not have got into the record.
         """
-        self._record = self._store.load()
         self._request_id = request_id
+        try:
+            record = self._store.load()
+        except Exception:  # noqa: BLE001 - whatever store it is: how the wait has ended is known all the same
+            self._log.warning("The record of the attempt cannot be read; going on without it", exc_info=True)
+            return
+        if record is not None and record.resource_id is None and record.request_id == request_id:
+            record = replace(record, resource_id=seen.id, resource_uuid=seen.uuid)
+        self._record = record
 
     def end(self, ended: Ended) -> None:
         """Record how the attempt ended; a failure is told in the log only, as the outcome is more important.

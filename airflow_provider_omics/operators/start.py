@@ -148,9 +148,10 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
         """
         started_at = time.time()
         try:
-            if not self._is_true("dry_run"):
-                self._new_attempt(context)  # a kill from now on reaches what an earlier try has left going
             try:
+                if not self._is_true("dry_run"):
+                    self._find_connection(context)
+                    self._new_attempt(context)  # a kill from now on reaches what an earlier try has left going
                 request = self._checked_request(context)
                 if self._is_true("dry_run"):
                     from airflow_provider_omics.operators.before_start import show_request  # not for DAG files
@@ -205,17 +206,21 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
             raise StartTimedOut(self.kind, self._attempt.request_id)
         return self._conclude(context, event)
 
-    def execute_complete(self, context: Context, event: Any = None, request_id: str | None = None) -> dict[str, Any]:
+    def execute_complete(
+        self, context: Context, event: Any = None, request_id: str | None = None, connected: bool | None = None
+    ) -> dict[str, Any]:
         """Take up the task when its trigger has fired; called by Airflow.
 
         :param event: the payload of the trigger's event.
         :param request_id: the attempt's, as the task had it when it deferred.
+        :param connected: whether Airflow had found the connection by then; None: nothing tells.
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
         """
         try:
             parsed = parse_event(event, self.kind)
-            self._new_attempt(context).take_up(request_id)
+            self._find_connection(context, connected)
+            self._new_attempt(context).take_up(request_id, parsed.snapshot)
             return self._conclude(context, parsed)
         except OmicsError as error:
             self._raise(error)
@@ -239,6 +244,20 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
             cancel_old=self._is_true("cancel_on_kill"),
             patience=self.patience.total_seconds(),
         )
+
+    def _find_connection(self, context: Context, was_found: bool | None = None) -> None:
+        """See to it that this try does not go on as somebody else where an earlier one, or this, had the connection."""
+        if not self.hook.misses_connection:
+            return
+        # For running tasks, not for DAG files.
+        from airflow_provider_omics.operators.attempt_stores import TaskStateAttemptStore
+        from airflow_provider_omics.operators.connecting import find_connection
+
+        accessor = context.get("task_state_store")
+        if was_found is None and accessor is not None:
+            was_found = TaskStateAttemptStore(accessor).was_connected()
+        is_named = self.aws_conn_id != self.hook.default_conn_name
+        find_connection(self.hook, was_found=was_found, is_suspect=is_named or context["ti"].try_number > 1)
 
     def _new_attempt(self, context: Context) -> Attempt:
         # For running tasks, not for DAG files. All that a kill needs is loaded before there is something to cancel.
@@ -325,7 +344,10 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
                 botocore_config=self.botocore_config,
             ),
             method_name="execute_complete",
-            kwargs={"request_id": self._attempt.request_id if self._attempt else None},
+            kwargs={
+                "request_id": self._attempt.request_id if self._attempt else None,
+                "connected": not self.hook.misses_connection,
+            },
         )
 
     def _conclude(self, context: Context, event: WaitEvent) -> dict[str, Any]:

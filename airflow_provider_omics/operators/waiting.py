@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 from airflow_provider_omics.core.commands import Answer, Cancel, Command, ListActive, Look, ReadManifest, Say, Sleep
-from airflow_provider_omics.core.errors import ServiceError
+from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import ended_run
@@ -45,10 +45,24 @@ class Driver:
         try:
             command = next(flow)
             while True:
-                command = flow.send(self._perform(command))
+                answer = self._perform(command)
+                if isinstance(answer.result, CredentialsExpired):
+                    self._renew()
+                command = flow.send(answer)
         except StopIteration as end:
             result: T = end.value
             return result
+
+    def _renew(self) -> None:
+        """Have the next call made with the credentials of today; the pauses of the flow keep this rare.
+
+        Keys in a connection may have been rotated; and a client that was made while the instance metadata service was
+        late has no credentials for its whole life.
+        """
+        try:
+            self._hook.renew()
+        except Exception:  # noqa: BLE001 - whatever Airflow has against it: the flow goes on with what there is
+            self._log.warning("The connection could not be read anew", exc_info=True)
 
     def _perform(self, command: Command) -> Answer:
         result: Snapshot | ServiceError | None = None

@@ -88,8 +88,7 @@ class SharedClient:
     async def _enter(self, opened: AsyncExitStack) -> tuple[PollerClient, ConnectionDefaults]:
         try:
             hook = self._make_hook()
-            is_found = await sync_to_async(_is_found)(hook)
-            if is_found:
+            if not await sync_to_async(_misses_connection)(hook):
                 self._missed_at = None
             elif self._missed_at is None:
                 self._missed_at = time.monotonic()
@@ -162,9 +161,8 @@ class SharedClient:
             await asyncio.wait([opening], timeout=CLOSE_PATIENCE)
 
 
-def _is_found(hook: OmicsHook) -> bool:
-    """Tell whether there is the connection; the Amazon provider goes on without, as the machine itself."""
-    return not hook.aws_conn_id or isinstance(hook.conn_config.conn_id, str)
+def _misses_connection(hook: OmicsHook) -> bool:
+    return hook.misses_connection
 
 
 def _defaults(hook: OmicsHook) -> ConnectionDefaults:

@@ -3,10 +3,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.run_logs import RunLogsHook
 from airflow_provider_omics.hooks.s3 import s3_hook
-from tests.airflow_support import BUCKET
+from tests.airflow_support import BUCKET, quick_hook
+from tests.connection_support import misses
 
 if TYPE_CHECKING:
+    import pytest
+
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import Connect
 
@@ -25,3 +29,16 @@ def test_s3_is_reached_as_healthomics_is(emulator: OmicsEmulator, connect: Conne
     assert s3.verify is False
     s3.load_string("text", "key", BUCKET)
     assert emulator.client("s3").head_object(Bucket=BUCKET, Key="key")["ServerSideEncryption"] == "AES256"
+
+
+def test_connection_is_asked_for_once(
+    emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Airflow has told the hook goes for S3 and the logs beside it: it may not find the connection now."""
+    hook = quick_hook()
+    assert not hook.misses_connection
+
+    misses(monkeypatch)
+
+    for beside in (s3_hook(hook), RunLogsHook.beside(hook)):
+        assert beside.get_conn().meta.endpoint_url == emulator.url

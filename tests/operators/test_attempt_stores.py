@@ -77,6 +77,18 @@ def test_task_state_never_expires() -> None:
     assert accessor.retentions == {KEY: timedelta.max}
 
 
+@pytest.mark.parametrize("connected", [True, False, None])
+def test_task_state_tells_whose_identity_it_was(*, connected: bool | None) -> None:
+    """Whether Airflow had found the connection outlives the try; the record is read as ever, by older versions too."""
+    accessor = TaskStateStore()
+    assert TaskStateAttemptStore(accessor).was_connected() is None
+
+    TaskStateAttemptStore(accessor, connected=connected).save(RECORD)
+
+    assert TaskStateAttemptStore(accessor).was_connected() is connected
+    assert TaskStateAttemptStore(accessor).load() == RECORD
+
+
 @pytest.mark.parametrize("value", [[], "text", 5, {}, {"request_id": "r"}, {**RECORD.to_json(), "ended": "sideways"}])
 def test_unreadable_task_state_stops_the_try(value: Any) -> None:
     """What is no record is never taken for "nothing was started"."""
@@ -125,6 +137,20 @@ def test_own_write_whose_answer_was_lost_is_no_conflict(connect: Connect) -> Non
     again.save(replace(RECORD, resource_id="7"))
 
     assert s3_store().load() == replace(RECORD, resource_id="7")
+
+
+def test_object_is_read_by_the_connection_of_today(connect: Connect) -> None:
+    """Once the hook has read its connection anew, the record is reached with that as well."""
+    connect(endpoint_url="http://127.0.0.1:9")
+    hook = quick_hook()
+    store = S3AttemptStore(hook, S3Place(STAGING, None), WHO)
+    with pytest.raises(Unavailable):
+        store.load()
+    connect()
+
+    hook.renew()
+
+    assert store.load() is None
 
 
 def test_ids_cannot_leave_their_place(emulator: OmicsEmulator, connect: Connect) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import botocore.endpoint
 import pytest
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
 from airflow_provider_omics.core.errors import (
     AccessDenied,
@@ -249,3 +251,28 @@ def test_own_sheets_stay(task: Task, tmp_path: Path, log_lines: Callable[..., li
     assert ended.error is None
     assert len(keys(task.emulator, "input-sheets")) == 2
     assert sum("own sheets are below" in line for line in log_lines()) == 1
+
+
+def test_own_sheets_are_written_with_one_client(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the connection is asked for nor a client made in the threads that write: Airflow is asked in turn."""
+    path = tmp_path / "samples.csv"
+    path.write_text("sample\n" + "".join(f"S{number}\n" for number in range(30)))
+    task.arguments.update(run_settings=None, sample_sheet={"path": str(path), "input_sheet": "input"})
+    threads: set[str] = set()
+
+    def noted(method: Any) -> Any:
+        def called(*arguments: Any, **more: Any) -> Any:
+            threads.add(threading.current_thread().name)
+            return method(*arguments, **more)
+
+        return called
+
+    for name in ("_get_config", "get_session"):
+        monkeypatch.setattr(AwsGenericHook, name, noted(getattr(AwsGenericHook, name)))
+    get_connection = AwsGenericHook.get_connection
+    monkeypatch.setattr(AwsGenericHook, "get_connection", staticmethod(noted(get_connection)))
+
+    assert task.try_().error is None
+
+    assert len(keys(task.emulator, "input-sheets")) == 30
+    assert threads == {threading.current_thread().name}

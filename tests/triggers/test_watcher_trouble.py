@@ -4,44 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException
+from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_omics.core.errors import Unavailable
 from airflow_provider_omics.core.events import Outcome
-from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.triggers import base, queueing, shared_client
 from airflow_provider_omics.triggers.rounds import Rounds
 from airflow_provider_omics.triggers.run import OmicsRunTrigger
 from airflow_provider_omics.triggers.shared_client import SharedClient
 from tests.airflow_support import DEFAULT_RUN_SETTING, TaskInstanceRecord, quick_hook, watchers
+from tests.connection_support import fails, misses, others
 from tests.watching_support import World, with_log, world
 
 if TYPE_CHECKING:
+    from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import Connect, SteppedTime
 
-__all__ = ["world"]
+__all__ = ["others", "world"]
 
 MINUTE = {"pending": 0, "starting": 5, "running": 50, "stopping": 5}
-
-
-def fails(monkeypatch: pytest.MonkeyPatch, name: str, error: Callable[[], Exception], times: int = 1) -> list[int]:
-    """Have a method of the hook fail a few times; gives how often it still will."""
-    method = getattr(OmicsHook, name)
-    left = [times]
-
-    def failing(*arguments: Any) -> Any:
-        if left[0]:
-            left[0] -= 1
-            raise error()
-        return method(*arguments) if name == "_get_async_conn" else method(*arguments[1:])
-
-    monkeypatch.setattr(OmicsHook, name, failing if name == "_get_async_conn" else classmethod(failing))
-    return left
 
 
 # -- the connection --------------------------------------------------------------------------------------------------
@@ -61,23 +47,12 @@ def test_connection_that_cannot_be_read_is_asked_for_again(
     assert left == [0]
 
 
-@pytest.fixture
-def others(monkeypatch: pytest.MonkeyPatch) -> Iterator[OmicsEmulator]:
-    """Another account: the machine's own identity, which is used when there is no connection."""
-    with OmicsEmulator(clock=SteppedClock()) as other:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(name, "machine")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        monkeypatch.setenv("AWS_ENDPOINT_URL", other.url)
-        yield other
-
-
 @pytest.mark.parametrize("count", [3, 12])
 def test_connection_that_is_not_found_for_a_while(
     world: World, others: OmicsEmulator, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     """A secrets backend fails, which Airflow tells as "not found": what the machine itself sees proves nothing."""
-    left = fails(monkeypatch, "get_connection", lambda: AirflowNotFoundException("aws_default"), times=2)
+    left = misses(monkeypatch, times=2)
     world.scenario(MINUTE)
 
     events = world.play(*(world.wait(world.trigger(run)) for run in world.start(count)))
@@ -90,7 +65,7 @@ def test_connection_that_is_not_found_for_a_while(
 
 def test_connection_that_there_is_none_of(world: World, others: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """After some minutes what the machine's own identity sees is believed: the connection may be meant to be empty."""
-    fails(monkeypatch, "get_connection", lambda: AirflowNotFoundException("aws_default"), times=10_000)
+    misses(monkeypatch)
     started = world.time.now
     run = world.start()[0]
 

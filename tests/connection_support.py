@@ -1,0 +1,48 @@
+"""What the tests share of a connection that Airflow does not tell, and of the machine's own identity in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
+
+
+def fails(monkeypatch: pytest.MonkeyPatch, name: str, error: Callable[[], Exception], times: int = 1) -> list[int]:
+    """Have a method of the Amazon provider's hooks fail a few times; gives how often it still will."""
+    method = getattr(AwsGenericHook, name)
+    left = [times]
+
+    def failing(*arguments: Any) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise error()
+        return method(*arguments) if name == "_get_async_conn" else method(*arguments[1:])
+
+    monkeypatch.setattr(AwsGenericHook, name, failing if name == "_get_async_conn" else classmethod(failing))
+    return left
+
+
+def misses(monkeypatch: pytest.MonkeyPatch, times: int = 10_000) -> list[int]:
+    """Have Airflow not find the connection a few times, or ever; gives how often it still will not."""
+    return fails(monkeypatch, "get_connection", lambda: AirflowNotFoundException("aws_default"), times)
+
+
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch) -> Iterator[OmicsEmulator]:
+    """Another account: the machine's own identity, which is used when there is no connection."""
+    with OmicsEmulator(clock=SteppedClock()) as other:
+        be_machine(monkeypatch, other)
+        yield other
+
+
+def be_machine(monkeypatch: pytest.MonkeyPatch, emulator: OmicsEmulator) -> None:
+    """Have the machine's own identity see an emulator."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "machine")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.url)
