@@ -24,11 +24,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.airflow_support import Connect
 
 EXAMPLE_DAGS = ROOT / "example_dags"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 (SHOWN,) = re.findall(r"among other lines:\n\n```text\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 LINES, _, TABLE = SHOWN.partition("\n\n")
+
+# What the demo's emulator puts into its connection: --default-bucket omics-results.
+PLACES = {
+    "default_run_setting": {
+        "roleArn": "arn:aws:iam::123456789012:role/omics-service",
+        "outputUri": "s3://omics-results/outputs/",
+    },
+    "staging_s3_uri": "s3://omics-results/staging/",
+    "results_s3_uri": "s3://omics-results/results/",
+}
 
 
 @dataclass
@@ -49,6 +60,7 @@ def without_uuid(line: str) -> str:
 @pytest.mark.usefixtures("stepped")
 def test_demo(
     emulator: OmicsEmulator,
+    connect: Connect,
     log_lines: Callable[..., list[str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -56,6 +68,7 @@ def test_demo(
     """Every line is one of the tasks' logs, in this order; the table is the whole table."""
     monkeypatch.setenv("OMICS_POLL_INTERVAL", "300")
     emulator.client("s3").create_bucket(Bucket="omics-results")
+    connect(PLACES)
     emulator.set_scenario(yaml.safe_load((EXAMPLE_DAGS / "scenario.yaml").read_text(encoding="utf-8")))
     dag = runpy.run_path(str(EXAMPLE_DAGS / "example_omics_run_batch.py"))["batch"].dag
     index, batch = dag.get_task("index"), dag.get_task("batch")
