@@ -243,7 +243,12 @@ class Iam:
     def _answered(self, operation: str, parameters: Mapping[str, Any], answer: Any) -> Any:
         reads = operation == "GetObject" or (operation == "HeadObject" and "ChecksumMode" in parameters)
         if reads and "SSEKMSKeyId" in answer:
-            self._check(Need("kms:Decrypt", answer["SSEKMSKeyId"]), operation)
+            try:
+                self._check(Need("kms:Decrypt", answer["SSEKMSKeyId"]), operation)
+            except ClientError:
+                if "Body" in answer:
+                    answer["Body"].close()  # the caller, who is refused, never gets it to close
+                raise
         return answer
 
     def _note_for_service(self, operation: str, parameters: Mapping[str, Any]) -> None:
