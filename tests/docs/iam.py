@@ -6,7 +6,7 @@ condition keys for AWS HealthOmics"). What a call needs beyond itself is from th
 from those who may not list, the one of HeadObject that it asks for a key only where a checksum is wanted.
 
 A workflow has its owner's account in its ARN (user guide, "Sharing HealthOmics workflows"), a Ready2Run workflow none
-(so ListWorkflows answers, and so policies in AWS's data.all have it).
+(so policies of published projects such as data.all have it; AWS's guides have none).
 """
 
 from __future__ import annotations
