@@ -246,6 +246,9 @@ class Attempt(RecordKeeper):
         if snapshot is None:
             self._log.warning("%s: nothing to cancel was found", self._name(record))
             return
+        if self._record is record and record.resource_id is None:
+            # Saved with the cancel: the next try has to know what is stopping.
+            self._record = replace(record, resource_id=snapshot.id, resource_uuid=snapshot.uuid)
         plan = WaitPlan(self._starter.kind, snapshot.id, snapshot.uuid)
         left = self.drive(cancel(plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE))
         self._cancelled = left is None
