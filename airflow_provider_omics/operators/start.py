@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -16,7 +16,7 @@ from airflow_provider_omics.core.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.exceptions import airflow_error
-from airflow_provider_omics.operators.masking import OmicsMaskingOperator
+from airflow_provider_omics.operators.checking import OmicsCheckingOperator
 from airflow_provider_omics.operators.reporting import OmicsReportingOperator
 from airflow_provider_omics.task_state import task_state
 
@@ -25,15 +25,13 @@ if TYPE_CHECKING:
     from airflow_provider_omics.core.attempts import Begun
     from airflow_provider_omics.core.commands import WaitPlan
     from airflow_provider_omics.core.identity import TaskIdentity
-    from airflow_provider_omics.core.input_checks import RunInputs
     from airflow_provider_omics.core.settings import CheckedRequest
     from airflow_provider_omics.hooks.s3 import S3Place
     from airflow_provider_omics.operators.attempt import Attempt
-    from airflow_provider_omics.operators.before_start import Workflow
     from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 
 
-class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
+class OmicsStartOperator(OmicsCheckingOperator, OmicsReportingOperator):
     """Base of the operators that start a run or a batch, wait for its end, and judge it.
 
     :param wait_for_completion: wait for the end (default); otherwise the task ends once the run or batch is started.
@@ -130,10 +128,6 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
     def _result(self, snapshot: Snapshot) -> dict[str, Any]:
         """Give the task's result for a run or batch that has not ended, or that completed."""
 
-    @abstractmethod
-    def _parameters_by_run(self, request: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
-        """Give the merged parameters of each run, with the name of the argument they stand in."""
-
     def _finish(self, context: Context, ended: Snapshot) -> dict[str, Any]:
         """Give the result of what ended well; a batch is judged here."""
         return self._result(ended)
@@ -190,7 +184,6 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
         return checked.request
 
     def _is_started(self, check: str) -> bool:
-        """Whether an earlier try has started the runs: what was right then may be gone by now, and they go on."""
         attempt = self._attempt
         started = attempt is not None and attempt.is_started(self._task_instance.max_tries, durable=self.durable)
         if started:
@@ -398,46 +391,6 @@ class OmicsStartOperator(OmicsMaskingOperator, OmicsReportingOperator):
         if isinstance(error, AttemptError) and self._attempt is not None and self._attempt.is_interrupted:
             final = False  # a deploy has ended the process in the midst of the start: the next try goes on
         raise airflow_error(error, final=final) from error
-
-    # -- before the start ------------------------------------------------------------------------------------------
-
-    def _check_workflow(self, request: Mapping[str, Any]) -> None:
-        """Compare the parameters of each run with the template of its workflow."""
-        workflow = self._workflow(request.get("defaultRunSetting", request))
-        if workflow is not None:
-            workflow.check(self._parameters_by_run(request))
-
-    def _workflow(self, setting: Mapping[str, Any]) -> Workflow | None:
-        """Look up the workflow of the runs; None: nobody wants it checked, or it cannot be looked up."""
-        if not self.check_workflow or self._is_started("check_workflow"):
-            return None
-        from airflow_provider_omics.operators.before_start import look_up_workflow  # for those who want it
-
-        return look_up_workflow(self.hook, self.log, setting)
-
-    def _check_inputs(self, context: Context, request: Mapping[str, Any]) -> None:
-        """Look up the inputs of each run, unless an earlier try has started the runs: they may have gone since."""
-        if not self._is_started("check_inputs"):
-            self._look_up_inputs(request)
-
-    def _look_up_inputs(self, request: Mapping[str, Any]) -> None:
-        """Look up the inputs of each run."""
-        from airflow_provider_omics.input_checks import check_inputs  # for those who want it
-
-        check_inputs(
-            lambda: self._inputs_by_run(request),
-            self.hook,
-            self.log,
-            role_arn=self.check_role_arn or None,
-            networking_mode=request.get("defaultRunSetting", request).get("networkingMode"),
-            mask=self._masks_parameters(),
-        )
-
-    def _inputs_by_run(self, request: Mapping[str, Any]) -> Iterable[RunInputs]:
-        """Give what each run is given, to be searched for inputs."""
-        from airflow_provider_omics.core.input_checks import RunInputs  # for those who want it
-
-        return (RunInputs(None, argument, parameters) for argument, parameters in self._parameters_by_run(request))
 
     @abstractmethod
     def _nothing(self) -> Snapshot:
