@@ -45,7 +45,6 @@ def _isolate_environment() -> Path:
     (home / "dags").mkdir()
     os.environ.update(
         AIRFLOW_HOME=str(home),
-        AIRFLOW__API_AUTH__JWT_SECRET="of-the-tests-alone-"
         + "0" * 64,  # Airflow 3.2: `dag.test()` does not start without
         AIRFLOW__CORE__DAGS_FOLDER=str(home / "dags"),
         AIRFLOW__CORE__LOAD_EXAMPLES="False",
