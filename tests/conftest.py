@@ -45,7 +45,6 @@ def _isolate_environment() -> Path:
     (home / "dags").mkdir()
     os.environ.update(
         AIRFLOW_HOME=str(home),
-        + "0" * 64,  # Airflow 3.2: `dag.test()` does not start without
         AIRFLOW__CORE__DAGS_FOLDER=str(home / "dags"),
         AIRFLOW__CORE__LOAD_EXAMPLES="False",
         AIRFLOW__CORE__UNIT_TEST_MODE="False",
