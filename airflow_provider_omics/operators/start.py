@@ -200,16 +200,26 @@ class OmicsStartOperator(OmicsCheckingOperator, OmicsReportingOperator):
         return self._conclude(context, event)
 
     def execute_complete(
-        self, context: Context, event: Any = None, request_id: str | None = None, connected: bool | None = None
+        self,
+        context: Context,
+        event: Any = None,
+        request_id: str | None = None,
+        connected: bool | None = None,
+        try_number: int | None = None,
     ) -> dict[str, Any]:
         """Take up the task when its trigger has fired; called by Airflow.
 
         :param event: the payload of the trigger's event.
         :param request_id: the attempt's, as the task had it when it deferred.
         :param connected: whether Airflow had found the connection by then; None: nothing tells.
+        :param try_number: the try that deferred; None: nothing tells.
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
         """
+        if try_number is not None and context["ti"].try_number > try_number:
+            # Airflow 3.0 keeps `next_method` when a try fails after its deferral, and hands the old event to the next.
+            self.log.info("The event is try %s's, which has failed; this try begins anew", try_number)
+            return self.execute(context)
         try:
             parsed = parse_event(event, self.kind)
             self._find_connection(context, connected)
@@ -340,6 +350,7 @@ class OmicsStartOperator(OmicsCheckingOperator, OmicsReportingOperator):
             kwargs={
                 "request_id": self._attempt.request_id if self._attempt else None,
                 "connected": not self.hook.misses_connection,
+                "try_number": self._task_instance.try_number,
             },
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_omics.core.errors import BatchVerdictError
 from airflow_provider_omics.operators.attempt_stores import S3AttemptStore, TaskStateAttemptStore
@@ -74,3 +75,20 @@ def test_id_that_was_not_recorded_at_the_start(
     assert ended.error is None
     assert submitted(task) == [["S1", "S2"], ["S2"]]
     assert ended.result["completed_runs"] == 2
+
+
+@kinds
+@stores
+def test_event_of_a_try_that_has_failed(new_task: NewTask, kind: str, store: str) -> None:
+    """Airflow 3.0 takes the next try up where the deferral of the last one ended: it begins anew all the same."""
+    task = new_task(kind, store=store, deferrable=True)
+    task.emulator.set_scenario({"runs": [{"outcome": "FAILED", "failure_reason": TRANSIENT}]})
+    failed = task.try_()
+    assert failed.error is not None
+    task.instance.try_number += 1
+    kwargs = {"event": failed.event, "request_id": task.record().request_id, "connected": True, "try_number": 1}  # type: ignore[union-attr]
+
+    with pytest.raises(TaskDeferred):
+        task._made().execute_complete(task._context(), **kwargs)
+
+    assert len(task.started()) == 2
