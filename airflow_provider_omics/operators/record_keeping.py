@@ -83,6 +83,14 @@ class RecordKeeper(Driver):
             record = replace(record, resource_id=seen.id, resource_uuid=seen.uuid)
         self._record = record
 
+    def is_of_an_earlier_try(self, deferred: int | None) -> bool:
+        """Tell whether what was taken up is an earlier try's, and this one has begun nothing yet.
+
+        :param deferred: number of the try that deferred, as the task carried it; None: only the record tells.
+        """
+        begun = self._record.owner_try if deferred is None and self._record is not None else deferred
+        return begun is not None and begun < self._try_number
+
     def end(self, ended: Ended) -> None:
         """Record how the attempt ended; a failure is told in the log only, as the outcome is more important.
 

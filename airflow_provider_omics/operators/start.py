@@ -216,17 +216,18 @@ class OmicsStartOperator(OmicsCheckingOperator, OmicsReportingOperator):
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
         """
-        if try_number is not None and context["ti"].try_number > try_number:
-            # Airflow 3.0 keeps `next_method` when a try fails after its deferral, and hands the old event to the next.
-            self.log.info("The event is try %s's, which has failed; this try begins anew", try_number)
-            return self.execute(context)
         try:
             parsed = parse_event(event, self.kind)
             self._find_connection(context, connected)
-            self._new_attempt(context).take_up(request_id, parsed.snapshot)
-            return self._conclude(context, parsed)
+            attempt = self._new_attempt(context)
+            attempt.take_up(request_id, parsed.snapshot)
+            if not attempt.is_of_an_earlier_try(try_number):
+                return self._conclude(context, parsed)
         except OmicsError as error:
             self._raise(error)
+        # Airflow 3.0 keeps `next_method` when a try fails after its deferral, and hands its event to the next one.
+        self.log.info("The event is of an earlier try, which has failed; this one begins anew")
+        return self.execute(context)
 
     def on_kill(self) -> None:
         """Cancel the run or batch when a user ends the task while it runs on a worker; called by Airflow."""

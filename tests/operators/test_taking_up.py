@@ -79,16 +79,20 @@ def test_id_that_was_not_recorded_at_the_start(
 
 @kinds
 @stores
-def test_event_of_a_try_that_has_failed(new_task: NewTask, kind: str, store: str) -> None:
+@pytest.mark.parametrize("told", [True, False], ids=["carried", "by the record"])
+def test_event_of_a_try_that_has_failed(new_task: NewTask, *, kind: str, store: str, told: bool) -> None:
     """Airflow 3.0 takes the next try up where the deferral of the last one ended: it begins anew all the same."""
     task = new_task(kind, store=store, deferrable=True)
     task.emulator.set_scenario({"runs": [{"outcome": "FAILED", "failure_reason": TRANSIENT}]})
     failed = task.try_()
     assert failed.error is not None
+    record = task.record()
+    assert record is not None
     task.instance.try_number += 1
-    kwargs = {"event": failed.event, "request_id": task.record().request_id, "connected": True, "try_number": 1}  # type: ignore[union-attr]
 
     with pytest.raises(TaskDeferred):
-        task._made().execute_complete(task._context(), **kwargs)
+        task._made().execute_complete(
+            task._context(), failed.event, record.request_id, connected=True, try_number=1 if told else None
+        )
 
     assert len(task.started()) == 2
