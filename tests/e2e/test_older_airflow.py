@@ -1,6 +1,6 @@
 """Airflow before 3.3, which has no task state store and no ``on_kill`` of triggers: kill, clear and restart.
 
-The record of an attempt lies in S3 here. Played on Airflow 2.11, 3.0, 3.1 and 3.2 by ``make test-matrix``.
+The record of an attempt lies in S3 here. Played on Airflow 2.11 and 3.2 by ``make test-matrix``.
 """
 
 from __future__ import annotations
