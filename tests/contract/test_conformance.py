@@ -184,7 +184,7 @@ def test_what_is_documented_is_there(cls: type) -> None:
 
 def raised(cls: type) -> list[str]:
     """Give the errors that the docstring of a class names."""
-    fields = re.findall(r"^ +:raises ([^:]+):", cls.__doc__ or "", re.MULTILINE)
+    fields = re.findall(r"^ *:raises ([^:]+):", cls.__doc__ or "", re.MULTILINE)
     return [name for names in fields for name in re.findall(r"\w+", names)]
 
 

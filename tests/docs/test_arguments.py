@@ -137,7 +137,7 @@ def test_errors(name: str) -> None:
     documented = {
         error
         for operator in PAGES[name]
-        for names in re.findall(r"^ +:raises ([^:]+):", operator.__doc__, re.MULTILINE)
+        for names in re.findall(r"^ *:raises ([^:]+):", operator.__doc__, re.MULTILINE)
         for error in re.findall(r"\w+", names)
     }
 
