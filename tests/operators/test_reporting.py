@@ -191,7 +191,7 @@ def test_secrets_are_masked(emulator: OmicsEmulator, stepped: SteppedTime, log_l
 
 
 class OutletEvents:
-    """Stands for Airflow's accessor of outlet events: makes an entry when it is asked for one, which has its name."""
+    """Stands for Airflow's accessor of outlet events: makes an entry when it is asked for one."""
 
     class Event:
         """One entry."""
@@ -207,7 +207,8 @@ class OutletEvents:
         self.made: dict[str, OutletEvents.Event] = {}
 
     def __getitem__(self, outlet: Any) -> Event:
-        return self.made.setdefault(outlet.name, self.Event())
+        # a Dataset of Airflow 2 has no name, an Asset of Airflow 3.0 and 3.1 no hash
+        return self.made.setdefault(getattr(outlet, "name", None) or outlet.uri, self.Event())
 
 
 @deferrable
