@@ -53,16 +53,18 @@ test-3.3-floors: .venv-3.3-floors/.installed ## run the tests on Airflow 3.3.0 w
 test-2.11-newest test-3.0 test-3.1 test-3.2 test-3.3-floors: test-%:
 	.venv-$*/bin/$(PYTEST) $(ARGS)
 
-.PHONY: test-e2e-2.11 test-e2e-3.2
+.PHONY: test-e2e-2.11 test-e2e-3.0 test-e2e-3.1 test-e2e-3.2
 test-e2e-2.11: .venv-2.11/.installed ## kill, mark and clear tasks of a running Airflow 2.11 (5 minutes)
+test-e2e-3.0: .venv-3.0/.installed ## the same on 3.0
+test-e2e-3.1: .venv-3.1/.installed ## the same on 3.1
 test-e2e-3.2: .venv-3.2/.installed ## the same on 3.2
-test-e2e-2.11 test-e2e-3.2: test-e2e-%:
+test-e2e-2.11 test-e2e-3.0 test-e2e-3.1 test-e2e-3.2: test-e2e-%:
 	.venv-$*/bin/pytest tests/e2e $(ARGS)
 
 .PHONY: test-matrix
-test-matrix: ## run all tests on every supported Airflow, test-e2e on 2.11, 3.2, 3.3 (two hours)
+test-matrix: ## run all tests on every supported Airflow, test-e2e included (two hours)
 	$(MAKE) test-2.11 test-2.11-newest test-3.0 test-3.1 test-3.2 test-3.3-floors test
-	$(MAKE) test-e2e-2.11 test-e2e-3.2 test-e2e
+	$(MAKE) test-e2e-2.11 test-e2e-3.0 test-e2e-3.1 test-e2e-3.2 test-e2e
 
 .PHONY: test-e2e
 test-e2e: .venv/.installed ## kill, stall and clear tasks of a running Airflow over the local HealthOmics (10 minutes)

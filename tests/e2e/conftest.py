@@ -9,13 +9,12 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.deployment import Deployment, clean_environment
+from tests.e2e.deployment import VERSION, Deployment, clean_environment
 from tests.e2e.deployment_2 import Deployment2
 from tests.e2e.emulators import BUCKET, EmulatorProcess
 from tests.e2e.processes import MARK, kill_all, marked
@@ -26,7 +25,6 @@ pytest.register_assert_rewrite("tests.e2e.expectations")
 HERE = Path(__file__).parent
 
 OLDER = "test_older_airflow.py"
-VERSION = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 IS_OLDER = VERSION < (3, 3)
 
 # What Airflow before 3.3 can show stands in a module of its own.

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +25,9 @@ import httpx
 import airflow_provider_omics
 from tests.e2e.processes import LOOPBACK, Program, free_port, is_listening, pause
 from tests.e2e.rest import AirflowClient
+
+VERSION = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
+"""Airflow's, to its minor release."""
 
 DAGS = Path(__file__).parent / "dags"
 PACKAGE = Path(airflow_provider_omics.__file__).parent
@@ -99,6 +103,7 @@ class Deployment:
             "API__BASE_URL": self.url,
             "API__WORKERS": 1,
             "API__SECRET_KEY": SECRET,
+            "API__ENABLE_XCOM_DESERIALIZE_SUPPORT": True,  # without it Airflow 3.0 refuses to tell a result
             "API_AUTH__JWT_SECRET": SECRET,
             "DAG_PROCESSOR__REFRESH_INTERVAL": 600,
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 600,
