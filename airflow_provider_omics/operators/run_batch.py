@@ -224,14 +224,9 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
             max_runs=self.max_runs,
         )
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Start, wait and judge; called by Airflow.
-
-        :return: the result, a small dict.
-        :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
-        """
+    def _perform(self, context: Context) -> dict[str, Any]:
         try:
-            return super().execute(context)
+            return super()._perform(context)
         finally:
             for batch in (self._batch, self._whole):
                 if batch is not None and batch.spool is not None:

@@ -140,6 +140,10 @@ class OmicsStartOperator(OmicsCheckingOperator, OmicsReportingOperator):
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
         """
+        return self._perform(context)
+
+    def _perform(self, context: Context) -> dict[str, Any]:
+        """Do what ``execute`` does, which nobody but Airflow may call where ``allow_nested_operators`` is off."""
         started_at = time.time()
         try:
             try:
@@ -227,7 +231,7 @@ class OmicsStartOperator(OmicsCheckingOperator, OmicsReportingOperator):
             self._raise(error)
         # Airflow 3.0 keeps `next_method` when a try fails after its deferral, and hands its event to the next one.
         self.log.info("The event is of an earlier try, which has failed; this one begins anew")
-        return self.execute(context)
+        return self._perform(context)
 
     def on_kill(self) -> None:
         """Cancel the run or batch when a user ends the task while it runs on a worker; called by Airflow."""

@@ -80,12 +80,13 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
         """
-        if not self.deferrable:
-            return super().execute(context)
-        found = self.poke(context)
-        return found.xcom_value if found else self._defer()
+        return self._look_and_defer(context) if self.deferrable else super().execute(context)
 
-    def _defer(self) -> NoReturn:
+    def _look_and_defer(self, context: Context) -> Any:
+        found = self.poke(context)
+        return found.xcom_value if found else self._defer(context)
+
+    def _defer(self, context: Context) -> NoReturn:
         self.defer(
             trigger=self.trigger_class(
                 self.resource_id,
@@ -99,6 +100,7 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
                 botocore_config=self.botocore_config,
             ),
             method_name="execute_complete",
+            kwargs={"try_number": context["ti"].try_number},
         )
 
     def _limit(self) -> float:
@@ -144,13 +146,18 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
             return None
         return WaitEvent(Outcome.VANISHED, unseen, error=str(error))
 
-    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Any = None, try_number: int | None = None) -> Any:
         """Take up the task when its trigger has fired; called by Airflow.
 
         :param event: the payload of the trigger's event.
+        :param try_number: the try that deferred; None: nothing tells.
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
         """
+        if try_number is not None and try_number < context["ti"].try_number:
+            # Airflow 3.0 keeps `next_method` when a try fails after its deferral, and hands its event to the next one.
+            self.log.info("The event is of an earlier try, which has failed; this one looks anew")
+            return self._look_and_defer(context)
         try:
             parsed = parse_event(event, self.kind)
         except OmicsError as error:

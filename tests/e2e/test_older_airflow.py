@@ -52,6 +52,7 @@ def older(deployment: Deployment, emulators: dict[str, EmulatorProcess]) -> Stag
         if not RETRIES_THE_KILLED:
             stage.add(clear_when(task, "failed", stage), task)
         stage.task("older", f"{kind}_killed_before_saving")
+        stage.task("older", f"{kind}_failed_run")
         stage.task("older", f"{kind}_execution_timeout")
     waiting = [stage.task("older", name) for name in WAITING]
     ended = [task for task in stage.tasks.values() if task.name.endswith("_deferred")]
@@ -71,6 +72,12 @@ def test_a_worker_that_dies(older: Stage, kind: str, case: str) -> None:
         assert_outcome(task, "success", starts=2, tries=2, cancelled=(0,))
     else:
         assert_outcome(task, "failed", tries=1)
+
+
+@for_each_kind
+def test_a_retry_after_a_failed_run_starts_another(older: Stage, kind: str) -> None:
+    """A run or batch that failed while its task was deferred is started anew by the next try."""
+    assert_outcome(older.task("older", f"{kind}_failed_run"), "success", starts=2, tries=2)
 
 
 @for_each_kind

@@ -10,8 +10,10 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    TaskDeferred,
 )
 
+from airflow_provider_omics.core.commands import WaitPlan
 from airflow_provider_omics.core.errors import (
     AccessDenied,
     BatchCancelled,
@@ -27,11 +29,12 @@ from airflow_provider_omics.core.errors import (
     RunVanished,
     Throttled,
 )
+from airflow_provider_omics.core.events import Outcome, WaitEvent
 from airflow_provider_omics.hooks.run_logs import ended_run
 from airflow_provider_omics.sensors import base as sensors_base
 from airflow_provider_omics.sensors.run import OmicsRunSensor
 from airflow_provider_omics.sensors.run_batch import OmicsRunBatchSensor
-from tests.airflow_support import DEFAULT_RUN_SETTING, ONE_TRY, perform, samples
+from tests.airflow_support import DEFAULT_RUN_SETTING, ONE_TRY, TaskInstanceRecord, execute, perform, samples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -299,6 +302,25 @@ def test_unreadable_event(emulator: OmicsEmulator, stepped: SteppedTime, make: A
     """An event that nobody can read is no success."""
     with pytest.raises(EventError):
         make(emulator).execute_complete({}, event)
+
+
+@pytest.mark.parametrize("make", [run_sensor, batch_sensor])
+def test_event_of_a_try_that_has_failed(emulator: OmicsEmulator, stepped: SteppedTime, make: Any) -> None:
+    """Airflow 3.0 takes the next try up where the deferral of the last one ended: it looks anew all the same."""
+    sensor = make(emulator, deferrable=True, allow_nested_operators=False)
+    instance = TaskInstanceRecord()
+    with pytest.raises(TaskDeferred) as deferral:
+        execute(sensor, {"ti": instance})
+    carried = deferral.value.kwargs or {}
+    lost = WaitEvent(Outcome.LOST_CONTACT, WaitPlan(sensor.kind, sensor.resource_id).unseen(), error="no answer")
+    with pytest.raises(LostContact):
+        sensor.execute_complete({"ti": instance}, lost.to_payload(), **carried)
+    instance.try_number += 1
+
+    with pytest.raises(TaskDeferred) as again:
+        sensor.execute_complete({"ti": instance}, lost.to_payload(), **carried)
+
+    assert again.value.kwargs == {"try_number": 2}
 
 
 @pytest.mark.parametrize("missing", ["resource_id", "_result"])

@@ -190,6 +190,7 @@ with DAG("older", schedule=None):
     pair("cleared_after_success", FIVE, aws_conn_id="omics_staging")
     pair("killed_before_saving", FIVE, KilledBeforeSaving, aws_conn_id="omics_staging")
     pair("killed_waiting", FORTY, aws_conn_id="omics_staging", deferrable=False)
+    pair("failed_run", FAILING_ONCE, aws_conn_id="omics_staging")
     # Ours comes a tenth earlier than Airflow's, which ends the task without a word of ours on Airflow 2.
     late = timedelta(seconds=200)
     pair("execution_timeout", ENDLESS, aws_conn_id="omics_staging", execution_timeout=late, retries=0)
