@@ -17,6 +17,7 @@ from airflow_provider_omics.operators.start import OmicsStartOperator
 from tests.operators.tries import (
     ALIVE,
     ENDED_WELL,
+    GET,
     LONG,
     START,
     STOPPED,
@@ -167,6 +168,52 @@ def test_kill_while_a_retry_checks_its_settings(
         assert isinstance(task.try_().error, Crash)
 
     assert task.statuses()[0] in (STOPPED if state == "failed" else ALIVE)
+
+
+@kinds
+@pytest.mark.parametrize(
+    ("error", "told", "cancels"),
+    [
+        ("AccessDeniedException", "Cancelled", True),
+        ("ResourceNotFoundException", "nothing to cancel was found", False),
+        (None, "What an earlier try has started cannot be read, and may be going", False),
+    ],
+    ids=["denied", "not there", "record unreadable"],
+)
+def test_kill_of_a_retry_that_cannot_see_what_is_left(
+    new_task: NewTask,
+    stepped: SteppedTime,
+    monkeypatch: pytest.MonkeyPatch,
+    log_lines: Callable[..., list[str]],
+    *,
+    kind: str,
+    error: str | None,
+    told: str,
+    cancels: bool,
+) -> None:
+    """What cannot be looked at is cancelled all the same; what is not there, or not known, is told in the log."""
+    task = new_task(kind)
+    task.emulator.set_scenario(LONG)
+    at_sleep(stepped, crash, number=5)
+    assert isinstance(task.try_().error, Crash)
+    store = task.task_state_store
+    assert store is not None
+
+    def killed(operator: Any, context: Any) -> None:
+        if error is not None:
+            task.emulator.faults.add(operation=GET[kind], error=error, times=1)
+        store.silent = error is None
+        task.instance.state = "failed"
+        operator.on_kill()
+        store.silent = False
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(task.operator), "_checked_request", killed)
+        assert isinstance(task.try_().error, Crash)
+
+    assert task.statuses()[0] in (STOPPED if cancels else ALIVE)
+    assert any(told in line for line in log_lines())
 
 
 @kinds
