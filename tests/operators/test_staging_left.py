@@ -224,6 +224,28 @@ def test_clear_that_leaves_the_old_batch_going(
     assert any("of an earlier attempt is PENDING and reads them" in line for line in stays(log_lines()))
 
 
+@pytest.mark.parametrize(
+    ("error", "stay"),
+    [
+        ("ResourceNotFoundException", None),
+        ("AccessDeniedException", "whether batch {} still reads them cannot be told"),
+    ],
+)
+def test_settings_of_an_earlier_batch_that_cannot_be_seen(
+    task: Task, log_lines: Callable[..., list[str]], error: str, stay: str | None
+) -> None:
+    """They go with a batch that is gone; while nobody can tell whether a batch reads them, they stay."""
+    task.try_(wait_for_completion=False)
+    record = task.record()
+    assert record is not None
+    task.emulator.faults.add(operation="GetBatch", error=error)
+
+    task.operator._staging(earlier=True).unstage_earlier(record.request_id, record.resource_id)
+
+    assert len(keys(task.emulator)) == (stay is not None)
+    assert stay is None or stay.format(record.resource_id) in stays(log_lines())[-1]
+
+
 def test_clear_that_ends_the_old_batch(task: Task, stepped: SteppedTime) -> None:
     """What an earlier attempt has staged goes when the next one starts."""
     task.emulator.set_scenario({"runs": [{"running": 100_000.0}]})
