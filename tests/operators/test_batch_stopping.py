@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from airflow_provider_omics.core.attempt_record import Ended as RecordEnded
-from airflow_provider_omics.core.errors import BatchTimedOut
+from airflow_provider_omics.core.errors import BatchFailed, BatchTimedOut
 from tests.operators.reruns import URI, script, statuses, submitted
 from tests.operators.tries import Crash, NewTask, Task, at_sleep, crash, stores, waits, watch_starts
 
@@ -94,6 +94,42 @@ def test_next_try_sees_to_what_a_kill_has_missed(
 
     assert run_statuses(task) == {"S1": "CANCELLED", "S2": "CANCELLED"}
     assert submitted(task) == [["S1", "S2"], ["S1", "S2"]]
+
+
+@pytest.mark.parametrize("uri", [URI, None], ids=["results", "no place"])
+@pytest.mark.parametrize(
+    ("cancel_takes", "cancel", "log", "again"),
+    [
+        (200.0, True, "Waiting for the end of runs that outlived batch", ["S1", "S2"]),
+        (2000.0, True, "are still going; their samples are submitted again", ["S1", "S2"]),
+        (0.0, False, "Waiting for the end of runs that outlived batch", ["S2"]),
+    ],
+    ids=["soon", "too late", "completed"],
+)
+def test_retry_after_a_batch_that_failed_under_its_runs(
+    new_task: NewTask,
+    log_lines: Callable[..., list[str]],
+    *,
+    uri: str | None,
+    cancel_takes: float,
+    cancel: bool,
+    log: str,
+    again: list[str],
+) -> None:
+    """Runs that outlive their batch are waited for, ten minutes at most: what completes is not submitted again."""
+    task = new_task("batch")
+    runs = [{"running": 300.0, "cancel_takes": cancel_takes}]
+    script(task, runs, batches=[{"failure": {"reason": "An error.", "after_runs": 1}}])
+    error = task.try_(results_s3_uri=uri, cancel_on_kill=cancel, retry_permanent_failures=True).error
+    assert isinstance(error, BatchFailed)
+    script(task)
+
+    ended = task.try_()
+
+    assert ended.error is None
+    assert submitted(task) == [["S1"], again]
+    assert ended.result["completed_runs"] == 2
+    assert any(log in line for line in log_lines())
 
 
 # -- a try that finds it stopping --------------------------------------------------------------------------------------
