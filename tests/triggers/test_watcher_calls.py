@@ -16,6 +16,8 @@ from airflow_provider_omics.triggers.calls import CONCURRENCY, Calls, Urgency
 from tests.watching_support import World, world
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.airflow_support import Connect
 
 __all__ = ["world"]
@@ -139,6 +141,19 @@ def test_budget_that_is_not_enough_is_shared_evenly(
 
     assert len(looks) == 4
     assert max(looks.values()) - min(looks.values()) <= 2
+
+
+def test_defaults_of_the_connection_that_cannot_be_read(
+    world: World, connect: Connect, log_lines: Callable[..., list[str]]
+) -> None:
+    """A wait does not fail for a mistake in settings that it does not use: its budget is the default one."""
+    connect({"role_arm": "arn"})
+    world.scenario(MINUTE)
+
+    (event,) = world.play(world.wait(world.trigger(world.start()[0])))
+
+    assert event.snapshot.status == "COMPLETED"
+    assert any("The budget of calls is the default one" in line and "role_arm" in line for line in log_lines())
 
 
 def test_refusals_slow_the_calls_down(world: World) -> None:

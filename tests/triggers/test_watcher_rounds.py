@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_omics.core.events import Outcome
+from airflow_provider_omics.triggers import queueing
 from tests.watching_support import World, world
 
 if TYPE_CHECKING:
@@ -249,3 +250,36 @@ def test_run_that_queues_for_long_is_told_why(world: World, log_lines: Lines) ->
     assert re.match(rf"Run {second} has been PENDING for 3[01] minutes\.", told[0])
     assert "1 with DYNAMIC storage (quota L-BE38079A, 50 by default)" in told[0]
     assert f"Its run group {group} has 1 active runs; its caps: maxRuns 1" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("operation", "told"),
+    [("GetRunGroup", "1 with DYNAMIC storage (quota L-BE38079A, 50 by default)"), ("ListRuns", "could not be asked")],
+)
+def test_run_that_queues_for_long_while_the_reason_is_hidden(
+    world: World, log_lines: Lines, operation: str, told: str
+) -> None:
+    """Without the permission to look for it there is a line all the same, and the wait goes on."""
+    group = world.emulator.service.call("CreateRunGroup", {"requestId": "g", "maxRuns": 1})["id"]
+    world.scenario({**MINUTE, "running": 6000})
+    runs = world.start(2, runGroupId=group)
+    world.emulator.faults.add(operation=operation, error="AccessDeniedException")
+
+    events = world.play(*(world.wait(world.trigger(run, poll_interval=60.0)) for run in runs))
+
+    assert {event.snapshot.status for event in events} == {"COMPLETED"}
+    (line,) = [line for line in log_lines() if "has been PENDING for" in line]
+    assert told in line
+
+
+def test_run_that_queues_for_long_among_too_many(
+    world: World, log_lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The count ends after a number of pages, and the line says so."""
+    monkeypatch.setattr(queueing, "PAGES", 1)
+    world.scenario({**MINUTE, "pending": 2400})
+
+    world.play(world.wait(world.trigger(world.start()[0], poll_interval=60.0)))
+
+    (line,) = [line for line in log_lines() if "has been PENDING for" in line]
+    assert "at least 0 with DYNAMIC" in line
