@@ -18,15 +18,15 @@ def kill_worker(task: Task) -> Script:
 def mark(task: Task, mode: str, state: str, stage: Stage) -> Script:
     """Mark a task that waits (``deferred`` or ``running``) as ended."""
     yield lambda: task.is_waiting(mode)
-    stage.client.mark(task.dag_id, task.run_id, task.name, state)
     task.notes["acted"] = time.time()
+    stage.client.mark(task.dag_id, task.run_id, task.name, state)
 
 
 def clear(task: Task, mode: str, stage: Stage) -> Script:
     """Clear a task that waits."""
     yield lambda: task.is_waiting(mode)
-    stage.client.clear(task.dag_id, task.run_id, task.name)
     task.notes["acted"] = time.time()
+    stage.client.clear(task.dag_id, task.run_id, task.name)
 
 
 def clear_when(task: Task, state: str, stage: Stage) -> Script:

@@ -80,7 +80,7 @@ def time_of(moment: str) -> datetime:
 
 
 def seconds_to_cancel(task: Task) -> float:
-    """Tell how long it took from Airflow's answer to the user's action until the last run was told to stop."""
+    """Tell how long it took from the user's action until the last run was told to stop."""
     return last_stop(task).timestamp() - CANCEL_TAKES - float(task.notes["acted"])
 
 
