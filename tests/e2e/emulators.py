@@ -23,9 +23,6 @@ FAILING = "2000000"
 FAILING_ONCE = "2000001"
 """A workflow whose runs fail, and complete when started again under the same name or runSettingId."""
 
-REFUSED_ONCE = "2000003"
-"""As FAILING_ONCE, for a reason on which no retry is spent."""
-
 ENDLESS_ONCE = "2000002"
 """A workflow whose runs never end, and take 5 seconds when started again under the same name or runSettingId."""
 
@@ -44,14 +41,6 @@ SCENARIO: dict[str, Any] = {
         {"match": {"workflow": FAILING}, "running": 2, "outcome": "FAILED", **_PACE},
         {"match": {"workflow": FAILING_ONCE, "attempt": [1]}, "running": 2, "outcome": "FAILED", **_PACE},
         {"match": {"workflow": FAILING_ONCE}, "running": 2, **_PACE},
-        {
-            "match": {"workflow": REFUSED_ONCE, "attempt": [1]},
-            "running": 2,
-            "outcome": "FAILED",
-            "failure_reason": "INPUT_URI_NOT_FOUND",
-            **_PACE,
-        },
-        {"match": {"workflow": REFUSED_ONCE}, "running": 2, **_PACE},
         {"match": {"workflow": ENDLESS_ONCE, "attempt": [1]}, "running": 3600, **_PACE},
         {"match": {"workflow": ENDLESS_ONCE}, "running": 5, **_PACE},
     ],

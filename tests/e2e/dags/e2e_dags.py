@@ -16,7 +16,7 @@ ROLE = "arn:aws:iam::123456789012:role/omics-service"
 OUTPUT = "s3://omics-e2e/runs/"
 FIVE, TWENTY, FORTY, EIGHTY, ENDLESS = (str(1_000_000 + seconds) for seconds in (5, 20, 40, 80, 3600))
 VERY_LONG, LONGEST = "1000150", "1000265"
-FAILING_ONCE, ENDLESS_ONCE, REFUSED_ONCE = "2000001", "2000002", "2000003"
+FAILING_ONCE, ENDLESS_ONCE = "2000001", "2000002"
 
 SECOND_DEPLOYMENT = "OMICS_E2E_SECOND" in os.environ
 """Whether this is the Airflow that has the same DAGs as the first, and in which nothing goes wrong."""
@@ -92,7 +92,7 @@ def one_run(name: str, workflow: str, *mixins: type, **arguments: Any) -> None:
         role_arn=ROLE,
         output_uri=OUTPUT,
         # The emulator counts starts by name, for the workflows that go otherwise the second time.
-        run_name=name if workflow in (FAILING_ONCE, ENDLESS_ONCE, REFUSED_ONCE) else None,
+        run_name=name if workflow in (FAILING_ONCE, ENDLESS_ONCE) else None,
         **{**COMMON, **arguments},
     )
 
@@ -126,8 +126,7 @@ with DAG("users", schedule=None):
         pair(f"{action}_deferred", ENDLESS_ONCE)
         pair(f"{action}_running", ENDLESS_ONCE, deferrable=False)
     pair("cleared_after_success", FIVE)
-    # Failed for good although it has retries, which a busy Airflow spends on a try that it has lost.
-    pair("cleared_after_failure", REFUSED_ONCE)
+    pair("cleared_after_failure", FAILING_ONCE, retries=0)
     pair("staged_cleared_deferred", ENDLESS_ONCE, WithoutStateStore, aws_conn_id="omics_staging")
 
 with DAG("abandoned", schedule=None):
