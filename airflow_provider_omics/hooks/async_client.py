@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase, run_phase
-from airflow_provider_omics.core.watching import ListedRun
+from airflow_provider_omics.core.wait.rounds import ListedRun
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 PAGE = 100

@@ -10,23 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from airflow_provider_omics.core.cancelling import cancel
-from airflow_provider_omics.core.commands import (
-    Answer,
-    Cancel,
-    Command,
-    ListActive,
-    Look,
-    ReadManifest,
-    Say,
-    Sleep,
-    WaitPlan,
-)
+from airflow_provider_omics.core.commands import Answer, Cancel, Command, ListActive, Look, ReadManifest, Say, Sleep
 from airflow_provider_omics.core.errors import ServiceError
-from airflow_provider_omics.core.events import Outcome, WaitEvent
-from airflow_provider_omics.core.polling import wait
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.wait.cancel import cancel
+from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
+from airflow_provider_omics.core.wait.flow import wait
+from airflow_provider_omics.core.wait.plan import WaitPlan
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import ended_run
 from airflow_provider_omics.hooks.uninterrupted import uninterrupted

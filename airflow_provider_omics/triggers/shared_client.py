@@ -11,9 +11,9 @@ from contextlib import AsyncExitStack
 
 from asgiref.sync import sync_to_async
 
-from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
 from airflow_provider_omics.core.errors import ServiceError, SettingsError, Unavailable
-from airflow_provider_omics.core.watching import CONFIRM_SHARE, Budget
+from airflow_provider_omics.core.settings.connection import ConnectionDefaults
+from airflow_provider_omics.core.wait.rounds import CONFIRM_SHARE, Budget
 from airflow_provider_omics.hooks.async_client import PollerClient
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.service_errors import service_errors

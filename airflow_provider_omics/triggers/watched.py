@@ -8,10 +8,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_omics.core.commands import WaitPlan
-from airflow_provider_omics.core.queueing import queueing_seconds
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
-from airflow_provider_omics.core.watching import ListedRun, limit_of, stretched
+from airflow_provider_omics.core.wait.plan import WaitPlan
+from airflow_provider_omics.core.wait.queueing import queueing_seconds
+from airflow_provider_omics.core.wait.rounds import ListedRun, limit_of, stretched
 from airflow_provider_omics.hooks.async_client import PollerClient
 from airflow_provider_omics.triggers.calls import Urgency
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_omics.core.events import Outcome, parse_event
+from airflow_provider_omics.core.wait.events import Outcome, parse_event
 from airflow_provider_omics.emulator import service
 from airflow_provider_omics.triggers.run import OmicsRunTrigger
 from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
