@@ -81,8 +81,8 @@ def measure(path: Path, rows: int, *, group: bool) -> Measurement:
     from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet, each
     from airflow_provider_omics.hooks.omics import OmicsHook
     from airflow_provider_omics.hooks.s3 import S3Place
-    from airflow_provider_omics.operators.batch_settings import BatchSettings, check_batch
-    from airflow_provider_omics.staging import StagingPlace
+    from airflow_provider_omics.jobs.batch.source import BatchSettings, check_batch
+    from airflow_provider_omics.jobs.batch.staging import StagingPlace
 
     pair = ["{fastq_1}", "{fastq_2}"]
     sheet = SampleSheet(

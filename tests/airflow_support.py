@@ -56,10 +56,11 @@ _TASK_LOGS = (TASK_LOG.name, "airflow.task.operators.airflow_provider_omics", "a
 def _modules_with_time() -> Iterator[ModuleType]:
     """Load the modules that may wait or look at the time: a running task loads most of them as late as it can."""
     root = Path(airflow_provider_omics.__file__).parent
-    for name in ("operators", "results", "sensors", "triggers"):
-        for path in (root / name).glob("*.py"):
+    for name in ("jobs", "results", "sensors", "triggers"):
+        for path in (root / name).rglob("*.py"):
             if "\nimport time\n" in path.read_text(encoding="utf-8"):
-                yield importlib.import_module(f"airflow_provider_omics.{name}.{path.stem}")
+                module = ".".join(path.relative_to(root).with_suffix("").parts)
+                yield importlib.import_module(f"airflow_provider_omics.{module}")
 
 
 _WITH_TIME = tuple(_modules_with_time())
@@ -258,9 +259,9 @@ def perform(task: Any, **context: Any) -> Ended:
     return ended
 
 
-def rendered(task: Any, context: Mapping[str, Any]) -> Any:
+def rendered(task: Any, context: dict[str, Any]) -> Any:
     """Give a copy of a task with its template fields rendered; its log lines are for ``caplog``."""
-    task = copy.deepcopy(task)
+    context["task"] = task = copy.deepcopy(task)
     task._log = task._cached_logger = TASK_LOG
     task.render_template_fields(context)
     return task

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_omics.core.errors import ServiceError
+from airflow_provider_omics.hooks.service_errors import service_errors
+
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
@@ -45,3 +48,18 @@ def s3_hook(hook: OmicsHook, **options: Any) -> S3Hook:
     )
     s3.conn_config = hook.conn_config  # Airflow is not asked again: the answer could be another
     return s3
+
+
+def remove_object(hook: OmicsHook, log: Any, uri: str) -> None:
+    """Delete staged settings; a refusal goes to the log only.
+
+    :param hook: the hook whose connection is used.
+    :param log: the task's logger.
+    :param uri: ``s3://bucket/key``.
+    """
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    try:
+        with service_errors("DeleteObject"):
+            s3_hook(hook).conn.delete_object(Bucket=bucket, Key=key)
+    except ServiceError as error:
+        log.warning("The staged settings %s are left behind: %s", uri, error)

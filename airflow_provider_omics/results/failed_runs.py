@@ -98,7 +98,7 @@ def failed_runs(hook: OmicsHook, batch: BatchSnapshot) -> Iterator[FailedRun]:
     """Find the runs of an ended batch that did not complete.
 
     ListRunsInBatch knows submissions only, so executions come from ListRuns; why they failed is for
-    :mod:`airflow_provider_omics.diagnosis` to find out.
+    :mod:`airflow_provider_omics.jobs.diagnosis` to find out.
 
     :param hook: where to ask.
     :param batch: the batch, ended.

@@ -35,6 +35,6 @@ class OmicsRunBatchTrigger(OmicsWaitTrigger):
 
     async def _after_cancel(self) -> None:
         if self.staged_s3_uri is not None:
-            from airflow_provider_omics.staging import remove_staged  # most triggers end otherwise
+            from airflow_provider_omics.hooks.s3 import remove_object  # most triggers end otherwise
 
-            await uninterrupted(sync_to_async(remove_staged)(self._hook(), self.log, self.staged_s3_uri))
+            await uninterrupted(sync_to_async(remove_object)(self._hook(), self.log, self.staged_s3_uri))

@@ -15,15 +15,9 @@ import airflow_provider_omics
 PUBLIC = {
     "hooks.omics": {"OmicsHook"},
     "operators.run": {"OmicsStartRunOperator", "OmicsCancelRunOperator", "OmicsDeleteRunOperator"},
-    "operators.batch_results": {"OmicsCollectBatchResultsOperator"},
     "operators.run_batch": {
         "OmicsStartRunBatchOperator",
         "OmicsCollectBatchResultsOperator",
-        "OmicsCancelRunBatchOperator",
-        "OmicsDeleteRunBatchOperator",
-        "OmicsDeleteBatchOperator",
-    },
-    "operators.run_batch_actions": {
         "OmicsCancelRunBatchOperator",
         "OmicsDeleteRunBatchOperator",
         "OmicsDeleteBatchOperator",

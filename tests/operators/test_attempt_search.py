@@ -11,7 +11,7 @@ from airflow_provider_omics.core.attempt.identity import REQUEST_ID_TAG, TaskIde
 from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.core.errors import AccessDenied, InvalidRequest
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.operators.attempt_search import CLOCK_SKEW, find_started
+from airflow_provider_omics.jobs.search import CLOCK_SKEW, find_started
 from tests.airflow_support import DEFAULT_RUN_SETTING, samples
 from tests.operators.tries import GET, START, kinds
 

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTas
 
 from airflow_provider_omics.core.attempt.record import Ended as RecordEnded
 from airflow_provider_omics.core.errors import AttemptError, BatchTimedOut, RunTimedOut
-from airflow_provider_omics.operators.start import OmicsStartOperator
+from airflow_provider_omics.operators.base import OmicsStartOperator
 from tests.airflow_support import SteppedTime, samples
 from tests.operators.tries import ALIVE, LONG, START, STOPPED, Crash, CrashAt, NewTask, Task, at_sleep, kinds, stores
 

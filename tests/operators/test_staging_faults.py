@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from airflow_provider_omics import staging
 from airflow_provider_omics.core.errors import (
     AccessDenied,
     AttemptError,
@@ -27,6 +26,7 @@ from airflow_provider_omics.core.errors import (
     StartTimedOut,
 )
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.jobs.batch import staging
 from tests.airflow_support import BUCKET, samples
 from tests.operators.tries import STAGING, Crash, NewTask, Task, at_sleep, crash
 
@@ -107,7 +107,7 @@ import threading
 
 sys.path.append(sys.argv[1])
 
-from airflow_provider_omics import staging
+from airflow_provider_omics.jobs.batch import staging
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import DEFAULT_RUN_SETTING, TaskInstanceRecord, execute, rendered
 from tests.operators.test_staging_faults import LARGE

@@ -1,6 +1,6 @@
 """Why runs of a batch did not complete: all of them counted, their causes grouped, an example of each told in full.
 
-:mod:`airflow_provider_omics.diagnosis` collects the facts.
+:mod:`airflow_provider_omics.jobs.diagnosis` collects the facts.
 """
 
 from __future__ import annotations

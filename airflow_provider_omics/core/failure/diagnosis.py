@@ -1,7 +1,7 @@
 """Why a run failed: what is known of it, put together and told within a task log's first screen.
 
 Facts come from GetRun, ListRunTasks, GetRunTask, and CloudWatch Logs or the run's manifest stream;
-:mod:`airflow_provider_omics.diagnosis` collects them.
+:mod:`airflow_provider_omics.jobs.diagnosis` collects them.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from typing import Any
 
-from airflow_provider_omics.core.errors import GivenValue, Problem
+from airflow_provider_omics.core.errors import GivenValue, Problem, SettingsError
 from airflow_provider_omics.core.settings.documents import Fault, document_faults
 from airflow_provider_omics.core.settings.fields import (
     ACCOUNT_ID,
@@ -255,3 +255,20 @@ def _is_json_object(text: str) -> bool:
         return isinstance(json.loads(text), dict)
     except ValueError:
         return False
+
+
+def is_true(argument: str, value: Any) -> bool:
+    """Read a flag that a template may have turned into text.
+
+    :param argument: name of the argument.
+    :param value: a bool, or text: ``"true"``, ``"no"``, ``"1"``, ``"off"``, ...; empty text and ``"None"`` are false.
+    :return: what it says.
+    :raises SettingsError: the text is neither true nor false.
+    """
+    if isinstance(value, str):
+        if value.strip().lower() in ("true", "1", "yes", "on"):
+            return True
+        if value.strip().lower() in ("false", "0", "no", "off", "none", ""):
+            return False
+        raise SettingsError([Problem(argument, repr(value), "true or false")])
+    return bool(value)

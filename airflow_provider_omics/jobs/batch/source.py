@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
@@ -18,13 +21,15 @@ from airflow_provider_omics.core.settings.requests import (
     merged_run_settings,
 )
 from airflow_provider_omics.core.settings.run_setting import RunSettingRules, check_run_setting, run_setting_rules
-from airflow_provider_omics.staging import MAX_FILE_BYTES, MAX_INLINE_BYTES, RunSettingsSpool
+from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
+from airflow_provider_omics.jobs.batch.staging import MAX_FILE_BYTES, MAX_INLINE_BYTES, RunSettingsSpool
+from airflow_provider_omics.jobs.checks import Workflow
+from airflow_provider_omics.sheets.json_array import json_array
+from airflow_provider_omics.sheets.opening import open_bytes
+from airflow_provider_omics.sheets.read import open_runs
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
-    from airflow_provider_omics.operators.batch_sheet import BatchSheet
-    from airflow_provider_omics.operators.before_start import Workflow
 
 MAX_PROBLEMS = 50
 """Problems of a list that are told; reading stops there."""
@@ -180,8 +185,6 @@ def _checked_spool(
     cause: BaseException | None = None
     try:
         if given.sample_sheet is not None:
-            from airflow_provider_omics.operators.batch_sheet import BatchSheet  # most DAG files have no sheet
-
             sheet = BatchSheet(given.sample_sheet, given.staging_s3_uri)
             found = _asked_workflow(default, workflow)
             problems += found.problems() if found else []
@@ -273,3 +276,99 @@ def _size_problems(given: BatchSettings, total: int, size: int) -> Iterator[Prob
             f"at most {MAX_INLINE_SETTINGS} runs without a staging place: set staging_s3_uri, here or in the connection"
         )
         yield Problem(source, f"{total:,} runs", allowed)
+
+
+class BatchSheet:
+    """A sheet whose rows become the runs of a batch.
+
+    :param given: a path, a mapping or a SampleSheet, rendered.
+    :param staging_s3_uri: where the runs' own sheets are going to be: ``s3://bucket/prefix/``; None: nowhere.
+    :raises SettingsError: it is no sheet, or its runs' own sheets have no place.
+    """
+
+    def __init__(self, given: Any, staging_s3_uri: str | None) -> None:
+        self._sheet = SampleSheet.from_mapping(given)
+        self._staging_s3_uri = staging_s3_uri
+        if self.input_sheet and not staging_s3_uri:
+            allowed = "needs staging_s3_uri, here or in the connection: the runs' own sheets are put there"
+            raise SettingsError([Problem("sample_sheet['input_sheet']", repr(self.input_sheet), allowed)])
+
+    @property
+    def input_sheet(self) -> str | None:
+        """The parameter that gets the URI of a run's own sheet; None: none does."""
+        return self._sheet.input_sheet
+
+    def read(
+        self,
+        spool: RunSettingsSpool,
+        rules: RunSettingRules,
+        template: Mapping[str, Mapping[str, Any]] | None,
+        s3_hook: S3Hook,
+        log: Any,
+    ) -> None:
+        """Read all rows.
+
+        :param spool: takes the runs' settings, kept columns and own sheets.
+        :param rules: what the batch's defaults mean for each run.
+        :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit; None: not compared.
+        :param s3_hook: reads a sheet that lies in S3.
+        :param log: the task's logger.
+        :raises SettingsError: with all problems (the first 50).
+        :raises ServiceError: S3 refused.
+        """
+        uris: dict[str, str] = {}
+
+        def input_sheet_uri(run_setting_id: str, text: str) -> str:
+            uris[run_setting_id] = self._input_sheet_uri(run_setting_id, text)
+            return uris[run_setting_id]
+
+        with open_runs(
+            self._sheet, s3_hook=s3_hook, rules=rules, template=template, input_sheet_uri=input_sheet_uri
+        ) as runs:
+            for run in runs:
+                spool.add(clean_setting(run.setting, Place.PER_RUN))
+                if run.kept:
+                    spool.keep_row(run.kept)
+                if run.input_sheet is not None:
+                    spool.add_input_sheet(uris.pop(run.setting["runSettingId"]), run.input_sheet)
+            log.info("%s", runs.summary)
+
+    def _input_sheet_uri(self, run_setting_id: str, text: str) -> str:
+        # Named by its content: unchanged rows give the same parameter on every try.
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        name = re.sub(r"[^A-Za-z0-9_.\-]", "_", run_setting_id)
+        return f"{(self._staging_s3_uri or '').rstrip('/')}/input-sheets/{name}-{digest}.csv"
+
+
+def read_object(uri: str, default: Mapping[str, Any], s3_hook: S3Hook) -> RunSettingsSpool:
+    """Read the run settings of an S3 object of the user's, which is done for a rerun only.
+
+    :param uri: the object, a JSON array.
+    :param default: the request's ``defaultRunSetting``.
+    :param s3_hook: reads it.
+    :return: the settings, to be closed by the caller.
+    :raises SettingsError: it is something else, or its settings are not right.
+    :raises ServiceError: S3 refused.
+    """
+    spool = RunSettingsSpool()
+    try:
+        with open_bytes(uri, s3_hook) as stream:
+            read_list(json_array(stream, uri), run_setting_rules(default), spool)
+    except BaseException:
+        spool.close()
+        raise
+    return spool
+
+
+def count_settings(uri: str, s3_hook: S3Hook, most: int) -> int:
+    """Count the run settings of an S3 object of the user's, as far as it matters.
+
+    :param uri: the object, a JSON array.
+    :param s3_hook: reads it.
+    :param most: where counting ends, and reading too.
+    :return: their number, ``most`` at most.
+    :raises SettingsError: it is something else.
+    :raises ServiceError: S3 refused.
+    """
+    with open_bytes(uri, s3_hook) as stream:
+        return sum(1 for _ in islice(json_array(stream, uri), most))

@@ -1,4 +1,4 @@
-"""One try's hold on a run or batch: starts it or takes it over, and cancels it when the task is killed."""
+"""An attempt: one start of a run or batch. It starts or takes over, and cancels when the task is killed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 from airflow_provider_omics.core.attempt.earlier import REQUEST_ID_MEMORY
 from airflow_provider_omics.core.attempt.flow import Begun, begin
 from airflow_provider_omics.core.attempt.identity import (
     REQUEST_ID_TAG,
     IdentifiedRequest,
-    TaskIdentity,
     fingerprint,
     given_name,
     identified_request,
@@ -22,26 +21,18 @@ from airflow_provider_omics.core.attempt.identity import (
 )
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended, Present
 from airflow_provider_omics.core.commands import Answer, AttemptAnswer, Choose, Find, IsSuccess, Save, Say, Start
-from airflow_provider_omics.core.errors import (
-    AttemptError,
-    NotFound,
-    NotOwner,
-    OmicsError,
-    ServiceError,
-    Unavailable,
-)
+from airflow_provider_omics.core.errors import NotFound, NotOwner, ServiceError, Unavailable
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.cancel import cancel
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
-from airflow_provider_omics.core.wait.flow import LIST_LAG
+from airflow_provider_omics.core.wait.flow import LIST_LAG, wait
 from airflow_provider_omics.core.wait.plan import WaitPlan
 from airflow_provider_omics.hooks.calls import before_each_request
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.operators.attempt_search import find_started
-from airflow_provider_omics.operators.attempt_stores import AttemptStore
-from airflow_provider_omics.operators.record_keeping import RecordKeeper
-from airflow_provider_omics.operators.waiting import pause
+from airflow_provider_omics.jobs.driver import Driver, pause
+from airflow_provider_omics.jobs.owner import Owner
+from airflow_provider_omics.jobs.search import find_started
 from airflow_provider_omics.task_state import asked_within
 
 STATE_PATIENCE = 2.0
@@ -54,133 +45,121 @@ KILL_PATIENCE = 4.0
 """Seconds for all that ``on_kill`` does: SIGKILL follows 5 seconds after SIGTERM. At a time limit: for the cancel."""
 
 SEARCH_INTERVAL = 1.0
-"""Seconds between two searches for what a request has started whose answer was not read."""
+"""Seconds between two searches for the run of a request whose answer was not read."""
 
 ENDED_BY_USER = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "restarting"})
 """States of a task instance whose worker is told to end, in which no retry of Airflow's own can put it."""
 
-_START = {"run": "StartRun", "batch": "StartRunBatch"}
-
 
 @dataclass(frozen=True)
-class Starter:
-    """What an attempt needs to know of a run or of a batch.
+class StartRequest:
+    """A checked request, and how it is to be started.
 
-    :param kind: ``"run"`` or ``"batch"``.
-    :param start: sends a request, gives the snapshot.
-    :param is_success: whether what has ended counts as a success of the task.
-    :param prepare: makes the request of an attempt ready to be sent, which may take minutes; gives the one to send.
-    :param choose: chooses the samples that an attempt submits, and keeps the choice; gives whether any is left.
-    :param staged_run_tags: tells how many tags of its own a run has at most that is not in the request itself.
+    :param content: keyword arguments of StartRun or StartRunBatch, as AWS spells them, without a request id.
+    :param also: values that the start depends on beside the request itself, part of its fingerprint. Default: none.
+    :param chooses: samples that an earlier attempt has completed are not submitted again. Default False.
+    :param has_earlier: results of other tasks show what need not be submitted, too. Default False.
+    :param staged_run_tags: most tags of its own that a run has among the settings that are not in the request.
     """
+
+    content: Mapping[str, Any]
+    also: Any = None
+    chooses: bool = False
+    has_earlier: bool = False
+    staged_run_tags: int = 0
+
+
+class Startable(Protocol):
+    """What an attempt needs of a job: the part in which the start of a run and of a batch differ."""
 
     kind: str
-    start: Callable[[Mapping[str, Any]], Snapshot]
-    is_success: Callable[[Snapshot], bool]
-    prepare: Callable[[AttemptRecord, Mapping[str, Any]], Mapping[str, Any]] = lambda _, request: request
-    choose: Callable[[AttemptRecord], bool] = lambda _: True
-    staged_run_tags: Callable[[], int] = lambda: 0
+    operation: str
+
+    def prepare(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Do what must be done before the request is sent, which may take minutes; returns the one to send."""
+
+    def start(self, request: Mapping[str, Any]) -> Snapshot:
+        """Send the request; returns the snapshot of what has started."""
+
+    def choose(self, record: AttemptRecord) -> bool:
+        """Choose the samples that an attempt submits, and keep the choice; returns whether any is left."""
+
+    def is_success(self, ended: Snapshot) -> bool:
+        """Whether what has ended counts as a success of the task."""
 
 
-class Attempt(RecordKeeper):
+class Attempt:
     """The attempt of one try.
 
-    :param hook: where to ask.
+    :param hook: makes the calls.
     :param log: the task's logger.
-    :param starter: what differs between a run and a batch.
-    :param store: where the record is kept.
-    :param identity: the task instance.
-    :param try_number: number of this try.
-    :param tag: whether names and tags of Airflow go into the request.
+    :param job: starts and judges.
+    :param owner: keeps the record.
     """
 
-    def __init__(
-        self,
-        hook: OmicsHook,
-        log: Any,
-        starter: Starter,
-        store: AttemptStore,
-        identity: TaskIdentity,
-        try_number: int,
-        *,
-        tag: bool,
-    ) -> None:
-        super().__init__(hook, log, store, try_number)
-        self._starter = starter
-        self.identity = identity
-        self._tag = tag
-        self._request: Mapping[str, Any] = {}
+    def __init__(self, hook: OmicsHook, log: Any, job: Startable, owner: Owner) -> None:
+        self._hook = hook
+        self._log = log
+        self._job = job
+        self._owner = owner
+        self._driver = Driver(hook, log, owner)
+        self._request = StartRequest({})
         self._sent: str | None = None
         """Request id of the request that was sent last."""
-        self._killed = False
         self._cancelled = False
         self.snapshot: Snapshot | None = None
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether the machine has ended this process, and no user the task: what is left of its tries may go on."""
-        return self._killed and not self._ended_by_user
+        """Whether the machine has ended this process, and no user the task: its remaining tries may go on."""
+        return self._owner.is_killed and not self._owner.is_ended_by_user
 
-    def check_not_killed(self) -> None:
-        """Refuse to go on when the task was ended for good: nothing may be started any more.
-
-        :raises AttemptError: it was.
-        """
-        if self._killed:
-            reason = "The task was ended before its start was answered"
-            raise AttemptError(reason, request_id=self.request_id or "unknown")
-
-    def begin(
-        self,
-        request: Mapping[str, Any],
-        *,
-        max_tries: int,
-        durable: bool,
-        chooses: bool,
-        has_earlier: bool,
-        also: Any = None,
-        cancel_old: bool,
-        patience: float,
-    ) -> Begun:
+    def begin(self, request: StartRequest, *, tag: bool, durable: bool, cancel_old: bool, patience: float) -> Begun:
         """Start, adopt, or find ended, as :func:`airflow_provider_omics.core.attempt.flow.begin` decides.
 
-        :param request: the checked request, without a request id.
-        :param max_tries: Airflow's of the task now.
+        :param request: the checked request.
+        :param tag: whether tags of Airflow go into the request.
         :param durable: adopt what an earlier try left.
-        :param chooses: what an earlier attempt has completed is not submitted again.
-        :param has_earlier: results of other tasks tell what need not be submitted, too.
-        :param also: what the request depends on beside its own content; None: nothing.
         :param cancel_old: cancel what a clear leaves behind.
         :param patience: seconds for which a start that does not get through is repeated.
         :return: what the try has in hand.
         :raises OmicsError: as ``begin`` does.
         """
-        self._request, self._cancels_replaced = request, cancel_old
+        owner, content = self._owner, request.content
+        self._request, owner.cancels_replaced = request, cancel_old
         present = Present(
-            kind=self._starter.kind,
-            try_number=self._try_number,
-            max_tries=max_tries,
-            fingerprint=fingerprint(request if also is None else {**request, "also": also}),
+            kind=self._job.kind,
+            try_number=owner.try_number,
+            max_tries=owner.max_tries,
+            fingerprint=fingerprint(content if request.also is None else {**content, "also": request.also}),
             new_request_id=str(uuid.uuid4()),
-            tagged=self._tag,
-            name_hash=name_hash(given_name(self._starter.kind, request)),
+            tagged=tag,
+            name_hash=name_hash(given_name(self._job.kind, content)),
             durable=durable,
-            chooses=chooses,
-            has_earlier=has_earlier,
+            chooses=request.chooses,
+            has_earlier=request.has_earlier,
             cancel=cancel_old,
             patience=patience,
         )
         while True:
-            self._record = self._store.load()
+            owner.record = owner.stored()
             try:
-                begun = self.drive(begin(self._record, present, now=time.time()))
+                begun = self._driver.drive(begin(owner.record, present, now=time.time()), self._perform)
             except NotOwner as error:
-                if error.owner_try is None or error.owner_try >= self._try_number:
+                if error.owner_try is None or error.owner_try >= owner.try_number:
                     raise
                 self._log.warning("The process of try %s is still at work; reading its record anew", error.owner_try)
                 continue
-            self._record, self.snapshot = begun.record, begun.snapshot
+            owner.record, self.snapshot = begun.record, begun.snapshot
             return begun
+
+    def wait(self, plan: WaitPlan) -> WaitEvent:
+        """Wait in this worker.
+
+        :param plan: what is waited for, and within which limits.
+        :return: the end of the wait.
+        """
+        return self._driver.drive(wait(plan), self._perform)
 
     def kill(self, *, may_leave: bool, task_state: Callable[[], str | None]) -> None:
         """Cancel what this try, or the one before it, has started; called in a signal handler.
@@ -202,15 +181,16 @@ class Attempt(RecordKeeper):
         :return: the end; what is found ended wins over the limit. None: nothing is known to have started.
         :raises NotOwner: a later try owns it.
         """
-        self._killed = self._killed or cancels
-        record = self._record or self._left_by_an_earlier_try()
+        owner = self._owner
+        owner.is_killed = owner.is_killed or cancels
+        record = owner.record or self._left_by_an_earlier_try()
         # At our own deadline, before Airflow's timeout struck in the wait for what came of it.
         was_cancelled = record is not None and record.ended is Ended.BADLY
         if cancels and record is not None:
             self._cancel(record, LIST_LAG)
         seen = self.snapshot
         if seen is None and record is not None and record.resource_id and record.ended in (None, Ended.LOST):
-            seen = WaitPlan(self._starter.kind, record.resource_id, record.resource_uuid).unseen()
+            seen = WaitPlan(self._job.kind, record.resource_id, record.resource_uuid).unseen()
         if seen is None:
             return None
         if _has_ended(seen) and not (was_cancelled and seen.phase is Phase.CANCELLED):
@@ -219,12 +199,13 @@ class Attempt(RecordKeeper):
         return WaitEvent(Outcome.TIMED_OUT, seen, limit="execution_timeout", cancelled=cancelled)
 
     def _kill(self, may_leave: bool, task_state: Callable[[], str | None]) -> None:
-        record = self._record or self._left_by_an_earlier_try()
+        owner = self._owner
+        record = owner.record or self._left_by_an_earlier_try()
         state = asked_within(task_state, STATE_PATIENCE, self._log)
-        self._ended_by_user = state in ENDED_BY_USER
-        self._is_last, self._owner_patience = not may_leave, OWNER_PATIENCE
-        is_left = may_leave and not self._ended_by_user
-        self._killed = self._killed or not is_left
+        owner.is_ended_by_user = state in ENDED_BY_USER
+        owner.is_last, owner.patience = not may_leave, OWNER_PATIENCE
+        is_left = may_leave and not owner.is_ended_by_user
+        owner.is_killed = owner.is_killed or not is_left
         if record is None:
             return
         if is_left:
@@ -240,39 +221,39 @@ class Attempt(RecordKeeper):
         """Cancel what a record names, and note what came of it.
 
         :param record: the record.
-        :param search_patience: seconds for which what a request without an answer has started is searched.
+        :param search_patience: seconds for which the run of a request without an answer is searched.
         """
         snapshot = self.snapshot or self._left(record, search_patience)
         if snapshot is None:
             self._log.warning("%s: nothing to cancel was found", self._name(record))
             return
-        if self._record is record and record.resource_id is None:
+        if self._owner.record is record and record.resource_id is None:
             # Saved with the cancel: the next try has to know what is stopping.
-            self._record = replace(record, resource_id=snapshot.id, resource_uuid=snapshot.uuid)
-        plan = WaitPlan(self._starter.kind, snapshot.id, snapshot.uuid)
-        left = self.drive(cancel(plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE))
+            self._owner.record = replace(record, resource_id=snapshot.id, resource_uuid=snapshot.uuid)
+        plan = WaitPlan(self._job.kind, snapshot.id, snapshot.uuid)
+        left = self._driver.drive(cancel(plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE))
         self._cancelled = left is None
         self.snapshot = left if _has_ended(left) else snapshot
 
     def _name(self, record: AttemptRecord) -> str:
-        return f"{self._starter.kind} {record.resource_id or 'of request ' + record.request_id}"
+        return f"{self._job.kind} {record.resource_id or 'of request ' + record.request_id}"
 
-    def tell_what_is_left(self) -> None:
-        """Say what an earlier try has started, as this one ends before it has taken it over."""
+    def name_leftovers(self) -> None:
+        """Name in the log what an earlier try has started, as this one ends before it has taken it over."""
         record = self._left_by_an_earlier_try()
         if record is not None and record.resource_id is not None and record.ended in (None, Ended.LOST):
             self._log.error(
                 "%s %s of try %s may still be going, and nobody waits for it: correct the settings and clear the task, "
                 "or cancel it",
-                self._starter.kind,
+                self._job.kind,
                 record.resource_id,
                 record.owner_try,
             )
 
     def _left_by_an_earlier_try(self) -> AttemptRecord | None:
-        """Read what this try would take over once its settings are checked; None: nothing, or it cannot be read."""
+        """Read the record that this try takes over once its settings are checked; None: none, or it cannot be read."""
         try:
-            return self._store.load()
+            return self._owner.stored()
         except Exception:  # noqa: BLE001 - whatever store it is; nobody else would hear of it
             self._log.warning("What an earlier try has started cannot be read, and may be going", exc_info=True)
             return None
@@ -283,7 +264,7 @@ class Attempt(RecordKeeper):
             return None
         if record.resource_id is None:
             return self._search(record, search_patience)
-        plan = WaitPlan(self._starter.kind, record.resource_id, record.resource_uuid)
+        plan = WaitPlan(self._job.kind, record.resource_id, record.resource_uuid)
         try:
             seen = self._hook.look(plan.kind, plan.id)
         except NotFound:
@@ -293,92 +274,88 @@ class Attempt(RecordKeeper):
         return None if plan.is_another(seen) else seen
 
     def _search(self, record: AttemptRecord, patience: float) -> Snapshot | None:
-        """Search what a request has started: once, or for some time if it was sent just now, as lists may lag."""
+        """Search the run of a request: once, or for some time if it was sent just now, as lists may lag."""
         until = time.time() + (patience if self._sent == record.request_id else 0)
         while True:
-            found = _found(self._find(record))
-            if found is not None or self.snapshot is not None or time.time() >= until:
-                return found or self.snapshot
+            found = self._find(record)
+            if isinstance(found, (RunSnapshot, BatchSnapshot)):
+                return found
+            if self.snapshot is not None or time.time() >= until:
+                return self.snapshot
             pause(SEARCH_INTERVAL)
 
     def _perform(self, command: Any) -> Answer:
-        if isinstance(command, Say):
-            self.tell(command.seen)
+        """Carry out a command of the start; the rest is the driver's."""
+        owner = self._owner
         if isinstance(command, Save):
-            self._keep(command.record, self.snapshot)
+            owner.save(command.record, self.snapshot)
         elif isinstance(command, Start):
             return AttemptAnswer(time.time(), self._start(command.record))
         elif isinstance(command, Find):
             return AttemptAnswer(time.time(), self._find(command.record))
         elif isinstance(command, IsSuccess):
-            return AttemptAnswer(time.time(), judged=self._starter.is_success(command.snapshot))
+            return AttemptAnswer(time.time(), judged=self._job.is_success(command.snapshot))
         elif isinstance(command, Choose):
-            is_any_left = self._starter.choose(command.record)
-            self.check_not_killed()  # it took its time: a later try, or a kill, may have come
-            self._check_owner()
+            is_any_left = self._job.choose(command.record)
+            owner.check_not_killed()  # it took its time: a later try, or a kill, may have come
+            owner.check_owner()
             return AttemptAnswer(time.time(), judged=is_any_left)
         else:
-            answer = super()._perform(command)
+            if isinstance(command, Say):
+                owner.show_progress(command.seen)
+            answer = self._driver.perform(command)
             return AttemptAnswer(answer.now, answer.result, answer.run_ids)
         return AttemptAnswer(time.time())
 
     def _start(self, record: AttemptRecord) -> Snapshot | ServiceError:
-        self.check_not_killed()
+        owner, job = self._owner, self._job
+        owner.check_not_killed()
         identified = self._identified(record)
         if record.owner_try == record.first_try and self._sent != record.request_id:
             for warning in identified.warnings:
                 self._log.warning("%s", warning)
-        operation = _START[self._starter.kind]
         is_resend = False
 
         def check() -> None:
             nonlocal is_resend
-            self._check_may_start()
+            owner.check_not_killed()
+            owner.check_owner()
             if is_resend and time.time() - record.requested_at > REQUEST_ID_MEMORY:
-                raise Unavailable(operation, "TooLate", "HealthOmics may have forgotten the request id: a search first")
+                reason = "HealthOmics may have forgotten the request id: a search first"
+                raise Unavailable(job.operation, "TooLate", reason)
             is_resend = True
 
         try:
             if self._sent == record.request_id:
-                self._check_owner()  # the back-off took its time; before it, the record was saved just now
-            request = self._starter.prepare(record, identified.request)
-            with before_each_request(self._hook, operation, check):
+                owner.check_owner()  # the back-off took its time; before it, the record was saved just now
+            request = job.prepare(record, identified.request)
+            with before_each_request(self._hook, job.operation, check):
                 self._sent = record.request_id
-                started = self._starter.start(request)
+                started = job.start(request)
         except ServiceError as error:
             return error
         self.snapshot = started
-        self._log.info("Started %s %s (uuid %s)", self._starter.kind, started.id, started.uuid)
-        if self._killed:
-            self._log.warning("%s %s has started although the task was ended", self._starter.kind, started.id)
-            self._record = replace(record, resource_id=started.id, resource_uuid=started.uuid)
-            self.drive(cancel(WaitPlan(self._starter.kind, started.id, started.uuid), settle=KILL_PATIENCE))
+        self._log.info("Started %s %s (uuid %s)", job.kind, started.id, started.uuid)
+        if owner.is_killed:
+            self._log.warning("%s %s has started although the task was ended", job.kind, started.id)
+            owner.record = replace(record, resource_id=started.id, resource_uuid=started.uuid)
+            self._driver.drive(cancel(WaitPlan(job.kind, started.id, started.uuid), settle=KILL_PATIENCE))
         return started
-
-    def _check_may_start(self) -> None:
-        """Refuse to send a request when a kill, or a later try, has come meanwhile.
-
-        :raises AttemptError: the task was ended for good.
-        :raises NotOwner: a later try owns the attempt.
-        """
-        self.check_not_killed()
-        self._check_owner()
 
     def _find(self, record: AttemptRecord) -> Snapshot | ServiceError | None:
         # While the settings of a retry are checked, all that is known of the request is what the record tells.
-        is_tagged = record.tagged
-        if self._request:
+        content, is_tagged = self._request.content, record.tagged
+        if content:
             is_tagged = REQUEST_ID_TAG in self._identified(record).request.get("tags", {})
-        return find_started(self._hook, self._starter.kind, record, self.identity, self._request, is_tagged=is_tagged)
+        identity = self._owner.identity
+        return find_started(self._hook, self._job.kind, record, identity, content, is_tagged=is_tagged)
 
     def _identified(self, record: AttemptRecord) -> IdentifiedRequest:
-        staged = self._starter.staged_run_tags()
-        return identified_request(self._starter.kind, self._request, self.identity, record, staged_run_tags=staged)
+        request, identity = self._request, self._owner.identity
+        return identified_request(
+            self._job.kind, request.content, identity, record, staged_run_tags=request.staged_run_tags
+        )
 
 
 def _has_ended(seen: Snapshot | NotFound | None) -> TypeGuard[Snapshot]:
     return isinstance(seen, (RunSnapshot, BatchSnapshot)) and seen.phase is not Phase.ACTIVE
-
-
-def _found(result: Snapshot | ServiceError | None) -> Snapshot | None:
-    return None if isinstance(result, (OmicsError, type(None))) else result

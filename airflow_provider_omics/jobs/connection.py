@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_omics.core.errors import Unavailable
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.operators.waiting import pause
+from airflow_provider_omics.jobs.driver import pause
 
 DOUBT = 300.0
 """Seconds for which a connection is asked for again that the task has had before: as long as a trigger doubts."""
