@@ -11,12 +11,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_omics.emulator.clock import RealClock, ScaledClock, SteppedClock
-    from airflow_provider_omics.emulator.faults import Fault
-    from airflow_provider_omics.emulator.in_process import in_process_client
-    from airflow_provider_omics.emulator.limits import Limits
-    from airflow_provider_omics.emulator.scenario import Scenario
-    from airflow_provider_omics.emulator.server import OmicsEmulator
+    from airflow_provider_omics.emulator.http.in_process import in_process_client
+    from airflow_provider_omics.emulator.http.server import OmicsEmulator
+    from airflow_provider_omics.emulator.script.clock import RealClock, ScaledClock, SteppedClock
+    from airflow_provider_omics.emulator.script.faults import Fault
+    from airflow_provider_omics.emulator.script.limits import Limits
+    from airflow_provider_omics.emulator.script.scenario import Scenario
 
 __all__ = [
     "Fault",
@@ -30,14 +30,14 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Fault": "faults",
-    "Limits": "limits",
-    "OmicsEmulator": "server",
-    "RealClock": "clock",
-    "ScaledClock": "clock",
-    "Scenario": "scenario",
-    "SteppedClock": "clock",
-    "in_process_client": "in_process",
+    "Fault": "script.faults",
+    "Limits": "script.limits",
+    "OmicsEmulator": "http.server",
+    "RealClock": "script.clock",
+    "ScaledClock": "script.clock",
+    "Scenario": "script.scenario",
+    "SteppedClock": "script.clock",
+    "in_process_client": "http.in_process",
 }
 
 

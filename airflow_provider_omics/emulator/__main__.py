@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_omics.emulator.extra import missing_extra
 
 if TYPE_CHECKING:
-    from airflow_provider_omics.emulator.server import OmicsEmulator
+    from airflow_provider_omics.emulator.http.server import OmicsEmulator
 
 #: Exit code when the emulator cannot start, as argparse gives it to wrong arguments.
 _CANNOT_START = 2
@@ -76,8 +76,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _emulator(options: argparse.Namespace) -> OmicsEmulator:
-    from airflow_provider_omics.emulator.clock import ScaledClock  # not before the extra is known to be there
-    from airflow_provider_omics.emulator.server import OmicsEmulator  # not before the extra is known to be there
+    from airflow_provider_omics.emulator.http.server import OmicsEmulator  # not before the extra is known to be there
+    from airflow_provider_omics.emulator.script.clock import ScaledClock  # not before the extra is known to be there
 
     return OmicsEmulator(
         clock=ScaledClock(options.speed),

@@ -14,14 +14,14 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_omics.emulator.server import OmicsEmulator
+    from airflow_provider_omics.emulator.http.server import OmicsEmulator
 
 
 @pytest.fixture
 def omics_emulator() -> Iterator[OmicsEmulator]:
     """A local HealthOmics with a stepped clock: time stands still until ``omics_emulator.advance(seconds)``."""
     _need_extra()
-    from airflow_provider_omics.emulator.clock import SteppedClock  # every pytest run loads this module
+    from airflow_provider_omics.emulator.script.clock import SteppedClock  # every pytest run loads this module
 
     yield from _running(SteppedClock())
 
@@ -30,7 +30,7 @@ def omics_emulator() -> Iterator[OmicsEmulator]:
 def omics_emulator_scaled() -> Iterator[OmicsEmulator]:
     """A local HealthOmics whose clock runs by itself: an hour in a second."""
     _need_extra()
-    from airflow_provider_omics.emulator.clock import ScaledClock  # every pytest run loads this module
+    from airflow_provider_omics.emulator.script.clock import ScaledClock  # every pytest run loads this module
 
     yield from _running(ScaledClock(3600))
 
@@ -60,7 +60,7 @@ def _need_extra() -> None:
 
 
 def _running(clock: Any) -> Iterator[OmicsEmulator]:
-    from airflow_provider_omics.emulator.server import OmicsEmulator  # every pytest run loads this module
+    from airflow_provider_omics.emulator.http.server import OmicsEmulator  # every pytest run loads this module
 
     with OmicsEmulator(clock=clock, default_bucket="omics-results") as emulator:
         # moto's state outlives an emulator: what an earlier test left must not be seen.

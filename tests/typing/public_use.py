@@ -17,7 +17,7 @@ from airflow_provider_omics.core.errors import BatchVerdictError, OmicsError, Ru
 from airflow_provider_omics.core.run_record import RecordStatus, RunRecord
 from airflow_provider_omics.core.sample_sheet import SampleSheet, each, one
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
-from airflow_provider_omics.emulator.faults import Fault
+from airflow_provider_omics.emulator.script.faults import Fault
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.run import OmicsCancelRunOperator, OmicsDeleteRunOperator, OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import (

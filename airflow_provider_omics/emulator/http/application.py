@@ -1,0 +1,174 @@
+"""Everything behind the port: tells the services apart, and carries each HealthOmics call from wire to wire."""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from airflow_provider_omics.emulator.errors import ServiceError
+from airflow_provider_omics.emulator.http.calls import BROKEN, LOST, OK, Calls
+from airflow_provider_omics.emulator.http.moto_services import DEFAULT_ACCOUNT, SERVICES, MotoServices
+from airflow_provider_omics.emulator.http.reads import log_stream_prefix, s3_read
+from airflow_provider_omics.emulator.http.wire import Answer, UnknownOperation, Wire
+from airflow_provider_omics.emulator.http.wsgi import set_body
+from airflow_provider_omics.emulator.script.faults import ConnectionLost, Faults, Ordeal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from airflow_provider_omics.emulator.api.service import HealthOmics
+
+#: First segment of the paths of the control API. No S3 bucket can have this name.
+CONTROL_PREFIX = "/_emulator/"
+
+# Credential=AKIA.../20260102/us-east-1/omics/aws4_request, in the header or, presigned, in the query.
+_CREDENTIAL = re.compile(r"Credential=([^/,&]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Who signed a request, for what. The signature itself is not checked.
+
+    :param access_key: access key id.
+    :param region: region, ``us-east-1``.
+    :param service: signing name of the service, ``omics``.
+    """
+
+    access_key: str
+    region: str
+    service: str
+
+
+#: Requests without a signature: presigned S3 URLs of the old kind, and public buckets.
+_UNSIGNED = Signature("", "us-east-1", "s3")
+
+
+class Application:
+    """The WSGI application of the emulator.
+
+    :param service: the emulated HealthOmics.
+    :param moto: the services beside it.
+    :param faults: what is asked before each HealthOmics call.
+    :param calls: where each HealthOmics call is counted.
+    :param control: answers requests below :data:`CONTROL_PREFIX`; default: there is no control API.
+    """
+
+    def __init__(
+        self,
+        service: HealthOmics,
+        moto: MotoServices,
+        faults: Faults,
+        calls: Calls,
+        control: Callable[[str, str, bytes], Answer] | None = None,
+    ) -> None:
+        self._service = service
+        self._moto = moto
+        self._faults = faults
+        self._calls = calls
+        self._control = control
+        self._wire = _wire()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request.
+
+        :param environ: the request, as in WSGI, with ``RAW_URI``: the target as it came over the wire.
+        :param start_response: as in WSGI.
+        :return: the body.
+        :raises ConnectionLost: a fault wants the connection to die without an answer.
+        """
+        path, _, query = environ["RAW_URI"].partition("?")
+        if self._control is not None and path.startswith(CONTROL_PREFIX):
+            answer = self._control(environ["REQUEST_METHOD"], path, environ["wsgi.input"].read())
+            return _send(answer, start_response)
+        signature = _signature(environ, query)
+        if signature.service == "omics":
+            return _send(self._omics(environ, signature, path, query), start_response)
+        if signature.service in SERVICES:
+            return self._beside(environ, start_response, signature)
+        message = f"The emulator has no {signature.service}, only omics, {', '.join(sorted(SERVICES))}."
+        return _send(self._wire.write_error("NotEmulated", message), start_response)
+
+    def _omics(self, environ: WSGIEnvironment, signature: Signature, path: str, query: str) -> Answer:
+        try:
+            operation, labels = self._wire.match(environ["REQUEST_METHOD"], path)
+        except UnknownOperation as error:
+            return self._wire.write_error("UnknownOperationException", str(error))
+        count = self._calls.came_in()
+        body = environ["wsgi.input"].read()
+        code = BROKEN
+        try:
+            ordeal = self._faults.strike(operation)
+            answer, code = self._call(operation, labels, query, body, signature)
+            _suffer(ordeal)
+        except ConnectionLost:
+            code = LOST
+            raise
+        except ServiceError as error:
+            code = error.code
+            return self._wire.write_error(error.code, error.message)
+        else:
+            return answer
+        finally:
+            count(operation, code)
+
+    def _call(
+        self, operation: str, labels: dict[str, str], query: str, body: bytes, signature: Signature
+    ) -> tuple[Answer, str]:
+        if operation not in self._service.OPERATIONS:
+            message = f"{operation} is an operation of HealthOmics, but not emulated."
+            return self._wire.write_error("NotEmulated", message), "NotEmulated"
+        parameters = self._wire.read(operation, labels, query, body)
+        account = self._moto.account_of(signature.access_key)
+        result = self._service.call(operation, parameters, account=account, region=signature.region)
+        if self._moto.has_event_rules():
+            self._service.flush_events()
+        return self._wire.write(operation, result), OK
+
+    def _beside(self, environ: WSGIEnvironment, start_response: StartResponse, signature: Signature) -> Iterable[bytes]:
+        account = self._moto.account_of(signature.access_key) if signature.access_key else DEFAULT_ACCOUNT
+        # moto's own way to say whose call it is.
+        environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
+        if signature.service == "s3" and (read := s3_read(environ)):
+            self._service.flush_outputs(account, read.bucket, read.key_prefix)
+        elif signature.service == "logs":
+            body = environ["wsgi.input"].read()
+            set_body(environ, body)
+            self._service.flush_logs(account, signature.region, log_stream_prefix(body))
+        if self._moto.has_event_rules():
+            self._service.flush_events()
+        elif signature.service == "events":
+            # Perhaps the first rule: what happened before it is nobody's event.
+            self._service.discard_events()
+        return self._moto(environ, start_response)
+
+
+@lru_cache(maxsize=1)
+def _wire() -> Wire:
+    # Reading the model takes 30 ms, and a wire holds nothing but what it has compiled from it.
+    return Wire()
+
+
+def _signature(environ: WSGIEnvironment, query: str) -> Signature:
+    found = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION") or unquote(query))
+    return Signature(*found.groups()) if found else _UNSIGNED
+
+
+def _suffer(ordeal: Ordeal) -> None:
+    if ordeal.latency_seconds:
+        # Wall time, in the thread of this connection alone: this is what the client sees of a slow service.
+        threading.Event().wait(ordeal.latency_seconds)
+    if ordeal.lost_response:
+        raise ConnectionLost
+
+
+def _send(answer: Answer, start_response: StartResponse) -> Iterable[bytes]:
+    status = HTTPStatus(answer.status)
+    start_response(f"{status.value} {status.phrase}", list(answer.headers.items()))
+    return [answer.body]

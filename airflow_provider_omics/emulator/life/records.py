@@ -1,0 +1,207 @@
+"""Records of the emulated service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_omics.emulator import statuses
+from airflow_provider_omics.emulator.life.run_index import RunIndex
+from airflow_provider_omics.emulator.script.rules import RunRule
+from airflow_provider_omics.emulator.script.scenario import BatchRule
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.emulator.life.region import Region
+
+
+@dataclass(slots=True, eq=False)
+class Workflow:
+    """A workflow or, with ``version_name``, one of its versions."""
+
+    id: str
+    uuid: str
+    arn: str
+    name: str
+    type: str
+    engine: str
+    status: str
+    created: float
+    epoch: int = 0
+    status_message: str | None = None
+    owner: str | None = None
+    version_name: str | None = None
+    parameter_template: dict[str, dict[str, Any]] | None = None
+    storage_type: str | None = None
+    #: The other members of the answer to GetWorkflow, as they were given.
+    details: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, Workflow] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
+    known: frozenset[str] = frozenset()
+
+    def set_template(self, template: dict[str, dict[str, Any]] | None) -> None:
+        """Set which parameters a run may and must have; None: any."""
+        self.parameter_template = template
+        self.known = frozenset(template or ())
+        self.required = frozenset(name for name, entry in (template or {}).items() if not entry.get("optional"))
+
+
+@dataclass(slots=True, eq=False)
+class RunGroup:
+    """A run group, and how much of it is in use."""
+
+    id: str
+    arn: str
+    created: float
+    settings: dict[str, Any]
+    tags: dict[str, str]
+    runs: RunIndex
+    active_runs: int = 0
+    active_cpus: int = 0
+    active_gpus: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class RunCache:
+    """A run cache."""
+
+    id: str
+    arn: str
+    uuid: str
+    created: float
+    settings: dict[str, Any]
+    tags: dict[str, str]
+    status: str = statuses.ACTIVE
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """A run. Times are seconds since the epoch; ``started`` is when it entered RUNNING."""
+
+    id: str
+    uuid: str
+    sequence: int
+    workflow: Workflow
+    rule: RunRule
+    #: The request of StartRun, or the batch's defaultRunSetting, shared by its runs.
+    settings: dict[str, Any]
+    name: str | None
+    output_uri: str
+    storage_type: str
+    priority: int
+    tags: dict[str, str]
+    created: float
+    status: str = statuses.PENDING
+    epoch: int = 0
+    batch: Batch | None = None
+    entry: Entry | None = None
+    group: RunGroup | None = None
+    source_run_id: str | None = None
+    starting: float | None = None
+    started: float | None = None
+    stopping: float | None = None
+    stopped: float | None = None
+    #: Status after STOPPING.
+    outcome: str = statuses.COMPLETED
+    failure_reason: str | None = None
+    status_message: str | None = None
+    first_task_id: int = 0
+    #: Lines written so far of each log stream.
+    logged: dict[str, int] | None = None
+
+    def setting(self, name: str) -> Any:
+        """Look up what was asked for this run: its entry of the batch wins over the batch's default."""
+        if self.entry is not None and name in self.entry.setting:
+            return self.entry.setting[name]
+        return self.settings.get(name)
+
+    @property
+    def run_output_uri(self) -> str:
+        """Where the outputs are."""
+        return f"{self.output_uri.rstrip('/')}/{self.id}"
+
+    @property
+    def parameters(self) -> Any:
+        """The parameters: those of the batch and of the entry, merged key by key."""
+        default, own = self.settings.get("parameters"), None
+        if self.entry is not None:
+            own = self.entry.setting.get("parameters")
+        return merge(default, own)
+
+
+def merge(default: Any, own: Any) -> Any:
+    """
+    Merge ``parameters`` or ``runTags`` as StartRunBatch does: key by key, the run's value wins.
+
+    :param default: The batch's value, or None.
+    :param own: The run's value, or None.
+    :return: The merged value.
+    """
+    if isinstance(default, dict) and isinstance(own, dict):
+        return {**default, **own}
+    return default if own is None else own
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One run setting of a batch; ``status`` is None until its submission was tried."""
+
+    setting: dict[str, Any]
+    status: str | None = None
+    run: Run | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """A batch. ``counts`` are exact; ``shown`` are those of the last renewal, which GetBatch tells."""
+
+    id: str
+    uuid: str
+    arn: str
+    sequence: int
+    workflow: Workflow
+    rule: BatchRule
+    name: str | None
+    default: dict[str, Any]
+    tags: dict[str, str]
+    request_id: str
+    created: float
+    runs: RunIndex
+    settings_uri: str | None = None
+    settings_etag: str | None = None
+    entries: list[Entry] | None = None
+    by_setting: dict[str, Entry] = field(default_factory=dict)
+    by_run: dict[str, Entry] = field(default_factory=dict)
+    status: str = statuses.CREATING
+    epoch: int = 0
+    #: How many entries were submitted, cancelled or deleted in the present state.
+    cursor: int = 0
+    failures_left: int = 0
+    active: int = 0
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(statuses.RUN_STATUSES, 0))
+    shown: dict[str, int] = field(default_factory=lambda: dict.fromkeys(statuses.RUN_STATUSES, 0))
+    renewed_at: float = 0.0
+    submissions: dict[str, int] = field(default_factory=lambda: dict.fromkeys(statuses.SUBMISSION_STATUSES, 0))
+    submitted: float | None = None
+    processed: float | None = None
+    failed: float | None = None
+    failure_reason: str | None = None
+    failure_code: str | None = None
+    #: Called when the last of its runs has ended.
+    when_idle: Callable[[Region, Batch], None] | None = None
+
+    def renew(self, now: float) -> None:
+        """Show the exact counts, if the time has come: before a change, or when somebody looks."""
+        if now >= self.renewed_at:
+            self.shown = dict(self.counts)
+            lag = self.rule.count_lag
+            self.renewed_at = now if lag == 0 else (now // lag + 1) * lag
+
+
+def to_datetime(seconds: float) -> datetime:
+    """Turn the emulator's seconds into what an answer carries, in whole milliseconds."""
+    return datetime.fromtimestamp(round(seconds, 3), timezone.utc)

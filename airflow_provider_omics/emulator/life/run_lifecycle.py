@@ -1,0 +1,221 @@
+"""
+How a run lives: PENDING, STARTING, RUNNING, STOPPING, then COMPLETED, FAILED or CANCELLED.
+
+Each step is an event on the region's timeline, carried out when somebody next looks, at the time it was due.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import TypeVar
+
+from airflow_provider_omics.emulator import statuses
+from airflow_provider_omics.emulator.life import capacity
+from airflow_provider_omics.emulator.life.records import Run
+from airflow_provider_omics.emulator.life.region import Event, Region, Subject
+
+SubjectT = TypeVar("SubjectT", bound=Subject)
+
+
+def schedule(region: Region, delay: float, happen: Callable[[Region, SubjectT], None], subject: SubjectT) -> None:
+    """
+    Put an event on the timeline. It is void when ``subject.epoch`` has changed by then.
+
+    :param region: Whose timeline.
+    :param delay: Seconds from now.
+    :param happen: What to do.
+    :param subject: To what.
+    """
+    region.scheduled += 1
+    event: Event = (region.now + delay, region.scheduled, happen, subject, subject.epoch)
+    heapq.heappush(region.timeline, event)
+
+
+def advance(region: Region, now: float) -> None:
+    """
+    Let everything happen that was due.
+
+    :param region: Where.
+    :param now: Until when, seconds since the epoch.
+    """
+    timeline = region.timeline
+    while timeline and timeline[0][0] <= now:
+        time, _, happen, subject, epoch = heapq.heappop(timeline)
+        if subject.epoch == epoch:
+            region.now = time
+            happen(region, subject)
+    region.now = max(region.now, now)
+
+
+def begin(region: Region, run: Run) -> None:
+    """Put a new run into the store and on its way."""
+    region.runs[run.id] = run
+    region.run_index.add(run)
+    region.started_runs.append(run)
+    if run.name is not None:
+        region.runs_by_name.setdefault(run.name, {})[run.sequence] = run
+    if run.batch is not None:
+        run.batch.renew(region.now)
+        run.batch.runs.add(run)
+        run.batch.counts[run.status] += 1
+        run.batch.active += 1
+    if run.group is not None:
+        run.group.runs.add(run)
+    region.outbox.append((region.now, run, run.status, None))
+    if run.rule.outcome == statuses.FAILED and run.rule.fails_in == statuses.PENDING:
+        schedule(region, run.rule.pending, _fail, run)
+    else:
+        schedule(region, run.rule.pending, _get_ready, run)
+
+
+def cancel(region: Region, run: Run) -> None:
+    """
+    Cancel a run whose status allows it.
+
+    A run that is STOPPING already ends as it would have: what AWS does then is not documented.
+    """
+    if run.status != statuses.STOPPING:
+        _stop(region, run, statuses.CANCELLED, takes=run.rule.cancel_takes)
+
+
+def delete(region: Region, run: Run) -> None:
+    """Delete an ended run: its record goes, its logs and outputs stay."""
+    _move(region, run, statuses.DELETED)
+    run.epoch += 1
+    if region.scenario.deleted_visible > 0:
+        schedule(region, region.scenario.deleted_visible, forget, run)
+    else:
+        forget(region, run)
+
+
+def forget(region: Region, run: Run) -> None:
+    """Take a run out of the store, as retention does; without a trace in the batch's counts."""
+    if region.runs.get(run.id) is not run:
+        return
+    run.epoch += 1
+    del region.runs[run.id]
+    region.run_index.remove(run)
+    if run.name is not None:
+        named = region.runs_by_name[run.name]
+        del named[run.sequence]
+        if not named:
+            del region.runs_by_name[run.name]
+    if run.batch is not None:
+        run.batch.runs.remove(run)
+    if run.group is not None:
+        run.group.runs.remove(run)
+    if region.limits.reuse_run_ids:
+        heapq.heappush(region.free_run_ids, int(run.id))
+
+
+def drop(region: Region, run: Run) -> None:
+    """Forget a run whatever its status; an active one gives its place back first."""
+    forget(region, run)
+    if run.status not in statuses.RUN_ENDED:
+        _leave(region, run)
+
+
+def admit_waiting(region: Region) -> None:
+    """Start the waiting runs for which there is room now."""
+    while (run := capacity.next_waiting(region)) is not None:
+        _start(region, run)
+
+
+def _get_ready(region: Region, run: Run) -> None:
+    if capacity.has_room(region, run):
+        _start(region, run)
+    else:
+        capacity.wait(region, run)
+
+
+def _start(region: Region, run: Run) -> None:
+    capacity.occupy(region, run)
+    run.starting = region.now
+    region.unlogged[run.uuid] = run
+    _move(region, run, statuses.STARTING)
+    fails = run.rule.outcome == statuses.FAILED and run.rule.fails_in == statuses.STARTING
+    schedule(region, run.rule.starting, _fail if fails else _run, run)
+
+
+def _run(region: Region, run: Run) -> None:
+    run.started = region.now
+    run.first_task_id = region.next_ids["task"]
+    region.next_ids["task"] += len(run.rule.timetable)
+    _move(region, run, statuses.RUNNING)
+    longest = region.limits.run_duration
+    if run.group is not None and "maxDuration" in run.group.settings:
+        # maxDuration is in minutes (API reference, CreateRunGroup).
+        longest = min(longest, run.group.settings["maxDuration"] * 60.0)
+    if run.rule.running_seconds > longest:
+        schedule(region, longest, _time_out, run)
+    elif run.rule.outcome == statuses.FAILED:
+        schedule(region, run.rule.running_seconds, _fail, run)
+    else:
+        schedule(region, run.rule.running_seconds, _complete, run)
+
+
+def _complete(region: Region, run: Run) -> None:
+    run.status_message = run.rule.status_message
+    _stop(region, run, statuses.COMPLETED, takes=run.rule.stopping)
+
+
+def _fail(region: Region, run: Run) -> None:
+    run.failure_reason = run.rule.failure_reason or "RUN_TASK_FAILED"
+    run.status_message = run.rule.status_message or "The run failed; see its log streams."
+    _stop(region, run, statuses.FAILED, takes=run.rule.stopping)
+
+
+def _time_out(region: Region, run: Run) -> None:
+    run.failure_reason = "RUN_TIMED_OUT"
+    run.status_message = "The run exceeded its maximum duration."
+    _stop(region, run, statuses.FAILED, takes=run.rule.stopping)
+
+
+def _stop(region: Region, run: Run, outcome: str, *, takes: float) -> None:
+    run.epoch += 1
+    run.stopping = region.now
+    run.outcome = outcome
+    region.unlogged[run.uuid] = run
+    _move(region, run, statuses.STOPPING)
+    schedule(region, takes, _end, run)
+
+
+def _end(region: Region, run: Run) -> None:
+    run.stopped = region.now
+    _move(region, run, run.outcome)
+    if run.outcome != statuses.CANCELLED:
+        region.unwritten[run.output_uri.removeprefix("s3://").split("/", 1)[0]].append(run)
+    if run.setting("retentionMode") == "REMOVE":
+        heapq.heappush(region.removable, (run.sequence, run))
+    if run.rule.vanish_after is not None:
+        schedule(region, run.rule.vanish_after, forget, run)
+    _leave(region, run)
+
+
+def _leave(region: Region, run: Run) -> None:
+    # A run that was cancelled in PENDING never had a place.
+    if run.starting is not None:
+        capacity.release(region, run)
+        admit_waiting(region)
+    batch = run.batch
+    if batch is not None:
+        batch.active -= 1
+        if batch.active == 0 and batch.when_idle is not None:
+            batch.when_idle(region, batch)
+
+
+def _move(region: Region, run: Run, status: str) -> None:
+    before = run.status
+    batch = run.batch
+    if batch is not None:
+        batch.renew(region.now)
+        batch.counts[before] -= 1
+        batch.counts[status] += 1
+    run.status = status
+    region.run_index.moved(run, before)
+    if batch is not None:
+        batch.runs.moved(run, before)
+    if run.group is not None:
+        run.group.runs.moved(run, before)
+    region.outbox.append((region.now, run, status, None))

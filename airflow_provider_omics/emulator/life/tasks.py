@@ -1,0 +1,166 @@
+"""
+Tasks of runs.
+
+Nothing is stored of a task: where it stands follows from its run's times and its run's rule.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, NamedTuple
+
+from airflow_provider_omics.emulator import statuses
+from airflow_provider_omics.emulator.api import runs
+from airflow_provider_omics.emulator.api.paging import cut_page, start_of_page
+from airflow_provider_omics.emulator.errors import not_found
+from airflow_provider_omics.emulator.life.records import Run, to_datetime
+from airflow_provider_omics.emulator.life.region import Region
+from airflow_provider_omics.emulator.script.rules import TaskRule
+
+#: Of its time a task spends so much in PENDING, STARTING and, at the end, STOPPING.
+_PENDING_SHARE, _STARTING_SHARE, _STOPPING_SHARE = 0.05, 0.10, 0.05
+
+
+class Task(NamedTuple):
+    """A task as it stands at some moment. Times are seconds since the epoch."""
+
+    id: str
+    uuid: str
+    rule: TaskRule
+    status: str
+    created: float
+    started: float | None
+    stopped: float | None
+
+
+def transitions(run: Run) -> list[list[tuple[float, str]]]:
+    """
+    Tell when each task of a run enters which status; what lies ahead is what is planned.
+
+    :param run: A run.
+    :return: For each task that the run has started or will start, its (time, status), oldest first.
+    """
+    if run.started is None:
+        return []
+    tasks = []
+    for timed in run.rule.timetable:
+        begins, length = run.started + timed.begins, timed.ends - timed.begins
+        ends = run.started + timed.ends
+        if run.stopping is not None and begins > run.stopping:
+            break
+        steps = [
+            (begins, statuses.PENDING),
+            (begins + length * _PENDING_SHARE, statuses.STARTING),
+            (begins + length * (_PENDING_SHARE + _STARTING_SHARE), statuses.RUNNING),
+            (ends - length * _STOPPING_SHARE, statuses.STOPPING),
+            (ends, timed.rule.outcome),
+        ]
+        # A run that was cancelled or timed out takes the task at hand with it.
+        if run.stopping is not None and ends > run.stopping + 1e-6:
+            steps = [step for step in steps if step[0] <= run.stopping and step[1] != statuses.STOPPING]
+            steps.append((run.stopping, statuses.STOPPING))
+            if run.stopped is not None:
+                steps.append((run.stopped, statuses.CANCELLED))
+        tasks.append(steps)
+    return tasks
+
+
+def tasks_at(run: Run, now: float) -> list[Task]:
+    """
+    Tell the tasks that a run has started so far.
+
+    :param run: A run.
+    :param now: When, seconds since the epoch.
+    :return: Its tasks, oldest first.
+    """
+    tasks = []
+    for number, steps in enumerate(transitions(run)):
+        past = {status: time for time, status in steps if time <= now}
+        if not past:
+            break
+        status = next(reversed(past))
+        tasks.append(
+            Task(
+                id=str(run.first_task_id + number),
+                uuid=task_uuid(run, number),
+                rule=run.rule.timetable[number].rule,
+                status=status,
+                created=past[statuses.PENDING],
+                started=past.get(statuses.RUNNING),
+                stopped=past[status] if status in statuses.RUN_ENDED else None,
+            )
+        )
+    return tasks
+
+
+def task_uuid(run: Run, number: int) -> str:
+    """Make the uuid of a run's task, the same each time."""
+    return str(uuid.uuid5(uuid.UUID(run.uuid), str(number)))
+
+
+def list_run_tasks(region: Region, request: dict[str, Any]) -> dict[str, Any]:
+    """ListRunTasks."""
+    run = runs.find(region, request["id"])
+    list_name = f"tasks/{run.id}"
+    start, status = start_of_page(list_name, request.get("startingToken")), request.get("status")
+    tasks = (
+        task for task in tasks_at(run, region.now) if int(task.id) > start and (status is None or task.status == status)
+    )
+    size = min(request.get("maxResults", 100), region.limits.page_size)
+    page, token = cut_page(list_name, tasks, lambda task: int(task.id), size)
+    return {"items": [_describe(region, run, task) for task in page], **token}
+
+
+def get_run_task(region: Region, request: dict[str, Any]) -> dict[str, Any]:
+    """GetRunTask."""
+    run = runs.find(region, request["id"])
+    for task in tasks_at(run, region.now):
+        if task.id == request["taskId"]:
+            answer = _describe(region, run, task)
+            if run.setting("logLevel") != "OFF" and task.started is not None:
+                answer["logStream"] = runs.log_stream_arn(region, f"run/{run.id}/task/{task.id}")
+            if task.rule.image is not None:
+                answer["imageDetails"] = {"image": task.rule.image}
+            if task.status == statuses.FAILED:
+                answer["failureReason"] = task.rule.failure_reason or "RUN_TASK_FAILED"
+                answer["statusMessage"] = task.rule.exit_text or "The task ended with exit code 1."
+            return answer
+    raise not_found("Run task", f"{request['id']}/{request['taskId']}")
+
+
+def instance_type(rule: TaskRule) -> str:
+    """Tell the instance type of a task: as scripted, else the smallest that plausibly fits."""
+    if rule.instance_type is not None:
+        return rule.instance_type
+    if rule.gpus:
+        return "omics.g5.2xlarge"
+    # 2, 4 and 8 GiB for each vCPU (User Guide, "Compute and memory requirements").
+    family = "c" if rule.memory <= 2 * rule.cpus else "m" if rule.memory <= 4 * rule.cpus else "r"
+    for cpus, size in ((2, "large"), (4, "xlarge"), (8, "2xlarge"), (16, "4xlarge"), (32, "8xlarge"), (48, "12xlarge")):
+        if rule.cpus <= cpus:
+            return f"omics.{family}.{size}"
+    return f"omics.{family}.24xlarge"
+
+
+def _describe(region: Region, run: Run, task: Task) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "taskId": task.id,
+        "status": task.status,
+        "name": task.rule.name,
+        "cpus": task.rule.cpus,
+        "cacheHit": task.rule.cache_hit,
+        "memory": task.rule.memory,
+        "creationTime": to_datetime(task.created),
+        "gpus": task.rule.gpus,
+        "instanceType": instance_type(task.rule),
+        "uuid": task.uuid,
+    }
+    cache = region.caches.get(run.setting("cacheId") or "")
+    if task.rule.cache_hit and cache is not None:
+        location = cache.settings["cacheS3Uri"].rstrip("/")
+        answer["cacheS3Uri"] = f"{location}/{cache.uuid}/{run.id}/{task.id}"
+    if task.started is not None:
+        answer["startTime"] = to_datetime(task.started)
+    if task.stopped is not None:
+        answer["stopTime"] = to_datetime(task.stopped)
+    return answer
