@@ -8,6 +8,7 @@ of everyone who installs it); the names below are loaded when they are first use
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,6 +40,20 @@ _MODULES = {
     "SteppedClock": "script.clock",
     "in_process_client": "http.in_process",
 }
+
+#: What the emulator needs beside the standard library, by import name.
+_EXTRA = ("boto3", "flask", "flask_cors", "moto", "werkzeug", "yaml")
+
+
+def missing_extra() -> str | None:
+    """Return what is missing of the extra ``emulator``.
+
+    :return: one sentence that names the missing modules and how to install them; None: nothing is missing.
+    """
+    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    if not missing:
+        return None
+    return f"The local HealthOmics needs {', '.join(missing)}: pip install 'airflow-provider-omics[emulator]'"
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_omics.emulator.extra import missing_extra
+from airflow_provider_omics.emulator import missing_extra
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator.http.server import OmicsEmulator

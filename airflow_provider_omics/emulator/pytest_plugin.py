@@ -52,7 +52,7 @@ def omics_connection_scaled(omics_emulator_scaled: OmicsEmulator, monkeypatch: p
 
 
 def _need_extra() -> None:
-    from airflow_provider_omics.emulator.extra import missing_extra  # every pytest run loads this module
+    from airflow_provider_omics.emulator import missing_extra  # every pytest run loads this module
 
     missing = missing_extra()
     if missing is not None:

@@ -10,9 +10,8 @@ from airflow_provider_omics.emulator.api.tags import check_tags
 from airflow_provider_omics.emulator.errors import conflict, not_found, validation_error
 from airflow_provider_omics.emulator.life import batch_lifecycle
 from airflow_provider_omics.emulator.life.batch_settings import SettingsFileError, index_entries, split_uri
-from airflow_provider_omics.emulator.life.records import Batch, Entry, to_datetime
+from airflow_provider_omics.emulator.life.records import Batch, Entry, RunIndex, to_datetime
 from airflow_provider_omics.emulator.life.region import Region
-from airflow_provider_omics.emulator.life.run_index import RunIndex
 from airflow_provider_omics.emulator.life.submission import check_common_settings, check_output_uri
 
 

@@ -7,9 +7,8 @@ from typing import Any
 from airflow_provider_omics.emulator.api.paging import cut_page, start_of_page
 from airflow_provider_omics.emulator.api.tags import check_tags
 from airflow_provider_omics.emulator.errors import conflict, not_found, quota_exceeded
-from airflow_provider_omics.emulator.life.records import RunGroup, to_datetime
+from airflow_provider_omics.emulator.life.records import RunGroup, RunIndex, to_datetime
 from airflow_provider_omics.emulator.life.region import Region
-from airflow_provider_omics.emulator.life.run_index import RunIndex
 from airflow_provider_omics.emulator.life.run_lifecycle import admit_waiting
 from airflow_provider_omics.emulator.statuses import RUN_ENDED
 

@@ -7,21 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from airflow_provider_omics.emulator import statuses
-from airflow_provider_omics.emulator.api import workflows
 from airflow_provider_omics.emulator.api.paging import cut_page, start_of_page
 from airflow_provider_omics.emulator.api.tags import check_tags
-from airflow_provider_omics.emulator.errors import ServiceError, conflict, not_found, validation_error
-from airflow_provider_omics.emulator.life import run_lifecycle
-from airflow_provider_omics.emulator.life.records import Batch, Entry, Run, Workflow, to_datetime
+from airflow_provider_omics.emulator.errors import conflict, not_found, validation_error
+from airflow_provider_omics.emulator.life import logs, run_lifecycle, submission, tasks
+from airflow_provider_omics.emulator.life.records import Run, to_datetime
 from airflow_provider_omics.emulator.life.region import Region
-from airflow_provider_omics.emulator.life.submission import (
-    check_common_settings,
-    check_output_uri,
-    check_parameters,
-    make_room,
-)
+from airflow_provider_omics.emulator.life.submission import check_common_settings, check_parameters
 
-LOG_GROUP = "/aws/omics/WorkflowLog"
 #: GetRun gives these back as they were asked for; absent ones stay absent.
 _ECHOED = (
     "cacheId",
@@ -50,7 +43,7 @@ def start_run(region: Region, request: dict[str, Any]) -> dict[str, Any]:
     workflow = check_common_settings(region, settings)
     check_parameters(region, workflow, settings.get("parameters"))
     tags = check_tags(settings.get("tags"))
-    run = create(region, workflow, settings, tags)
+    run = submission.create_run(region, workflow, settings, tags)
     run.source_run_id = request.get("runId")
     answer = {
         "arn": region.arn(f"run/{run.id}"),
@@ -66,69 +59,6 @@ def start_run(region: Region, request: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def create(
-    region: Region,
-    workflow: Workflow,
-    settings: dict[str, Any],
-    tags: dict[str, str],
-    batch: Batch | None = None,
-    entry: Entry | None = None,
-) -> Run:
-    """
-    Create a run whose settings were checked, unless the scenario lets its submission fail.
-
-    :param region: Where.
-    :param workflow: Of what, as found.
-    :param settings: The request of StartRun, or the defaultRunSetting of ``batch``.
-    :param tags: The run's tags.
-    :param batch: The batch that it belongs to.
-    :param entry: Its entry of that batch.
-    :return: The run, PENDING.
-    :raises ServiceError: As the scenario says; ServiceQuotaExceededException when no more run can be stored.
-    """
-    own = {} if entry is None else entry.setting
-    name = own.get("name", settings.get("name"))
-    run_setting_id = own.get("runSettingId")
-    key = run_setting_id or name
-    attempt = 1
-    if key is not None:
-        attempt = region.attempts[workflow.id, key] = region.attempts[workflow.id, key] + 1
-    rule = region.scenario.run_rule(
-        workflow=(workflow.id, workflow.name),
-        name=name,
-        run_setting_id=run_setting_id,
-        batch=None if batch is None else batch.name,
-        attempt=attempt,
-    )
-    if rule.submission_failure is not None:
-        raise ServiceError(rule.submission_failure.reason, rule.submission_failure.message)
-    output_uri = own.get("outputUri", settings.get("outputUri"))
-    if output_uri is None:
-        raise validation_error("outputUri is missing, both in defaultRunSetting and for this run.")
-    check_output_uri(output_uri)
-    make_room(region)
-    region.sequence += 1
-    run = Run(
-        id=region.next_run_id(),
-        uuid=region.next_uuid(),
-        sequence=region.sequence,
-        workflow=workflow,
-        rule=rule,
-        settings=settings,
-        name=name,
-        output_uri=output_uri,
-        storage_type=settings.get("storageType") or workflow.storage_type or region.scenario.default_storage_type,
-        priority=own.get("priority", settings.get("priority", 0)),
-        tags=tags,
-        created=region.now,
-        batch=batch,
-        entry=entry,
-        group=region.groups.get(settings.get("runGroupId", "")),
-    )
-    run_lifecycle.begin(region, run)
-    return run
-
-
 def get_run(region: Region, request: dict[str, Any]) -> dict[str, Any]:
     """GetRun."""
     run = find(region, request["id"])
@@ -138,7 +68,7 @@ def get_run(region: Region, request: dict[str, Any]) -> dict[str, Any]:
         **_describe(region, run),
         "workflowType": workflow.type,
         "workflowUuid": workflow.uuid,
-        "digest": workflows.digest(workflow),
+        "digest": workflow.digest,
         "runId": run.source_run_id,
         "parameters": run.parameters,
         "outputUri": run.output_uri,
@@ -159,11 +89,11 @@ def get_run(region: Region, request: dict[str, Any]) -> dict[str, Any]:
     if workflow.engine == "NEXTFLOW":
         # Nextflow alone has these two (User Guide, "Starting a run"; GetRun's text on engineVersion).
         answer["engineSettings"] = run.setting("engineSettings")
-        answer["engineVersion"] = engine_version(run)
+        answer["engineVersion"] = run.engine_version
     if run.starting is not None and run.setting("logLevel") != "OFF":
         answer["logLocation"] = {
-            "engineLogStream": log_stream_arn(region, f"run/{run.id}/engine"),
-            "runLogStream": log_stream_arn(region, f"run/{run.id}"),
+            "engineLogStream": logs.log_stream_arn(region, f"run/{run.id}/engine"),
+            "runLogStream": logs.log_stream_arn(region, f"run/{run.id}"),
         }
     return {key: value for key, value in answer.items() if value is not None}
 
@@ -206,6 +136,38 @@ def list_runs(region: Region, request: dict[str, Any]) -> dict[str, Any]:
     return {"items": items, **token}
 
 
+def list_run_tasks(region: Region, request: dict[str, Any]) -> dict[str, Any]:
+    """ListRunTasks."""
+    run = find(region, request["id"])
+    list_name = f"tasks/{run.id}"
+    start, status = start_of_page(list_name, request.get("startingToken")), request.get("status")
+    started = (
+        task
+        for task in tasks.tasks_at(run, region.now)
+        if int(task.id) > start and (status is None or task.status == status)
+    )
+    size = min(request.get("maxResults", 100), region.limits.page_size)
+    page, token = cut_page(list_name, started, lambda task: int(task.id), size)
+    return {"items": [_describe_task(region, run, task) for task in page], **token}
+
+
+def get_run_task(region: Region, request: dict[str, Any]) -> dict[str, Any]:
+    """GetRunTask."""
+    run = find(region, request["id"])
+    for task in tasks.tasks_at(run, region.now):
+        if task.id == request["taskId"]:
+            answer = _describe_task(region, run, task)
+            if run.setting("logLevel") != "OFF" and task.started is not None:
+                answer["logStream"] = logs.log_stream_arn(region, f"run/{run.id}/task/{task.id}")
+            if task.rule.image is not None:
+                answer["imageDetails"] = {"image": task.rule.image}
+            if task.status == statuses.FAILED:
+                answer["failureReason"] = task.rule.failure_reason or "RUN_TASK_FAILED"
+                answer["statusMessage"] = task.rule.exit_text or "The task ended with exit code 1."
+            return answer
+    raise not_found("Run task", f"{request['id']}/{request['taskId']}")
+
+
 def find(region: Region, run_id: str) -> Run:
     """
     Find a run.
@@ -216,17 +178,6 @@ def find(region: Region, run_id: str) -> Run:
     if run is None:
         raise not_found("Run", run_id)
     return run
-
-
-def log_stream_arn(region: Region, stream: str) -> str:
-    """Make the ARN of a log stream of the runs' group."""
-    return f"arn:aws:logs:{region.name}:{region.account}:log-group:{LOG_GROUP}:log-stream:{stream}"
-
-
-def engine_version(run: Run) -> str:
-    """Tell the Nextflow version of a run: as it asks in engineSettings, else a current one."""
-    asked = str((run.setting("engineSettings") or {}).get("engineVersion", "25.10"))
-    return asked if asked.count(".") > 1 else f"{asked}.0"
 
 
 def _settings_to_duplicate(source: Run) -> dict[str, Any]:
@@ -309,3 +260,27 @@ def _configuration(region: Region, run: Run) -> dict[str, Any]:
     # Looser than AWS: configurations are not emulated, so each name is one that exists.
     arn = region.arn(f"configuration/{name}")
     return {"configuration": {"name": name, "arn": arn, "uuid": str(uuid.uuid5(uuid.NAMESPACE_URL, arn))}}
+
+
+def _describe_task(region: Region, run: Run, task: tasks.Task) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "taskId": task.id,
+        "status": task.status,
+        "name": task.rule.name,
+        "cpus": task.rule.cpus,
+        "cacheHit": task.rule.cache_hit,
+        "memory": task.rule.memory,
+        "creationTime": to_datetime(task.created),
+        "gpus": task.rule.gpus,
+        "instanceType": tasks.instance_type(task.rule),
+        "uuid": task.uuid,
+    }
+    cache = region.caches.get(run.setting("cacheId") or "")
+    if task.rule.cache_hit and cache is not None:
+        location = cache.settings["cacheS3Uri"].rstrip("/")
+        answer["cacheS3Uri"] = f"{location}/{cache.uuid}/{run.id}/{task.id}"
+    if task.started is not None:
+        answer["startTime"] = to_datetime(task.started)
+    if task.stopped is not None:
+        answer["stopTime"] = to_datetime(task.stopped)
+    return answer

@@ -47,7 +47,7 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_provider_omics.emulator.api import batches, run_caches, run_groups, runs, tags, workflows
-from airflow_provider_omics.emulator.life import events, logs, outputs, run_lifecycle, tasks
+from airflow_provider_omics.emulator.life import catalog, events, logs, outputs, run_lifecycle
 from airflow_provider_omics.emulator.life.records import Batch, Run, to_datetime
 from airflow_provider_omics.emulator.life.region import Region
 from airflow_provider_omics.emulator.life.surroundings import MemorySurroundings, Surroundings
@@ -61,8 +61,8 @@ _HANDLERS: dict[str, Callable[[Region, dict[str, Any]], dict[str, Any]]] = {
     "CancelRun": runs.cancel_run,
     "DeleteRun": runs.delete_run,
     "ListRuns": runs.list_runs,
-    "ListRunTasks": tasks.list_run_tasks,
-    "GetRunTask": tasks.get_run_task,
+    "ListRunTasks": runs.list_run_tasks,
+    "GetRunTask": runs.get_run_task,
     "StartRunBatch": batches.start_run_batch,
     "GetBatch": batches.get_batch,
     "ListBatch": batches.list_batch,
@@ -173,7 +173,7 @@ class HealthOmics:
             for place in self._all_present():
                 place.scenario = scenario
                 place.limits = self._limits or scenario.limits
-                workflows.declare(place)
+                catalog.declare(place)
                 run_lifecycle.admit_waiting(place)
 
     def reset(self) -> None:
@@ -292,8 +292,8 @@ class HealthOmics:
                 seed=self._seed,
                 surroundings=self._surroundings,
             )
-            workflows.declare(place)
-        run_lifecycle.advance(place, now)
+            catalog.declare(place)
+        place.advance(now)
         return place
 
     def _all_present(self) -> list[Region]:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_omics.emulator.errors import not_found, validation_error
-from airflow_provider_omics.emulator.life.records import Batch, Run, RunCache, RunGroup, Workflow
+from airflow_provider_omics.emulator.life.records import MOST_TAGS, Batch, Run, RunCache, RunGroup, Workflow
 from airflow_provider_omics.emulator.life.region import Region
-
-# User Guide, "Fixed quotas"; the model has no maximum for its tag maps.
-_MOST_TAGS = 50
 
 Tagged = Run | Batch | RunGroup | RunCache | Workflow
 
@@ -22,8 +19,8 @@ def check_tags(tags: dict[str, str] | None) -> dict[str, str]:
     :return: A copy; empty for None.
     :raises ServiceError: There are more than 50.
     """
-    if tags is not None and len(tags) > _MOST_TAGS:
-        raise validation_error(f"A resource can have up to {_MOST_TAGS} tags; {len(tags)} were given.")
+    if tags is not None and len(tags) > MOST_TAGS:
+        raise validation_error(f"A resource can have up to {MOST_TAGS} tags; {len(tags)} were given.")
     return dict(tags or {})
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Any
@@ -11,51 +9,13 @@ from typing import Any
 from airflow_provider_omics.emulator import statuses
 from airflow_provider_omics.emulator.api.paging import cut_page, start_of_page
 from airflow_provider_omics.emulator.api.tags import check_tags
-from airflow_provider_omics.emulator.errors import conflict, not_found, quota_exceeded, validation_error
+from airflow_provider_omics.emulator.errors import conflict, quota_exceeded, validation_error
+from airflow_provider_omics.emulator.life.catalog import find
 from airflow_provider_omics.emulator.life.records import Workflow, to_datetime
 from airflow_provider_omics.emulator.life.region import Region
-from airflow_provider_omics.emulator.life.run_lifecycle import schedule
-from airflow_provider_omics.emulator.script.scenario import DeclaredWorkflow
 
 _SOURCES = ("definitionZip", "definitionUri", "definitionRepository")
 _UPDATABLE = ("description", "storageCapacity")
-
-
-def declare(region: Region) -> None:
-    """Add the workflows of the region's scenario; one with the id of an existing workflow replaces it."""
-    for declared in region.scenario.workflows:
-        workflow = _from_declaration(region, declared)
-        workflow.versions = {name: _declared_version(region, workflow, name) for name in declared.versions}
-        region.workflows[declared.id] = workflow
-
-
-def find(
-    region: Region, workflow_id: str, *, type: str = "PRIVATE", owner: str | None = None, version: str | None = None
-) -> Workflow:
-    """
-    Find a workflow, or one of its versions.
-
-    :param region: Where.
-    :param workflow_id: Its id.
-    :param type: PRIVATE or READY2RUN.
-    :param owner: Account that shares it; None or the own account for own ones.
-    :param version: Name of a version; None for the workflow itself.
-    :raises ServiceError: ResourceNotFoundException.
-    """
-    workflow = region.workflows.get(workflow_id)
-    if workflow is None and region.scenario.accept_unknown_workflows:
-        declared = DeclaredWorkflow(id=workflow_id, name=f"workflow-{workflow_id}", type=type, owner=owner)
-        workflow = region.workflows[workflow_id] = _from_declaration(region, declared)
-    owner = None if owner == region.account else owner
-    if workflow is None or workflow.type != type or workflow.owner != owner:
-        raise not_found("Workflow", workflow_id)
-    if version is None:
-        return workflow
-    if version not in workflow.versions and region.scenario.accept_unknown_workflows:
-        workflow.versions[version] = _declared_version(region, workflow, version)
-    if version not in workflow.versions:
-        raise not_found("Workflow version", f"{workflow_id}/{version}")
-    return workflow.versions[version]
 
 
 def create_workflow(region: Region, request: dict[str, Any]) -> dict[str, Any]:
@@ -159,59 +119,6 @@ def list_workflow_versions(region: Region, request: dict[str, Any]) -> dict[str,
     return _list(region, f"versions/{workflow.id}", numbered, request, ("workflowId", "versionName", "description"))
 
 
-def digest(workflow: Workflow) -> str:
-    """Make a plausible digest of a definition: 64 hexadecimal digits."""
-    return hashlib.sha256(workflow.uuid.encode()).hexdigest()
-
-
-def _from_declaration(region: Region, declared: DeclaredWorkflow) -> Workflow:
-    # READY2RUN workflows belong to no account; the others to their owner.
-    account = "" if declared.type == "READY2RUN" else declared.owner or region.account
-    arn = f"arn:aws:omics:{region.name}:{account}:workflow/{declared.id}"
-    workflow = Workflow(
-        id=declared.id,
-        uuid=str(uuid.uuid5(uuid.NAMESPACE_URL, arn)),
-        arn=arn,
-        name=declared.name,
-        type=declared.type,
-        engine=declared.engine,
-        status=declared.status,
-        created=region.now,
-        owner=None if declared.owner == region.account else declared.owner,
-        storage_type=declared.storage_type,
-        details={"accelerators": "GPU"} if declared.gpu else {},
-    )
-    if declared.parameter_template is not None:
-        workflow.set_template(
-            {
-                name: {"optional": entry.optional}
-                | ({"description": entry.description} if entry.description is not None else {})
-                for name, entry in declared.parameter_template.items()
-            }
-        )
-    return workflow
-
-
-def _declared_version(region: Region, workflow: Workflow, name: str) -> Workflow:
-    arn = f"{workflow.arn}/version/{name}"
-    version = Workflow(
-        id=workflow.id,
-        uuid=str(uuid.uuid5(uuid.NAMESPACE_URL, arn)),
-        arn=arn,
-        name=workflow.name,
-        type=workflow.type,
-        engine=workflow.engine,
-        status=workflow.status,
-        created=region.now,
-        owner=workflow.owner,
-        version_name=name,
-        storage_type=workflow.storage_type,
-        details=dict(workflow.details),
-    )
-    version.set_template(workflow.parameter_template)
-    return version
-
-
 def _check_source(request: dict[str, Any]) -> None:
     given = [name for name in _SOURCES if name in request]
     if len(given) != 1:
@@ -240,7 +147,7 @@ def _create(region: Region, request: dict[str, Any], workflow_id: str, arn: str,
     if "definitionUri" in request:
         workflow.details["definition"] = request["definitionUri"]
     workflow.set_template(request.get("parameterTemplate"))
-    schedule(region, region.scenario.workflow_creation.seconds, _finish_creating, workflow)
+    region.schedule(region.scenario.workflow_creation.seconds, _finish_creating, workflow)
     return workflow
 
 
@@ -273,7 +180,7 @@ def _describe(workflow: Workflow, export: Iterable[str]) -> dict[str, Any]:
         "statusMessage": workflow.status_message,
         "type": workflow.type,
         "engine": workflow.engine,
-        "digest": digest(workflow),
+        "digest": workflow.digest,
         "parameterTemplate": workflow.parameter_template,
         "creationTime": to_datetime(workflow.created),
         "tags": dict(workflow.tags),
@@ -314,7 +221,7 @@ def _list(
             "arn": workflow.arn,
             "status": workflow.status,
             "type": workflow.type,
-            "digest": digest(workflow),
+            "digest": workflow.digest,
             "creationTime": to_datetime(workflow.created),
         }
         items.append(item)

@@ -1,32 +1,30 @@
-"""Everything behind the port: tells the services apart, and carries each HealthOmics call from wire to wire."""
+"""The WSGI application behind the port: tells the services apart, and carries each HealthOmics call out."""
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qs, unquote
 
 from airflow_provider_omics.emulator.errors import ServiceError
-from airflow_provider_omics.emulator.http.calls import BROKEN, LOST, OK, Calls
-from airflow_provider_omics.emulator.http.moto_services import DEFAULT_ACCOUNT, SERVICES, MotoServices
-from airflow_provider_omics.emulator.http.reads import log_stream_prefix, s3_read
+from airflow_provider_omics.emulator.http.calls import BROKEN, LOST, OK
+from airflow_provider_omics.emulator.http.control import CONTROL_PREFIX, Control
+from airflow_provider_omics.emulator.http.moto_services import DEFAULT_ACCOUNT, SERVICES
 from airflow_provider_omics.emulator.http.wire import Answer, UnknownOperation, Wire
 from airflow_provider_omics.emulator.http.wsgi import set_body
-from airflow_provider_omics.emulator.script.faults import ConnectionLost, Faults, Ordeal
+from airflow_provider_omics.emulator.script.faults import ConnectionLost, Ordeal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from airflow_provider_omics.emulator.api.service import HealthOmics
-
-#: First segment of the paths of the control API. No S3 bucket can have this name.
-CONTROL_PREFIX = "/_emulator/"
+    from airflow_provider_omics.emulator.http.local_aws import LocalAws
 
 # Credential=AKIA.../20260102/us-east-1/omics/aws4_request, in the header or, presigned, in the query.
 _CREDENTIAL = re.compile(r"Credential=([^/,&]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
@@ -53,25 +51,15 @@ _UNSIGNED = Signature("", "us-east-1", "s3")
 class Application:
     """The WSGI application of the emulator.
 
-    :param service: the emulated HealthOmics.
-    :param moto: the services beside it.
-    :param faults: what is asked before each HealthOmics call.
-    :param calls: where each HealthOmics call is counted.
-    :param control: answers requests below :data:`CONTROL_PREFIX`; default: there is no control API.
+    :param aws: the services behind the port, and the faults and counts of their calls.
+    :param control: answers requests below :data:`~airflow_provider_omics.emulator.http.control.CONTROL_PREFIX`.
     """
 
-    def __init__(
-        self,
-        service: HealthOmics,
-        moto: MotoServices,
-        faults: Faults,
-        calls: Calls,
-        control: Callable[[str, str, bytes], Answer] | None = None,
-    ) -> None:
-        self._service = service
-        self._moto = moto
-        self._faults = faults
-        self._calls = calls
+    def __init__(self, aws: LocalAws, control: Control) -> None:
+        self._service = aws.service
+        self._moto = aws.moto
+        self._faults = aws.faults
+        self._calls = aws.calls
         self._control = control
         self._wire = _wire()
 
@@ -84,7 +72,7 @@ class Application:
         :raises ConnectionLost: a fault wants the connection to die without an answer.
         """
         path, _, query = environ["RAW_URI"].partition("?")
-        if self._control is not None and path.startswith(CONTROL_PREFIX):
+        if path.startswith(CONTROL_PREFIX):
             answer = self._control(environ["REQUEST_METHOD"], path, environ["wsgi.input"].read())
             return _send(answer, start_response)
         signature = _signature(environ, query)
@@ -135,12 +123,12 @@ class Application:
         account = self._moto.account_of(signature.access_key) if signature.access_key else DEFAULT_ACCOUNT
         # moto's own way to say whose call it is.
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
-        if signature.service == "s3" and (read := s3_read(environ)):
+        if signature.service == "s3" and (read := _s3_read(environ)):
             self._service.flush_outputs(account, read.bucket, read.key_prefix)
         elif signature.service == "logs":
             body = environ["wsgi.input"].read()
             set_body(environ, body)
-            self._service.flush_logs(account, signature.region, log_stream_prefix(body))
+            self._service.flush_logs(account, signature.region, _log_stream_prefix(body))
         if self._moto.has_event_rules():
             self._service.flush_events()
         elif signature.service == "events":
@@ -172,3 +160,48 @@ def _send(answer: Answer, start_response: StartResponse) -> Iterable[bytes]:
     status = HTTPStatus(answer.status)
     start_response(f"{status.value} {status.phrase}", list(answer.headers.items()))
     return [answer.body]
+
+
+class _S3Read(NamedTuple):
+    """A part of S3.
+
+    :param bucket: name of the bucket; None for all.
+    :param key_prefix: what the keys begin with; empty for all.
+    """
+
+    bucket: str | None = None
+    key_prefix: str = ""
+
+
+def _s3_read(environ: WSGIEnvironment) -> _S3Read | None:
+    """Tell what an S3 request looks at.
+
+    :param environ: the request.
+    :return: the part of S3; None for an upload, which reads nothing.
+    """
+    if environ["REQUEST_METHOD"] == "PUT" and "HTTP_X_AMZ_COPY_SOURCE" not in environ:
+        return None
+    host = environ.get("HTTP_HOST", "").partition(":")[0]
+    path, _, query = environ["RAW_URI"].partition("?")
+    _, _, rest = path.partition("/")
+    bucket, _, key = rest.partition("/")
+    # The AWS SDKs put the bucket into the path when the endpoint is an IP address, and else mostly into the host.
+    # A copy and a deletion of many name keys elsewhere than in the path.
+    if environ["REQUEST_METHOD"] not in ("GET", "HEAD") or not bucket or not re.fullmatch(r"[\d.]+", host):
+        return _S3Read()
+    return _S3Read(unquote(bucket), unquote(key) or parse_qs(query).get("prefix", [""])[0])
+
+
+def _log_stream_prefix(body: bytes) -> str:
+    """Tell which log streams a CloudWatch Logs request looks at.
+
+    :param body: the request: JSON.
+    :return: what their names begin with; empty for all.
+    """
+    try:
+        request: Any = json.loads(body)
+    except ValueError:
+        return ""
+    names = request.get("logStreamNames") or []
+    name = request.get("logStreamName") or request.get("logStreamNamePrefix") or (names[0] if len(names) == 1 else "")
+    return str(name)

@@ -27,7 +27,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from airflow_provider_omics.emulator.http.application import CONTROL_PREFIX
 from airflow_provider_omics.emulator.http.wire import Answer
 from airflow_provider_omics.emulator.script.clock import SteppedClock
 from airflow_provider_omics.emulator.script.faults import Fault
@@ -35,7 +34,11 @@ from airflow_provider_omics.emulator.script.faults import Fault
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_omics.emulator.http.server import OmicsEmulator
+    from airflow_provider_omics.emulator.http.local_aws import LocalAws
+
+
+#: First segment of the paths of the control API. No S3 bucket can have this name.
+CONTROL_PREFIX = "/_emulator/"
 
 
 class _Refused(Exception):
@@ -45,30 +48,32 @@ class _Refused(Exception):
 class Control:
     """Answers control requests.
 
-    :param emulator: what they steer.
+    :param aws: the services that they steer.
+    :param url: returns the endpoint URL, which is known once the port is open.
     """
 
-    def __init__(self, emulator: OmicsEmulator) -> None:
-        self._emulator = emulator
+    def __init__(self, aws: LocalAws, url: Callable[[], str]) -> None:
+        self._aws = aws
+        self._url = url
         self._routes: dict[tuple[str, str], Callable[[Any], Any]] = {
             ("GET", "state"): self._state,
             ("GET", "calls"): self._calls,
-            ("GET", "runs"): lambda _: emulator.service.started_runs(),
-            ("GET", "batches"): lambda _: emulator.service.started_batches(),
+            ("GET", "runs"): lambda _: aws.service.started_runs(),
+            ("GET", "batches"): lambda _: aws.service.started_batches(),
             ("POST", "clock"): self._advance,
             ("PUT", "scenario"): self._set_scenario,
-            ("GET", "faults"): lambda _: emulator.faults.active(),
+            ("GET", "faults"): lambda _: aws.faults.active(),
             ("PUT", "faults"): self._set_faults,
             ("DELETE", "faults"): self._clear_faults,
-            ("POST", "reset"): lambda _: emulator.reset(),
-            ("POST", "forget-request-ids"): lambda _: emulator.service.forget_request_ids(),
+            ("POST", "reset"): lambda _: aws.reset(),
+            ("POST", "forget-request-ids"): lambda _: aws.service.forget_request_ids(),
         }
 
     def __call__(self, method: str, path: str, body: bytes) -> Answer:
         """Answer one control request.
 
         :param method: HTTP method.
-        :param path: path, with :data:`~airflow_provider_omics.emulator.http.application.CONTROL_PREFIX`.
+        :param path: path, with :data:`CONTROL_PREFIX`.
         :param body: request body: JSON, or empty.
         :return: the answer, with JSON in its body.
         """
@@ -92,37 +97,37 @@ class Control:
         raise _Refused(404, f"no {method} {CONTROL_PREFIX}{name}; there are {allowed}, DELETE runs/{{id}}")
 
     def _state(self, _: Any) -> dict[str, Any]:
-        return {"url": self._emulator.url, **self._emulator.service.snapshot()}
+        return {"url": self._url(), **self._aws.service.snapshot()}
 
     def _calls(self, _: Any) -> dict[str, Any]:
-        return {"calls": self._emulator.calls.by_operation(), "codes": self._emulator.calls.by_code()}
+        return {"calls": self._aws.calls.by_operation(), "codes": self._aws.calls.by_code()}
 
     def _advance(self, body: Any) -> dict[str, Any]:
-        if not isinstance(self._emulator.clock, SteppedClock):
+        if not isinstance(self._aws.clock, SteppedClock):
             raise _Refused(409, "this emulator's clock runs by itself: only a stepped clock can be advanced")
         if not isinstance(body, dict) or set(body) != {"advance"} or not isinstance(body["advance"], (int, float)):
             raise _Refused(400, f'the body must be {{"advance": seconds}}, not {body!r}')
-        self._emulator.advance(body["advance"])
-        return {"now": self._emulator.clock.now()}
+        self._aws.advance(body["advance"])
+        return {"now": self._aws.clock.now()}
 
     def _set_scenario(self, body: Any) -> None:
         if not isinstance(body, dict):
             raise _Refused(400, f"the body must be a scenario (JSON object), not {body!r}")
-        self._emulator.set_scenario(body)
+        self._aws.set_scenario(body)
 
     def _set_faults(self, body: Any) -> list[dict[str, Any]]:
         if not isinstance(body, list):
             raise _Refused(400, f"the body must be a list of faults, not {body!r}")
-        self._emulator.faults.replace([Fault.from_mapping(fault) for fault in body])
-        return self._emulator.faults.active()
+        self._aws.faults.replace([Fault.from_mapping(fault) for fault in body])
+        return self._aws.faults.active()
 
     def _clear_faults(self, _: Any) -> list[dict[str, Any]]:
-        self._emulator.faults.clear()
+        self._aws.faults.clear()
         return []
 
     def _remove_run(self, run_id: str) -> None:
         try:
-            self._emulator.service.remove_run(run_id)
+            self._aws.service.remove_run(run_id)
         except KeyError:
             raise _Refused(404, f"no run {run_id}") from None
 

@@ -1,4 +1,4 @@
-"""The emulator as one object: service, surroundings, faults and port."""
+"""The emulator as one object: a local AWS behind a port, its connection and its clients."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
-from airflow_provider_omics.emulator.api.service import HealthOmics
 from airflow_provider_omics.emulator.http.application import Application
-from airflow_provider_omics.emulator.http.calls import Calls
 from airflow_provider_omics.emulator.http.clients import SECRET_KEY, make_client
 from airflow_provider_omics.emulator.http.control import Control
+from airflow_provider_omics.emulator.http.local_aws import LocalAws
 from airflow_provider_omics.emulator.http.loopback import LOOPBACK, LoopbackServer
-from airflow_provider_omics.emulator.http.moto_services import DEFAULT_ACCOUNT, MotoServices
-from airflow_provider_omics.emulator.script.clock import Clock, RealClock, SteppedClock
-from airflow_provider_omics.emulator.script.faults import Fault, Faults
+from airflow_provider_omics.emulator.http.moto_services import DEFAULT_ACCOUNT
+from airflow_provider_omics.emulator.script.clock import Clock, RealClock
 from airflow_provider_omics.emulator.script.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -59,23 +57,27 @@ class OmicsEmulator:
         buckets: Iterable[str] = (),
         default_bucket: str | None = None,
     ) -> None:
-        self.clock: Clock = clock or RealClock()
+        self._aws = LocalAws(
+            clock=clock or RealClock(),
+            limits=limits,
+            seed=seed,
+            account=account,
+            region=region,
+            buckets=tuple(buckets) if default_bucket is None else (*buckets, default_bucket),
+        )
+        self.clock = self._aws.clock
+        self.service = self._aws.service
+        self.faults = self._aws.faults
+        self.calls = self._aws.calls
         self.account = account
         self.region = region
-        self.calls = Calls()
+        self.application = Application(self._aws, Control(self._aws, lambda: self.url))
         self._port = port
         self._default_bucket = default_bucket
-        self._buckets = tuple(buckets) if default_bucket is None else (*buckets, default_bucket)
-        self._moto = MotoServices()
-        self.service = HealthOmics(clock=self.clock, limits=limits, surroundings=self._moto, seed=seed)
-        self.faults = Faults(lambda: self.clock.now().timestamp(), HealthOmics.OPERATIONS, seed)
-        self.application = Application(self.service, self._moto, self.faults, self.calls, Control(self))
         self._server: LoopbackServer | None = None
         self._clients: list[Any] = []
-        self._scenario_faults: list[Fault] = []
         if scenario is not None:
             self.set_scenario(scenario)
-        self._create_buckets()
 
     def start(self) -> OmicsEmulator:
         """Open the port; calls are answered when this returns.
@@ -161,38 +163,22 @@ class OmicsEmulator:
         :param seconds: how far, 0 or more.
         :raises TypeError: the emulator's clock is not a stepped one.
         """
-        if not isinstance(self.clock, SteppedClock):
-            raise TypeError("this emulator's clock runs by itself: only a SteppedClock can be advanced")
-        self.clock.advance(seconds)
-        if self._moto.has_event_rules():
-            self.service.flush_events()
+        self._aws.advance(seconds)
 
     def set_scenario(self, scenario: Scenario | Mapping[str, Any]) -> None:
-        """Say what shall happen from now on.
+        """Decide what happens from now on.
 
         :param scenario: a scenario, or the mapping of one; its ``faults`` replace those in force.
         :raises ValueError: the scenario or a fault cannot be understood; then nothing has changed.
         """
-        if isinstance(scenario, Scenario):
-            scripted, faults = scenario, []
-        else:
-            rest = dict(scenario)
-            faults = [Fault.from_mapping(fault) for fault in rest.pop("faults", None) or ()]
-            scripted = Scenario.from_mapping(rest)
-        self.service.set_scenario(scripted)
-        self.faults.replace(faults)
-        self._scenario_faults = faults
+        self._aws.set_scenario(scenario)
 
     def reset(self) -> None:
         """Forget runs, batches, objects, logs, rules, faults and counts.
 
         The clock goes on; the scenario stays, with its faults; the buckets of the start are made anew.
         """
-        self.service.reset()
-        self._moto.reset()
-        self.faults.replace(self._scenario_faults)
-        self.calls.clear()
-        self._create_buckets()
+        self._aws.reset()
 
     def _team_defaults(self, bucket: str) -> dict[str, Any]:
         return {
@@ -203,7 +189,3 @@ class OmicsEmulator:
             "staging_s3_uri": f"s3://{bucket}/staging/",
             "results_s3_uri": f"s3://{bucket}/results/",
         }
-
-    def _create_buckets(self) -> None:
-        for bucket in self._buckets:
-            self._moto.create_bucket(self.account, self.region, bucket)

@@ -7,10 +7,10 @@ RUNS_DELETE_FAILED. FAILED when the batch itself is at fault, before or while it
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from airflow_provider_omics.emulator import statuses
-from airflow_provider_omics.emulator.api import runs
 from airflow_provider_omics.emulator.errors import ServiceError
 from airflow_provider_omics.emulator.life import run_lifecycle
 from airflow_provider_omics.emulator.life.batch_settings import (
@@ -19,13 +19,9 @@ from airflow_provider_omics.emulator.life.batch_settings import (
     index_entries,
     read_settings_file,
 )
-from airflow_provider_omics.emulator.life.records import Batch, Entry, merge
+from airflow_provider_omics.emulator.life.records import MOST_TAGS, Batch, Entry, merge
 from airflow_provider_omics.emulator.life.region import Region
-from airflow_provider_omics.emulator.life.run_lifecycle import schedule
-from airflow_provider_omics.emulator.life.submission import check_common_settings, check_parameters
-
-MAX_TAGS = 50
-"""Of a run (model: TagMap). That the tags of the batch and of a run are counted together is an assumption."""
+from airflow_provider_omics.emulator.life.submission import check_common_settings, check_parameters, create_run
 
 
 def begin(region: Region, batch: Batch) -> None:
@@ -33,7 +29,7 @@ def begin(region: Region, batch: Batch) -> None:
     region.batches[batch.id] = batch
     region.started_batches.append(batch)
     _announce(region, batch)
-    schedule(region, batch.rule.creating, _enter_pending, batch)
+    region.schedule(batch.rule.creating, _enter_pending, batch)
 
 
 def cancel(region: Region, batch: Batch) -> None:
@@ -101,7 +97,7 @@ def _enter_pending(region: Region, batch: Batch) -> None:
             _fail(region, batch, str(error), error.code)
             return
         batch.entries = entries
-    schedule(region, batch.rule.pending, _enter_submitting, batch)
+    region.schedule(batch.rule.pending, _enter_submitting, batch)
 
 
 def _enter_submitting(region: Region, batch: Batch) -> None:
@@ -135,7 +131,7 @@ def _submit_next(region: Region, batch: Batch) -> None:
         if batch.active == 0:
             _enter_processed(region, batch)
         else:
-            batch.when_idle = _enter_processed
+            batch.when_idle = partial(_enter_processed, region, batch)
 
 
 def _submit(region: Region, batch: Batch, entry: Entry) -> None:
@@ -144,7 +140,7 @@ def _submit(region: Region, batch: Batch, entry: Entry) -> None:
         default_parameters, own_parameters = batch.default.get("parameters"), entry.setting.get("parameters")
         check_parameters(region, workflow, merge(default_parameters, own_parameters))
         tags = _merged_tags(batch, entry)
-        entry.run = runs.create(region, workflow, batch.default, tags, batch, entry)
+        entry.run = create_run(region, workflow, batch.default, tags, batch, entry)
     except ServiceError as error:
         _settle(batch, entry, "FAILED")
         entry.reason, entry.message = error.code, error.message
@@ -155,8 +151,9 @@ def _submit(region: Region, batch: Batch, entry: Entry) -> None:
 
 def _merged_tags(batch: Batch, entry: Entry) -> dict[str, str]:
     tags: dict[str, str] = merge(batch.default.get("runTags"), entry.setting.get("runTags")) or {}
-    if len(tags) > MAX_TAGS:
-        raise ServiceError("ValidationException", f"A run has at most {MAX_TAGS} tags; merged, these are {len(tags)}.")
+    # That the tags of the batch and of a run are counted together is an assumption.
+    if len(tags) > MOST_TAGS:
+        raise ServiceError("ValidationException", f"A run has at most {MOST_TAGS} tags; merged, these are {len(tags)}.")
     return tags
 
 
@@ -191,7 +188,7 @@ def _cancel_next(region: Region, batch: Batch) -> None:
     if batch.active == 0:
         _enter_cancelled(region, batch)
     else:
-        batch.when_idle = _enter_cancelled
+        batch.when_idle = partial(_enter_cancelled, region, batch)
 
 
 def _enter_cancelled(region: Region, batch: Batch) -> None:
@@ -246,4 +243,4 @@ def _schedule_paced(region: Region, batch: Batch, action: str, happen: Any) -> N
     }
     slot = max(region.now, region.next_slot[action])
     region.next_slot[action] = slot + 1.0 / rates[action]
-    schedule(region, slot - region.now, happen, batch)
+    region.schedule(slot - region.now, happen, batch)

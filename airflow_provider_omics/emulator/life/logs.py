@@ -7,11 +7,13 @@ from collections import defaultdict
 from typing import Any
 
 from airflow_provider_omics.emulator import statuses
-from airflow_provider_omics.emulator.api import runs, workflows
 from airflow_provider_omics.emulator.life import tasks
 from airflow_provider_omics.emulator.life.records import Run, to_datetime
 from airflow_provider_omics.emulator.life.region import Region
 from airflow_provider_omics.emulator.script.rules import TaskRule
+
+#: The log group of all runs (User Guide, "Monitoring with CloudWatch Logs").
+LOG_GROUP = "/aws/omics/WorkflowLog"
 
 Lines = list[tuple[int, str]]
 
@@ -30,7 +32,7 @@ def write_logs(region: Region, stream_prefix: str = "") -> None:
         for stream, lines in log_lines(region, run).items():
             new = lines[written.get(stream, 0) :]
             if new:
-                region.surroundings.put_log_events(region.account, region.name, runs.LOG_GROUP, stream, new)
+                region.surroundings.put_log_events(region.account, region.name, LOG_GROUP, stream, new)
                 written[stream] = len(lines)
         run.logged = written
         if run.stopped is not None:
@@ -69,6 +71,11 @@ def log_lines(region: Region, run: Run) -> dict[str, Lines]:
     return kept
 
 
+def log_stream_arn(region: Region, stream: str) -> str:
+    """Make the ARN of a log stream of the runs' group."""
+    return f"arn:aws:logs:{region.name}:{region.account}:log-group:{LOG_GROUP}:log-stream:{stream}"
+
+
 def engine_log(run: Run) -> str:
     """Make the engine log that is exported with the outputs: all lines, whatever the logLevel."""
     lines: list[tuple[float, bool, str]] = []
@@ -96,8 +103,8 @@ def manifest(region: Region, run: Run) -> list[dict[str, Any]]:
         "workflow": run.workflow.arn,
         "workflowUuid": run.workflow.uuid,
         "workflowVersionName": run.workflow.version_name,
-        "digest": f"sha256:{workflows.digest(run.workflow)}",
-        "engineVersion": runs.engine_version(run) if run.workflow.engine == "NEXTFLOW" else None,
+        "digest": f"sha256:{run.workflow.digest}",
+        "engineVersion": run.engine_version if run.workflow.engine == "NEXTFLOW" else None,
         "parameters": run.parameters,
         "outputUri": run.output_uri,
         "runOutputUri": run.run_output_uri,
@@ -172,7 +179,7 @@ def _log_engine(run: Run, lines: list[tuple[float, bool, str]]) -> None:
     if run.starting is None or run.started is None:
         return
     engine = run.workflow.engine
-    title = f"N E X T F L O W  ~  version {runs.engine_version(run)}" if engine == "NEXTFLOW" else f"{engine} engine"
+    title = f"N E X T F L O W  ~  version {run.engine_version}" if engine == "NEXTFLOW" else f"{engine} engine"
     lines.append((run.started, False, title))
     lines.extend((run.started, False, text) for text in run.rule.engine_log)
     for number, steps in enumerate(tasks.transitions(run)):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_omics.emulator import statuses
-from airflow_provider_omics.emulator.life.run_index import RunIndex
-from airflow_provider_omics.emulator.script.rules import RunRule
-from airflow_provider_omics.emulator.script.scenario import BatchRule
+from airflow_provider_omics.emulator.script.rules import BatchRule, RunRule
 
-if TYPE_CHECKING:
-    from airflow_provider_omics.emulator.life.region import Region
+#: Tags that a resource may have (User Guide, "Fixed quotas"); the model has no maximum for its tag maps.
+MOST_TAGS = 50
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +40,11 @@ class Workflow:
     versions: dict[str, Workflow] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     known: frozenset[str] = frozenset()
+
+    @property
+    def digest(self) -> str:
+        """A plausible digest of the definition: 64 hexadecimal digits."""
+        return hashlib.sha256(self.uuid.encode()).hexdigest()
 
     def set_template(self, template: dict[str, dict[str, Any]] | None) -> None:
         """Set which parameters a run may and must have; None: any."""
@@ -118,6 +123,12 @@ class Run:
         return self.settings.get(name)
 
     @property
+    def engine_version(self) -> str:
+        """The Nextflow version: as asked for in engineSettings, else a current one."""
+        asked = str((self.setting("engineSettings") or {}).get("engineVersion", "25.10"))
+        return asked if asked.count(".") > 1 else f"{asked}.0"
+
+    @property
     def run_output_uri(self) -> str:
         """Where the outputs are."""
         return f"{self.output_uri.rstrip('/')}/{self.id}"
@@ -192,7 +203,7 @@ class Batch:
     failure_reason: str | None = None
     failure_code: str | None = None
     #: Called when the last of its runs has ended.
-    when_idle: Callable[[Region, Batch], None] | None = None
+    when_idle: Callable[[], None] | None = None
 
     def renew(self, now: float) -> None:
         """Show the exact counts, if the time has come: before a change, or when somebody looks."""
@@ -200,6 +211,61 @@ class Batch:
             self.shown = dict(self.counts)
             lag = self.rule.count_lag
             self.renewed_at = now if lag == 0 else (now // lag + 1) * lag
+
+
+class RunIndex:
+    """
+    Runs in the order of their creation, counted by status.
+
+    Kept in blocks, so that a page of a rare status among 100,000 runs is found without looking at each.
+    """
+
+    BLOCK = 512
+    __slots__ = ("_blocks", "counts")
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, tuple[dict[int, Run], dict[str, int]]] = {}
+        self.counts: dict[str, int] = defaultdict(int)
+
+    def __len__(self) -> int:
+        return sum(self.counts.values())
+
+    def add(self, run: Run) -> None:
+        """Add a new run: its sequence is above all others."""
+        block = self._blocks.get(run.sequence // self.BLOCK)
+        if block is None:
+            block = self._blocks[run.sequence // self.BLOCK] = ({}, defaultdict(int))
+        block[0][run.sequence] = run
+        block[1][run.status] += 1
+        self.counts[run.status] += 1
+
+    def moved(self, run: Run, before: str) -> None:
+        """Note that a run has a new status."""
+        counts = self._blocks[run.sequence // self.BLOCK][1]
+        counts[before] -= 1
+        counts[run.status] += 1
+        self.counts[before] -= 1
+        self.counts[run.status] += 1
+
+    def remove(self, run: Run) -> None:
+        """Take a run out."""
+        number = run.sequence // self.BLOCK
+        runs, counts = self._blocks[number]
+        del runs[run.sequence]
+        counts[run.status] -= 1
+        self.counts[run.status] -= 1
+        if not runs:
+            del self._blocks[number]
+
+    def after(self, sequence: int, status: str | None = None) -> Iterator[Run]:
+        """Go through the runs created after one, all or those of one status."""
+        first = sequence // self.BLOCK
+        for number, (runs, counts) in self._blocks.items():
+            if number < first or (status is not None and not counts[status]):
+                continue
+            for run in runs.values():
+                if run.sequence > sequence and (status is None or run.status == status):
+                    yield run
 
 
 def to_datetime(seconds: float) -> datetime:

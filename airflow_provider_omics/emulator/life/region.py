@@ -7,11 +7,10 @@ import random
 import uuid
 from collections import defaultdict, deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from airflow_provider_omics.emulator.life.records import Batch, Run, RunCache, RunGroup, Workflow
+from airflow_provider_omics.emulator.life.records import Batch, Run, RunCache, RunGroup, RunIndex, Workflow
 from airflow_provider_omics.emulator.life.request_memory import RequestMemory
-from airflow_provider_omics.emulator.life.run_index import RunIndex
 from airflow_provider_omics.emulator.life.surroundings import Surroundings
 from airflow_provider_omics.emulator.script.limits import Limits
 from airflow_provider_omics.emulator.script.scenario import Scenario
@@ -34,6 +33,8 @@ class Subject(Protocol):
 
     epoch: int
 
+
+SubjectT = TypeVar("SubjectT", bound=Subject)
 
 #: Time, order among those of one time, what happens, to what, and the epoch in which that still holds.
 Event = tuple[float, int, "Callable[[Region, Any], None]", Subject, int]
@@ -62,7 +63,7 @@ class Region:
         self.surroundings = surroundings
         self.random = random.Random(f"{seed}/{account}/{name}")
         self.timeline: list[Event] = []
-        self.scheduled = 0
+        self._scheduled = 0
         self.sequence = 0
         self.next_ids = dict(_FIRST_IDS)
         self.free_run_ids: list[int] = []
@@ -117,3 +118,26 @@ class Region:
     def arn(self, resource: str) -> str:
         """Make the ARN of a resource, e.g. of ``run/10000001``."""
         return f"arn:aws:omics:{self.name}:{self.account}:{resource}"
+
+    def schedule(self, delay: float, happen: Callable[[Region, SubjectT], None], subject: SubjectT) -> None:
+        """Put an event on the timeline. It is void when ``subject.epoch`` has changed by then.
+
+        :param delay: seconds from now.
+        :param happen: carries the event out.
+        :param subject: the run, batch or workflow that the event is about.
+        """
+        self._scheduled += 1
+        event: Event = (self.now + delay, self._scheduled, happen, subject, subject.epoch)
+        heapq.heappush(self.timeline, event)
+
+    def advance(self, now: float) -> None:
+        """Carry out everything that was due, each event at its own time.
+
+        :param now: the time to advance to, in seconds since the epoch; one that has passed changes nothing.
+        """
+        while self.timeline and self.timeline[0][0] <= now:
+            time, _, happen, subject, epoch = heapq.heappop(self.timeline)
+            if subject.epoch == epoch:
+                self.now = time
+                happen(self, subject)
+        self.now = max(self.now, now)

@@ -7,45 +7,11 @@ Each step is an event on the region's timeline, carried out when somebody next l
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
-from typing import TypeVar
 
 from airflow_provider_omics.emulator import statuses
 from airflow_provider_omics.emulator.life import capacity
 from airflow_provider_omics.emulator.life.records import Run
-from airflow_provider_omics.emulator.life.region import Event, Region, Subject
-
-SubjectT = TypeVar("SubjectT", bound=Subject)
-
-
-def schedule(region: Region, delay: float, happen: Callable[[Region, SubjectT], None], subject: SubjectT) -> None:
-    """
-    Put an event on the timeline. It is void when ``subject.epoch`` has changed by then.
-
-    :param region: Whose timeline.
-    :param delay: Seconds from now.
-    :param happen: What to do.
-    :param subject: To what.
-    """
-    region.scheduled += 1
-    event: Event = (region.now + delay, region.scheduled, happen, subject, subject.epoch)
-    heapq.heappush(region.timeline, event)
-
-
-def advance(region: Region, now: float) -> None:
-    """
-    Let everything happen that was due.
-
-    :param region: Where.
-    :param now: Until when, seconds since the epoch.
-    """
-    timeline = region.timeline
-    while timeline and timeline[0][0] <= now:
-        time, _, happen, subject, epoch = heapq.heappop(timeline)
-        if subject.epoch == epoch:
-            region.now = time
-            happen(region, subject)
-    region.now = max(region.now, now)
+from airflow_provider_omics.emulator.life.region import Region
 
 
 def begin(region: Region, run: Run) -> None:
@@ -64,9 +30,9 @@ def begin(region: Region, run: Run) -> None:
         run.group.runs.add(run)
     region.outbox.append((region.now, run, run.status, None))
     if run.rule.outcome == statuses.FAILED and run.rule.fails_in == statuses.PENDING:
-        schedule(region, run.rule.pending, _fail, run)
+        region.schedule(run.rule.pending, _fail, run)
     else:
-        schedule(region, run.rule.pending, _get_ready, run)
+        region.schedule(run.rule.pending, _get_ready, run)
 
 
 def cancel(region: Region, run: Run) -> None:
@@ -84,7 +50,7 @@ def delete(region: Region, run: Run) -> None:
     _move(region, run, statuses.DELETED)
     run.epoch += 1
     if region.scenario.deleted_visible > 0:
-        schedule(region, region.scenario.deleted_visible, forget, run)
+        region.schedule(region.scenario.deleted_visible, forget, run)
     else:
         forget(region, run)
 
@@ -135,7 +101,7 @@ def _start(region: Region, run: Run) -> None:
     region.unlogged[run.uuid] = run
     _move(region, run, statuses.STARTING)
     fails = run.rule.outcome == statuses.FAILED and run.rule.fails_in == statuses.STARTING
-    schedule(region, run.rule.starting, _fail if fails else _run, run)
+    region.schedule(run.rule.starting, _fail if fails else _run, run)
 
 
 def _run(region: Region, run: Run) -> None:
@@ -148,11 +114,11 @@ def _run(region: Region, run: Run) -> None:
         # maxDuration is in minutes (API reference, CreateRunGroup).
         longest = min(longest, run.group.settings["maxDuration"] * 60.0)
     if run.rule.running_seconds > longest:
-        schedule(region, longest, _time_out, run)
+        region.schedule(longest, _time_out, run)
     elif run.rule.outcome == statuses.FAILED:
-        schedule(region, run.rule.running_seconds, _fail, run)
+        region.schedule(run.rule.running_seconds, _fail, run)
     else:
-        schedule(region, run.rule.running_seconds, _complete, run)
+        region.schedule(run.rule.running_seconds, _complete, run)
 
 
 def _complete(region: Region, run: Run) -> None:
@@ -178,7 +144,7 @@ def _stop(region: Region, run: Run, outcome: str, *, takes: float) -> None:
     run.outcome = outcome
     region.unlogged[run.uuid] = run
     _move(region, run, statuses.STOPPING)
-    schedule(region, takes, _end, run)
+    region.schedule(takes, _end, run)
 
 
 def _end(region: Region, run: Run) -> None:
@@ -189,7 +155,7 @@ def _end(region: Region, run: Run) -> None:
     if run.setting("retentionMode") == "REMOVE":
         heapq.heappush(region.removable, (run.sequence, run))
     if run.rule.vanish_after is not None:
-        schedule(region, run.rule.vanish_after, forget, run)
+        region.schedule(run.rule.vanish_after, forget, run)
     _leave(region, run)
 
 
@@ -202,7 +168,7 @@ def _leave(region: Region, run: Run) -> None:
     if batch is not None:
         batch.active -= 1
         if batch.active == 0 and batch.when_idle is not None:
-            batch.when_idle(region, batch)
+            batch.when_idle()
 
 
 def _move(region: Region, run: Run, status: str) -> None:

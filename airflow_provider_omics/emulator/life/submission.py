@@ -7,11 +7,10 @@ import json
 from typing import Any
 
 from airflow_provider_omics.emulator import statuses
-from airflow_provider_omics.emulator.api import workflows
-from airflow_provider_omics.emulator.errors import not_found, quota_exceeded, validation_error
-from airflow_provider_omics.emulator.life.records import Workflow
+from airflow_provider_omics.emulator.errors import ServiceError, not_found, quota_exceeded, validation_error
+from airflow_provider_omics.emulator.life import catalog, run_lifecycle
+from airflow_provider_omics.emulator.life.records import Batch, Entry, Run, Workflow
 from airflow_provider_omics.emulator.life.region import Region
-from airflow_provider_omics.emulator.life.run_lifecycle import forget
 
 
 def check_common_settings(region: Region, settings: dict[str, Any]) -> Workflow:
@@ -46,7 +45,7 @@ def find_workflow(region: Region, settings: dict[str, Any]) -> Workflow:
 
     :raises ServiceError: There is none with this id, type, owner and version.
     """
-    return workflows.find(
+    return catalog.find(
         region,
         settings["workflowId"],
         type=settings.get("workflowType", "PRIVATE"),
@@ -98,4 +97,67 @@ def make_room(region: Region) -> None:
     while len(region.runs) >= region.limits.stored_runs:
         if not region.removable:
             raise quota_exceeded(f"The quota of {region.limits.stored_runs} stored runs is reached.")
-        forget(region, heapq.heappop(region.removable)[1])
+        run_lifecycle.forget(region, heapq.heappop(region.removable)[1])
+
+
+def create_run(
+    region: Region,
+    workflow: Workflow,
+    settings: dict[str, Any],
+    tags: dict[str, str],
+    batch: Batch | None = None,
+    entry: Entry | None = None,
+) -> Run:
+    """
+    Create a run whose settings were checked, unless the scenario lets its submission fail.
+
+    :param region: Where.
+    :param workflow: Of what, as found.
+    :param settings: The request of StartRun, or the defaultRunSetting of ``batch``.
+    :param tags: The run's tags.
+    :param batch: The batch that it belongs to.
+    :param entry: Its entry of that batch.
+    :return: The run, PENDING.
+    :raises ServiceError: As the scenario says; ServiceQuotaExceededException when no more run can be stored.
+    """
+    own = {} if entry is None else entry.setting
+    name = own.get("name", settings.get("name"))
+    run_setting_id = own.get("runSettingId")
+    key = run_setting_id or name
+    attempt = 1
+    if key is not None:
+        attempt = region.attempts[workflow.id, key] = region.attempts[workflow.id, key] + 1
+    rule = region.scenario.run_rule(
+        workflow=(workflow.id, workflow.name),
+        name=name,
+        run_setting_id=run_setting_id,
+        batch=None if batch is None else batch.name,
+        attempt=attempt,
+    )
+    if rule.submission_failure is not None:
+        raise ServiceError(rule.submission_failure.reason, rule.submission_failure.message)
+    output_uri = own.get("outputUri", settings.get("outputUri"))
+    if output_uri is None:
+        raise validation_error("outputUri is missing, both in defaultRunSetting and for this run.")
+    check_output_uri(output_uri)
+    make_room(region)
+    region.sequence += 1
+    run = Run(
+        id=region.next_run_id(),
+        uuid=region.next_uuid(),
+        sequence=region.sequence,
+        workflow=workflow,
+        rule=rule,
+        settings=settings,
+        name=name,
+        output_uri=output_uri,
+        storage_type=settings.get("storageType") or workflow.storage_type or region.scenario.default_storage_type,
+        priority=own.get("priority", settings.get("priority", 0)),
+        tags=tags,
+        created=region.now,
+        batch=batch,
+        entry=entry,
+        group=region.groups.get(settings.get("runGroupId", "")),
+    )
+    run_lifecycle.begin(region, run)
+    return run

@@ -7,14 +7,10 @@ Nothing is stored of a task: where it stands follows from its run's times and it
 from __future__ import annotations
 
 import uuid
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from airflow_provider_omics.emulator import statuses
-from airflow_provider_omics.emulator.api import runs
-from airflow_provider_omics.emulator.api.paging import cut_page, start_of_page
-from airflow_provider_omics.emulator.errors import not_found
-from airflow_provider_omics.emulator.life.records import Run, to_datetime
-from airflow_provider_omics.emulator.life.region import Region
+from airflow_provider_omics.emulator.life.records import Run
 from airflow_provider_omics.emulator.script.rules import TaskRule
 
 #: Of its time a task spends so much in PENDING, STARTING and, at the end, STOPPING.
@@ -98,36 +94,6 @@ def task_uuid(run: Run, number: int) -> str:
     return str(uuid.uuid5(uuid.UUID(run.uuid), str(number)))
 
 
-def list_run_tasks(region: Region, request: dict[str, Any]) -> dict[str, Any]:
-    """ListRunTasks."""
-    run = runs.find(region, request["id"])
-    list_name = f"tasks/{run.id}"
-    start, status = start_of_page(list_name, request.get("startingToken")), request.get("status")
-    tasks = (
-        task for task in tasks_at(run, region.now) if int(task.id) > start and (status is None or task.status == status)
-    )
-    size = min(request.get("maxResults", 100), region.limits.page_size)
-    page, token = cut_page(list_name, tasks, lambda task: int(task.id), size)
-    return {"items": [_describe(region, run, task) for task in page], **token}
-
-
-def get_run_task(region: Region, request: dict[str, Any]) -> dict[str, Any]:
-    """GetRunTask."""
-    run = runs.find(region, request["id"])
-    for task in tasks_at(run, region.now):
-        if task.id == request["taskId"]:
-            answer = _describe(region, run, task)
-            if run.setting("logLevel") != "OFF" and task.started is not None:
-                answer["logStream"] = runs.log_stream_arn(region, f"run/{run.id}/task/{task.id}")
-            if task.rule.image is not None:
-                answer["imageDetails"] = {"image": task.rule.image}
-            if task.status == statuses.FAILED:
-                answer["failureReason"] = task.rule.failure_reason or "RUN_TASK_FAILED"
-                answer["statusMessage"] = task.rule.exit_text or "The task ended with exit code 1."
-            return answer
-    raise not_found("Run task", f"{request['id']}/{request['taskId']}")
-
-
 def instance_type(rule: TaskRule) -> str:
     """Tell the instance type of a task: as scripted, else the smallest that plausibly fits."""
     if rule.instance_type is not None:
@@ -140,27 +106,3 @@ def instance_type(rule: TaskRule) -> str:
         if rule.cpus <= cpus:
             return f"omics.{family}.{size}"
     return f"omics.{family}.24xlarge"
-
-
-def _describe(region: Region, run: Run, task: Task) -> dict[str, Any]:
-    answer: dict[str, Any] = {
-        "taskId": task.id,
-        "status": task.status,
-        "name": task.rule.name,
-        "cpus": task.rule.cpus,
-        "cacheHit": task.rule.cache_hit,
-        "memory": task.rule.memory,
-        "creationTime": to_datetime(task.created),
-        "gpus": task.rule.gpus,
-        "instanceType": instance_type(task.rule),
-        "uuid": task.uuid,
-    }
-    cache = region.caches.get(run.setting("cacheId") or "")
-    if task.rule.cache_hit and cache is not None:
-        location = cache.settings["cacheS3Uri"].rstrip("/")
-        answer["cacheS3Uri"] = f"{location}/{cache.uuid}/{run.id}/{task.id}"
-    if task.started is not None:
-        answer["startTime"] = to_datetime(task.started)
-    if task.stopped is not None:
-        answer["stopTime"] = to_datetime(task.stopped)
-    return answer

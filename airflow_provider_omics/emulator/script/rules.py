@@ -1,4 +1,4 @@
-"""Rules for runs: the part of a scenario that says how a run and its tasks go."""
+"""Rules: the part of a scenario that decides how runs, their tasks and batches go."""
 
 from __future__ import annotations
 
@@ -120,6 +120,36 @@ class RunRule:
     def gpus(self) -> int:
         """Count of GPUs that the run takes from its run group."""
         return max(task.rule.gpus for task in self.timetable)
+
+
+@dataclass(frozen=True)
+class BatchMatch:
+    """Which batches a rule is for; what is unset matches all."""
+
+    name: str | None = None
+    workflow: str | None = None
+
+
+@dataclass(frozen=True)
+class BatchFailure:
+    """Why a whole batch fails, and how late."""
+
+    reason: str
+    code: str = "VALIDATION_EXCEPTION"
+    after_runs: int = field(default=0, metadata={"minimum": 0})
+
+
+@dataclass(frozen=True)
+class BatchRule:
+    """What happens to a batch; the text of the scenario module explains the keys."""
+
+    match: BatchMatch = BatchMatch()
+    creating: float = field(default=2.0, metadata=_SECONDS)
+    pending: float = field(default=3.0, metadata=_SECONDS)
+    count_lag: float = field(default=10.0, metadata=_SECONDS)
+    failure: BatchFailure | None = None
+    cancel_failures: int = field(default=0, metadata={"minimum": 0})
+    delete_failures: int = field(default=0, metadata={"minimum": 0})
 
 
 def _default_tasks(run: RunRule) -> tuple[TaskRule, ...]:

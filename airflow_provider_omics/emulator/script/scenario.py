@@ -98,39 +98,9 @@ from typing import Any
 from airflow_provider_omics.emulator import statuses
 from airflow_provider_omics.emulator.script.limits import Limits
 from airflow_provider_omics.emulator.script.mapping import ScenarioError, read_dataclass
-from airflow_provider_omics.emulator.script.rules import RunRule
+from airflow_provider_omics.emulator.script.rules import BatchRule, RunRule
 
 _SECONDS = {"minimum": 0}
-
-
-@dataclass(frozen=True)
-class BatchMatch:
-    """Which batches a rule is for; what is unset matches all."""
-
-    name: str | None = None
-    workflow: str | None = None
-
-
-@dataclass(frozen=True)
-class BatchFailure:
-    """Why a whole batch fails, and how late."""
-
-    reason: str
-    code: str = "VALIDATION_EXCEPTION"
-    after_runs: int = field(default=0, metadata={"minimum": 0})
-
-
-@dataclass(frozen=True)
-class BatchRule:
-    """What happens to a batch; the module's text explains the keys."""
-
-    match: BatchMatch = BatchMatch()
-    creating: float = field(default=2.0, metadata=_SECONDS)
-    pending: float = field(default=3.0, metadata=_SECONDS)
-    count_lag: float = field(default=10.0, metadata=_SECONDS)
-    failure: BatchFailure | None = None
-    cancel_failures: int = field(default=0, metadata={"minimum": 0})
-    delete_failures: int = field(default=0, metadata={"minimum": 0})
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_omics.emulator.life.run_index import RunIndex
+from airflow_provider_omics.emulator.life.records import RunIndex
 from airflow_provider_omics.emulator.model import service_model
 from airflow_provider_omics.emulator.statuses import RUN_STATUSES
 
