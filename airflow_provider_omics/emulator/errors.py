@@ -9,10 +9,9 @@ from airflow_provider_omics.emulator.model import service_model
 
 @lru_cache(maxsize=1)
 def error_statuses() -> dict[str, int]:
-    """
-    Read the HTTP status of each error of HealthOmics from the botocore service model.
+    """Read the HTTP status of each error of HealthOmics from the botocore service model.
 
-    :return: Exception shape name -> HTTP status.
+    :return: exception shape name -> HTTP status.
     """
     model = service_model()
     return {
@@ -23,12 +22,11 @@ def error_statuses() -> dict[str, int]:
 
 
 class ServiceError(Exception):
-    """
-    HealthOmics refuses a call.
+    """HealthOmics refuses a call.
 
-    :param code: Name of an exception shape of the botocore ``omics`` model, e.g. ``ConflictException``.
-    :param message: What is wrong, as the service words it.
-    :raises ValueError: The model has no such exception.
+    :param code: name of an exception shape of the botocore ``omics`` model, e.g. ``ConflictException``.
+    :param message: what is wrong, as the service words it.
+    :raises ValueError: the model has no such exception.
     """
 
     def __init__(self, code: str, message: str) -> None:

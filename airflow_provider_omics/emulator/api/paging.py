@@ -13,13 +13,12 @@ Item = TypeVar("Item")
 
 
 def start_of_page(list_name: str, token: str | None) -> int:
-    """
-    Read a token.
+    """Read a token.
 
-    :param list_name: Which list it must belong to.
+    :param list_name: which list it must belong to.
     :param token: ``startingToken`` of the request.
-    :return: The position of the last item of the page before; -1 without a token.
-    :raises ServiceError: The token is not one of this list.
+    :return: the position of the last item of the page before; -1 without a token.
+    :raises ServiceError: the token is not one of this list.
     """
     if token is None:
         return -1
@@ -35,14 +34,13 @@ def start_of_page(list_name: str, token: str | None) -> int:
 def cut_page(
     list_name: str, items: Iterable[Item], position: Callable[[Item], int], size: int
 ) -> tuple[list[Item], dict[str, str]]:
-    """
-    Take one page.
+    """Take one page.
 
-    :param list_name: Which list the token is for.
-    :param items: What comes after the page before, in the order of their positions; only as much is taken as is needed.
-    :param position: Where an item stands.
-    :param size: Most items on the page.
-    :return: The page, and ``{"nextToken": ...}`` when there is more, else ``{}``.
+    :param list_name: which list the token is for.
+    :param items: what comes after the page before, in the order of their positions; only as much is taken as is needed.
+    :param position: where an item stands.
+    :param size: most items on the page.
+    :return: the page, and ``{"nextToken": ...}`` when there is more, else ``{}``.
     """
     page: list[Item] = []
     for item in items:

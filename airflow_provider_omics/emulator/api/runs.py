@@ -169,8 +169,7 @@ def get_run_task(region: Region, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def find(region: Region, run_id: str) -> Run:
-    """
-    Find a run.
+    """Find a run.
 
     :raises ServiceError: ResourceNotFoundException.
     """

@@ -1,5 +1,4 @@
-"""
-The emulated HealthOmics: one object that is called with operations, without HTTP.
+"""The emulated HealthOmics: one object that is called with operations, without HTTP.
 
 =================  ====================================================================================
 module             what it knows
@@ -100,14 +99,13 @@ OPERATIONS: frozenset[str] = frozenset(_HANDLERS)
 
 
 class HealthOmics:
-    """
-    A HealthOmics for any number of accounts and regions. Thread-safe.
+    """A HealthOmics for any number of accounts and regions. Thread-safe.
 
-    :param clock: The present.
-    :param scenario: What shall happen; default: everything succeeds.
-    :param limits: Quotas; default: those of the scenario.
+    :param clock: the present.
+    :param scenario: what shall happen; default: everything succeeds.
+    :param limits: quotas; default: those of the scenario.
     :param surroundings: S3, Logs and EventBridge; default: in memory.
-    :param seed: Of the uuids.
+    :param seed: of the uuids.
     """
 
     OPERATIONS = OPERATIONS
@@ -138,16 +136,15 @@ class HealthOmics:
     def call(
         self, operation: str, parameters: dict[str, Any], *, account: str = "123456789012", region: str = "us-east-1"
     ) -> dict[str, Any]:
-        """
-        Carry out an operation.
+        """Carry out an operation.
 
-        :param operation: Its botocore name, one of :data:`OPERATIONS`.
-        :param parameters: Keyed as in the input shape, and valid against it. Not kept, not changed.
-        :param account: Who calls.
-        :param region: Where.
-        :return: Keyed as in the output shape; times as aware datetimes; members without a value are left out.
-        :raises ServiceError: The service refuses.
-        :raises KeyError: The operation is not implemented.
+        :param operation: its botocore name, one of :data:`OPERATIONS`.
+        :param parameters: keyed as in the input shape, and valid against it. Not kept, not changed.
+        :param account: who calls.
+        :param region: where.
+        :return: keyed as in the output shape; times as aware datetimes; members without a value are left out.
+        :raises ServiceError: the service refuses.
+        :raises KeyError: the operation is not implemented.
         """
         handle = _HANDLERS[operation]
         with self._lock:
@@ -163,10 +160,9 @@ class HealthOmics:
             return answer
 
     def set_scenario(self, scenario: Scenario) -> None:
-        """
-        Change the script. What was started keeps the rules that it was started under; limits hold at once.
+        """Change the script. What was started keeps the rules that it was started under; limits hold at once.
 
-        :param scenario: The new script; workflows that it declares are added.
+        :param scenario: the new script; workflows that it declares are added.
         """
         with self._lock:
             self._scenario = scenario
@@ -182,11 +178,10 @@ class HealthOmics:
             self._regions.clear()
 
     def remove_run(self, run_id: str) -> None:
-        """
-        Let a run vanish now, as retention does at the limit of stored runs.
+        """Let a run vanish now, as retention does at the limit of stored runs.
 
-        :param run_id: Of any account and region; an active one gives its place back.
-        :raises KeyError: There is no such run.
+        :param run_id: of any account and region; an active one gives its place back.
+        :raises KeyError: there is no such run.
         """
         with self._lock:
             found = [(place, place.runs[run_id]) for place in self._all_present() if run_id in place.runs]
@@ -202,12 +197,11 @@ class HealthOmics:
                 place.requests.forget()
 
     def flush_outputs(self, account: str, bucket: str | None = None, key_prefix: str = "") -> None:
-        """
-        Write the outputs of ended runs. To be called before somebody reads S3.
+        """Write the outputs of ended runs. To be called before somebody reads S3.
 
-        :param account: Whose runs.
-        :param bucket: Only those in this bucket; default all.
-        :param key_prefix: Only what concerns keys that begin so: one key, or the prefix of a listing.
+        :param account: whose runs.
+        :param bucket: only those in this bucket; default all.
+        :param key_prefix: only what concerns keys that begin so: one key, or the prefix of a listing.
         """
         with self._lock:
             for place in self._all_present():
@@ -215,12 +209,11 @@ class HealthOmics:
                     outputs.write_outputs(place, bucket, key_prefix)
 
     def flush_logs(self, account: str, region: str, stream_prefix: str = "") -> None:
-        """
-        Write the log lines of runs. To be called before somebody reads CloudWatch Logs.
+        """Write the log lines of runs. To be called before somebody reads CloudWatch Logs.
 
-        :param account: Whose runs.
-        :param region: Where.
-        :param stream_prefix: Only what concerns streams that begin so: one name, or a prefix.
+        :param account: whose runs.
+        :param region: where.
+        :param stream_prefix: only what concerns streams that begin so: one name, or a prefix.
         """
         with self._lock:
             if (account, region) in self._regions:
@@ -239,8 +232,7 @@ class HealthOmics:
                 events.discard_events(place)
 
     def snapshot(self) -> dict[str, Any]:
-        """
-        Count what there is.
+        """Count what there is.
 
         :return: ``now``, ``runs`` and ``batches`` by status, ``queued_runs`` (ready, waiting for room), and
             ``started_runs`` and ``started_batches`` ever, over all accounts and regions.
@@ -260,20 +252,18 @@ class HealthOmics:
             }
 
     def started_runs(self) -> list[dict[str, Any]]:
-        """
-        Tell every run ever started, also those deleted since, oldest first in each region.
+        """Tell every run ever started, also those deleted since, oldest first in each region.
 
-        :return: Dictionaries with ``account, region, id, uuid, name, runSettingId, batchId, requestId, workflowId,
+        :return: dictionaries with ``account, region, id, uuid, name, runSettingId, batchId, requestId, workflowId,
             status, exists, tags, creationTime, startTime, stopTime``; None for what does not apply.
         """
         with self._lock:
             return [_tell_run(place, run) for place in self._all_present() for run in place.started_runs]
 
     def started_batches(self) -> list[dict[str, Any]]:
-        """
-        Tell every batch ever started, also those deleted since, oldest first in each region.
+        """Tell every batch ever started, also those deleted since, oldest first in each region.
 
-        :return: Dictionaries with ``account, region, id, uuid, name, requestId, workflowId, status, exists, totalRuns,
+        :return: dictionaries with ``account, region, id, uuid, name, requestId, workflowId, status, exists, totalRuns,
             tags, creationTime``; None for what does not apply.
         """
         with self._lock:

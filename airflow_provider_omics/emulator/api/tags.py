@@ -12,12 +12,11 @@ Tagged = Run | Batch | RunGroup | RunCache | Workflow
 
 
 def check_tags(tags: dict[str, str] | None) -> dict[str, str]:
-    """
-    Check the number of tags of a resource.
+    """Check the number of tags of a resource.
 
-    :param tags: The tags of a request, or None.
-    :return: A copy; empty for None.
-    :raises ServiceError: There are more than 50.
+    :param tags: the tags of a request, or None.
+    :return: a copy; empty for None.
+    :raises ServiceError: there are more than 50.
     """
     if tags is not None and len(tags) > MOST_TAGS:
         raise validation_error(f"A resource can have up to {MOST_TAGS} tags; {len(tags)} were given.")

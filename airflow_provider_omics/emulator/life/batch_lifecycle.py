@@ -1,5 +1,4 @@
-"""
-How a batch lives: CREATING, PENDING, SUBMITTING, INPROGRESS, then PROCESSED.
+"""How a batch lives: CREATING, PENDING, SUBMITTING, INPROGRESS, then PROCESSED.
 
 Cancelled on the way: STOPPING, CANCELLED. Its runs deleted afterwards: RUNS_DELETING, RUNS_DELETED or
 RUNS_DELETE_FAILED. FAILED when the batch itself is at fault, before or while its runs are submitted.
@@ -58,8 +57,7 @@ def delete(region: Region, batch: Batch) -> None:
 
 
 def submission_summary(batch: Batch) -> dict[str, int]:
-    """
-    Count how the submissions went.
+    """Count how the submissions went.
 
     Entries that a cancel or a failure kept from being submitted stay pending: AWS does not say where they are counted.
     """

@@ -15,11 +15,10 @@ from airflow_provider_omics.emulator.request_check import RequestCheck
 
 
 class SettingsFileError(Exception):
-    """
-    A settings object that makes its batch fail.
+    """A settings object that makes its batch fail.
 
-    :param message: The batch's failureReason.
-    :param code: The failureReason of the batch's event.
+    :param message: the batch's failureReason.
+    :param code: the failureReason of the batch's event.
     """
 
     def __init__(self, message: str, code: str = "VALIDATION_EXCEPTION") -> None:
@@ -31,10 +30,9 @@ class SettingsFileError(Exception):
 
 
 def split_uri(uri: str) -> tuple[str, str] | None:
-    """
-    Split an S3 URI.
+    """Split an S3 URI.
 
-    :return: Bucket and key; None when it is not ``s3://bucket/key``.
+    :return: bucket and key; None when it is not ``s3://bucket/key``.
     """
     parts = urlsplit(uri, allow_fragments=False)
     key = uri.removeprefix(f"s3://{parts.netloc}/")
@@ -42,13 +40,12 @@ def split_uri(uri: str) -> tuple[str, str] | None:
 
 
 def check_settings_file(region: Region, uri: str, etag: str | None) -> None:
-    """
-    Check that the settings object of a batch is still the one that was submitted.
+    """Check that the settings object of a batch is still the one that was submitted.
 
-    :param region: Where the batch is.
-    :param uri: Of the object.
-    :param etag: What its ETag must still be.
-    :raises SettingsFileError: It changed or is gone.
+    :param region: where the batch is.
+    :param uri: of the object.
+    :param etag: what its ETag must still be.
+    :raises SettingsFileError: it changed or is gone.
     """
     bucket, key = split_uri(uri) or ("", "")
     if region.surroundings.object_etag(region.account, region.name, bucket, key) != etag:
@@ -56,14 +53,13 @@ def check_settings_file(region: Region, uri: str, etag: str | None) -> None:
 
 
 def read_settings_file(region: Region, uri: str, etag: str | None) -> list[Entry]:
-    """
-    Read the settings object of a batch.
+    """Read the settings object of a batch.
 
-    :param region: Where the batch is.
-    :param uri: Of the object.
-    :param etag: What its ETag must still be.
-    :return: Its entries.
-    :raises SettingsFileError: It changed, or cannot be understood, or has too many entries.
+    :param region: where the batch is.
+    :param uri: of the object.
+    :param etag: what its ETag must still be.
+    :return: its entries.
+    :raises SettingsFileError: it changed, or cannot be understood, or has too many entries.
     """
     bucket, key = split_uri(uri) or ("", "")
     stored = region.surroundings.read_object(region.account, region.name, bucket, key)
@@ -77,10 +73,9 @@ def read_settings_file(region: Region, uri: str, etag: str | None) -> list[Entry
 
 
 def index_entries(entries: list[Entry]) -> dict[str, Entry]:
-    """
-    Index entries by their runSettingId.
+    """Index entries by their runSettingId.
 
-    :raises SettingsFileError: One occurs twice.
+    :raises SettingsFileError: one occurs twice.
     """
     index: dict[str, Entry] = {}
     for entry in entries:

@@ -1,5 +1,4 @@
-"""
-How many runs may go at once: the account's concurrency quotas and the caps of run groups.
+"""How many runs may go at once: the account's concurrency quotas and the caps of run groups.
 
 A run over a quota is not refused: it waits in PENDING (User Guide, "Service quotas" and "Run groups").
 """
@@ -15,8 +14,7 @@ from airflow_provider_omics.emulator.life.region import Region
 
 
 def has_room(region: Region, run: Run) -> bool:
-    """
-    Tell whether a run that is ready may start now.
+    """Tell whether a run that is ready may start now.
 
     It may not overtake those of its queue that wait already.
     """
@@ -25,8 +23,7 @@ def has_room(region: Region, run: Run) -> bool:
 
 
 def wait(region: Region, run: Run) -> None:
-    """
-    Queue a run.
+    """Queue a run.
 
     Within a run group, and among the runs of none, the higher priority goes first, then the older run. That a larger
     number means more is what StartRunBatch says; the text of StartRun says the contrary ("highest: 1").

@@ -21,14 +21,13 @@ def declare(region: Region) -> None:
 def find(
     region: Region, workflow_id: str, *, type: str = "PRIVATE", owner: str | None = None, version: str | None = None
 ) -> Workflow:
-    """
-    Find a workflow, or one of its versions.
+    """Find a workflow, or one of its versions.
 
-    :param region: Where.
-    :param workflow_id: Its id.
+    :param region: where.
+    :param workflow_id: its id.
     :param type: PRIVATE or READY2RUN.
-    :param owner: Account that shares it; None or the own account for own ones.
-    :param version: Name of a version; None for the workflow itself.
+    :param owner: account that shares it; None or the own account for own ones.
+    :param version: name of a version; None for the workflow itself.
     :raises ServiceError: ResourceNotFoundException.
     """
     workflow = region.workflows.get(workflow_id)

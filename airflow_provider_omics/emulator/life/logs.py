@@ -19,11 +19,10 @@ Lines = list[tuple[int, str]]
 
 
 def write_logs(region: Region, stream_prefix: str = "") -> None:
-    """
-    Write what the runs have logged since the last time.
+    """Write what the runs have logged since the last time.
 
-    :param region: Whose runs.
-    :param stream_prefix: Only runs with streams that begin so, or that this begins with, are looked at.
+    :param region: whose runs.
+    :param stream_prefix: only runs with streams that begin so, or that this begins with, are looked at.
     """
     for run in list(region.unlogged.values()):
         if not _may_concern(run, stream_prefix):
@@ -40,12 +39,11 @@ def write_logs(region: Region, stream_prefix: str = "") -> None:
 
 
 def log_lines(region: Region, run: Run) -> dict[str, Lines]:
-    """
-    Make the log lines of a run up to now.
+    """Make the log lines of a run up to now.
 
-    :param region: Where the run is.
-    :param run: The run.
-    :return: Log stream -> (milliseconds since the epoch, text), oldest first. None for logLevel OFF; only errors for
+    :param region: where the run is.
+    :param run: the run.
+    :return: log stream -> (milliseconds since the epoch, text), oldest first. None for logLevel OFF; only errors for
         ERROR and FATAL. The manifest comes with the run's end (User Guide, "Monitoring with CloudWatch Logs").
     """
     level = run.setting("logLevel") or "ALL"
@@ -84,12 +82,11 @@ def engine_log(run: Run) -> str:
 
 
 def manifest(region: Region, run: Run) -> list[dict[str, Any]]:
-    """
-    Make the manifest of an ended run: one object for the run, one for each task.
+    """Make the manifest of an ended run: one object for the run, one for each task.
 
-    :param region: Where the run was; it may be deleted since.
-    :param run: The run, ended.
-    :return: The objects, that of the run first; member names as tools that read manifests expect them.
+    :param region: where the run was; it may be deleted since.
+    :param run: the run, ended.
+    :return: the objects, that of the run first; member names as tools that read manifests expect them.
     """
     running = 0.0 if run.started is None else (run.stopping or run.started) - run.started
     of_run = {

@@ -11,12 +11,11 @@ from airflow_provider_omics.emulator.life.region import Region
 
 
 def write_outputs(region: Region, bucket: str | None = None, key_prefix: str = "") -> None:
-    """
-    Write the outputs of the runs that have ended since the last time.
+    """Write the outputs of the runs that have ended since the last time.
 
-    :param region: Whose runs.
-    :param bucket: Only those to this bucket; None for all.
-    :param key_prefix: Only runs with keys that begin so, or that this begins with.
+    :param region: whose runs.
+    :param bucket: only those to this bucket; None for all.
+    :param key_prefix: only runs with keys that begin so, or that this begins with.
     """
     for name in list(region.unwritten) if bucket is None else [bucket]:
         waiting = []
@@ -32,11 +31,10 @@ def write_outputs(region: Region, bucket: str | None = None, key_prefix: str = "
 
 
 def output_objects(run: Run) -> dict[str, bytes]:
-    """
-    Make the objects that a run leaves that has ended and was not cancelled.
+    """Make the objects that a run leaves that has ended and was not cancelled.
 
-    :param run: The run.
-    :return: Key -> body. The engine log always; a completed run adds a result and, for WDL and CWL, the summary
+    :param run: the run.
+    :return: key -> body. The engine log always; a completed run adds a result and, for WDL and CWL, the summary
         ``logs/outputs.json`` (User Guide, "Run outputs").
     """
     folder = _folder(run)

@@ -143,12 +143,11 @@ class Run:
 
 
 def merge(default: Any, own: Any) -> Any:
-    """
-    Merge ``parameters`` or ``runTags`` as StartRunBatch does: key by key, the run's value wins.
+    """Merge ``parameters`` or ``runTags`` as StartRunBatch does: key by key, the run's value wins.
 
-    :param default: The batch's value, or None.
-    :param own: The run's value, or None.
-    :return: The merged value.
+    :param default: the batch's value, or None.
+    :param own: the run's value, or None.
+    :return: the merged value.
     """
     if isinstance(default, dict) and isinstance(own, dict):
         return {**default, **own}
@@ -214,8 +213,7 @@ class Batch:
 
 
 class RunIndex:
-    """
-    Runs in the order of their creation, counted by status.
+    """Runs in the order of their creation, counted by status.
 
     Kept in blocks, so that a page of a rare status among 100,000 runs is found without looking at each.
     """

@@ -19,8 +19,7 @@ class _Remembered:
 
 
 class RequestMemory:
-    """
-    Remembers requests by operation and ``requestId``.
+    """Remembers requests by operation and ``requestId``.
 
     Stricter than AWS is known to be: neither the answer to a repeated id, nor to another request under a known id, nor
     how long an id is remembered is documented.
@@ -32,14 +31,13 @@ class RequestMemory:
     def recall(
         self, operation: str, request: dict[str, Any], now: float, memory: float | None
     ) -> dict[str, Any] | None:
-        """
-        Look a request up.
+        """Look a request up.
 
-        :param operation: The operation.
-        :param request: Its parameters.
-        :param now: The time, in seconds.
-        :param memory: For how many seconds an id is remembered; None for ever.
-        :return: The first answer; None for a new id.
+        :param operation: the operation.
+        :param request: its parameters.
+        :param now: the time, in seconds.
+        :param memory: for how many seconds an id is remembered; None for ever.
+        :return: the first answer; None for a new id.
         :raises ServiceError: ConflictException when the id came with another request.
         """
         known = self._remembered.get((operation, request["requestId"]))

@@ -1,5 +1,4 @@
-"""
-How a run lives: PENDING, STARTING, RUNNING, STOPPING, then COMPLETED, FAILED or CANCELLED.
+"""How a run lives: PENDING, STARTING, RUNNING, STOPPING, then COMPLETED, FAILED or CANCELLED.
 
 Each step is an event on the region's timeline, carried out when somebody next looks, at the time it was due.
 """
@@ -36,8 +35,7 @@ def begin(region: Region, run: Run) -> None:
 
 
 def cancel(region: Region, run: Run) -> None:
-    """
-    Cancel a run whose status allows it.
+    """Cancel a run whose status allows it.
 
     A run that is STOPPING already ends as it would have: what AWS does then is not documented.
     """

@@ -14,12 +14,11 @@ from airflow_provider_omics.emulator.life.region import Region
 
 
 def check_common_settings(region: Region, settings: dict[str, Any]) -> Workflow:
-    """
-    Check what StartRun and StartRunBatch's defaultRunSetting have in common.
+    """Check what StartRun and StartRunBatch's defaultRunSetting have in common.
 
-    :param region: Where the run would start.
-    :param settings: The request, or the defaultRunSetting.
-    :return: The workflow, or its version.
+    :param region: where the run would start.
+    :param settings: the request, or the defaultRunSetting.
+    :return: the workflow, or its version.
     :raises ServiceError: ValidationException or ResourceNotFoundException.
     """
     workflow = find_workflow(region, settings)
@@ -40,10 +39,9 @@ def check_common_settings(region: Region, settings: dict[str, Any]) -> Workflow:
 
 
 def find_workflow(region: Region, settings: dict[str, Any]) -> Workflow:
-    """
-    Find the workflow of a run, or its version.
+    """Find the workflow of a run, or its version.
 
-    :raises ServiceError: There is none with this id, type, owner and version.
+    :raises ServiceError: there is none with this id, type, owner and version.
     """
     return catalog.find(
         region,
@@ -55,18 +53,16 @@ def find_workflow(region: Region, settings: dict[str, Any]) -> Workflow:
 
 
 def check_output_uri(uri: str) -> None:
-    """
-    Check an outputUri.
+    """Check an outputUri.
 
-    :raises ServiceError: It is not ``s3://bucket...``.
+    :raises ServiceError: it is not ``s3://bucket...``.
     """
     if not uri.startswith("s3://") or not uri.removeprefix("s3://").split("/", 1)[0]:
         raise validation_error(f"Invalid outputUri: {uri}. It must be s3://bucket/prefix.")
 
 
 def check_parameters(region: Region, workflow: Workflow, parameters: Any) -> None:
-    """
-    Check a run's parameters against its workflow's template.
+    """Check a run's parameters against its workflow's template.
 
     A workflow without a template takes everything: the emulator cannot read its definition, as AWS does.
 
@@ -89,8 +85,7 @@ def check_parameters(region: Region, workflow: Workflow, parameters: Any) -> Non
 
 
 def make_room(region: Region) -> None:
-    """
-    Keep the quota of stored runs: drop the oldest finished run whose retentionMode is REMOVE.
+    """Keep the quota of stored runs: drop the oldest finished run whose retentionMode is REMOVE.
 
     :raises ServiceError: ServiceQuotaExceededException when there is none (User Guide, "Run retention mode").
     """
@@ -108,17 +103,16 @@ def create_run(
     batch: Batch | None = None,
     entry: Entry | None = None,
 ) -> Run:
-    """
-    Create a run whose settings were checked, unless the scenario lets its submission fail.
+    """Create a run whose settings were checked, unless the scenario lets its submission fail.
 
-    :param region: Where.
-    :param workflow: Of what, as found.
-    :param settings: The request of StartRun, or the defaultRunSetting of ``batch``.
-    :param tags: The run's tags.
-    :param batch: The batch that it belongs to.
-    :param entry: Its entry of that batch.
-    :return: The run, PENDING.
-    :raises ServiceError: As the scenario says; ServiceQuotaExceededException when no more run can be stored.
+    :param region: where.
+    :param workflow: of what, as found.
+    :param settings: the request of StartRun, or the defaultRunSetting of ``batch``.
+    :param tags: the run's tags.
+    :param batch: the batch that it belongs to.
+    :param entry: its entry of that batch.
+    :return: the run, PENDING.
+    :raises ServiceError: as the scenario says; ServiceQuotaExceededException when no more run can be stored.
     """
     own = {} if entry is None else entry.setting
     name = own.get("name", settings.get("name"))

@@ -12,11 +12,10 @@ from typing import Any, NamedTuple, Protocol
 
 @dataclass(frozen=True)
 class StoredObject:
-    """
-    An object in S3.
+    """An object in S3.
 
-    :param body: Its bytes.
-    :param etag: Its ETag, with or without quotes; only compared.
+    :param body: its bytes.
+    :param etag: its ETag, with or without quotes; only compared.
     """
 
     body: bytes

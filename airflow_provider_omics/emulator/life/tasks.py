@@ -1,5 +1,4 @@
-"""
-Tasks of runs.
+"""Tasks of runs.
 
 Nothing is stored of a task: where it stands follows from its run's times and its run's rule.
 """
@@ -30,11 +29,10 @@ class Task(NamedTuple):
 
 
 def transitions(run: Run) -> list[list[tuple[float, str]]]:
-    """
-    Tell when each task of a run enters which status; what lies ahead is what is planned.
+    """Tell when each task of a run enters which status; what lies ahead is what is planned.
 
-    :param run: A run.
-    :return: For each task that the run has started or will start, its (time, status), oldest first.
+    :param run: a run.
+    :return: for each task that the run has started or will start, its (time, status), oldest first.
     """
     if run.started is None:
         return []
@@ -62,12 +60,11 @@ def transitions(run: Run) -> list[list[tuple[float, str]]]:
 
 
 def tasks_at(run: Run, now: float) -> list[Task]:
-    """
-    Tell the tasks that a run has started so far.
+    """Tell the tasks that a run has started so far.
 
-    :param run: A run.
-    :param now: When, seconds since the epoch.
-    :return: Its tasks, oldest first.
+    :param run: a run.
+    :param now: when, seconds since the epoch.
+    :return: its tasks, oldest first.
     """
     tasks = []
     for number, steps in enumerate(transitions(run)):

@@ -12,19 +12,17 @@ class Clock(Protocol):
     """Tells the time; never goes backwards."""
 
     def now(self) -> datetime:
-        """
-        Tell the time.
+        """Tell the time.
 
-        :return: An aware datetime in UTC.
+        :return: an aware datetime in UTC.
         """
         ...
 
 
 class ScaledClock:
-    """
-    A clock that starts at the real time and goes ``speed`` times as fast.
+    """A clock that starts at the real time and goes ``speed`` times as fast.
 
-    :param speed: Emulated seconds per real second, above 0: at 3600 a run of two hours takes two seconds.
+    :param speed: emulated seconds per real second, above 0: at 3600 a run of two hours takes two seconds.
     :raises ValueError: ``speed`` is not above 0.
     """
 
@@ -49,10 +47,9 @@ class RealClock(ScaledClock):
 
 
 class SteppedClock:
-    """
-    A clock that stands still until a test moves it. Thread-safe.
+    """A clock that stands still until a test moves it. Thread-safe.
 
-    :param start: The first time it tells; aware. Default 2026-01-01 00:00 UTC.
+    :param start: the first time it tells; aware. Default 2026-01-01 00:00 UTC.
     :raises ValueError: ``start`` has no time zone.
     """
 
@@ -68,11 +65,10 @@ class SteppedClock:
             return self._now
 
     def advance(self, seconds: float) -> datetime:
-        """
-        Move on.
+        """Move on.
 
-        :param seconds: How far, 0 or more.
-        :return: The time after the step.
+        :param seconds: how far, 0 or more.
+        :return: the time after the step.
         :raises ValueError: ``seconds`` is negative or not a number.
         """
         if not seconds >= 0:

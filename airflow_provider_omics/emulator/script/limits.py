@@ -13,26 +13,26 @@ def _at_least(minimum: float) -> dict[str, float]:
 class Limits:
     """Quotas of one account in one region; defaults are those of the HealthOmics User Guide, "Service quotas".
 
-    :param submissions_per_second: Pace at which batches submit their runs (quota "StartRun TPS"); all batches share it;
+    :param submissions_per_second: pace at which batches submit their runs (quota "StartRun TPS"); all batches share it;
         default 5.
-    :param cancels_per_second: Pace at which CancelRunBatch cancels runs (CancelRun TPS); default 10.
-    :param deletes_per_second: Pace at which DeleteRunBatch deletes runs (DeleteRun TPS); default 10.
-    :param concurrent_dynamic_runs: Runs with DYNAMIC storage in STARTING, RUNNING or STOPPING; more wait in PENDING;
+    :param cancels_per_second: pace at which CancelRunBatch cancels runs (CancelRun TPS); default 10.
+    :param deletes_per_second: pace at which DeleteRunBatch deletes runs (DeleteRun TPS); default 10.
+    :param concurrent_dynamic_runs: runs with DYNAMIC storage in STARTING, RUNNING or STOPPING; more wait in PENDING;
         default 50.
-    :param concurrent_static_runs: The same for STATIC storage; default 10.
-    :param stored_runs: Runs that GetRun knows, active or not; over it, the oldest finished REMOVE run is dropped, or a
+    :param concurrent_static_runs: the same for STATIC storage; default 10.
+    :param stored_runs: runs that GetRun knows, active or not; over it, the oldest finished REMOVE run is dropped, or a
         start is refused with ServiceQuotaExceededException; default 100,000.
-    :param runs_per_batch: Entries of a settings file; default 100,000.
-    :param inline_runs_per_batch: Entries of ``inlineSettings``; default 100.
-    :param run_duration: Seconds in RUNNING after which a run fails with RUN_TIMED_OUT; default 604,800 (7 days).
-    :param run_groups: Run groups that may exist; default 1,000.
-    :param run_caches: Run caches that may exist; default 1,000.
-    :param workflows: Private workflows that may exist; default 1,000.
-    :param versions_per_workflow: Versions that one workflow may have; default 1,000.
-    :param parameter_bytes: Size of a run's parameters as JSON; default 256,000.
-    :param page_size: Most items that a list answers with, whatever ``maxResults`` or ``maxItems`` ask for (AWS: 100);
+    :param runs_per_batch: entries of a settings file; default 100,000.
+    :param inline_runs_per_batch: entries of ``inlineSettings``; default 100.
+    :param run_duration: seconds in RUNNING after which a run fails with RUN_TIMED_OUT; default 604,800 (7 days).
+    :param run_groups: run groups that may exist; default 1,000.
+    :param run_caches: run caches that may exist; default 1,000.
+    :param workflows: private workflows that may exist; default 1,000.
+    :param versions_per_workflow: versions that one workflow may have; default 1,000.
+    :param parameter_bytes: size of a run's parameters as JSON; default 256,000.
+    :param page_size: most items that a list answers with, whatever ``maxResults`` or ``maxItems`` ask for (AWS: 100);
         default 100.
-    :param reuse_run_ids: Give the id of a deleted run to the next new one, as AWS may; its uuid differs; default False.
+    :param reuse_run_ids: give the id of a deleted run to the next new one, as AWS may; its uuid differs; default False.
     """
 
     submissions_per_second: float = field(default=5.0, metadata=_at_least(0.0001))

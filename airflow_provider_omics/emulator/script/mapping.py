@@ -11,11 +11,10 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 
 class ScenarioError(ValueError):
-    """
-    A scenario that cannot be understood.
+    """A scenario that cannot be understood.
 
-    :param path: Where, e.g. ``runs[2].outcome``.
-    :param problem: What is wrong and what is allowed.
+    :param path: where, e.g. ``runs[2].outcome``.
+    :param problem: what is wrong and what is allowed.
     """
 
     def __init__(self, path: str, problem: str) -> None:
@@ -28,17 +27,16 @@ class ScenarioError(ValueError):
 
 
 def read_dataclass(kind: type[Any], value: object, path: str = "") -> Any:
-    """
-    Make a dataclass from a mapping, nested ones too.
+    """Make a dataclass from a mapping, nested ones too.
 
     Fields may carry ``allowed`` (a tuple), ``minimum``, ``maximum`` and ``longest`` (characters) in their metadata.
 
-    :param kind: A dataclass whose field types are bool, int, float, str, tuple[X, ...], Mapping[str, X], dataclasses,
+    :param kind: a dataclass whose field types are bool, int, float, str, tuple[X, ...], Mapping[str, X], dataclasses,
         and any of these with None.
-    :param value: What to read.
-    :param path: Where it stands, for errors.
-    :return: An instance of ``kind``.
-    :raises ScenarioError: Something is unknown, missing or wrong.
+    :param value: what to read.
+    :param path: where it stands, for errors.
+    :return: an instance of ``kind``.
+    :raises ScenarioError: something is unknown, missing or wrong.
     """
     if not isinstance(value, Mapping):
         raise ScenarioError(path, f"{value!r} is not a mapping")

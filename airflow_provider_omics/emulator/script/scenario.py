@@ -1,5 +1,4 @@
-"""
-What shall happen: a scenario scripts the outcomes that the emulated service would otherwise invent.
+"""What shall happen: a scenario scripts the outcomes that the emulated service would otherwise invent.
 
 ``Scenario.from_mapping`` reads this format; a YAML file with the same keys is the usual form. Every key is optional
 unless said otherwise. Times are seconds. Patterns are those of :mod:`fnmatch`, with case. Of a list of rules the first
@@ -162,12 +161,11 @@ class Scenario:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Scenario:
-        """
-        Read a scenario.
+        """Read a scenario.
 
-        :param mapping: The format that the module's text shows.
-        :return: The scenario. Without ``workflows`` those of :meth:`default` exist.
-        :raises ScenarioError: A key is unknown or a value wrong: names the path, the value and what is allowed.
+        :param mapping: the format that the module's text shows.
+        :return: the scenario. Without ``workflows`` those of :meth:`default` exist.
+        :raises ScenarioError: a key is unknown or a value wrong: names the path, the value and what is allowed.
         """
         scenario: Scenario = read_dataclass(cls, mapping)
         if "workflows" not in mapping:
@@ -176,10 +174,9 @@ class Scenario:
 
     @classmethod
     def default(cls) -> Scenario:
-        """
-        Make the scenario in which everything succeeds.
+        """Make the scenario in which everything succeeds.
 
-        :return: A scenario with a few plausible workflows: 1234567 (Nextflow, takes any parameters), 2345678 (WDL, with
+        :return: a scenario with a few plausible workflows: 1234567 (Nextflow, takes any parameters), 2345678 (WDL, with
             a parameter template), 3456789 (CWL), 4567890 (Nextflow, with a template and two versions, STATIC storage),
             5678901 (shared by account 111122223333) and 9500764 (READY2RUN).
         """
@@ -201,15 +198,14 @@ class Scenario:
         batch: str | None,
         attempt: int,
     ) -> RunRule:
-        """
-        Find the rule for a run.
+        """Find the rule for a run.
 
-        :param workflow: The workflow's id and name.
-        :param name: The run's name.
-        :param run_setting_id: The run's ``runSettingId``; None for a single run.
-        :param batch: The batch's name.
+        :param workflow: the workflow's id and name.
+        :param name: the run's name.
+        :param run_setting_id: the run's ``runSettingId``; None for a single run.
+        :param batch: the batch's name.
         :param attempt: 1 for the first start.
-        :return: The first rule that matches, else the default one.
+        :return: the first rule that matches, else the default one.
         """
         for rule in self.runs:
             match = rule.match
@@ -224,12 +220,11 @@ class Scenario:
         return _DEFAULT_RUN_RULE
 
     def batch_rule(self, *, name: str | None, workflow: tuple[str, str]) -> BatchRule:
-        """
-        Find the rule for a batch.
+        """Find the rule for a batch.
 
-        :param name: The batch's name.
-        :param workflow: The workflow's id and name.
-        :return: The first rule that matches, else the default one.
+        :param name: the batch's name.
+        :param workflow: the workflow's id and name.
+        :return: the first rule that matches, else the default one.
         """
         for rule in self.batches:
             if _fits(rule.match.name, name) and _fits_any(rule.match.workflow, workflow):
