@@ -1,8 +1,20 @@
 """A local AWS HealthOmics, with S3, CloudWatch Logs, EventBridge, SQS and STS of moto beside it.
 
-It shares no code with the rest of the package: an independent witness, whose truth is the botocore service model.
-Importing this package loads the standard library only (the pytest plugin of the package is loaded in every test run
-of everyone who installs it); the names below are loaded when they are first used.
+It shares no code with the rest of the package: an independent witness, built on the botocore service model. Importing
+it loads the standard library only, because every pytest run of every environment with this package loads the pytest
+plugin; the names below load on first use.
+
+=========== ==========================================================================================================
+room        contents
+=========== ==========================================================================================================
+``http``    the port: requests and answers on the wire, the control API, moto's services, boto3 clients
+``api``     the operations of HealthOmics, a function each, and the service that holds accounts and regions
+``life``    runs and batches in time: a heap of events for each account and region, and the traces that runs leave
+``script``  the inputs of a test: scenario, limits, faults, clock
+=========== ==========================================================================================================
+
+``http`` imports ``api``, which imports ``life``, which imports ``script``. Below them stand the facts of the service:
+``model``, ``errors``, ``statuses`` and ``request_check``.
 """
 
 from __future__ import annotations
@@ -41,14 +53,14 @@ _MODULES = {
     "in_process_client": "http.in_process",
 }
 
-#: What the emulator needs beside the standard library, by import name.
+#: The modules of the extra, by import name.
 _EXTRA = ("boto3", "flask", "flask_cors", "moto", "werkzeug", "yaml")
 
 
 def missing_extra() -> str | None:
-    """Return what is missing of the extra ``emulator``.
+    """Look for the modules of the extra ``emulator``.
 
-    :return: one sentence that names the missing modules and how to install them; None: nothing is missing.
+    :return: a sentence that names the missing modules and the command that installs them; None when all are there.
     """
     missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
     if not missing:

@@ -37,10 +37,10 @@ def omics_emulator_scaled() -> Iterator[OmicsEmulator]:
 
 @pytest.fixture
 def omics_connection(omics_emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The Airflow connection ``aws_default`` of the emulator, in the environment for this test.
+    """The Airflow connection ``aws_default`` to the emulator, in the environment for the length of a test.
 
-    It has a service role, and the bucket ``omics-results`` for outputs, results and what is staged. Variables that
-    could lead elsewhere (``AWS_*``) are removed for as long.
+    It has a service role, and the bucket ``omics-results`` for outputs, results and staged settings. Variables that
+    could lead elsewhere (``AWS_*``) are removed for the same time.
     """
     return _connect(omics_emulator, monkeypatch)
 
@@ -63,7 +63,7 @@ def _running(clock: Any) -> Iterator[OmicsEmulator]:
     from airflow_provider_omics.emulator.http.server import OmicsEmulator  # every pytest run loads this module
 
     with OmicsEmulator(clock=clock, default_bucket="omics-results") as emulator:
-        # moto's state outlives an emulator: what an earlier test left must not be seen.
+        # moto's state outlives an emulator: this test must not see an earlier test's objects.
         emulator.reset()
         yield emulator
 
@@ -72,7 +72,7 @@ def _connect(emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> dict[s
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
-    # Else botocore may ask the metadata service of the machine for credentials.
+    # Without it botocore may ask the machine's metadata service for credentials.
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", emulator.connection_json)
     return emulator.connection

@@ -1,4 +1,4 @@
-"""Run batches: the operations on them."""
+"""The operations on run batches."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def list_batch(region: Region, request: dict[str, Any]) -> dict[str, Any]:
     start = start_of_page("batches", request.get("startingToken"))
 
     def fits(batch: Batch) -> bool:
-        told = {"status": batch.status, "name": batch.name, "runGroupId": batch.default.get("runGroupId")}
-        return name is None or told[name] == value
+        values = {"status": batch.status, "name": batch.name, "runGroupId": batch.default.get("runGroupId")}
+        return name is None or values[name] == value
 
     batches = (batch for batch in region.batches.values() if batch.sequence > start and fits(batch))
     page, token = cut_page("batches", batches, lambda batch: batch.sequence, _size(region, request))
@@ -190,7 +190,7 @@ def _find(region: Region, batch_id: str) -> Batch:
 
 
 def _check_status(batch: Batch, allowed: frozenset[str], participle: str) -> None:
-    # The code that AWS answers with is not documented; 409 is what the model offers for a wrong state.
+    # AWS's code is not documented; 409 is the model's for a wrong status.
     if batch.status not in allowed:
         raise conflict(f"Run batch {batch.id} cannot be {participle}: it is {batch.status}.")
 

@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 def start_of_page(list_name: str, token: str | None) -> int:
     """Read a token.
 
-    :param list_name: which list it must belong to.
+    :param list_name: name of the list that the token must belong to.
     :param token: ``startingToken`` of the request.
     :return: the position of the last item of the page before; -1 without a token.
     :raises ServiceError: the token is not one of this list.
@@ -36,9 +36,9 @@ def cut_page(
 ) -> tuple[list[Item], dict[str, str]]:
     """Take one page.
 
-    :param list_name: which list the token is for.
-    :param items: what comes after the page before, in the order of their positions; only as much is taken as is needed.
-    :param position: where an item stands.
+    :param list_name: name of the list that the token is for.
+    :param items: the items after the page before, by position; no more are taken than the page needs.
+    :param position: returns the position of an item.
     :param size: most items on the page.
     :return: the page, and ``{"nextToken": ...}`` when there is more, else ``{}``.
     """

@@ -1,4 +1,4 @@
-"""Run caches: where outputs of tasks are kept for later runs."""
+"""The operations on run caches, which keep outputs of tasks for later runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run groups: caps for the runs in them."""
+"""The operations on run groups, which cap the runs in them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def get_run_group(region: Region, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def update_run_group(region: Region, request: dict[str, Any]) -> dict[str, Any]:
-    """UpdateRunGroup. Larger caps let waiting runs start at once; smaller ones stop nothing."""
+    """UpdateRunGroup. Larger caps start waiting runs at once; smaller ones stop nothing."""
     group = _find(region, request["id"])
     group.settings.update({key: request[key] for key in _SETTINGS if key in request})
     admit_waiting(region)

@@ -1,4 +1,4 @@
-"""Runs: the operations on single ones."""
+"""The operations on runs and their tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_omics.emulator.life.records import Run, to_datetime
 from airflow_provider_omics.emulator.life.region import Region
 from airflow_provider_omics.emulator.life.submission import check_common_settings, check_parameters
 
-#: GetRun gives these back as they were asked for; absent ones stay absent.
+#: Members of GetRun's answer that repeat the request; absent ones stay absent.
 _ECHOED = (
     "cacheId",
     "roleArn",
@@ -29,7 +29,7 @@ _ECHOED = (
     "scratchStorageMode",
     "sessionPolicy",
 )
-#: A duplicate takes all from the run that it duplicates but these.
+#: Settings that a duplicate does not take from its run.
 _NOT_DUPLICATED = ("requestId", "runId", "tags")
 
 

@@ -1,25 +1,4 @@
-"""The emulated HealthOmics: one object that is called with operations, without HTTP.
-
-=================  ====================================================================================
-module             what it knows
-=================  ====================================================================================
-service            this: accounts and regions, one lock, the table of operations, what tests look at
-clock, limits      the present; quotas and paces
-scenario           the script of outcomes, and its file format; ``run_rules``: its part on runs;
-                   ``reading``: from mappings to it
-surroundings       what is read and written in S3, CloudWatch Logs and EventBridge
-errors             the one error, with the HTTP status that the model gives it
-store, run_index   the records
-region             what one account has in one region
-lifecycle          what happens when, and how a run lives; ``capacity``: how many at once
-batch_lifecycle    how a batch lives; ``batch_settings``: where its runs come from
-run_settings       whether a run may start
-runs, run_tasks, batches, run_groups, run_caches, workflows, tags
-                   the operations, a module a noun
-request_memory     requestIds; ``paging``: pages and tokens; ``statuses``: what is allowed when
-logs, outputs, status_events
-                   what ends up in CloudWatch Logs, S3 and EventBridge: made when somebody looks
-=================  ====================================================================================
+"""The emulated HealthOmics: its accounts and regions, and the table of its operations, without HTTP.
 
 Usage::
 
@@ -33,8 +12,9 @@ Usage::
     clock.advance(3600)
     assert omics.call("GetRun", {"id": run["id"]})["status"] == "COMPLETED"
 
-State is a function of the calls, their times, the scenario and the seed. Nothing happens between calls: what was due
-is carried out at its time when somebody next calls.
+Each account has a heap of events in each region (:mod:`~airflow_provider_omics.emulator.life.region`). Nothing happens
+between calls: a call first carries out the events that have come due, each at its own time. So the same calls at the
+same times lead to the same state, given the same scenario, seed and objects in S3.
 """
 
 from __future__ import annotations
@@ -102,10 +82,10 @@ class HealthOmics:
     """A HealthOmics for any number of accounts and regions. Thread-safe.
 
     :param clock: the present.
-    :param scenario: what shall happen; default: everything succeeds.
+    :param scenario: the script of outcomes; default: everything succeeds.
     :param limits: quotas; default: those of the scenario.
     :param surroundings: S3, Logs and EventBridge; default: in memory.
-    :param seed: of the uuids.
+    :param seed: seed of the uuids.
     """
 
     OPERATIONS = OPERATIONS
@@ -138,11 +118,11 @@ class HealthOmics:
     ) -> dict[str, Any]:
         """Carry out an operation.
 
-        :param operation: its botocore name, one of :data:`OPERATIONS`.
-        :param parameters: keyed as in the input shape, and valid against it. Not kept, not changed.
-        :param account: who calls.
-        :param region: where.
-        :return: keyed as in the output shape; times as aware datetimes; members without a value are left out.
+        :param operation: name of the operation, one of :data:`OPERATIONS`.
+        :param parameters: members of the input shape, valid against it; neither kept nor changed.
+        :param account: account id of the caller.
+        :param region: region of the call.
+        :return: members of the output shape; times as aware datetimes; members without a value are left out.
         :raises ServiceError: the service refuses.
         :raises KeyError: the operation is not implemented.
         """
@@ -154,15 +134,15 @@ class HealthOmics:
             memory = place.scenario.request_id_memory
             answer = place.requests.recall(operation, parameters, place.now, memory)
             if answer is None:
-                # A copy, because runs keep what they were asked for.
+                # A copy, because runs keep their request.
                 answer = handle(place, copy.deepcopy(parameters))
                 place.requests.remember(operation, parameters, answer, place.now)
             return answer
 
     def set_scenario(self, scenario: Scenario) -> None:
-        """Change the script. What was started keeps the rules that it was started under; limits hold at once.
+        """Replace the scenario. Runs and batches keep the rules that they started under; limits hold at once.
 
-        :param scenario: the new script; workflows that it declares are added.
+        :param scenario: the new scenario; workflows that it declares are added.
         """
         with self._lock:
             self._scenario = scenario
@@ -178,9 +158,9 @@ class HealthOmics:
             self._regions.clear()
 
     def remove_run(self, run_id: str) -> None:
-        """Let a run vanish now, as retention does at the limit of stored runs.
+        """Remove a run now, as retention does at the limit of stored runs.
 
-        :param run_id: of any account and region; an active one gives its place back.
+        :param run_id: id of a run of any account and region; an active one frees its room.
         :raises KeyError: there is no such run.
         """
         with self._lock:
@@ -191,17 +171,17 @@ class HealthOmics:
                 run_lifecycle.drop(place, run)
 
     def forget_request_ids(self) -> None:
-        """Forget every requestId: the same request then starts something new."""
+        """Forget every requestId: a repeated request then starts something new."""
         with self._lock:
             for place in self._regions.values():
                 place.requests.forget()
 
     def flush_outputs(self, account: str, bucket: str | None = None, key_prefix: str = "") -> None:
-        """Write the outputs of ended runs. To be called before somebody reads S3.
+        """Write the outputs of ended runs. Call it before a request reads S3.
 
-        :param account: whose runs.
-        :param bucket: only those in this bucket; default all.
-        :param key_prefix: only what concerns keys that begin so: one key, or the prefix of a listing.
+        :param account: account id of the runs' owner.
+        :param bucket: bucket that is about to be read; default: all.
+        :param key_prefix: key, or prefix of a listing, that is about to be read.
         """
         with self._lock:
             for place in self._all_present():
@@ -209,30 +189,30 @@ class HealthOmics:
                     outputs.write_outputs(place, bucket, key_prefix)
 
     def flush_logs(self, account: str, region: str, stream_prefix: str = "") -> None:
-        """Write the log lines of runs. To be called before somebody reads CloudWatch Logs.
+        """Write the log lines of runs. Call it before a request reads CloudWatch Logs.
 
-        :param account: whose runs.
-        :param region: where.
-        :param stream_prefix: only what concerns streams that begin so: one name, or a prefix.
+        :param account: account id of the runs' owner.
+        :param region: region of the runs.
+        :param stream_prefix: name or prefix of the streams that are about to be read.
         """
         with self._lock:
             if (account, region) in self._regions:
                 logs.write_logs(self._present(account, region), stream_prefix)
 
     def flush_events(self) -> None:
-        """Put the status changes since the last time on the bus. To be called when somebody may be listening."""
+        """Put the status changes since the last time on the bus. Call it while a rule exists."""
         with self._lock:
             for place in self._all_present():
                 events.put_events(place)
 
     def discard_events(self) -> None:
-        """Forget the status changes so far. To be called before the first rule is made: rules see no past."""
+        """Drop the status changes so far. Call it before the first rule is made: a rule receives no earlier event."""
         with self._lock:
             for place in self._all_present():
                 events.discard_events(place)
 
     def snapshot(self) -> dict[str, Any]:
-        """Count what there is.
+        """Count runs and batches.
 
         :return: ``now``, ``runs`` and ``batches`` by status, ``queued_runs`` (ready, waiting for room), and
             ``started_runs`` and ``started_batches`` ever, over all accounts and regions.
@@ -252,22 +232,22 @@ class HealthOmics:
             }
 
     def started_runs(self) -> list[dict[str, Any]]:
-        """Tell every run ever started, also those deleted since, oldest first in each region.
+        """Return every run ever started, also those deleted since, oldest first in each region.
 
         :return: dictionaries with ``account, region, id, uuid, name, runSettingId, batchId, requestId, workflowId,
             status, exists, tags, creationTime, startTime, stopTime``; None for what does not apply.
         """
         with self._lock:
-            return [_tell_run(place, run) for place in self._all_present() for run in place.started_runs]
+            return [_describe_run(place, run) for place in self._all_present() for run in place.started_runs]
 
     def started_batches(self) -> list[dict[str, Any]]:
-        """Tell every batch ever started, also those deleted since, oldest first in each region.
+        """Return every batch ever started, also those deleted since, oldest first in each region.
 
         :return: dictionaries with ``account, region, id, uuid, name, requestId, workflowId, status, exists, totalRuns,
             tags, creationTime``; None for what does not apply.
         """
         with self._lock:
-            return [_tell_batch(place, batch) for place in self._all_present() for batch in place.started_batches]
+            return [_describe_batch(place, batch) for place in self._all_present() for batch in place.started_batches]
 
     def _present(self, account: str, region: str) -> Region:
         now = self._clock.now().timestamp()
@@ -290,7 +270,7 @@ class HealthOmics:
         return [self._present(*key) for key in list(self._regions)]
 
 
-def _tell_run(place: Region, run: Run) -> dict[str, Any]:
+def _describe_run(place: Region, run: Run) -> dict[str, Any]:
     return {
         "account": place.account,
         "region": place.name,
@@ -310,7 +290,7 @@ def _tell_run(place: Region, run: Run) -> dict[str, Any]:
     }
 
 
-def _tell_batch(place: Region, batch: Batch) -> dict[str, Any]:
+def _describe_batch(place: Region, batch: Batch) -> dict[str, Any]:
     return {
         "account": place.account,
         "region": place.name,

@@ -1,4 +1,4 @@
-"""Tags of resources."""
+"""The operations on the tags of resources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workflows and their versions."""
+"""The operations on workflows and their versions."""
 
 from __future__ import annotations
 

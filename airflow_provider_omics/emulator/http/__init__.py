@@ -1,3 +1,3 @@
-"""The door: what comes over the wire, who answers it, and the AWS services beside HealthOmics."""
+"""The port: requests and answers on the wire, and the AWS services beside HealthOmics."""
 
 from __future__ import annotations

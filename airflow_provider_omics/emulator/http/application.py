@@ -32,7 +32,7 @@ _CREDENTIAL = re.compile(r"Credential=([^/,&]+)/\d{8}/([^/]+)/([^/]+)/aws4_reque
 
 @dataclass(frozen=True)
 class Signature:
-    """Who signed a request, for what. The signature itself is not checked.
+    """The caller and the service in a request's signature. The signature itself is not checked.
 
     :param access_key: access key id.
     :param region: region, ``us-east-1``.
@@ -121,7 +121,7 @@ class Application:
 
     def _beside(self, environ: WSGIEnvironment, start_response: StartResponse, signature: Signature) -> Iterable[bytes]:
         account = self._moto.account_of(signature.access_key) if signature.access_key else DEFAULT_ACCOUNT
-        # moto's own way to say whose call it is.
+        # moto reads the caller's account from this header.
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
         if signature.service == "s3" and (read := _s3_read(environ)):
             self._service.flush_outputs(account, read.bucket, read.key_prefix)
@@ -132,14 +132,14 @@ class Application:
         if self._moto.has_event_rules():
             self._service.flush_events()
         elif signature.service == "events":
-            # Perhaps the first rule: what happened before it is nobody's event.
+            # This may be the first rule, and a rule receives no event of the time before it.
             self._service.discard_events()
         return self._moto(environ, start_response)
 
 
 @lru_cache(maxsize=1)
 def _wire() -> Wire:
-    # Reading the model takes 30 ms, and a wire holds nothing but what it has compiled from it.
+    # Reading the model takes 30 ms, and a wire has no state but what it compiles from the model.
     return Wire()
 
 
@@ -150,7 +150,7 @@ def _signature(environ: WSGIEnvironment, query: str) -> Signature:
 
 def _suffer(ordeal: Ordeal) -> None:
     if ordeal.latency_seconds:
-        # Wall time, in the thread of this connection alone: this is what the client sees of a slow service.
+        # Wall time, in this connection's thread alone: the client sees a slow service.
         threading.Event().wait(ordeal.latency_seconds)
     if ordeal.lost_response:
         raise ConnectionLost
@@ -166,7 +166,7 @@ class _S3Read(NamedTuple):
     """A part of S3.
 
     :param bucket: name of the bucket; None for all.
-    :param key_prefix: what the keys begin with; empty for all.
+    :param key_prefix: prefix of the keys; empty for all.
     """
 
     bucket: str | None = None
@@ -174,7 +174,7 @@ class _S3Read(NamedTuple):
 
 
 def _s3_read(environ: WSGIEnvironment) -> _S3Read | None:
-    """Tell what an S3 request looks at.
+    """Return the part of S3 that a request reads: outputs of runs have to be written there first.
 
     :param environ: the request.
     :return: the part of S3; None for an upload, which reads nothing.
@@ -193,10 +193,10 @@ def _s3_read(environ: WSGIEnvironment) -> _S3Read | None:
 
 
 def _log_stream_prefix(body: bytes) -> str:
-    """Tell which log streams a CloudWatch Logs request looks at.
+    """Return the log streams that a CloudWatch Logs request reads: log lines have to be written there first.
 
     :param body: the request: JSON.
-    :return: what their names begin with; empty for all.
+    :return: the prefix of their names; empty for all.
     """
     try:
         request: Any = json.loads(body)

@@ -1,4 +1,4 @@
-"""How often each operation was called, and what was answered."""
+"""Counts of calls, by operation and by answer."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Calls:
         self._lock = threading.Lock()
 
     def came_in(self) -> Callable[[str, str], None]:
-        """Note that a call is here, whose answer is not known yet.
+        """Register a call that is not answered yet.
 
-        What came in before :meth:`clear` is not counted after it, however late it is answered.
+        A call that came in before :meth:`clear` is not counted after it, however late its answer.
 
-        :return: counts the call; takes the name of the operation, and the error code of the answer or :data:`OK`,
-            :data:`LOST`, :data:`BROKEN`.
+        :return: a function that counts the call; it takes the name of the operation, and the error code of the answer
+            or :data:`OK`, :data:`LOST`, :data:`BROKEN`.
         """
         counts = self._counts
 
@@ -50,7 +50,7 @@ class Calls:
         return dict(totals)
 
     def by_code(self) -> dict[str, dict[str, int]]:
-        """Count the calls of each operation by what was answered.
+        """Count the calls of each operation by answer.
 
         :return: operation -> error code, or :data:`OK`, :data:`LOST`, :data:`BROKEN` -> number of calls.
         """

@@ -1,4 +1,4 @@
-"""The HTTP control API under ``/_emulator/``: steer a running emulator from another process.
+"""The HTTP control API under ``/_emulator/``, which steers a running emulator from another process.
 
 ====== ================================= ================================== ========================================
 method path                              request body (JSON)                answer (JSON)
@@ -48,7 +48,7 @@ class _Refused(Exception):
 class Control:
     """Answers control requests.
 
-    :param aws: the services that they steer.
+    :param aws: the services that the requests steer.
     :param url: returns the endpoint URL, which is known once the port is open.
     """
 
@@ -83,7 +83,7 @@ class Control:
             status, reason = refusal.args
             return _json(status, {"error": reason})
         except (ValueError, TypeError) as error:
-            # What Scenario, Fault and the clock say about values that they cannot take.
+            # Scenario, Fault and the clock refuse bad values with these.
             return _json(400, {"error": str(error)})
         return _json(200, {} if result is None else result)
 

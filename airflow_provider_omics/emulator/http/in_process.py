@@ -28,7 +28,7 @@ def in_process_client(
 
     The emulator need not be started. The endpoint is AWS's own, host prefix included.
 
-    :param emulator: who answers.
+    :param emulator: the emulator that answers.
     :param service: name of the service, as in boto3; default ``omics``.
     :param account: account id that calls; default: the emulator's own.
     :param config: botocore settings, merged over path-style addressing of S3.

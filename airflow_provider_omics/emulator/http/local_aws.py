@@ -1,4 +1,4 @@
-"""Everything behind the port: HealthOmics, the services beside it, the faults, the counts and the time."""
+"""Everything behind the port: HealthOmics, the services beside it, their clock, faults and counts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LocalAws:
-    """A HealthOmics with S3, Logs, EventBridge, SQS, STS and IAM beside it, steered by whoever tests with it.
+    """A HealthOmics with S3, Logs, EventBridge, SQS, STS and IAM beside it, as tests and the control API steer it.
 
     :param clock: the time of all services.
     :param limits: quotas and rates; None: those of the scenario.
@@ -56,7 +56,7 @@ class LocalAws:
             self.service.flush_events()
 
     def set_scenario(self, scenario: Scenario | Mapping[str, Any]) -> None:
-        """Decide what happens from now on.
+        """Replace the scenario.
 
         :param scenario: a scenario, or the mapping of one; its ``faults`` replace those in force.
         :raises ValueError: the scenario or a fault cannot be understood; then nothing has changed.

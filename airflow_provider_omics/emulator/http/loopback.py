@@ -91,7 +91,7 @@ class LoopbackServer(socketserver.ThreadingTCPServer):
             self._workers.discard(threading.current_thread())
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Pass over connections that died; show everything else."""
+        """Ignore connections that died; print every other error."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             traceback.print_exc()
 
@@ -124,7 +124,7 @@ class _Connection(socketserver.StreamRequestHandler):
         except ConnectionLost:
             return False
         except Exception as error:
-            # A mistake of the emulator: the client is told, and handle_error shows the place.
+            # A mistake of the emulator: the client gets an error, and handle_error prints the traceback.
             self.wfile.write(_response(method, *_broken(error), keep=False))
             raise
         status, headers = started[0]
@@ -172,7 +172,7 @@ def _response(method: str, status: str, headers: list[tuple[str, str]], content:
     code = int(status.split(None, 1)[0])
     lines = [f"HTTP/1.1 {code} {_REASONS.get(code, 'Unknown')}", f"Date: {formatdate(usegmt=True)}"]
     lines += [f"{name}: {value}" for name, value in headers if name.lower() not in ("content-length", "connection")]
-    # A HEAD answer tells the length of what it leaves out (S3 HeadObject), and 204 has no length at all.
+    # The length in a HEAD answer is that of the omitted body (S3 HeadObject); a 204 has no length at all.
     length = next((value for name, value in headers if name.lower() == "content-length"), str(len(content)))
     if method != "HEAD":
         length = str(len(content))

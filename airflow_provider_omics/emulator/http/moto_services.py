@@ -1,4 +1,4 @@
-"""moto's S3, CloudWatch Logs, EventBridge, SQS, STS and IAM: behind the port, and as surroundings of HealthOmics.
+"""moto's S3, CloudWatch Logs, EventBridge, SQS, STS and IAM, for clients and for the emulated HealthOmics.
 
 moto keeps its state in process-wide backends: two emulators in one process, or an emulator beside ``mock_aws``, see
 the same buckets. One lock surrounds every use of them.
@@ -73,7 +73,7 @@ class MotoServices:
         return answer
 
     def account_of(self, access_key: str) -> str:
-        """Tell whose credentials these are.
+        """Return the account that an access key belongs to.
 
         :param access_key: an access key id.
         :return: the key itself when it is an account id (12 digits); the account of the role or user that moto's STS
@@ -88,7 +88,7 @@ class MotoServices:
         return DEFAULT_ACCOUNT
 
     def has_event_rules(self) -> bool:
-        """:return: whether any EventBridge rule exists, in any account: without one nobody can see an event."""
+        """Return whether any account has an EventBridge rule: without one, nothing receives an event."""
         with self._lock:
             return any(
                 bus.rules
@@ -115,7 +115,7 @@ class MotoServices:
                 self._s3(account).create_bucket(bucket, region)
 
     def reset(self) -> None:
-        """Forget everything, in all accounts."""
+        """Forget everything in all accounts."""
         with self._lock:
             for backends in _BACKENDS:
                 for account in list(backends.values()):

@@ -31,7 +31,7 @@ class OmicsEmulator:
 
     :param clock: the emulator's time; default: the real time. A
         :class:`~airflow_provider_omics.emulator.script.clock.SteppedClock` moves with :meth:`advance` only.
-    :param scenario: what shall happen; default: every run completes. A mapping may also hold ``faults``, a list of
+    :param scenario: the script of outcomes; default: every run completes. A mapping may also hold ``faults``, a list of
         mappings as :class:`~airflow_provider_omics.emulator.script.faults.Fault` takes them.
     :param limits: quotas and rates; default: those of the scenario, else AWS's.
     :param port: TCP port; default 0: a free one.
@@ -39,9 +39,9 @@ class OmicsEmulator:
     :param account: account id of :attr:`connection` and :meth:`client`; 12 digits.
     :param region: region of the same.
     :param buckets: S3 buckets that exist from the start, in that account and region, also after :meth:`reset`.
-    :param default_bucket: one more of them, of which :attr:`connection` says that outputs, results and what is staged
-        go there, and with which service role; default None: the connection says nothing of them.
-    :raises ValueError: the scenario, a fault or a bucket's name makes no sense.
+    :param default_bucket: one more bucket, which :attr:`connection` names as the place of outputs, results and staged
+        settings, along with a service role; default None: the connection names neither.
+    :raises ValueError: the scenario or a fault cannot be understood, or S3 would not allow a bucket's name.
     """
 
     def __init__(
@@ -121,12 +121,12 @@ class OmicsEmulator:
     def connection(self) -> dict[str, Any]:
         """The ready-made Airflow connection, as Airflow takes it in JSON (``AIRFLOW_CONN_AWS_DEFAULT``).
 
-        With a default bucket it has the defaults of a team: service role, output URI, staging and results place.
+        With a default bucket it has a team's defaults: service role, output URI, staging and results URIs.
         """
         extra: dict[str, Any] = {
             "endpoint_url": self.url,
             "region_name": self.region,
-            # Else botocore calls workflows-127.0.0.1. OmicsHook does this by itself; other people's hooks do not.
+            # Without it botocore calls workflows-127.0.0.1. OmicsHook sets it by itself; other hooks do not.
             "config_kwargs": {"inject_host_prefix": False},
         }
         if self._default_bucket is not None:
@@ -166,7 +166,7 @@ class OmicsEmulator:
         self._aws.advance(seconds)
 
     def set_scenario(self, scenario: Scenario | Mapping[str, Any]) -> None:
-        """Decide what happens from now on.
+        """Replace the scenario.
 
         :param scenario: a scenario, or the mapping of one; its ``faults`` replace those in force.
         :raises ValueError: the scenario or a fault cannot be understood; then nothing has changed.
@@ -183,7 +183,8 @@ class OmicsEmulator:
     def _team_defaults(self, bucket: str) -> dict[str, Any]:
         return {
             "default_run_setting": {
-                "roleArn": f"arn:aws:iam::{self.account}:role/omics-service",  # any will do: nothing is asked of it
+                # Any role will do: the emulator checks none.
+                "roleArn": f"arn:aws:iam::{self.account}:role/omics-service",
                 "outputUri": f"s3://{bucket}/outputs/",
             },
             "staging_s3_uri": f"s3://{bucket}/staging/",

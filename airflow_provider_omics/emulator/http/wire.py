@@ -121,8 +121,8 @@ class Wire:
 
         :param code: name of an error shape of the model, or a key of :data:`OTHER_ERROR_STATUSES`.
         :param message: text for the caller.
-        :return: the HTTP response, with the status that the model gives the error.
-        :raises KeyError: nobody knows the code.
+        :return: the HTTP response, with the error's status in the model.
+        :raises KeyError: the code is unknown.
         """
         body = json.dumps({"message": message}).encode()
         return Answer(self._error_statuses[code], body, _headers() | {"x-amzn-errortype": code})

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Where moto looks up the true spelling of S3 metadata headers, whose underscores WSGI cannot tell from dashes.
+#: moto's key for the true spelling of S3 metadata headers: WSGI turns their dashes into underscores.
 _PRESERVED_NAMES = "moto.preserved_header_names"
 
 

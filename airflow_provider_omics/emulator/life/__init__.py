@@ -1,3 +1,3 @@
-"""Runs and batches in time: what happens to them when, and what they leave behind."""
+"""Runs and batches in time: their events, their queues, and the traces that they leave."""
 
 from __future__ import annotations

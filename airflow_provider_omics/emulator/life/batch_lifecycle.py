@@ -1,4 +1,4 @@
-"""How a batch lives: CREATING, PENDING, SUBMITTING, INPROGRESS, then PROCESSED.
+"""The life of a batch: CREATING, PENDING, SUBMITTING, INPROGRESS, then PROCESSED.
 
 Cancelled on the way: STOPPING, CANCELLED. Its runs deleted afterwards: RUNS_DELETING, RUNS_DELETED or
 RUNS_DELETE_FAILED. FAILED when the batch itself is at fault, before or while its runs are submitted.
@@ -24,7 +24,7 @@ from airflow_provider_omics.emulator.life.submission import check_common_setting
 
 
 def begin(region: Region, batch: Batch) -> None:
-    """Put a new batch into the store and on its way."""
+    """Store a new batch and schedule its first step."""
     region.batches[batch.id] = batch
     region.started_batches.append(batch)
     _announce(region, batch)
@@ -32,7 +32,7 @@ def begin(region: Region, batch: Batch) -> None:
 
 
 def cancel(region: Region, batch: Batch) -> None:
-    """Cancel a batch whose status allows it: nothing more is submitted, what runs is cancelled at the paced rate."""
+    """Cancel a batch whose status allows it: submissions stop, active runs are cancelled at the quota's pace."""
     batch.epoch += 1
     batch.cursor = 0
     batch.failures_left = batch.rule.cancel_failures
@@ -42,7 +42,7 @@ def cancel(region: Region, batch: Batch) -> None:
 
 
 def delete_runs(region: Region, batch: Batch) -> None:
-    """Delete the runs of a batch whose status allows it, at the paced rate."""
+    """Delete the runs of a batch whose status allows it, at the quota's pace."""
     batch.epoch += 1
     batch.cursor = 0
     batch.failures_left = batch.rule.delete_failures
@@ -57,7 +57,7 @@ def delete(region: Region, batch: Batch) -> None:
 
 
 def submission_summary(batch: Batch) -> dict[str, int]:
-    """Count how the submissions went.
+    """Count the submissions by outcome.
 
     Entries that a cancel or a failure kept from being submitted stay pending: AWS does not say where they are counted.
     """
@@ -88,7 +88,7 @@ def _enter_pending(region: Region, batch: Batch) -> None:
     _move(region, batch, statuses.PENDING)
     if batch.settings_uri is not None:
         try:
-            # Read when somebody next looks after the batch became PENDING: an object cannot be read in the past.
+            # Read by the first call after the batch became PENDING: an object cannot be read in the past.
             entries = read_settings_file(region, batch.settings_uri, batch.settings_etag)
             batch.by_setting = index_entries(entries)
         except SettingsFileError as error:
@@ -182,7 +182,7 @@ def _cancel_next(region: Region, batch: Batch) -> None:
             run_lifecycle.cancel(region, run)
         _schedule_paced(region, batch, "cancel", _cancel_next)
         return
-    # What the batch becomes when some cancels fail is not documented: here it waits for these runs' own end.
+    # AWS does not document a batch whose cancels fail in part: here it waits for these runs to end.
     if batch.active == 0:
         _enter_cancelled(region, batch)
     else:
@@ -227,8 +227,8 @@ def _move(region: Region, batch: Batch, status: str) -> None:
 
 def _announce(region: Region, batch: Batch) -> None:
     counts = {**submission_summary(batch), **run_summary(batch, region.now)}
-    told = {name: str(count) for name, count in counts.items() if "Cancel" not in name and "Delete" not in name}
-    region.outbox.append((region.now, batch, batch.status, told))
+    shown = {name: str(count) for name, count in counts.items() if "Cancel" not in name and "Delete" not in name}
+    region.outbox.append((region.now, batch, batch.status, shown))
 
 
 def _schedule_paced(region: Region, batch: Batch, action: str, happen: Any) -> None:

@@ -42,10 +42,10 @@ def split_uri(uri: str) -> tuple[str, str] | None:
 def check_settings_file(region: Region, uri: str, etag: str | None) -> None:
     """Check that the settings object of a batch is still the one that was submitted.
 
-    :param region: where the batch is.
-    :param uri: of the object.
-    :param etag: what its ETag must still be.
-    :raises SettingsFileError: it changed or is gone.
+    :param region: the region of the batch.
+    :param uri: S3 URI of the object.
+    :param etag: the ETag that it must still have.
+    :raises SettingsFileError: the object has changed or is gone.
     """
     bucket, key = split_uri(uri) or ("", "")
     if region.surroundings.object_etag(region.account, region.name, bucket, key) != etag:
@@ -55,11 +55,11 @@ def check_settings_file(region: Region, uri: str, etag: str | None) -> None:
 def read_settings_file(region: Region, uri: str, etag: str | None) -> list[Entry]:
     """Read the settings object of a batch.
 
-    :param region: where the batch is.
-    :param uri: of the object.
-    :param etag: what its ETag must still be.
+    :param region: the region of the batch.
+    :param uri: S3 URI of the object.
+    :param etag: the ETag that it must still have.
     :return: its entries.
-    :raises SettingsFileError: it changed, or cannot be understood, or has too many entries.
+    :raises SettingsFileError: the object has changed, cannot be understood, or has too many entries.
     """
     bucket, key = split_uri(uri) or ("", "")
     stored = region.surroundings.read_object(region.account, region.name, bucket, key)
@@ -75,7 +75,7 @@ def read_settings_file(region: Region, uri: str, etag: str | None) -> list[Entry
 def index_entries(entries: list[Entry]) -> dict[str, Entry]:
     """Index entries by their runSettingId.
 
-    :raises SettingsFileError: one occurs twice.
+    :raises SettingsFileError: a runSettingId occurs twice.
     """
     index: dict[str, Entry] = {}
     for entry in entries:

@@ -1,4 +1,4 @@
-"""How many runs may go at once: the account's concurrency quotas and the caps of run groups.
+"""Room for runs: the account's concurrency quotas and the caps of run groups.
 
 A run over a quota is not refused: it waits in PENDING (User Guide, "Service quotas" and "Run groups").
 """
@@ -14,9 +14,9 @@ from airflow_provider_omics.emulator.life.region import Region
 
 
 def has_room(region: Region, run: Run) -> bool:
-    """Tell whether a run that is ready may start now.
+    """Return whether a run that is ready may start now.
 
-    It may not overtake those of its queue that wait already.
+    It may not overtake the runs that wait in its queue.
     """
     queue = region.waiting.get(_queue_of(run))
     return not (queue and _head(region, queue)) and _has_place(region, run)
@@ -25,8 +25,8 @@ def has_room(region: Region, run: Run) -> bool:
 def wait(region: Region, run: Run) -> None:
     """Queue a run.
 
-    Within a run group, and among the runs of none, the higher priority goes first, then the older run. That a larger
-    number means more is what StartRunBatch says; the text of StartRun says the contrary ("highest: 1").
+    Within a run group, and among the runs of none, the higher priority goes first, then the older run. A larger
+    number is a higher priority (API text of StartRunBatch; that of StartRun says the contrary, "highest: 1").
     """
     heapq.heappush(region.waiting.setdefault(_queue_of(run), []), (-run.priority, run.sequence, run))
 
@@ -46,13 +46,13 @@ def next_waiting(region: Region) -> Run | None:
 
 
 def occupy(region: Region, run: Run) -> None:
-    """Give a run its place."""
+    """Count a run among those that take up room."""
     region.occupied[run.storage_type] += 1
     _count(run, 1)
 
 
 def release(region: Region, run: Run) -> None:
-    """Take a run's place back."""
+    """Free the room of a run."""
     region.occupied[run.storage_type] -= 1
     _count(run, -1)
 

@@ -1,4 +1,4 @@
-"""The workflows that runs can be made of: declared by the scenario, or created by a call."""
+"""The workflows that runs can be started from: declared by the scenario, or created by a call."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def find(
 ) -> Workflow:
     """Find a workflow, or one of its versions.
 
-    :param region: where.
-    :param workflow_id: its id.
+    :param region: the region of the caller.
+    :param workflow_id: id of the workflow.
     :param type: PRIVATE or READY2RUN.
-    :param owner: account that shares it; None or the own account for own ones.
+    :param owner: account that shares the workflow; None, or the caller's account, for the caller's own.
     :param version: name of a version; None for the workflow itself.
     :raises ServiceError: ResourceNotFoundException.
     """

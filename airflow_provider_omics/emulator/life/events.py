@@ -15,31 +15,31 @@ def put_events(region: Region) -> None:
     """Put the status changes since the last time on the bus, oldest first."""
     pending: list[tuple[float, str, dict[str, Any]]] = []
     while region.outbox:
-        time, subject, status, told = region.outbox.popleft()
+        time, subject, status, counts = region.outbox.popleft()
         if isinstance(subject, Batch):
-            pending.append((time, "RunBatch Status Change", _batch_detail(region, subject, status, told)))
+            pending.append((time, "RunBatch Status Change", _batch_detail(region, subject, status, counts)))
         else:
             if status == statuses.RUNNING:
-                region.watched[subject.uuid] = (subject, [0] * len(subject.rule.timetable))
+                region.changing[subject.uuid] = (subject, [0] * len(subject.rule.timetable))
             pending.append((time, "Run Status Change", _run_detail(region, subject, status)))
-    for run, told_steps in list(region.watched.values()):
+    for run, announced in list(region.changing.values()):
         for number, steps in enumerate(tasks.transitions(run)):
             past = [step for step in steps if step[0] <= region.now]
-            for time, status in past[told_steps[number] :]:
+            for time, status in past[announced[number] :]:
                 pending.append((time, "Task Status Change", _task_detail(region, run, number, status)))
-            told_steps[number] = len(past)
+            announced[number] = len(past)
         if run.stopped is not None:
-            del region.watched[run.uuid]
-    # The sort is stable: what happened at one time stays in its order.
+            del region.changing[run.uuid]
+    # The sort is stable: changes of the same time stay in their order.
     for time, detail_type, detail in sorted(pending, key=operator.itemgetter(0)):
         arn = detail["arn"]
         region.surroundings.put_event(region.account, region.name, detail_type, detail, [arn], to_datetime(time))
 
 
 def discard_events(region: Region) -> None:
-    """Forget the status changes so far: nobody was listening."""
+    """Drop the status changes so far: no rule was there to receive them."""
     region.outbox.clear()
-    region.watched.clear()
+    region.changing.clear()
 
 
 def _run_detail(region: Region, run: Run, status: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Log lines of runs: what CloudWatch would hold of them, written when somebody looks."""
+"""Log lines of runs in CloudWatch, written just before somebody reads them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Lines = list[tuple[int, str]]
 
 
 def write_logs(region: Region, stream_prefix: str = "") -> None:
-    """Write what the runs have logged since the last time.
+    """Write the log lines since the last time.
 
-    :param region: whose runs.
-    :param stream_prefix: only runs with streams that begin so, or that this begins with, are looked at.
+    :param region: the region of the runs.
+    :param stream_prefix: stream, or prefix of the streams, that is about to be read; other runs wait.
     """
     for run in list(region.unlogged.values()):
         if not _may_concern(run, stream_prefix):
@@ -39,11 +39,11 @@ def write_logs(region: Region, stream_prefix: str = "") -> None:
 
 
 def log_lines(region: Region, run: Run) -> dict[str, Lines]:
-    """Make the log lines of a run up to now.
+    """Return the log lines of a run up to now.
 
     :param region: where the run is.
     :param run: the run.
-    :return: log stream -> (milliseconds since the epoch, text), oldest first. None for logLevel OFF; only errors for
+    :return: log stream -> (milliseconds since the epoch, text), oldest first. Empty for logLevel OFF; only errors for
         ERROR and FATAL. The manifest comes with the run's end (User Guide, "Monitoring with CloudWatch Logs").
     """
     level = run.setting("logLevel") or "ALL"
@@ -56,13 +56,13 @@ def log_lines(region: Region, run: Run) -> dict[str, Lines]:
         _log_task(region.now, run, task, lines[f"run/{run.id}/task/{task.id}"])
     kept: dict[str, Lines] = {}
     for stream, stream_lines in lines.items():
-        told = [
+        due = [
             (int(time * 1000), text)
             for time, is_error, text in sorted(stream_lines, key=lambda line: line[0])
             if time <= region.now and (level == "ALL" or is_error)
         ]
-        if told:
-            kept[stream] = told
+        if due:
+            kept[stream] = due
     if run.stopped is not None:
         stopped = int(run.stopped * 1000)
         kept[f"manifest/run/{run.id}/{run.uuid}"] = [(stopped, json.dumps(item)) for item in manifest(region, run)]
@@ -70,23 +70,23 @@ def log_lines(region: Region, run: Run) -> dict[str, Lines]:
 
 
 def log_stream_arn(region: Region, stream: str) -> str:
-    """Make the ARN of a log stream of the runs' group."""
+    """Return the ARN of a log stream of the runs' group."""
     return f"arn:aws:logs:{region.name}:{region.account}:log-group:{LOG_GROUP}:log-stream:{stream}"
 
 
 def engine_log(run: Run) -> str:
-    """Make the engine log that is exported with the outputs: all lines, whatever the logLevel."""
+    """Return the engine log that goes with the outputs: all lines, whatever the logLevel."""
     lines: list[tuple[float, bool, str]] = []
     _log_engine(run, lines)
     return "".join(f"{to_datetime(time).isoformat()} {text}\n" for time, _, text in sorted(lines, key=lambda x: x[0]))
 
 
 def manifest(region: Region, run: Run) -> list[dict[str, Any]]:
-    """Make the manifest of an ended run: one object for the run, one for each task.
+    """Return the manifest of an ended run: one object for the run, one for each task.
 
     :param region: where the run was; it may be deleted since.
     :param run: the run, ended.
-    :return: the objects, that of the run first; member names as tools that read manifests expect them.
+    :return: the objects, that of the run first; members are named as the readers of manifests expect.
     """
     running = 0.0 if run.started is None else (run.stopping or run.started) - run.started
     of_run = {
@@ -114,8 +114,8 @@ def manifest(region: Region, run: Run) -> list[dict[str, Any]]:
         "stopTime": _time(run.stopped),
         "metrics": {"runningSeconds": round(running, 3), "storageMaximumGiB": 64.0, "storageAverageGiB": 32.0},
     }
-    told = [of_run, *(_task_manifest(region, run, task) for task in tasks.tasks_at(run, region.now))]
-    return [{key: value for key, value in item.items() if value is not None} for item in told]
+    items = [of_run, *(_task_manifest(region, run, task) for task in tasks.tasks_at(run, region.now))]
+    return [{key: value for key, value in item.items() if value is not None} for item in items]
 
 
 def _task_manifest(region: Region, run: Run, task: tasks.Task) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def _task_failure(rule: TaskRule) -> str:
 
 
 def _final_status(run: Run) -> str:
-    # A deleted run's manifest tells how it ended.
+    # The manifest of a deleted run keeps its last status.
     return run.outcome
 
 

@@ -1,4 +1,4 @@
-"""Outputs of runs: what they would have left in S3, written when somebody looks."""
+"""Outputs of runs in S3, written just before somebody reads them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from airflow_provider_omics.emulator.life.region import Region
 def write_outputs(region: Region, bucket: str | None = None, key_prefix: str = "") -> None:
     """Write the outputs of the runs that have ended since the last time.
 
-    :param region: whose runs.
-    :param bucket: only those to this bucket; None for all.
-    :param key_prefix: only runs with keys that begin so, or that this begins with.
+    :param region: the region of the runs.
+    :param bucket: bucket that is about to be read; None for all.
+    :param key_prefix: key, or prefix of the keys, that is about to be read; other runs wait.
     """
     for name in list(region.unwritten) if bucket is None else [bucket]:
         waiting = []
@@ -31,7 +31,7 @@ def write_outputs(region: Region, bucket: str | None = None, key_prefix: str = "
 
 
 def output_objects(run: Run) -> dict[str, bytes]:
-    """Make the objects that a run leaves that has ended and was not cancelled.
+    """Return the objects that an ended run leaves, unless it was cancelled.
 
     :param run: the run.
     :return: key -> body. The engine log always; a completed run adds a result and, for WDL and CWL, the summary
@@ -41,8 +41,8 @@ def output_objects(run: Run) -> dict[str, bytes]:
     objects = {f"{folder}logs/engine.log": logs.engine_log(run).encode()}
     if run.outcome == statuses.COMPLETED:
         result = f"{folder}out/results.json"
-        told = {"run": run.id, "name": run.name, "workflow": run.workflow.name, "parameters": run.parameters}
-        objects[result] = json.dumps(told).encode()
+        summary = {"run": run.id, "name": run.name, "workflow": run.workflow.name, "parameters": run.parameters}
+        objects[result] = json.dumps(summary).encode()
         if run.workflow.engine != "NEXTFLOW":
             bucket = run.output_uri.removeprefix("s3://").split("/", 1)[0]
             name = "results" if run.workflow.engine == "CWL" else f"{run.workflow.name}.results"

@@ -1,4 +1,4 @@
-"""Records of the emulated service."""
+"""The records of the emulated service: runs, batches, workflows, run groups and run caches."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Workflow:
         return hashlib.sha256(self.uuid.encode()).hexdigest()
 
     def set_template(self, template: dict[str, dict[str, Any]] | None) -> None:
-        """Set which parameters a run may and must have; None: any."""
+        """Set the parameters that a run may and must have; None: any."""
         self.parameter_template = template
         self.known = frozenset(template or ())
         self.required = frozenset(name for name, entry in (template or {}).items() if not entry.get("optional"))
@@ -55,7 +55,7 @@ class Workflow:
 
 @dataclass(slots=True, eq=False)
 class RunGroup:
-    """A run group, and how much of it is in use."""
+    """A run group, and its runs, vCPUs and GPUs in use."""
 
     id: str
     arn: str
@@ -117,7 +117,7 @@ class Run:
     logged: dict[str, int] | None = None
 
     def setting(self, name: str) -> Any:
-        """Look up what was asked for this run: its entry of the batch wins over the batch's default."""
+        """Return a setting as requested: the run's entry of the batch wins over the batch's default."""
         if self.entry is not None and name in self.entry.setting:
             return self.entry.setting[name]
         return self.settings.get(name)
@@ -130,7 +130,7 @@ class Run:
 
     @property
     def run_output_uri(self) -> str:
-        """Where the outputs are."""
+        """S3 URI of the outputs."""
         return f"{self.output_uri.rstrip('/')}/{self.id}"
 
     @property
@@ -167,7 +167,7 @@ class Entry:
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """A batch. ``counts`` are exact; ``shown`` are those of the last renewal, which GetBatch tells."""
+    """A batch. ``counts`` are exact; ``shown`` are those of the last renewal, which GetBatch returns."""
 
     id: str
     uuid: str
@@ -205,7 +205,7 @@ class Batch:
     when_idle: Callable[[], None] | None = None
 
     def renew(self, now: float) -> None:
-        """Show the exact counts, if the time has come: before a change, or when somebody looks."""
+        """Renew the counts that GetBatch returns, when they are due. Called before each change and each look."""
         if now >= self.renewed_at:
             self.shown = dict(self.counts)
             lag = self.rule.count_lag
@@ -267,5 +267,5 @@ class RunIndex:
 
 
 def to_datetime(seconds: float) -> datetime:
-    """Turn the emulator's seconds into what an answer carries, in whole milliseconds."""
+    """Turn the emulator's seconds into the datetime of an answer, in whole milliseconds."""
     return datetime.fromtimestamp(round(seconds, 3), timezone.utc)

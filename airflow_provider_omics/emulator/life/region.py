@@ -1,4 +1,4 @@
-"""What one account has in one region, and the timeline of what will happen there."""
+"""A region of one account: its resources, and the timeline of their events."""
 
 from __future__ import annotations
 
@@ -24,24 +24,27 @@ _FIRST_IDS = {
     "runCache": 500_001,
     "task": 1_000_000_001,
 }
-# EventBridge delivery from HealthOmics is best effort; a queue that nobody empties must not eat the memory.
+# EventBridge delivery from HealthOmics is best effort; a queue without a reader must not eat the memory.
 _LONGEST_OUTBOX = 200_000
 
 
 class Subject(Protocol):
-    """What an event on the timeline is about; it is void when the epoch has changed meanwhile."""
+    """The subject of an event on the timeline. The event is void once the epoch has changed."""
 
     epoch: int
 
 
 SubjectT = TypeVar("SubjectT", bound=Subject)
 
-#: Time, order among those of one time, what happens, to what, and the epoch in which that still holds.
+#: Time, order among events of the same time, action, subject, and the epoch of the subject in which it holds.
 Event = tuple[float, int, "Callable[[Region, Any], None]", Subject, int]
 
 
 class Region:
-    """What one account has in one region."""
+    """The resources of one account in one region, and a heap of the events that lie ahead.
+
+    Nothing happens by itself: each call first carries out the events that have come due, at their own times.
+    """
 
     def __init__(
         self,
@@ -77,7 +80,7 @@ class Region:
         self.workflows: dict[str, Workflow] = {}
         #: (workflow id, runSettingId or run name) -> starts so far
         self.attempts: dict[tuple[str, str], int] = defaultdict(int)
-        #: Everything ever started, also what was deleted since.
+        #: All that was ever started, the deleted included.
         self.started_runs: list[Run] = []
         self.started_batches: list[Batch] = []
 
@@ -89,10 +92,10 @@ class Region:
         #: Next free moment of a paced operation.
         self.next_slot: dict[str, float] = defaultdict(float)
 
-        #: Status changes that no event was made of yet: (time, run or batch, status, extra).
+        #: Status changes not yet announced: (time, run or batch, status, counts).
         self.outbox: deque[tuple[float, Run | Batch, str, dict[str, str] | None]] = deque(maxlen=_LONGEST_OUTBOX)
-        #: Runs whose tasks still change, and how many changes of each task were told; uuid -> (run, numbers).
-        self.watched: dict[str, tuple[Run, list[int]]] = {}
+        #: Runs whose tasks still change, and the number of changes of each task announced; uuid -> (run, numbers).
+        self.changing: dict[str, tuple[Run, list[int]]] = {}
         #: Runs that may have log lines to write; uuid -> run.
         self.unlogged: dict[str, Run] = {}
         #: Runs whose outputs are not written; bucket -> runs.
@@ -100,23 +103,23 @@ class Region:
         self.requests = RequestMemory()
 
     def next_id(self, noun: str) -> str:
-        """Make an id: increasing digits."""
+        """Return a new id: increasing digits."""
         number = self.next_ids[noun]
         self.next_ids[noun] = number + 1
         return str(number)
 
     def next_run_id(self) -> str:
-        """Make a run's id: increasing, or that of a deleted run where ids are reused."""
+        """Return an id for a run: increasing, or that of a deleted run where ids are reused."""
         if self.free_run_ids and self.limits.reuse_run_ids:
             return str(heapq.heappop(self.free_run_ids))
         return self.next_id("run")
 
     def next_uuid(self) -> str:
-        """Make a uuid, the same in each run with the same seed."""
+        """Return a new uuid, the same each time for the same seed."""
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
     def arn(self, resource: str) -> str:
-        """Make the ARN of a resource, e.g. of ``run/10000001``."""
+        """Return the ARN of a resource, e.g. of ``run/10000001``."""
         return f"arn:aws:omics:{self.name}:{self.account}:{resource}"
 
     def schedule(self, delay: float, happen: Callable[[Region, SubjectT], None], subject: SubjectT) -> None:

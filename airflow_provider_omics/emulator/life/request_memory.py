@@ -1,4 +1,4 @@
-"""What was answered to which requestId."""
+"""Answers by requestId."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class _Remembered:
 class RequestMemory:
     """Remembers requests by operation and ``requestId``.
 
-    Stricter than AWS is known to be: neither the answer to a repeated id, nor to another request under a known id, nor
-    how long an id is remembered is documented.
+    Stricter than AWS is known to be: AWS documents neither the answer to a repeated id, nor that to another
+    request under a known id, nor how long it remembers one.
     """
 
     def __init__(self) -> None:
@@ -33,10 +33,10 @@ class RequestMemory:
     ) -> dict[str, Any] | None:
         """Look a request up.
 
-        :param operation: the operation.
+        :param operation: name of the operation.
         :param request: its parameters.
-        :param now: the time, in seconds.
-        :param memory: for how many seconds an id is remembered; None for ever.
+        :param now: the present, in seconds since the epoch.
+        :param memory: seconds that an id is remembered; None: for ever.
         :return: the first answer; None for a new id.
         :raises ServiceError: ConflictException when the id came with another request.
         """

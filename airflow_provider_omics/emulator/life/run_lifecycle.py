@@ -1,6 +1,6 @@
-"""How a run lives: PENDING, STARTING, RUNNING, STOPPING, then COMPLETED, FAILED or CANCELLED.
+"""The life of a run: PENDING, STARTING, RUNNING, STOPPING, then COMPLETED, FAILED or CANCELLED.
 
-Each step is an event on the region's timeline, carried out when somebody next looks, at the time it was due.
+Each step is an event on the region's timeline. The next call carries it out, at the time when it was due.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from airflow_provider_omics.emulator.life.region import Region
 
 
 def begin(region: Region, run: Run) -> None:
-    """Put a new run into the store and on its way."""
+    """Store a new run and schedule its first step."""
     region.runs[run.id] = run
     region.run_index.add(run)
     region.started_runs.append(run)
@@ -37,7 +37,7 @@ def begin(region: Region, run: Run) -> None:
 def cancel(region: Region, run: Run) -> None:
     """Cancel a run whose status allows it.
 
-    A run that is STOPPING already ends as it would have: what AWS does then is not documented.
+    A run that is STOPPING already ends as it would have; AWS does not document this case.
     """
     if run.status != statuses.STOPPING:
         _stop(region, run, statuses.CANCELLED, takes=run.rule.cancel_takes)
@@ -54,7 +54,7 @@ def delete(region: Region, run: Run) -> None:
 
 
 def forget(region: Region, run: Run) -> None:
-    """Take a run out of the store, as retention does; without a trace in the batch's counts."""
+    """Remove a run, as retention does; the batch's counts stay as they are."""
     if region.runs.get(run.id) is not run:
         return
     run.epoch += 1
@@ -74,7 +74,7 @@ def forget(region: Region, run: Run) -> None:
 
 
 def drop(region: Region, run: Run) -> None:
-    """Forget a run whatever its status; an active one gives its place back first."""
+    """Remove a run in any status; an active one also frees its room."""
     forget(region, run)
     if run.status not in statuses.RUN_ENDED:
         _leave(region, run)
@@ -158,7 +158,7 @@ def _end(region: Region, run: Run) -> None:
 
 
 def _leave(region: Region, run: Run) -> None:
-    # A run that was cancelled in PENDING never had a place.
+    # A run that was cancelled in PENDING never took up room.
     if run.starting is not None:
         capacity.release(region, run)
         admit_waiting(region)

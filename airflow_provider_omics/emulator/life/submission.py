@@ -1,4 +1,4 @@
-"""Whether a run may start with the settings that it is given."""
+"""The submission of a run, alone or of a batch: checks of its settings, and its creation."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from airflow_provider_omics.emulator.life.region import Region
 
 
 def check_common_settings(region: Region, settings: dict[str, Any]) -> Workflow:
-    """Check what StartRun and StartRunBatch's defaultRunSetting have in common.
+    """Check the settings that StartRun and StartRunBatch's defaultRunSetting have in common.
 
-    :param region: where the run would start.
+    :param region: the region of the run.
     :param settings: the request, or the defaultRunSetting.
     :return: the workflow, or its version.
     :raises ServiceError: ValidationException or ResourceNotFoundException.
@@ -103,16 +103,16 @@ def create_run(
     batch: Batch | None = None,
     entry: Entry | None = None,
 ) -> Run:
-    """Create a run whose settings were checked, unless the scenario lets its submission fail.
+    """Create a run whose settings were checked, unless the scenario fails its submission.
 
-    :param region: where.
-    :param workflow: of what, as found.
+    :param region: the region of the run.
+    :param workflow: the workflow, or its version.
     :param settings: the request of StartRun, or the defaultRunSetting of ``batch``.
     :param tags: the run's tags.
     :param batch: the batch that it belongs to.
     :param entry: its entry of that batch.
     :return: the run, PENDING.
-    :raises ServiceError: as the scenario says; ServiceQuotaExceededException when no more run can be stored.
+    :raises ServiceError: the scenario's submission failure; ServiceQuotaExceededException when the store is full.
     """
     own = {} if entry is None else entry.setting
     name = own.get("name", settings.get("name"))

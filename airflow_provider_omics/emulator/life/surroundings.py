@@ -1,4 +1,4 @@
-"""What the service reads and writes outside itself: S3, CloudWatch Logs, EventBridge."""
+"""The services that HealthOmics reads from and writes to: S3, CloudWatch Logs, EventBridge."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Tasks of runs.
 
-Nothing is stored of a task: where it stands follows from its run's times and its run's rule.
+Nothing is stored of a task: its status follows from the times and the rule of its run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from airflow_provider_omics.emulator import statuses
 from airflow_provider_omics.emulator.life.records import Run
 from airflow_provider_omics.emulator.script.rules import TaskRule
 
-#: Of its time a task spends so much in PENDING, STARTING and, at the end, STOPPING.
+#: Shares of a task's time in PENDING, STARTING and, at the end, STOPPING.
 _PENDING_SHARE, _STARTING_SHARE, _STOPPING_SHARE = 0.05, 0.10, 0.05
 
 
@@ -29,7 +29,7 @@ class Task(NamedTuple):
 
 
 def transitions(run: Run) -> list[list[tuple[float, str]]]:
-    """Tell when each task of a run enters which status; what lies ahead is what is planned.
+    """Return the times at which each task of a run enters its statuses; those ahead are planned.
 
     :param run: a run.
     :return: for each task that the run has started or will start, its (time, status), oldest first.
@@ -60,10 +60,10 @@ def transitions(run: Run) -> list[list[tuple[float, str]]]:
 
 
 def tasks_at(run: Run, now: float) -> list[Task]:
-    """Tell the tasks that a run has started so far.
+    """Return the tasks that a run has started so far.
 
     :param run: a run.
-    :param now: when, seconds since the epoch.
+    :param now: the present, in seconds since the epoch.
     :return: its tasks, oldest first.
     """
     tasks = []
@@ -87,12 +87,12 @@ def tasks_at(run: Run, now: float) -> list[Task]:
 
 
 def task_uuid(run: Run, number: int) -> str:
-    """Make the uuid of a run's task, the same each time."""
+    """Return the uuid of a run's task, the same each time."""
     return str(uuid.uuid5(uuid.UUID(run.uuid), str(number)))
 
 
 def instance_type(rule: TaskRule) -> str:
-    """Tell the instance type of a task: as scripted, else the smallest that plausibly fits."""
+    """Return the instance type of a task: as scripted, else the smallest that plausibly fits."""
     if rule.instance_type is not None:
         return rule.instance_type
     if rule.gpus:

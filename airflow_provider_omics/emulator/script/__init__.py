@@ -1,3 +1,3 @@
-"""What a test decides: outcomes, quotas, faults and the time."""
+"""The inputs of a test: outcomes, quotas, faults and the clock."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Clocks: what the emulator takes for the present, and how fast it goes."""
+"""Clocks: the emulator's present, and its speed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time; never goes backwards."""
+    """The emulator's present. It never goes backwards."""
 
     def now(self) -> datetime:
-        """Tell the time.
+        """Return the present.
 
         :return: an aware datetime in UTC.
         """
@@ -35,7 +35,7 @@ class ScaledClock:
         self._monotonic_start = time.monotonic()
 
     def now(self) -> datetime:
-        """Tell the time: see :meth:`Clock.now`."""
+        """Return the present: see :meth:`Clock.now`."""
         return self._start + timedelta(seconds=(time.monotonic() - self._monotonic_start) * self._speed)
 
 
@@ -49,7 +49,7 @@ class RealClock(ScaledClock):
 class SteppedClock:
     """A clock that stands still until a test moves it. Thread-safe.
 
-    :param start: the first time it tells; aware. Default 2026-01-01 00:00 UTC.
+    :param start: the first present, an aware datetime. Default 2026-01-01 00:00 UTC.
     :raises ValueError: ``start`` has no time zone.
     """
 
@@ -60,12 +60,12 @@ class SteppedClock:
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
-        """Tell the time: see :meth:`Clock.now`."""
+        """Return the present: see :meth:`Clock.now`."""
         with self._lock:
             return self._now
 
     def advance(self, seconds: float) -> datetime:
-        """Move on.
+        """Move the clock forward.
 
         :param seconds: how far, 0 or more.
         :return: the time after the step.

@@ -16,7 +16,7 @@ from airflow_provider_omics.emulator.errors import ServiceError, error_statuses
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-#: What a client sees in the message of an error that it was served on purpose.
+#: Message of an error that is injected on purpose.
 MESSAGE = "Rate exceeded or fault injected by the emulator"
 
 _EFFECTS = ("error", "calls_per_second", "latency_seconds", "lost_request", "lost_response")
@@ -38,7 +38,7 @@ class Fault:
     :param probability: share of the calls that it strikes, 0 to 1; default 1: all.
     :param times: how many calls it strikes before it is over; default None: until it is removed.
     :param message: text of the error; default :data:`MESSAGE`.
-    :raises ValueError: no effect, more than one, or a value out of its range.
+    :raises ValueError: there is no effect, or more than one, or a value is out of its range.
     """
 
     operation: str = "*"
@@ -72,7 +72,7 @@ class Fault:
 
         :param mapping: the parameters of this class by name.
         :return: the fault.
-        :raises ValueError: an unknown key, or what the class itself refuses.
+        :raises ValueError: a key is unknown, or the class refuses a value.
         """
         if not isinstance(mapping, Mapping):
             raise ValueError(f"a fault is a mapping of its parameters, not {mapping!r}")  # noqa: TRY004  # one kind for all
@@ -85,10 +85,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Ordeal:
-    """What one call that is let through has to suffer.
+    """The effects on a call that is carried out all the same.
 
     :param latency_seconds: wall time before the answer.
-    :param lost_response: whether the connection dies instead of the answer.
+    :param lost_response: whether the connection dies without an answer.
     """
 
     latency_seconds: float = 0.0
@@ -121,7 +121,8 @@ class Faults:
     def add(self, fault: Fault | None = None, **parameters: Any) -> Fault:
         """Put a fault in force.
 
-        :param fault: the fault; or give its parameters by name.
+        :param fault: the fault; default: one made of ``parameters``.
+        :param parameters: the parameters of :class:`Fault` by name.
         :return: the fault, for :meth:`remove`.
         :raises ValueError: the fault names an operation that the emulator does not have.
         """
@@ -147,7 +148,7 @@ class Faults:
     def remove(self, fault: Fault) -> None:
         """Take a fault out of force. A fault that is over or was never in force is no error.
 
-        :param fault: what :meth:`add` returned.
+        :param fault: the fault that :meth:`add` returned.
         """
         with self._lock:
             self._active = [active for active in self._active if active.fault is not fault]
@@ -159,9 +160,9 @@ class Faults:
             self._added = 0
 
     def active(self) -> list[dict[str, Any]]:
-        """Tell the faults in force.
+        """Return the faults in force.
 
-        :return: their parameters, and ``struck``: the number of calls that each has struck.
+        :return: for each its parameters, and ``struck``: the number of calls that it has struck.
         """
         return [asdict(active.fault) | {"struck": active.struck} for active in self._active]
 
@@ -169,7 +170,7 @@ class Faults:
         """Ask all faults about one call, in the order in which they were added.
 
         :param operation: name of the operation called.
-        :return: what the call suffers although it is done.
+        :return: the effects on the call, which is carried out.
         :raises ServiceError: the call is answered with an error.
         :raises ConnectionLost: the call dies before it is done.
         """
@@ -203,7 +204,7 @@ class _ActiveFault:
         self.struck = 0
         self._generator = generator
         self._filled_at = now
-        # One second's worth of calls at once, and at least one: else a quota under 1 lets nothing pass.
+        # One second's worth of calls at once, and at least one: a quota under 1 would pass nothing.
         self._capacity = max(1.0, fault.calls_per_second or 0.0)
         self._tokens = self._capacity
 

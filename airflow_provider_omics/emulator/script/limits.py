@@ -30,9 +30,10 @@ class Limits:
     :param workflows: private workflows that may exist; default 1,000.
     :param versions_per_workflow: versions that one workflow may have; default 1,000.
     :param parameter_bytes: size of a run's parameters as JSON; default 256,000.
-    :param page_size: most items that a list answers with, whatever ``maxResults`` or ``maxItems`` ask for (AWS: 100);
+    :param page_size: most items on a page of a list, whatever ``maxResults`` or ``maxItems`` ask for (AWS: 100);
         default 100.
-    :param reuse_run_ids: give the id of a deleted run to the next new one, as AWS may; its uuid differs; default False.
+    :param reuse_run_ids: whether a new run takes the id of a deleted one, as AWS may; its uuid differs; default
+        False.
     """
 
     submissions_per_second: float = field(default=5.0, metadata=_at_least(0.0001))

@@ -1,4 +1,4 @@
-"""Read frozen dataclasses from plain mappings, with errors that name the place."""
+"""Frozen dataclasses read from plain mappings, with errors that name the place."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 class ScenarioError(ValueError):
     """A scenario that cannot be understood.
 
-    :param path: where, e.g. ``runs[2].outcome``.
-    :param problem: what is wrong and what is allowed.
+    :param path: place of the mistake, e.g. ``runs[2].outcome``.
+    :param problem: the mistake, and the values that are allowed.
     """
 
     def __init__(self, path: str, problem: str) -> None:
@@ -33,8 +33,8 @@ def read_dataclass(kind: type[Any], value: object, path: str = "") -> Any:
 
     :param kind: a dataclass whose field types are bool, int, float, str, tuple[X, ...], Mapping[str, X], dataclasses,
         and any of these with None.
-    :param value: what to read.
-    :param path: where it stands, for errors.
+    :param value: the mapping.
+    :param path: its place in the scenario, for errors.
     :return: an instance of ``kind``.
     :raises ScenarioError: something is unknown, missing or wrong.
     """

@@ -15,7 +15,7 @@ _REASON = {"longest": 64}
 
 @dataclass(frozen=True)
 class TaskRule:
-    """One task of a run; the text of the scenario module explains the keys."""
+    """One task of a run; the scenario module explains the keys."""
 
     name: str = field(metadata={"longest": 128})
     duration: float | None = field(default=None, metadata=_SECONDS)
@@ -33,7 +33,7 @@ class TaskRule:
 
 @dataclass(frozen=True)
 class SubmissionFailure:
-    """Why a run is never created."""
+    """The error that keeps a run from being created."""
 
     reason: str = field(metadata={"allowed": statuses.SUBMISSION_FAILURE_REASONS})
     message: str = "The run could not be submitted."
@@ -41,7 +41,7 @@ class SubmissionFailure:
 
 @dataclass(frozen=True)
 class RunMatch:
-    """Which runs a rule is for; what is unset matches all."""
+    """The runs that a rule is for; an unset field matches all."""
 
     workflow: str | None = None
     name: str | None = None
@@ -61,7 +61,7 @@ class TimedTask:
 
 @dataclass(frozen=True)
 class RunRule:
-    """What happens to a run; the text of the scenario module explains the keys."""
+    """The course of a run; the scenario module explains the keys."""
 
     match: RunMatch = RunMatch()
     pending: float = field(default=5.0, metadata=_SECONDS)
@@ -108,23 +108,23 @@ class RunRule:
 
     @cached_property
     def running_seconds(self) -> float:
-        """How long the run stays in RUNNING: never shorter than its tasks."""
+        """Seconds that the run stays in RUNNING: never fewer than its tasks take."""
         return max(self.running or 0.0, self.timetable[-1].ends)
 
     @cached_property
     def cpus(self) -> int:
-        """Count of vCPUs that the run takes from its run group."""
+        """VCPUs that the run takes from its run group."""
         return max(task.rule.cpus for task in self.timetable)
 
     @cached_property
     def gpus(self) -> int:
-        """Count of GPUs that the run takes from its run group."""
+        """GPUs that the run takes from its run group."""
         return max(task.rule.gpus for task in self.timetable)
 
 
 @dataclass(frozen=True)
 class BatchMatch:
-    """Which batches a rule is for; what is unset matches all."""
+    """The batches that a rule is for; an unset field matches all."""
 
     name: str | None = None
     workflow: str | None = None
@@ -132,7 +132,7 @@ class BatchMatch:
 
 @dataclass(frozen=True)
 class BatchFailure:
-    """Why a whole batch fails, and how late."""
+    """The error that fails a whole batch, and the number of runs before it."""
 
     reason: str
     code: str = "VALIDATION_EXCEPTION"
@@ -141,7 +141,7 @@ class BatchFailure:
 
 @dataclass(frozen=True)
 class BatchRule:
-    """What happens to a batch; the text of the scenario module explains the keys."""
+    """The course of a batch; the scenario module explains the keys."""
 
     match: BatchMatch = BatchMatch()
     creating: float = field(default=2.0, metadata=_SECONDS)

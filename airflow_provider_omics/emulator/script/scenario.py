@@ -1,8 +1,8 @@
-"""What shall happen: a scenario scripts the outcomes that the emulated service would otherwise invent.
+"""Scenarios: scripts of the outcomes that the emulated service would otherwise invent.
 
 ``Scenario.from_mapping`` reads this format; a YAML file with the same keys is the usual form. Every key is optional
-unless said otherwise. Times are seconds. Patterns are those of :mod:`fnmatch`, with case. Of a list of rules the first
-that matches decides alone; a rule without ``match`` matches all; where none matches, its defaults hold.
+unless marked as required. Times are in seconds. Patterns are those of :mod:`fnmatch`, with case. In a list of
+rules the first that matches decides alone; a rule without ``match`` matches all; where none matches, the defaults hold.
 
 .. code-block:: yaml
 
@@ -79,8 +79,8 @@ that matches decides alone; a rule without ``match`` matches all; where none mat
       failures: {"bad-*": The definition is not valid.}   # pattern of workflow names -> statusMessage; FAILED
 
     request_id_memory: 86400      # how long a requestId is remembered; unset: for ever
-    list_lag: 0                   # a run appears in ListRuns only after so long
-    deleted_visible: 0            # a deleted run is still told as DELETED for so long
+    list_lag: 0                   # a new run appears in ListRuns after so long
+    deleted_visible: 0            # a deleted run is shown as DELETED for so long
     list_runs_refuses_batch_and_status: false   # whether AWS takes both filters is not documented
     accept_unknown_workflows: false   # any numeric workflow id is an ACTIVE workflow without a parameter template
     default_storage_type: STATIC  # the API reference says STATIC, the User Guide DYNAMIC
@@ -112,7 +112,7 @@ class TemplateEntry:
 
 @dataclass(frozen=True)
 class DeclaredWorkflow:
-    """A workflow that exists from the start; the module's text explains the keys."""
+    """A workflow that exists from the start; this module's description explains the keys."""
 
     id: str = field(metadata={"longest": 18})
     name: str = field(metadata={"longest": 128})
@@ -137,7 +137,7 @@ class DeclaredWorkflow:
 
 @dataclass(frozen=True)
 class WorkflowCreation:
-    """How CreateWorkflow and CreateWorkflowVersion go on."""
+    """The course of CreateWorkflow and CreateWorkflowVersion."""
 
     seconds: float = field(default=5.0, metadata=_SECONDS)
     failures: Mapping[str, str] = field(default_factory=dict)
@@ -145,7 +145,7 @@ class WorkflowCreation:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A script for the emulated service; the module's text explains the keys."""
+    """A script for the emulated service; this module's description explains the keys."""
 
     limits: Limits = field(default_factory=Limits)
     workflows: tuple[DeclaredWorkflow, ...] = ()
@@ -163,9 +163,9 @@ class Scenario:
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Scenario:
         """Read a scenario.
 
-        :param mapping: the format that the module's text shows.
+        :param mapping: the scenario in the format of this module's description.
         :return: the scenario. Without ``workflows`` those of :meth:`default` exist.
-        :raises ScenarioError: a key is unknown or a value wrong: names the path, the value and what is allowed.
+        :raises ScenarioError: a key is unknown or a value wrong; the error names path, value and alternatives.
         """
         scenario: Scenario = read_dataclass(cls, mapping)
         if "workflows" not in mapping:
@@ -174,7 +174,7 @@ class Scenario:
 
     @classmethod
     def default(cls) -> Scenario:
-        """Make the scenario in which everything succeeds.
+        """Return the scenario in which everything succeeds.
 
         :return: a scenario with a few plausible workflows: 1234567 (Nextflow, takes any parameters), 2345678 (WDL, with
             a parameter template), 3456789 (CWL), 4567890 (Nextflow, with a template and two versions, STATIC storage),
