@@ -21,9 +21,15 @@ def check_common_settings(region: Region, settings: dict[str, Any]) -> Workflow:
     :return: the workflow, or its version.
     :raises ServiceError: ValidationException or ResourceNotFoundException.
     """
-    workflow = find_workflow(region, settings)
+    workflow = catalog.find(
+        region,
+        settings["workflowId"],
+        type=settings.get("workflowType", "PRIVATE"),
+        owner=settings.get("workflowOwnerId"),
+        version=settings.get("workflowVersionName"),
+    )
     if workflow.status != statuses.ACTIVE:
-        # Which code AWS uses is not documented; the batch guide lists inactive workflows under this one.
+        # AWS does not document the code; its guide to batches lists inactive workflows under this one.
         raise not_found("Active workflow", workflow.id)
     if "runGroupId" in settings and settings["runGroupId"] not in region.groups:
         raise not_found("Run group", settings["runGroupId"])
@@ -36,20 +42,6 @@ def check_common_settings(region: Region, settings: dict[str, Any]) -> Workflow:
     if "outputUri" in settings:
         check_output_uri(settings["outputUri"])
     return workflow
-
-
-def find_workflow(region: Region, settings: dict[str, Any]) -> Workflow:
-    """Find the workflow of a run, or its version.
-
-    :raises ServiceError: there is none with this id, type, owner and version.
-    """
-    return catalog.find(
-        region,
-        settings["workflowId"],
-        type=settings.get("workflowType", "PRIVATE"),
-        owner=settings.get("workflowOwnerId"),
-        version=settings.get("workflowVersionName"),
-    )
 
 
 def check_output_uri(uri: str) -> None:
@@ -82,17 +74,6 @@ def check_parameters(region: Region, workflow: Workflow, parameters: Any) -> Non
     if not names <= workflow.known:
         unknown = ", ".join(sorted(names - workflow.known))
         raise validation_error(f"Parameters that are not in the workflow's parameterTemplate: {unknown}")
-
-
-def make_room(region: Region) -> None:
-    """Keep the quota of stored runs: drop the oldest finished run whose retentionMode is REMOVE.
-
-    :raises ServiceError: ServiceQuotaExceededException when there is none (User Guide, "Run retention mode").
-    """
-    while len(region.runs) >= region.limits.stored_runs:
-        if not region.removable:
-            raise quota_exceeded(f"The quota of {region.limits.stored_runs} stored runs is reached.")
-        run_lifecycle.forget(region, heapq.heappop(region.removable)[1])
 
 
 def create_run(
@@ -134,7 +115,7 @@ def create_run(
     if output_uri is None:
         raise validation_error("outputUri is missing, both in defaultRunSetting and for this run.")
     check_output_uri(output_uri)
-    make_room(region)
+    _make_room(region)
     region.sequence += 1
     run = Run(
         id=region.next_run_id(),
@@ -155,3 +136,14 @@ def create_run(
     )
     run_lifecycle.begin(region, run)
     return run
+
+
+def _make_room(region: Region) -> None:
+    """Keep the quota of stored runs: drop the oldest finished run whose retentionMode is REMOVE.
+
+    :raises ServiceError: ServiceQuotaExceededException when there is none (User Guide, "Run retention mode").
+    """
+    while len(region.runs) >= region.limits.stored_runs:
+        if not region.removable:
+            raise quota_exceeded(f"The quota of {region.limits.stored_runs} stored runs is reached.")
+        run_lifecycle.forget(region, heapq.heappop(region.removable)[1])

@@ -23,7 +23,10 @@ class StoredObject:
 
 
 class Surroundings(Protocol):
-    """The services beside HealthOmics. Called under the service's lock: must not call back into it."""
+    """The services beside HealthOmics, called under its lock: they must not call it back.
+
+    Each method takes the caller's ``account`` id and ``region`` name; an object has a ``bucket`` and a ``key``.
+    """
 
     def read_object(self, account: str, region: str, bucket: str, key: str) -> StoredObject | None:
         """Read an object; None when the bucket or the object does not exist."""

@@ -75,7 +75,7 @@ def tasks_at(run: Run, now: float) -> list[Task]:
         tasks.append(
             Task(
                 id=str(run.first_task_id + number),
-                uuid=task_uuid(run, number),
+                uuid=_task_uuid(run, number),
                 rule=run.rule.timetable[number].rule,
                 status=status,
                 created=past[statuses.PENDING],
@@ -84,11 +84,6 @@ def tasks_at(run: Run, now: float) -> list[Task]:
             )
         )
     return tasks
-
-
-def task_uuid(run: Run, number: int) -> str:
-    """Return the uuid of a run's task, the same each time."""
-    return str(uuid.uuid5(uuid.UUID(run.uuid), str(number)))
 
 
 def instance_type(rule: TaskRule) -> str:
@@ -103,3 +98,8 @@ def instance_type(rule: TaskRule) -> str:
         if rule.cpus <= cpus:
             return f"omics.{family}.{size}"
     return f"omics.{family}.24xlarge"
+
+
+def _task_uuid(run: Run, number: int) -> str:
+    """Return the uuid of a run's task, the same each time."""
+    return str(uuid.uuid5(uuid.UUID(run.uuid), str(number)))
