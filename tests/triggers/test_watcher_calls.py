@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_omics.core.wait.rounds import Budget
-from airflow_provider_omics.emulator import service
+from airflow_provider_omics.emulator.api import service
 from airflow_provider_omics.triggers.calls import CONCURRENCY, Calls, Urgency
 from tests.watching_support import World, world
 
