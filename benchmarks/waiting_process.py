@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 from botocore.exceptions import EndpointConnectionError
 
 HEARTBEAT = 0.05
@@ -202,27 +203,44 @@ def open_sockets() -> set[str]:
     return found
 
 
-async def import_all() -> None:
+def import_all() -> None:
     """Import what the first client and the first call of any service import: that is no cost of the waits."""
+    sts = boto3.client("sts", **_NOWHERE)
+    with suppress(EndpointConnectionError):
+        sts.get_caller_identity()
+
+
+async def import_all_of_stock() -> None:
+    """The same for the stock pattern, which needs aiobotocore."""
     from aiobotocore.session import AioSession
 
-    keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
-    client = AioSession().create_client("sts", region_name="us-east-1", endpoint_url="http://127.0.0.1:9", **keys)
-    async with client as sts:
+    async with AioSession().create_client("sts", **_NOWHERE) as sts:
         with suppress(EndpointConnectionError):
             await sts.get_caller_identity()
 
 
+_NOWHERE = {
+    "region_name": "us-east-1",
+    "endpoint_url": "http://127.0.0.1:9",
+    "aws_access_key_id": "none",
+    "aws_secret_access_key": "none",
+}
+
+
+_IN_ITS_TIME = ("airflow_provider_omics.triggers.", "airflow_provider_omics.waiting.")
+
+
 def our_triggers(runs: list[str], order: dict[str, Any], scaled: ScaledTime | None) -> dict[str, Any]:
     """Make a trigger of ours for each run, whose time passes as the emulator's does."""
-    from airflow_provider_omics.triggers import base, watcher
+    from airflow_provider_omics.triggers import base
     from airflow_provider_omics.triggers.run import OmicsRunTrigger
+    from airflow_provider_omics.waiting import poller
 
     if scaled is not None and order["speed"] != 1:
         for name, module in list(sys.modules.items()):
-            if name.startswith("airflow_provider_omics.triggers.") and hasattr(module, "time"):
+            if name.startswith(_IN_ITS_TIME) and hasattr(module, "time"):
                 vars(module)["time"] = scaled
-        for module in (base, watcher):
+        for module in (base, poller):
             vars(module)["asyncio"] = ScaledAsyncio(order["speed"])
     return {run: OmicsRunTrigger(run, poll_interval=order["interval"]) for run in runs}
 
@@ -244,7 +262,9 @@ def main() -> None:
 
     triggers_of = our_triggers if order["pattern"] == "ours" else stock_triggers
     triggers_of([], order, None)  # what is imported is no cost of the waits
-    asyncio.run(import_all())
+    import_all()
+    if order["pattern"] == "stock":
+        asyncio.run(import_all_of_stock())
     heartbeat = asyncio.run(heartbeat_cost())
     print("ready", flush=True)
     given = json.loads(sys.stdin.readline())

@@ -327,7 +327,7 @@ CALLS = [
 ]
 
 
-@pytest.mark.parametrize(("command", "expected"), CALLS, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(("command", "expected"), CALLS, ids=[repr(command) for command, _ in CALLS])
 def test_commands_of_a_flow(
     emulator: OmicsEmulator,
     hook: OmicsHook,

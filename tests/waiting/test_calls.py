@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,7 +66,7 @@ async def test_the_most_urgent_call_is_next() -> None:
     calls = calls_within(1.0)
     made: list[Urgency] = []
     asked = [
-        asyncio.ensure_future(calls.make(urgency, lambda _, urgency=urgency: made.append(urgency)))
+        asyncio.ensure_future(calls.make(urgency, partial(lambda urgency, _: made.append(urgency), urgency)))
         for urgency in sorted(Urgency, reverse=True)
     ]
 
