@@ -6,6 +6,7 @@
 
 Each point starts the local HealthOmics in a process of its own, runs in it, and a fresh process that waits for them all
 in one event loop, as a triggerer does (``waiting_process.py``). Linux only. The exit code is 1 when a limit is broken.
+The stock pattern needs aiobotocore: ``make bench`` has an environment with it.
 
 A run takes 60 s unless said otherwise, a wait looks every 10 s, and the budget is the default one: 5 calls a second. So
 the ends of 500 runs that stop together are seen over 100 s: each is confirmed by a GetRun. The stock pattern knows no
