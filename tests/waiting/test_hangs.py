@@ -126,7 +126,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[str], list[s
 
 
 async def test_cancels_pass_looks_that_hang(hanging: Any) -> None:
-    """Every thread for looks hangs, and more looks wait for their turn: the kills of twenty runs are through at once."""
+    """Every thread for looks hangs, and more looks wait for their turn: kills of twenty runs are through at once."""
     looks, cancels = hanging
     waits = [asyncio.ensure_future(anext(with_log(OmicsRunBatchTrigger(str(n))).run())) for n in range(2 * LOOKS)]
     while len(looks) < LOOKS:  # noqa: ASYNC110  # the server's threads know no event of this loop
