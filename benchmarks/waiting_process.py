@@ -36,6 +36,7 @@ class Measurement:
     :param waits: how many there were.
     :param cpu_ms: CPU time of the process, from the first wait to the last event, in ms per wait, less the heartbeat's.
     :param memory_kb: how far the peak of the resident memory rose meanwhile, in KB per wait.
+    :param resident_mb: the resident memory of the whole process after the last event, with all that is imported, in MB.
     :param longest_block: the longest for which the event loop was blocked, in seconds.
     :param longest_blocks: the five longest: seconds since the start, how long, and for how long there was no processor.
     :param seconds: from the first wait to the last event, by the wall clock.
@@ -48,6 +49,7 @@ class Measurement:
     waits: int
     cpu_ms: float = 0.0
     memory_kb: float = 0.0
+    resident_mb: float = 0.0
     longest_block: float = 0.0
     longest_blocks: list[tuple[float, float, float]] = field(default_factory=list)
     seconds: float = 0.0
@@ -164,6 +166,7 @@ async def measure(
     cpu = time.process_time() - started - heartbeat * found.seconds
     found.cpu_ms = cpu * 1000 / len(triggers)
     found.memory_kb = (resident_kb("VmHWM") - memory) / len(triggers)
+    found.resident_mb = resident_kb("VmRSS") / 1024
     await asyncio.sleep(2 * HEARTBEAT)
     found.longest_blocks = heart.stop()
     found.longest_block = found.longest_blocks[0][1]

@@ -93,25 +93,22 @@ class OmicsClientHook(AwsBaseHook):
             ours["inject_host_prefix"] = False
         return given.merge(Config(**ours)) if ours else given
 
-    def make_shared_client(self, threads: int) -> str:
-        """Make the client, for calls from many threads at once; whoever calls repeats them, as botocore does not.
+    def prepare_for_threads(self, count: int) -> None:
+        """Read the connection, and have a client made of it that many threads may call; their callers repeat the calls.
 
         Its time limits hold for STS as well, which the Amazon provider calls with the same configuration. What the user
         has configured stays, but for repeats (botocore sleeps between them, in the thread) and too few connections.
-        Airflow is not asked for anything: read the connection (``conn_config``) before.
+        Airflow is asked for everything here: the client itself (:attr:`conn`) is made without it.
 
-        :param threads: how many threads call at the same time at most.
-        :return: the AWS Region that is called.
-        :raises ServiceError: the connection assumes a role first, which was refused or did not get through.
+        :param count: how many threads call at the same time at most.
         """
         self.conn_config = AwsConnectionWrapper(
             conn=self.conn_config,
             region_name=self.region_name,
-            botocore_config=_shared_config(self.config, threads),
+            botocore_config=_shared_config(self.config, count),
             verify=self.verify,
         )
-        with service_errors("AssumeRole"):
-            return str(self.conn.meta.region_name)
+        self._get_config()  # its user agent asks Airflow's ProvidersManager, which is not made for several threads
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """Make a session whose clients take less time a call: see :mod:`airflow_provider_omics.hooks.sessions`."""

@@ -15,6 +15,7 @@ from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
 from airflow_provider_omics.core.errors import ServiceError, SettingsError, Throttled, Unavailable
 from airflow_provider_omics.core.watching import CONFIRM_SHARE, Budget
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.service_errors import service_errors
 from airflow_provider_omics.waiting.threads import in_thread
 from airflow_provider_omics.waiting.uninterrupted import uninterrupted
 
@@ -94,7 +95,7 @@ class SharedClient:
                 self._missed_at = None
             elif self._missed_at is None:
                 self._missed_at = time.monotonic()
-            region = await in_thread(lambda: hook.make_shared_client(LOOKS + CANCELS))
+            region = await in_thread(lambda: _make_client(hook))
         except ServiceError as error:
             self.check(error)
             raise
@@ -155,8 +156,16 @@ def _read_connection(hook: OmicsHook) -> ConnectionDefaults:
 
     A wait does not fail for what is wrong with settings that it does not use.
     """
+    hook.prepare_for_threads(LOOKS + CANCELS)
     try:
         return hook.defaults
     except SettingsError as error:
         log.warning("The budget of calls is the default one: %s", error)
         return ConnectionDefaults()
+
+
+def _make_client(hook: OmicsHook) -> str:
+    """Make the client, which assumes a role where the connection has one, and tell its Region."""
+    with service_errors("AssumeRole"):
+        region: str = hook.conn.meta.region_name
+        return region

@@ -103,7 +103,7 @@ def test_host_prefix(
     hook = OmicsHook(config=config_type(**config) if config else None)
 
     shared = OmicsHook(config=config_type(**config) if config else None)
-    shared.make_shared_client(2)
+    shared.prepare_for_threads(2)
 
     for one in (hook, shared):
         assert one.conn.meta.config.inject_host_prefix is injected
@@ -157,7 +157,7 @@ def test_retries(
     hook = OmicsHook(config=config)
 
     shared = OmicsHook(config=config)
-    shared.make_shared_client(2)
+    shared.prepare_for_threads(2)
 
     assert hook.conn.meta.config.retries["mode"] == mode
     assert hook.conn.meta.config.retries.get("total_max_attempts") == attempts
@@ -181,9 +181,8 @@ def test_client_of_many_threads(
     connect(**({"config_kwargs": config} if by_connection and config else {}))
     hook = OmicsHook(config=None if by_connection else config)
 
-    region = hook.make_shared_client(20)
+    hook.prepare_for_threads(20)
 
-    assert region == "us-east-1"
     found = hook.conn.meta.config
     assert {name: getattr(found, name) for name in expected} == expected
     sts = hook.get_session()._session.create_client("sts", region_name="us-east-1").meta.config
@@ -207,7 +206,7 @@ def test_assumed_role_has_the_time_limits_of_the_client(
     connect(role_arn=ROLE, service_config={"sts": {"endpoint_url": emulator.url}})
 
     hook = OmicsHook()
-    hook.make_shared_client(20)
+    hook.prepare_for_threads(20)
 
     assert list(hook.list_runs()) == []
     assert limits == [(5, 15, 1)]

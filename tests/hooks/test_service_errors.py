@@ -67,7 +67,7 @@ def test_code_becomes_a_typed_error(emulator: OmicsEmulator, connect: Connect, c
     emulator.faults.add(operation="GetRun", error=code, message="AWS says so")
 
     shared = OmicsHook()
-    shared.make_shared_client(2)
+    shared.prepare_for_threads(2)
 
     for one in (hook(), shared):
         with pytest.raises(ServiceError) as caught:
