@@ -263,9 +263,19 @@ def remove_staged(hook: OmicsHook, log: Any, uri: str) -> None:
     :param uri: ``s3://bucket/key``.
     """
     try:
-        StagingPlace(hook, S3Place(uri, None)).delete(uri)
+        delete_staged(hook, uri)
     except ServiceError as error:
         log.warning("The staged settings %s are left behind: %s", uri, error)
+
+
+def delete_staged(hook: OmicsHook, uri: str) -> None:
+    """Delete staged settings.
+
+    :param hook: the hook whose connection is used.
+    :param uri: ``s3://bucket/key``.
+    :raises ServiceError: the call was refused or did not get through.
+    """
+    StagingPlace(hook, S3Place(uri, None)).delete(uri)
 
 
 def _parts(uri: str) -> tuple[str, str]:

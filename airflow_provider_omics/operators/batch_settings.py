@@ -17,7 +17,11 @@ from airflow_provider_omics.core.settings.requests import (
     merge_settings,
     merged_run_settings,
 )
-from airflow_provider_omics.core.settings.run_setting import RunSettingRules, check_run_setting, run_setting_rules
+from airflow_provider_omics.core.settings.run_setting import (
+    RunSettingRules,
+    check_run_setting,
+    run_setting_rules,
+)
 from airflow_provider_omics.staging import MAX_FILE_BYTES, MAX_INLINE_BYTES, RunSettingsSpool
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
-from airflow_provider_omics.core.commands import Cancel, Look
+from airflow_provider_omics.core.commands import Cancel
 from airflow_provider_omics.core.errors import NotOwner, OmicsError, Unavailable
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.wait.cancel import cancel
 from airflow_provider_omics.core.wait.plan import WaitPlan
+from airflow_provider_omics.hooks.commands import Call, CallResult
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.attempt_stores import AttemptStore, TaskStateAttemptStore, TryAttemptStore
 from airflow_provider_omics.operators.waiting import Driver
@@ -133,8 +134,8 @@ class RecordKeeper(Driver):
         except Exception:  # noqa: BLE001 - whatever Airflow has against it: the batch is what matters
             self._log.warning("The progress could not be stored", exc_info=True)
 
-    def _call(self, command: Look | Cancel) -> Snapshot | None:
-        seen = super()._call(command)
+    def _call(self, command: Call) -> CallResult:
+        result = super()._call(command)
         record = self._record
         if isinstance(command, Cancel) and record is not None and command.id == record.resource_id:
             # Another try must not adopt what is stopping on our word; it may come before this one is told the end.
@@ -143,7 +144,7 @@ class RecordKeeper(Driver):
                 self._store.save(self._record)
             except Exception:  # noqa: BLE001 - whatever store it is: the cancel is what matters
                 self._log.warning("The cancel could not be recorded", exc_info=True)
-        return seen
+        return result
 
     def _save(self, record: AttemptRecord) -> None:
         known = self._record

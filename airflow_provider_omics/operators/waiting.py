@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
-from airflow_provider_omics.core.commands import Answer, Cancel, Command, ListActive, Look, ReadManifest, Say, Sleep
+from airflow_provider_omics.core.commands import Answer, Cancel, Command, Say, Sleep
 from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError
-from airflow_provider_omics.core.snapshots import Snapshot
+from airflow_provider_omics.hooks.commands import Call, CallResult, carry_out
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.run_logs import ended_run
 
 T = TypeVar("T")
 
@@ -65,26 +64,19 @@ class Driver:
             self._log.warning("The connection could not be read anew", exc_info=True)
 
     def _perform(self, command: Command) -> Answer:
-        result: Snapshot | ServiceError | None = None
         if isinstance(command, Sleep):
             pause(command.seconds)
         elif isinstance(command, Say):
             self._log.log(command.level, "%s", command.message)
-        elif isinstance(command, ReadManifest):
-            result = ended_run(self._hook, command.id, command.uuid)
         else:
             try:
-                if isinstance(command, ListActive):
-                    return Answer(time.time(), run_ids=tuple(self._hook.active_run_ids(command.batch_id)))
-                result = self._call(command)
+                result, run_ids = self._call(command)
             except ServiceError as error:
-                result = error
-        return Answer(time.time(), result)
+                return Answer(time.time(), error)
+            return Answer(time.time(), result, run_ids)
+        return Answer(time.time())
 
-    def _call(self, command: Look | Cancel) -> Snapshot | None:
-        if isinstance(command, Look):
-            return self._hook.look(command.kind, command.id)
-        if self._before_cancel is not None:
+    def _call(self, command: Call) -> CallResult:
+        if isinstance(command, Cancel) and self._before_cancel is not None:
             self._before_cancel()
-        self._hook.cancel(command.kind, command.id)
-        return None
+        return carry_out(self._hook, command)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import pickle
 import socket
 from typing import TYPE_CHECKING, Any
@@ -67,13 +66,12 @@ def test_code_becomes_a_typed_error(emulator: OmicsEmulator, connect: Connect, c
     expected, status = EXPECTED[code]
     emulator.faults.add(operation="GetRun", error=code, message="AWS says so")
 
-    async def asynchronous() -> None:
-        async with hook().async_client() as client:
-            await client.look("run", "1")
+    shared = OmicsHook()
+    shared.prepare_for_threads(2)
 
-    for call in (lambda: hook().get_run("1"), lambda: asyncio.run(asynchronous())):
+    for one in (hook(), shared):
         with pytest.raises(ServiceError) as caught:
-            call()
+            one.look("run", "1")
         error = caught.value
         assert type(error) is expected
         assert (error.operation, error.code, error.http_status, error.reason) == ("GetRun", code, status, "AWS says so")

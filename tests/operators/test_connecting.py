@@ -256,7 +256,7 @@ def test_connection_that_cannot_be_read_anew_ends_no_wait(
     def rotate() -> None:
         refused.add("AKIAOLD")
         connect_with(monkeypatch, connection, login="AKIANEW")
-        left.append(fails(monkeypatch, "get_connection", lambda: RuntimeError("API_SERVER_ERROR"), times=2))
+        left.append(fails(monkeypatch, lambda: RuntimeError("API_SERVER_ERROR"), times=2))
 
     at_sleep(stepped, rotate)
 

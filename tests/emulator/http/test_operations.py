@@ -1,4 +1,4 @@
-"""Every operation through a real boto3 client, over HTTP and in process; the two most used through aiobotocore too."""
+"""Every operation through a real boto3 client, over HTTP and in process."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from aiobotocore.session import AioSession
 from botocore import xform_name
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.session import Session
 
@@ -256,21 +254,3 @@ def test_settings_are_read_from_s3(world: World, client_of: Callable[..., Any]) 
     assert world.call("GetBatch", batchId=batch)["status"] == "PROCESSED"
     (run,) = world.call("ListRunsInBatch", batchId=batch)["runs"]
     assert run["runSettingId"] == "S9"
-
-
-async def test_aiobotocore_gets_runs_and_batches(emulator: OmicsEmulator) -> None:
-    """The client of Airflow's triggers reads the same over HTTP."""
-    world = World(emulator, emulator.client())
-    run, batch = world.run(LONG), world.batch(LONG)
-    async with AioSession().create_client(
-        "omics",
-        endpoint_url=emulator.url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        config=Config(inject_host_prefix=False),
-    ) as omics:
-        assert (await omics.get_run(id=run))["status"] == "COMPLETED"
-        assert (await omics.get_batch(batchId=batch))["runSummary"]["completedRunCount"] == 2
-        with pytest.raises(omics.exceptions.ResourceNotFoundException):
-            await omics.get_run(id="404")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_omics.core.wait.rounds import Budget
-from airflow_provider_omics.emulator.api import service
-from airflow_provider_omics.triggers.calls import CONCURRENCY, Calls, Urgency
+from airflow_provider_omics.emulator import service
+from airflow_provider_omics.waiting.calls import Calls, Urgency
+from airflow_provider_omics.waiting.client import CANCELS, LOOKS
 from tests.watching_support import World, world
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ MINUTE = {"pending": 0, "starting": 5, "running": 50, "stopping": 5}
 
 
 class Budgets:
-    """Has what calls need of a shared client: budgets, and a client that nobody asks for anything.
+    """Has what calls need of a shared client: budgets, and a hook that nobody asks for anything.
 
     :param limit: calls a second.
     """
@@ -40,63 +43,83 @@ class Budgets:
         return None
 
 
-def turns(limit: float) -> tuple[Calls, list[Urgency], Any]:
-    """Give calls, the list in which they note their turns, and what asks for one."""
-    calls = Calls(Budgets(limit), asyncio.Event())  # type: ignore[arg-type]  # nothing is sent
-    made: list[Urgency] = []
+def calls_within(limit: float) -> Calls:
+    return Calls(Budgets(limit), asyncio.Event())  # type: ignore[arg-type]  # nothing is sent
 
-    def ask(urgency: Urgency) -> asyncio.Task[None]:
-        async def note(_: Any) -> None:
-            made.append(urgency)
 
-        return asyncio.ensure_future(calls.make(urgency, note))
+async def begin(calls: Calls, now: float) -> None:
+    """Let calls begin, until nothing is left to do in the event loop itself."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+    calls.begin(now)
+    for _ in range(5):
+        await asyncio.sleep(0)
 
-    return calls, made, ask
+
+async def until_none_is_under_way(calls: Calls) -> None:
+    while calls.under_way:  # noqa: ASYNC110  # threads end when they end
+        await asyncio.sleep(0.001)
 
 
 async def test_the_most_urgent_call_is_next() -> None:
     """Cancels at once, whatever the budget; then by urgency; what can wait gets a quarter of the budget."""
-    calls, made, ask = turns(1.0)
-    asked = [ask(urgency) for urgency in sorted(Urgency, reverse=True)]
-    await asyncio.sleep(0)
+    calls = calls_within(1.0)
+    made: list[Urgency] = []
+    asked = [
+        asyncio.ensure_future(calls.make(urgency, partial(lambda urgency, _: made.append(urgency), urgency)))
+        for urgency in sorted(Urgency, reverse=True)
+    ]
 
     order: list[list[Urgency]] = []
     for second in range(10):
         made.clear()
-        calls.begin(float(second))
-        for _ in range(5):
-            await asyncio.sleep(0)
-        order.append(list(made))
+        await begin(calls, float(second))
+        await until_none_is_under_way(calls)
+        order.append(sorted(made))  # made in threads: those of one moment end in any order
 
-    assert order[0] == [Urgency.CANCEL, Urgency.LAST_LOOK]
-    assert order[1:5] == [[urgency] for urgency in sorted(Urgency)[2:6]]
+    assert order[0] == [Urgency.CANCEL, Urgency.MANIFEST, Urgency.LAST_LOOK]
+    assert order[1:5] == [[urgency] for urgency in sorted(Urgency)[3:7]]
     assert order[5:] == [[], [], [], [Urgency.EXPLAIN], []]
     await asyncio.gather(*asked)
 
 
-async def test_calls_under_way_are_bounded() -> None:
+@pytest.mark.parametrize(("urgency", "places"), [(Urgency.ROUND, LOOKS), (Urgency.CANCEL, CANCELS)])
+async def test_calls_under_way_are_bounded(urgency: Urgency, places: int) -> None:
     """A budget of a thousand calls a second: ten at once all the same, and the next when one of them has ended."""
-    calls = Calls(Budgets(1000.0), asyncio.Event())  # type: ignore[arg-type]  # nothing is sent
-    gate = asyncio.Event()
-
-    async def hold(_: Any) -> None:
-        await gate.wait()
-
-    asked = [asyncio.ensure_future(calls.make(Urgency.ROUND, hold)) for _ in range(3 * CONCURRENCY)]
+    calls = calls_within(1000.0)
+    gate = threading.Event()
+    asked = [asyncio.ensure_future(calls.make(urgency, lambda _: gate.wait())) for _ in range(3 * places)]
     seen = []
     for second in range(3):
-        for _ in range(5):
-            await asyncio.sleep(0)
-        calls.begin(float(second))
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await begin(calls, float(second))
         seen.append(calls.under_way)
     gate.set()
     while not all(call.done() for call in asked):
-        calls.begin(10.0)
-        await asyncio.sleep(0)
+        await begin(calls, 10.0)
 
-    assert seen == [CONCURRENCY] * 3
+    assert seen == [places] * 3
+
+
+async def test_place_is_free_when_its_thread_is() -> None:
+    """Ten looks hang, and nobody waits for them any more: no eleventh begins, but a cancel does."""
+    calls = calls_within(1000.0)
+    gate = threading.Event()
+    hanging = [asyncio.ensure_future(calls.make(Urgency.ROUND, lambda _: gate.wait())) for _ in range(LOOKS)]
+    await begin(calls, 0.0)
+    for call in hanging:
+        call.cancel()
+    await asyncio.wait(hanging)
+
+    look = asyncio.ensure_future(calls.make(Urgency.LAST_LOOK, lambda _: "seen"))
+    cancel = asyncio.ensure_future(calls.make(Urgency.CANCEL, lambda _: "cancelled"))
+    await begin(calls, 1.0)
+
+    assert await cancel == "cancelled"
+    assert not look.done()
+    gate.set()
+    await until_none_is_under_way(calls)
+    await begin(calls, 2.0)
+    assert await look == "seen"
 
 
 def test_connections_of_a_region_share_one_budget(

@@ -9,8 +9,8 @@ from typing import Any
 
 from airflow_provider_omics.core.errors import Unavailable
 from airflow_provider_omics.core.wait.rounds import CONFIRM_AFTER
-from airflow_provider_omics.triggers.calls import Calls, Urgency
-from airflow_provider_omics.triggers.watched import Subject
+from airflow_provider_omics.waiting.calls import Calls, Urgency
+from airflow_provider_omics.waiting.wait import Subject
 
 
 class Looks:
@@ -72,7 +72,7 @@ class Looks:
     async def _look(self, subject: Subject, urgency: Urgency) -> None:
         """Look by GetRun or GetBatch."""
         try:
-            seen = await self._calls.make(urgency, lambda client: client.look(subject.kind, subject.id))
+            seen = await self._calls.make(urgency, lambda hook: hook.look(subject.kind, subject.id))
         except Exception as error:  # noqa: BLE001  # raised in each wait: a ServiceError is its flow's, others its event
             if urgency is Urgency.CONFIRM and isinstance(error, Unavailable):
                 return

@@ -1,4 +1,4 @@
-"""Finds out why a run may be PENDING for long: active runs of the account, caps of the run group."""
+"""Why a run may be PENDING for long: active runs of the account, caps of the run group."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from airflow_provider_omics.core.errors import ServiceError
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES, RunStatus
 from airflow_provider_omics.core.wait.queueing import queueing_line
-from airflow_provider_omics.hooks.async_client import PollerClient
-from airflow_provider_omics.triggers.calls import Calls, Urgency
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.waiting.calls import Calls, Urgency
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class _Load:
     group: Mapping[str, Any] | None
 
 
-class QueueingReasons:
+class PendingReasons:
     """Asks for what keeps runs PENDING; an answer serves all runs of the account, or of the run group.
 
     :param calls: makes the calls.
@@ -94,7 +94,7 @@ class QueueingReasons:
             while status is not RunStatus.PENDING:
                 if pages >= PAGES:
                     return active, False
-                page = partial(PollerClient.list_page, status=status.value, token=token, run_group_id=run_group_id)
+                page = partial(OmicsHook.list_runs_page, status=status.value, token=token, run_group_id=run_group_id)
                 runs, token = await self._calls.make(Urgency.EXPLAIN, page)
                 pages += 1
                 active.update(run.storage_type or "STATIC" for run in runs)
@@ -104,7 +104,7 @@ class QueueingReasons:
 
     async def _group(self, run_group_id: str) -> Mapping[str, Any] | None:
         try:
-            call = partial(PollerClient.get_run_group, run_group_id=run_group_id)
+            call = partial(OmicsHook.get_run_group, run_group_id=run_group_id)
             return await self._calls.make(Urgency.EXPLAIN, call)
         except ServiceError:
             return None

@@ -14,8 +14,8 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from airflow_provider_omics.hooks.uninterrupted import uninterrupted
 from airflow_provider_omics.task_state import task_states
+from airflow_provider_omics.waiting.uninterrupted import uninterrupted
 
 GATHER = 0.05
 """Seconds for which questions are gathered."""

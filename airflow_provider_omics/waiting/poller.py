@@ -1,6 +1,6 @@
-"""One poller for many waits: per connection and event loop one session, one client, and one poll for all.
+"""One poller for many waits: per connection and event loop one client, and one poll for all.
 
-A wait joins the watcher of its connection and asks for looks; the poller answers. A round costs what is cheaper: one
+A wait joins the poller of its connection and asks for looks; the poller answers. A round costs what is cheaper: one
 GetRun for each run that is due, or the pages of ListRuns by active status, and GetRun for each that they do not show.
 What is cheaper, and how fast calls follow each other, is decided in :mod:`airflow_provider_omics.core.wait.rounds`.
 
@@ -19,21 +19,20 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from airflow_provider_omics.core.errors import Unavailable
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.wait.plan import WaitPlan
 from airflow_provider_omics.core.wait.rounds import SHORTEST_PAUSE
-from airflow_provider_omics.hooks.async_client import PollerClient
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.triggers.calls import Calls, Urgency
-from airflow_provider_omics.triggers.looks import Looks
-from airflow_provider_omics.triggers.queueing import QueueingReasons
-from airflow_provider_omics.triggers.rounds import Rounds
-from airflow_provider_omics.triggers.shared_client import SharedClient
-from airflow_provider_omics.triggers.watched import Subject, Wait
+from airflow_provider_omics.waiting.calls import Calls, Urgency
+from airflow_provider_omics.waiting.client import SharedClient
+from airflow_provider_omics.waiting.looks import Looks
+from airflow_provider_omics.waiting.pending import PendingReasons
+from airflow_provider_omics.waiting.rounds import Rounds
+from airflow_provider_omics.waiting.wait import Subject, Wait
 
 T = TypeVar("T")
 
@@ -49,7 +48,7 @@ FORGET_DEATH = 3600.0
 """Seconds."""
 
 
-class Watcher:
+class Poller:
     """The poller of all waits on one connection in one event loop.
 
     :param make_hook: makes the hook of the connection.
@@ -61,10 +60,10 @@ class Watcher:
         self._news = asyncio.Event()
         self._client = SharedClient(make_hook)
         self._calls = Calls(self._client, self._news)
-        self._reasons = QueueingReasons(self._calls)
+        self._reasons = PendingReasons(self._calls)
         self._waits: set[Wait] = set()
         self._subjects: dict[tuple[str, str], Subject] = {}
-        self._poller: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._next_due = math.inf
         self._planned_at = -math.inf
@@ -98,16 +97,16 @@ class Watcher:
         self._waits.discard(wait)
         if not self._waits:
             self._ended()
-            if self._poller is not None:
+            if self._polling is not None:
                 self._news.set()
-                await asyncio.wait([self._poller])
+                await asyncio.wait([self._polling])
 
     def asked(self, wait: Wait) -> None:
         """Note that a wait asks for a look."""
         self._due(min(max(wait.by, wait.subject.not_before), wait.limit))
         self._start()
 
-    async def call(self, urgency: Urgency, call: Callable[[PollerClient], Awaitable[T]]) -> T:
+    async def call(self, urgency: Urgency, call: Callable[[OmicsHook], T]) -> T:
         """Make a call in its turn; see :meth:`Calls.make`."""
         self._start()
         return await self._calls.make(urgency, call)
@@ -129,9 +128,9 @@ class Watcher:
     # -- the poller ------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        if self._poller is None:
-            self._poller = self._apart(self._poll())
-            self._poller.add_done_callback(self._stopped, context=contextvars.Context())
+        if self._polling is None:
+            self._polling = self._apart(self._poll())
+            self._polling.add_done_callback(self._stopped, context=contextvars.Context())
 
     async def _poll(self) -> None:
         try:
@@ -141,13 +140,13 @@ class Watcher:
                 plan_at = self._plan(now)
                 call_at = self._calls.begin(now)
                 if not self._calls.under_way:
-                    await self._client.close_retired()
+                    self._client.close_retired()
                 await self._pause(min(plan_at, call_at) - now)
         finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            await self._client.close()
+            self._client.close()
 
     async def _pause(self, seconds: float) -> None:
         """Wait for news, at most so long."""
@@ -176,7 +175,7 @@ class Watcher:
         To them the service is Unavailable, so that they ask again, which starts a new poller. When it dies again and
         again, they are given the cause, which ends them with an event.
         """
-        self._poller = None
+        self._polling = None
         self._rounds.stop()
         error: BaseException = Unavailable("Poll", "PollerStopped", "the poller of this connection was stopped")
         cause = None if poller.cancelled() else poller.exception()
@@ -246,19 +245,19 @@ class Watcher:
         return self._next_due
 
 
-_watchers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ...], Watcher]]
-_watchers = weakref.WeakKeyDictionary()
-_watchers_lock = threading.Lock()
+_pollers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ...], Poller]]
+_pollers = weakref.WeakKeyDictionary()
+_pollers_lock = threading.Lock()
 
 
-def watcher_of(
+def poller_of(
     make_hook: Callable[[], OmicsHook],
     aws_conn_id: str | None,
     region_name: str | None,
     verify: bool | str | None,
     botocore_config: dict[str, Any] | None,
-) -> Watcher:
-    """Give the watcher of a connection in the running event loop; it is made for the first wait.
+) -> Poller:
+    """Give the poller of a connection in the running event loop; it is made for the first wait.
 
     :param make_hook: makes a hook of just this connection.
     :param aws_conn_id: the Airflow connection.
@@ -267,13 +266,13 @@ def watcher_of(
     :param botocore_config: botocore configuration; None: the connection's.
     """
     key = (aws_conn_id, region_name, verify, json.dumps(botocore_config, sort_keys=True, default=repr))
-    with _watchers_lock:
-        watchers = _watchers.setdefault(asyncio.get_running_loop(), {})
-        if key not in watchers:
-            watchers[key] = Watcher(make_hook, lambda: _forget(watchers, key))
-        return watchers[key]
+    with _pollers_lock:
+        pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
+        if key not in pollers:
+            pollers[key] = Poller(make_hook, lambda: _forget(pollers, key))
+        return pollers[key]
 
 
-def _forget(watchers: dict[tuple[Any, ...], Watcher], key: tuple[Any, ...]) -> None:
-    with _watchers_lock:
-        del watchers[key]
+def _forget(pollers: dict[tuple[Any, ...], Poller], key: tuple[Any, ...]) -> None:
+    with _pollers_lock:
+        del pollers[key]

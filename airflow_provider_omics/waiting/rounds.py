@@ -21,10 +21,10 @@ from airflow_provider_omics.core.wait.rounds import (
     is_same_run,
     statuses_to_list,
 )
-from airflow_provider_omics.hooks.async_client import PollerClient
-from airflow_provider_omics.triggers.calls import Calls, Urgency
-from airflow_provider_omics.triggers.looks import Looks
-from airflow_provider_omics.triggers.watched import Subject
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.waiting.calls import Calls, Urgency
+from airflow_provider_omics.waiting.looks import Looks
+from airflow_provider_omics.waiting.wait import Subject
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class Rounds:
         for status in statuses:
             token: str | None = None
             while True:
-                page = partial(PollerClient.list_page, status=status, token=token, batch_id=batch_id)
+                page = partial(OmicsHook.list_runs_page, status=status, token=token, batch_id=batch_id)
                 runs, token = await self._calls.make(Urgency.ROUND, page)
                 yield runs
                 if token is None:

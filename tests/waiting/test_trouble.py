@@ -13,11 +13,13 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow_provider_omics.core.errors import Unavailable
 from airflow_provider_omics.core.wait.events import Outcome
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.triggers import base, queueing, shared_client
-from airflow_provider_omics.triggers.rounds import Rounds
+from airflow_provider_omics.triggers import base
 from airflow_provider_omics.triggers.run import OmicsRunTrigger
-from airflow_provider_omics.triggers.shared_client import SharedClient
-from tests.airflow_support import DEFAULT_RUN_SETTING, TaskInstanceRecord, quick_hook, watchers
+from airflow_provider_omics.waiting import client as shared_client
+from airflow_provider_omics.waiting import pending
+from airflow_provider_omics.waiting.client import SharedClient
+from airflow_provider_omics.waiting.rounds import Rounds
+from tests.airflow_support import DEFAULT_RUN_SETTING, TaskInstanceRecord, pollers, quick_hook
 from tests.connection_support import fails, misses, others
 from tests.watching_support import World, with_log, world
 
@@ -38,7 +40,7 @@ def test_connection_that_cannot_be_read_is_asked_for_again(
     world: World, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     """Airflow's api-server is away when the client is opened: no wait ends, whether looked at alone or in a round."""
-    left = fails(monkeypatch, "_get_async_conn", lambda: AirflowException("API_SERVER_ERROR"), times=3)
+    left = fails(monkeypatch, lambda: AirflowException("API_SERVER_ERROR"), times=3)
     world.scenario(MINUTE)
 
     events = world.play(*(world.wait(world.trigger(run)) for run in world.start(count)))
@@ -79,24 +81,23 @@ def test_connection_that_there_is_none_of(world: World, others: OmicsEmulator, m
 
 
 class SlowHook(OmicsHook):
-    """A hook whose client takes its time, and then cannot be opened."""
+    """A hook whose client takes its time, and then cannot be made."""
 
     may_fail = threading.Event()
 
-    def _get_async_conn(self) -> Any:
+    def get_client_type(self, *_: Any, **__: Any) -> Any:
         self.may_fail.wait()
         raise AirflowException("STS does not answer")
 
 
-async def test_end_of_a_poller_waits_for_one_opening_at_most(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten looks wait for a client, and are given up: it is opened once, and the end of the poller waits for little."""
-    monkeypatch.setattr(shared_client, "CLOSE_PATIENCE", 0.01)
+async def test_end_of_a_poller_waits_for_no_client(connect: Connect) -> None:
+    """Ten looks wait for a client, and are given up: it is made once, and the poller ends without it."""
     SlowHook.may_fail.clear()
-    opened: list[OmicsHook] = []
+    made: list[OmicsHook] = []
 
     def make_hook() -> OmicsHook:
-        opened.append(SlowHook())
-        return opened[-1]
+        made.append(SlowHook())
+        return made[-1]
 
     client = SharedClient(make_hook)
     looks = [asyncio.ensure_future(client.get()) for _ in range(10)]
@@ -105,41 +106,40 @@ async def test_end_of_a_poller_waits_for_one_opening_at_most(connect: Connect, m
         look.cancel()
     await asyncio.wait(looks)
 
-    await client.close()
+    client.close()
 
-    assert len(opened) == 1
+    assert len(made) == 1
     another = asyncio.ensure_future(client.get())
     SlowHook.may_fail.set()
     with pytest.raises(Unavailable, match="STS does not answer"):
         await another
-    assert len(opened) == 2
+    assert len(made) == 2
 
 
-async def test_client_that_is_opened_too_late_is_closed(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_that_is_made_too_late_is_closed(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """The poller has ended meanwhile: who still waits is told to ask again, and nothing is left open."""
     may_go_on, begun = asyncio.Event(), asyncio.Event()
-    enter = SharedClient._enter
-    clients: list[Any] = []
+    make = SharedClient._make
+    closed: list[str] = []
 
-    async def slowly(shared: SharedClient, stack: Any) -> Any:
+    async def slowly(shared: SharedClient) -> Any:
         begun.set()
         await may_go_on.wait()
-        entered = await enter(shared, stack)
-        stack.callback(clients.append, entered[0])
-        return entered
+        made = await make(shared)
+        monkeypatch.setattr(made[0].conn, "close", lambda: closed.append("client"))
+        return made
 
-    monkeypatch.setattr(SharedClient, "_enter", slowly)
-    monkeypatch.setattr(shared_client, "CLOSE_PATIENCE", 0.01)
+    monkeypatch.setattr(SharedClient, "_make", slowly)
     client = SharedClient(quick_hook)
     asked = asyncio.ensure_future(client.get())
     await begun.wait()
 
-    await client.close()
+    client.close()
     may_go_on.set()
 
     with pytest.raises(Unavailable, match="PollerStopped"):
         await asked
-    assert len(clients) == 1
+    assert closed == ["client"]
     assert client.budget._limits == {}
 
 
@@ -148,15 +148,15 @@ async def test_kill_outlives_the_poller(
 ) -> None:
     """The poller is cancelled while a kill waits for its client: the run is cancelled all the same."""
     run = emulator.service.call("StartRun", {**DEFAULT_RUN_SETTING, "requestId": "theirs"})
-    enter, begun = SharedClient._enter, asyncio.Event()
+    make, begun = SharedClient._make, asyncio.Event()
 
-    async def slowly(shared: SharedClient, stack: Any) -> Any:
+    async def slowly(shared: SharedClient) -> Any:
         if not begun.is_set():
             begun.set()
-            watchers()[0]._poller.cancel()  # type: ignore[union-attr]
-        return await enter(shared, stack)
+            pollers()[0]._polling.cancel()  # type: ignore[union-attr]
+        return await make(shared)
 
-    monkeypatch.setattr(SharedClient, "_enter", slowly)
+    monkeypatch.setattr(SharedClient, "_make", slowly)
     trigger: Any = with_log(OmicsRunTrigger(run["id"]))
     trigger.task_instance = TaskInstanceRecord(state="failed")
 
@@ -164,7 +164,7 @@ async def test_kill_outlives_the_poller(
 
     assert begun.is_set()
     assert emulator.calls["CancelRun"] == 1
-    assert watchers() == []
+    assert pollers() == []
 
 
 # -- bugs, and limits in a crowd -------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def test_explanation_that_breaks_ends_no_wait(
     def broken(*_: Any, **__: Any) -> str:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(queueing, "queueing_line", broken)
+    monkeypatch.setattr(pending, "queueing_line", broken)
     world.scenario({**MINUTE, "pending": 2400})
 
     (event,) = world.play(world.wait(world.trigger(world.start()[0])))
@@ -216,6 +216,6 @@ def test_run_timeout_is_kept_when_many_join_at_once(world: World) -> None:
     assert max(world.ended_at.values()) - due < 30
 
 
-def test_patience_of_a_kill_covers_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kill, with the end of its poller, stays within what Airflow gives it."""
-    assert base.KILL_PATIENCE + shared_client.CLOSE_PATIENCE < 30
+def test_patience_of_a_kill() -> None:
+    """A kill stays within the 30 s that Airflow gives it; the end of its poller takes no time."""
+    assert base.KILL_PATIENCE < 30

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_omics.core.wait.events import WaitEvent
-from tests.airflow_support import watchers
+from tests.airflow_support import pollers
 from tests.watching_support import World, world
 
 __all__ = ["world"]
@@ -45,13 +45,13 @@ def test_waits_that_come_and_go(world: World, seed: int) -> None:
     async def disturb() -> None:
         for _ in range(4):
             await world.time.sleep(chance.uniform(30, 90))
-            for watcher in watchers():
-                if watcher._poller is not None:
-                    watcher._poller.cancel()
+            for poller in pollers():
+                if poller._polling is not None:
+                    poller._polling.cancel()
 
     async def soak() -> None:
         await asyncio.gather(*(visit(run) for run in runs), disturb())
-        assert watchers() == []
+        assert pollers() == []
 
     world.play(soak())
 

@@ -1,24 +1,39 @@
-"""What a poller watches: runs and batches, and the waits for them."""
+"""Waits, and the runs and batches that they wait for, as their poller sees them."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
 from airflow_provider_omics.core.wait.plan import WaitPlan
 from airflow_provider_omics.core.wait.queueing import queueing_seconds
 from airflow_provider_omics.core.wait.rounds import ListedRun, limit_of, stretched
-from airflow_provider_omics.hooks.async_client import PollerClient
-from airflow_provider_omics.triggers.calls import Urgency
-
-if TYPE_CHECKING:
-    from airflow_provider_omics.triggers.watcher import Watcher
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.waiting.calls import Urgency
 
 T = TypeVar("T")
+
+
+class Owner(Protocol):
+    """What a wait asks of its poller; documented there."""
+
+    @property
+    def pending_notice(self) -> float: ...  # noqa: D102
+
+    @property
+    def load(self) -> tuple[int, float]: ...  # noqa: D102
+
+    def asked(self, wait: Wait) -> None: ...  # noqa: D102
+
+    async def call(self, urgency: Urgency, call: Callable[[OmicsHook], T]) -> T: ...  # noqa: D102
+
+    def explain(self, seen: RunSnapshot, seconds: float) -> asyncio.Task[str]: ...  # noqa: D102
+
+    async def leave(self, wait: Wait) -> None: ...  # noqa: D102
 
 
 class Wait:
@@ -26,19 +41,19 @@ class Wait:
 
     What the poller has to say to a wait is written here, in the wait's own task: Airflow routes log lines by context.
 
-    :param watcher: the poller.
+    :param poller: the poller.
     :param subject: the run or batch.
     :param plan: what is waited for, and within which limits.
     :param task_log: the wait's own log.
     """
 
-    def __init__(self, watcher: Watcher, subject: Subject, plan: WaitPlan, task_log: Any) -> None:
+    def __init__(self, poller: Owner, subject: Subject, plan: WaitPlan, task_log: Any) -> None:
         self.subject = subject
         self.interval = plan.poll_interval
         self.by = math.inf
         self.limit = math.inf
         self.answer: asyncio.Future[Snapshot | str] | None = None
-        self._watcher = watcher
+        self._poller = poller
         self.plan = plan
         self._log = task_log
         self._last: Snapshot | None = None
@@ -50,7 +65,7 @@ class Wait:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._watcher.leave(self)
+        await self._poller.leave(self)
 
     async def look(self, within: float = 0.0) -> Snapshot:
         """Look at the run or batch.
@@ -73,14 +88,15 @@ class Wait:
         self._last = seen
         return seen
 
-    async def call(self, call: Callable[[PollerClient], Awaitable[T]]) -> T:
-        """Make a call at once, outside the budget: a cancel, and what belongs to it.
+    async def call(self, call: Callable[[OmicsHook], T], urgency: Urgency = Urgency.CANCEL) -> T:
+        """Make a call in a thread.
 
-        :param call: is given the client.
+        :param call: given a hook; it must not ask Airflow for anything.
+        :param urgency: its turn; default: at once, outside the budget, as a cancel and what belongs to it.
         :return: what it returns.
         :raises ServiceError: the call was refused or did not get through.
         """
-        return await self._watcher.call(Urgency.CANCEL, call)
+        return await self._poller.call(urgency, call)
 
     def is_new(self, what: str) -> bool:
         """Tell whether something is to be said for the first time."""
@@ -91,7 +107,7 @@ class Wait:
 
     async def _answer(self) -> Snapshot | str:
         self.answer = asyncio.get_running_loop().create_future()
-        self._watcher.asked(self)
+        self._poller.asked(self)
         try:
             return await self.answer
         finally:
@@ -100,7 +116,7 @@ class Wait:
     def _tell_delay(self, within: float) -> None:
         now = time.monotonic()
         since_last, self._seen_at = now - self._seen_at, now
-        line = stretched(self.interval, since_last, now - self.by, *self._watcher.load) if within else None
+        line = stretched(self.interval, since_last, now - self.by, *self._poller.load) if within else None
         if line and self.is_new("stretched"):
             self._log.info("%s", line)
 
@@ -111,8 +127,8 @@ class Wait:
             self._explanation = None
         if isinstance(seen, RunSnapshot):
             seconds = queueing_seconds(seen, time.time())
-            if seconds >= self._watcher.pending_notice and self.is_new("queueing"):
-                self._explanation = self._watcher.explain(seen, seconds)
+            if seconds >= self._poller.pending_notice and self.is_new("queueing"):
+                self._explanation = self._poller.explain(seen, seconds)
 
 
 class Subject:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_omics.core.wait.events import Outcome
-from airflow_provider_omics.triggers import queueing
+from airflow_provider_omics.waiting import pending
 from tests.watching_support import World, world
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ def test_run_that_queues_for_long_among_too_many(
     world: World, log_lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The count ends after a number of pages, and the line says so."""
-    monkeypatch.setattr(queueing, "PAGES", 1)
+    monkeypatch.setattr(pending, "PAGES", 1)
     world.scenario({**MINUTE, "pending": 2400})
 
     world.play(world.wait(world.trigger(world.start()[0], poll_interval=60.0)))

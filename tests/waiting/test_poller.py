@@ -16,14 +16,13 @@ import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import BaseSessionFactory
 
 from airflow_provider_omics.core.wait.events import Outcome
-from airflow_provider_omics.emulator.api import service
+from airflow_provider_omics.emulator import application, service
 from airflow_provider_omics.emulator.errors import ServiceError, error_statuses
-from airflow_provider_omics.emulator.http import application
-from airflow_provider_omics.triggers import watcher as triggers_watcher
 from airflow_provider_omics.triggers.run import OmicsRunTrigger
-from airflow_provider_omics.triggers.shared_client import SharedClient
-from airflow_provider_omics.triggers.watcher import Watcher, watcher_of
-from tests.airflow_support import TASK_LOG, fire, watchers
+from airflow_provider_omics.waiting import poller as waiting_poller
+from airflow_provider_omics.waiting.client import SharedClient
+from airflow_provider_omics.waiting.poller import Poller, poller_of
+from tests.airflow_support import TASK_LOG, fire, pollers
 from tests.watching_support import World, world
 
 if TYPE_CHECKING:
@@ -44,8 +43,8 @@ def no_hook() -> OmicsHook:
 # -- who shares ------------------------------------------------------------------------------------------------------
 
 
-async def test_one_watcher_for_each_connection_region_verify_and_config() -> None:
-    """The same four: the same watcher; each difference: another."""
+async def test_one_poller_for_each_connection_region_verify_and_config() -> None:
+    """The same four: the same poller; each difference: another."""
     same = ("aws_default", "us-east-1", None, {"retries": {"total_max_attempts": 2}})
     others: list[tuple[Any, ...]] = [
         ("aws_lab", *same[1:]),
@@ -54,10 +53,10 @@ async def test_one_watcher_for_each_connection_region_verify_and_config() -> Non
         (*same[:3], {"retries": {"total_max_attempts": 3}}),
         (*same[:3], None),
     ]
-    ours = watcher_of(no_hook, *same)
+    ours = poller_of(no_hook, *same)
 
-    assert watcher_of(no_hook, *same[:3], {"retries": {"total_max_attempts": 2}}) is ours
-    assert len({id(watcher_of(no_hook, *other)) for other in others} | {id(ours)}) == 6
+    assert poller_of(no_hook, *same[:3], {"retries": {"total_max_attempts": 2}}) is ours
+    assert len({id(poller_of(no_hook, *other)) for other in others} | {id(ours)}) == 6
 
 
 def test_event_loops_in_several_threads(emulator: OmicsEmulator, connect: Connect) -> None:
@@ -71,7 +70,7 @@ def test_event_loops_in_several_threads(emulator: OmicsEmulator, connect: Connec
 
     assert [payload["snapshot"]["status"] for payload in payloads] == ["COMPLETED"] * 4
     gc.collect()
-    assert not [loop for loop, found in triggers_watcher._watchers.items() if found]
+    assert not [loop for loop, found in waiting_poller._pollers.items() if found]
 
 
 def test_one_client_for_all_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,9 +78,9 @@ def test_one_client_for_all_waits(world: World, monkeypatch: pytest.MonkeyPatch)
     opened: list[object] = []
     make = SharedClient._make
 
-    async def counted(shared: Any, stack: Any) -> Any:
+    async def counted(shared: Any) -> Any:
         opened.append(shared)
-        return await make(shared, stack)
+        return await make(shared)
 
     monkeypatch.setattr(SharedClient, "_make", counted)
     world.scenario(MINUTE)
@@ -92,14 +91,14 @@ def test_one_client_for_all_waits(world: World, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_nothing_is_left(world: World) -> None:
-    """No task, no watcher, no connection when the last wait has ended; a wait after that finds a new poller."""
+    """No task, no poller, no connection when the last wait has ended; a wait after that finds a new poller."""
     world.scenario(MINUTE)
     runs = world.start(12)
     left: list[Any] = []
 
     async def look_around() -> None:
         await asyncio.gather(*(world.wait(world.trigger(run)) for run in runs))
-        left.extend(watchers())
+        left.extend(pollers())
         left.extend(asyncio.all_tasks() - {asyncio.current_task(), *others})
         await world.wait(world.trigger(runs[0]))
 
@@ -161,9 +160,9 @@ def test_cancelled_poller_is_replaced(world: World) -> None:
     async def cancel() -> None:
         for _ in range(5):
             await world.time.sleep(9)
-            for watcher in watchers():
-                assert watcher._poller is not None
-                watcher._poller.cancel()
+            for poller in pollers():
+                assert poller._polling is not None
+                poller._polling.cancel()
 
     *events, _ = world.play(*(world.wait(world.trigger(run)) for run in world.start(12)), cancel())
 
@@ -198,16 +197,16 @@ def test_poller_that_dies_again_and_again_fails_every_wait(world: World, monkeyp
 
 
 def breaks_in(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    plan = Watcher._plan
+    plan = Poller._plan
     left = [times]
 
-    def broken(watcher: Watcher, now: float) -> float:
-        if any(subject.seen for subject in watcher._subjects.values()) and left[0]:
+    def broken(poller: Poller, now: float) -> float:
+        if any(subject.seen for subject in poller._subjects.values()) and left[0]:
             left[0] -= 1
             raise RuntimeError("a bug")
-        return plan(watcher, now)
+        return plan(poller, now)
 
-    monkeypatch.setattr(Watcher, "_plan", broken)
+    monkeypatch.setattr(Poller, "_plan", broken)
 
 
 # -- logs, credentials -----------------------------------------------------------------------------------------------
@@ -295,9 +294,9 @@ def test_refused_credentials_are_read_anew(
             raise ServiceError("ExpiredTokenException", "The security token included in the request is expired")
         return get_run(*arguments)
 
-    async def noted_make(shared: Any, stack: Any) -> Any:
+    async def noted_make(shared: Any) -> Any:
         opened.append(world.time.now)
-        return await make(shared, stack)
+        return await make(shared)
 
     opened: list[float] = []
     # An error of AWS's front end, which no model lists.

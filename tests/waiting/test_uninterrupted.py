@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from asgiref.sync import async_to_sync
 
-from airflow_provider_omics.hooks.async_sessions import for_event_loop
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.uninterrupted import uninterrupted
 from airflow_provider_omics.triggers.run import OmicsRunTrigger
-from airflow_provider_omics.triggers.shared_client import SharedClient
+from airflow_provider_omics.waiting.client import SharedClient
+from airflow_provider_omics.waiting.uninterrupted import uninterrupted
 from tests.airflow_support import TaskInstanceRecord
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ class Supervisor:
         self.may_answer = asyncio.Event()
         self.ended = asyncio.Event()
         self.interrupted = False
-        self.closing: asyncio.Future[None] | None = None
 
     async def _ask(self) -> None:
         self.asked.set()
@@ -49,16 +48,10 @@ class AskingHook(OmicsHook):
 
     supervisor: Supervisor
 
-    def _get_async_conn(self) -> Any:
+    @cached_property
+    def conn_config(self) -> Any:
         self.supervisor.ask()
-        return super()._get_async_conn()  # type: ignore[no-untyped-call]  # the Amazon provider gives it no types
-
-
-class AskingCredentials:
-    """Stands for credentials of an assumed role, the way the Amazon provider makes them."""
-
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._refresh_using = supervisor.ask
+        return OmicsHook().conn_config
 
 
 @dataclass
@@ -72,23 +65,14 @@ class AskingTaskInstance(TaskInstanceRecord):
         return "deferred"
 
 
-async def open_client(supervisor: Supervisor) -> None:
+async def make_client(supervisor: Supervisor) -> None:
     hook = AskingHook()
     hook.supervisor = supervisor
     client = SharedClient(lambda: hook)
     try:
         await client.get()
     finally:
-        supervisor.closing = asyncio.ensure_future(client.close())
-
-
-async def renew_credentials(supervisor: Supervisor) -> None:
-    from aiobotocore.config import AioConfig
-    from aiobotocore.session import AioSession
-
-    session = AioSession()
-    session._credentials = AskingCredentials(supervisor)
-    await for_event_loop(session, "omics", AioConfig())._credentials._refresh_using()
+        client.close()
 
 
 async def tell_the_state(supervisor: Supervisor) -> None:
@@ -97,7 +81,7 @@ async def tell_the_state(supervisor: Supervisor) -> None:
     await trigger._task_state()
 
 
-@pytest.mark.parametrize("ask", [open_client, renew_credentials, tell_the_state])
+@pytest.mark.parametrize("ask", [make_client, tell_the_state])
 async def test_a_question_to_airflow_is_not_interrupted(connect: Connect, ask: Any) -> None:
     """The wait for the answer ends at once; the question comes to its end by itself."""
     supervisor = Supervisor()
@@ -112,8 +96,6 @@ async def test_a_question_to_airflow_is_not_interrupted(connect: Connect, ask: A
     supervisor.may_answer.set()
     await supervisor.ended.wait()
     assert not supervisor.interrupted
-    if supervisor.closing is not None:
-        await supervisor.closing
 
 
 async def test_result_and_error_come_through() -> None:
