@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_omics.core.errors import ServiceError
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 if TYPE_CHECKING:
@@ -50,16 +49,13 @@ def s3_hook(hook: OmicsHook, **options: Any) -> S3Hook:
     return s3
 
 
-def remove_object(hook: OmicsHook, log: Any, uri: str) -> None:
-    """Delete staged settings; a refusal goes to the log only.
+def delete_object(hook: OmicsHook, uri: str) -> None:
+    """Delete an object; one that is gone counts as deleted.
 
     :param hook: the hook whose connection is used.
-    :param log: the task's logger.
     :param uri: ``s3://bucket/key``.
+    :raises ServiceError: S3 refused, or did not get through.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    try:
-        with service_errors("DeleteObject"):
-            s3_hook(hook).conn.delete_object(Bucket=bucket, Key=key)
-    except ServiceError as error:
-        log.warning("The staged settings %s are left behind: %s", uri, error)
+    with service_errors("DeleteObject"):
+        s3_hook(hook).conn.delete_object(Bucket=bucket, Key=key)

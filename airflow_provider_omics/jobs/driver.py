@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, Protocol, TypeVar
 
-from airflow_provider_omics.core.commands import Answer, Cancel, ListActive, Look, ReadManifest, Say, Sleep
+from airflow_provider_omics.core.commands import Answer, Cancel, Say, Sleep
 from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError
-from airflow_provider_omics.core.snapshots import Snapshot
+from airflow_provider_omics.hooks.commands import Call, CallResult, carry_out
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.run_logs import ended_run
 
 T = TypeVar("T")
 
@@ -71,31 +70,25 @@ class Driver:
         :param command: the command.
         :return: its answer; an error of the service is an answer too.
         """
-        result: Snapshot | ServiceError | None = None
-        run_ids: tuple[str, ...] = ()
-        try:
-            if isinstance(command, Sleep):
-                pause(command.seconds)
-            elif isinstance(command, Say):
-                self._log.log(command.level, "%s", command.message)
-            elif isinstance(command, Look):
-                result = self._hook.look(command.kind, command.id)
-            elif isinstance(command, ReadManifest):
-                result = ended_run(self._hook, command.id, command.uuid)
-            elif isinstance(command, ListActive):
-                run_ids = tuple(self._hook.active_run_ids(command.batch_id))
-            else:
-                self._cancel(command)
-        except ServiceError as error:
-            result = error
-        return Answer(time.time(), result, run_ids)
+        if isinstance(command, Sleep):
+            pause(command.seconds)
+        elif isinstance(command, Say):
+            self._log.log(command.level, "%s", command.message)
+        else:
+            try:
+                result, run_ids = self._call(command)
+            except ServiceError as error:
+                return Answer(time.time(), error)
+            return Answer(time.time(), result, run_ids)
+        return Answer(time.time())
 
-    def _cancel(self, command: Cancel) -> None:
-        if self._guard is not None:
-            self._guard.before_cancel()
-        self._hook.cancel(command.kind, command.id)
-        if self._guard is not None:
-            self._guard.after_cancel(command.id)
+    def _call(self, command: Call) -> CallResult:
+        if not isinstance(command, Cancel) or self._guard is None:
+            return carry_out(self._hook, command)
+        self._guard.before_cancel()
+        result = carry_out(self._hook, command)
+        self._guard.after_cancel(command.id)
+        return result
 
     def _renew(self) -> None:
         """Have the next call made with the credentials of today; the pauses of the flow keep this rare.

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import DAG
 from typing_extensions import assert_type
 
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
-from airflow_provider_omics.emulator.faults import Fault
+from airflow_provider_omics.emulator.script.faults import Fault
 from airflow_provider_omics.exceptions import BatchVerdictError, OmicsError, RunFailed, SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.run import OmicsCancelRunOperator, OmicsDeleteRunOperator, OmicsStartRunOperator

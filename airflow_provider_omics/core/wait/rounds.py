@@ -98,15 +98,6 @@ class Budget:
         with self._lock:
             return self._delay(now)
 
-    def repeated(self, now: float) -> None:
-        """Note that botocore has made a call again by itself: it counts as any other.
-
-        :param now: as for :meth:`take`.
-        """
-        with self._lock:
-            self._refill(now)
-            self._saved -= 1.0
-
     def throttled(self, now: float) -> None:
         """Note a refusal for too many calls. Calls that were under way together are refused together: once a second.
 

@@ -29,7 +29,7 @@ from airflow_provider_omics.core.errors import (
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.s3 import S3Place, encryption, remove_object, s3_hook
+from airflow_provider_omics.hooks.s3 import S3Place, delete_object, encryption, s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors
 
 MAX_INLINE_BYTES = 1_000_000
@@ -243,16 +243,6 @@ class StagingPlace:
         with service_errors("PutObject"):
             self._s3.conn.put_object(Bucket=bucket, Key=key, Body=text.encode(), **self._s3.extra_args)
 
-    def delete(self, uri: str) -> None:
-        """Delete an object; one that is not there is no error.
-
-        :param uri: ``s3://bucket/key``.
-        :raises ServiceError: S3 refused, or did not get through.
-        """
-        bucket, key = _parts(uri)
-        with service_errors("DeleteObject"):
-            self._s3.conn.delete_object(Bucket=bucket, Key=key)
-
 
 class _CheckedFile(io.FileIO):
     """An open file under a name of its own, that asks before each read whether to go on."""
@@ -331,9 +321,13 @@ class BatchStaging:
 
         :param request_id: the attempt's.
         """
-        if self._place is None or self._keep:
+        uri = self.uri(request_id)
+        if uri is None:
             return
-        remove_object(self._hook, self._log, staged_uri(self._place.uri, self._identity, request_id))
+        try:
+            delete_object(self._hook, uri)
+        except ServiceError as error:
+            self._log.warning("The staged settings %s are left behind: %s", uri, error)
 
     def uri(self, request_id: str) -> str | None:
         """Give where the settings of an attempt are; None: they are not staged, or are to stay.

@@ -122,15 +122,6 @@ def test_smallest_limit_holds_for_all_connections() -> None:
     assert calls_in(asked, 100.0, 500.0) == pytest.approx(500, abs=6)
 
 
-def test_calls_that_botocore_repeats_count() -> None:
-    """A call that was made three times has used three calls."""
-    asked = budget(5.0)
-    for _ in range(2):
-        asked.repeated(0.0)
-
-    assert calls_in(asked, 10.0) == pytest.approx(53, abs=1)
-
-
 def test_one_look_never_needs_a_list() -> None:
     """Up to four looks cost less one by one, as each active status is a page at least."""
     cost = ListingCost()
