@@ -158,9 +158,9 @@ def test_kill_while_a_retry_checks_its_settings(
     at_sleep(stepped, crash, number=5)
     assert isinstance(task.try_().error, Crash)
 
-    def killed(operator: Any, context: Any) -> None:
+    def killed(_: StartTask) -> None:
         task.instance.state = state
-        operator.on_kill()
+        task.operator.on_kill()
         raise Crash
 
     with monkeypatch.context() as patch:
