@@ -21,7 +21,7 @@ from airflow_provider_omics.core.attempt.identity import (
     name_hash,
 )
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended, Present
-from airflow_provider_omics.core.commands import Answer, AttemptAnswer, Choose, Find, IsSuccess, Save, Say, Start
+from airflow_provider_omics.core.commands import Answer, Choose, Command, Find, IsSuccess, Save, Say, Start
 from airflow_provider_omics.core.errors import (
     AttemptError,
     NotFound,
@@ -301,26 +301,25 @@ class Attempt(RecordKeeper):
                 return found or self.snapshot
             pause(SEARCH_INTERVAL)
 
-    def _perform(self, command: Any) -> Answer:
+    def _perform(self, command: Command[Any]) -> Answer[Any]:
+        value: Any = None
         if isinstance(command, Say):
             self.tell(command.seen)
         if isinstance(command, Save):
             self._keep(command.record, self.snapshot)
         elif isinstance(command, Start):
-            return AttemptAnswer(time.time(), self._start(command.record))
+            value = self._start(command.record)
         elif isinstance(command, Find):
-            return AttemptAnswer(time.time(), self._find(command.record))
+            value = self._find(command.record)
         elif isinstance(command, IsSuccess):
-            return AttemptAnswer(time.time(), judged=self._starter.is_success(command.snapshot))
+            value = self._starter.is_success(command.snapshot)
         elif isinstance(command, Choose):
-            is_any_left = self._starter.choose(command.record)
+            value = self._starter.choose(command.record)
             self.check_not_killed()  # it took its time: a later try, or a kill, may have come
             self._check_owner()
-            return AttemptAnswer(time.time(), judged=is_any_left)
         else:
-            answer = super()._perform(command)
-            return AttemptAnswer(answer.now, answer.result, answer.run_ids)
-        return AttemptAnswer(time.time())
+            return super()._perform(command)
+        return Answer(time.time(), value)
 
     def _start(self, record: AttemptRecord) -> Snapshot | ServiceError:
         self.check_not_killed()

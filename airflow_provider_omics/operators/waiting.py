@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from airflow_provider_omics.core.commands import Answer, Cancel, Command, ListActive, Look, ReadManifest, Say, Sleep
+from airflow_provider_omics.core.commands import (
+    Answer,
+    Cancel,
+    Command,
+    Flow,
+    ListActive,
+    Look,
+    ReadManifest,
+    Say,
+    Sleep,
+)
 from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
@@ -36,7 +46,7 @@ class Driver:
         self._log = log
         self._before_cancel = before_cancel
 
-    def drive(self, flow: Generator[Any, Any, T]) -> T:
+    def drive(self, flow: Flow[T]) -> T:
         """Run a flow to its end.
 
         :param flow: a generator of commands.
@@ -46,7 +56,7 @@ class Driver:
             command = next(flow)
             while True:
                 answer = self._perform(command)
-                if isinstance(answer.result, CredentialsExpired):
+                if isinstance(answer.value, CredentialsExpired):
                     self._renew()
                 command = flow.send(answer)
         except StopIteration as end:
@@ -64,22 +74,23 @@ class Driver:
         except Exception:  # noqa: BLE001 - whatever Airflow has against it: the flow goes on with what there is
             self._log.warning("The connection could not be read anew", exc_info=True)
 
-    def _perform(self, command: Command) -> Answer:
-        result: Snapshot | ServiceError | None = None
+    def _perform(self, command: Command[Any]) -> Answer[Any]:
+        value: Any = None
         if isinstance(command, Sleep):
             pause(command.seconds)
         elif isinstance(command, Say):
             self._log.log(command.level, "%s", command.message)
         elif isinstance(command, ReadManifest):
-            result = ended_run(self._hook, command.id, command.uuid)
-        else:
+            value = ended_run(self._hook, command.id, command.uuid)
+        elif isinstance(command, (Look, Cancel, ListActive)):
             try:
                 if isinstance(command, ListActive):
-                    return Answer(time.time(), run_ids=tuple(self._hook.active_run_ids(command.batch_id)))
-                result = self._call(command)
+                    value = tuple(self._hook.active_run_ids(command.batch_id))
+                else:
+                    value = self._call(command)
             except ServiceError as error:
-                result = error
-        return Answer(time.time(), result)
+                value = error
+        return Answer(time.time(), value)
 
     def _call(self, command: Look | Cancel) -> Snapshot | None:
         if isinstance(command, Look):

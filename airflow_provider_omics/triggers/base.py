@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from airflow_provider_omics.core.commands import Answer, Cancel, Command, ListActive, Look, ReadManifest, Say, Sleep
+from airflow_provider_omics.core.commands import (
+    Answer,
+    Cancel,
+    Command,
+    Flow,
+    ListActive,
+    Look,
+    ReadManifest,
+    Say,
+    Sleep,
+)
 from airflow_provider_omics.core.errors import ServiceError
-from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
+from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.cancel import cancel
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
@@ -235,7 +245,7 @@ class _Driver:
         self._pause = 0.0
         self._is_cancelling = False
 
-    async def drive(self, flow: Generator[Command, Answer, T]) -> T:
+    async def drive(self, flow: Flow[T]) -> T:
         # The watcher is asked for and joined in one step of the event loop: it ends when nobody is in it.
         async with self._watcher().join(self._plan, self._log) as place:
             command = next(flow)
@@ -246,12 +256,12 @@ class _Driver:
                     result: T = end.value
                     return result
 
-    async def _perform(self, command: Command, place: Wait) -> Answer:
+    async def _perform(self, command: Command[Any], place: Wait) -> Answer[Any]:
         if isinstance(command, Sleep):
             # Slept before the next command, unless that is a look: then the poller is told by when, and may choose a
             # moment that suits others as well.
             self._pause = command.seconds
-            return Answer(time.time())
+            return Answer(time.time(), None)
         pause, self._pause = self._pause, 0.0
         try:
             if isinstance(command, Look) and not self._is_cancelling:
@@ -262,18 +272,17 @@ class _Driver:
         except ServiceError as error:
             return Answer(time.time(), error)
 
-    async def _do(self, command: Command, place: Wait) -> Answer:
-        result: Snapshot | ServiceError | None = None
-        run_ids: list[str] = []
+    async def _do(self, command: Command[Any], place: Wait) -> Answer[Any]:
+        value: Any = None
         if isinstance(command, Say):
             self._log.log(command.level, "%s", command.message)
         elif isinstance(command, ReadManifest):
-            result = await uninterrupted(sync_to_async(ended_run)(self._hook(), command.id, command.uuid))
+            value = await uninterrupted(sync_to_async(ended_run)(self._hook(), command.id, command.uuid))
         elif isinstance(command, Cancel):
             self._is_cancelling = True
             await place.call(lambda client: client.cancel(command.kind, command.id))
         elif isinstance(command, Look):
-            result = await place.call(lambda client: client.look(command.kind, command.id))
+            value = await place.call(lambda client: client.look(command.kind, command.id))
         elif isinstance(command, ListActive):
-            run_ids = await place.call(lambda client: client.active_run_ids(command.batch_id))
-        return Answer(time.time(), result, tuple(run_ids))
+            value = tuple(await place.call(lambda client: client.active_run_ids(command.batch_id)))
+        return Answer(time.time(), value)
