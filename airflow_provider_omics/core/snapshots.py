@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
-from functools import cache
 from typing import Any
 
-from airflow_provider_omics.core.statuses import (
-    Phase,
-    batch_phase,
-    is_known_batch_status,
-    is_known_run_status,
-    run_phase,
-)
+from airflow_provider_omics.core.statuses import BATCH_PHASES, RUN_PHASES, Phase
 
 LOG_GROUP = "/aws/omics/WorkflowLog"
 """CloudWatch log group of all runs of an account and Region (user guide, "Monitoring with CloudWatch Logs")."""
@@ -55,17 +48,17 @@ class RunSnapshot:
         :param response: answer of GetRun or StartRun; large members (parameters, definition) are left behind.
         :return: the snapshot.
         """
-        return cls(**_from_response(cls, response))
+        return cls(**{name: response[key] for name, key in _RUN_KEYS.items() if response.get(key) is not None})
 
     @property
     def phase(self) -> Phase:
-        """What the status means."""
-        return run_phase(self.status)
+        """Meaning of the status; ACTIVE for one that this version does not know, since AWS adds statuses."""
+        return RUN_PHASES.get(self.status, Phase.ACTIVE)
 
     @property
     def is_known_status(self) -> bool:
         """Whether this version knows the status."""
-        return is_known_run_status(self.status)
+        return self.status in RUN_PHASES
 
     @property
     def log_streams(self) -> tuple[str, ...]:
@@ -129,18 +122,18 @@ class BatchSnapshot:
         :return: the snapshot.
         """
         counts = {name: int((response.get(summary) or {}).get(key) or 0) for name, (summary, key) in _COUNTS.items()}
-        values = _from_response(cls, response)
-        return cls(**{**values, "total_runs": values.get("total_runs") or 0, "counts": counts})
+        values = {name: response[key] for name, key in _BATCH_KEYS.items() if response.get(key) is not None}
+        return cls(**{**values, "counts": counts})
 
     @property
     def phase(self) -> Phase:
-        """What the status means."""
-        return batch_phase(self.status)
+        """Meaning of the status; ACTIVE for one that this version does not know, since AWS adds statuses."""
+        return BATCH_PHASES.get(self.status, Phase.ACTIVE)
 
     @property
     def is_known_status(self) -> bool:
         """Whether this version knows the status."""
-        return is_known_batch_status(self.status)
+        return self.status in BATCH_PHASES
 
     def count(self, name: str) -> int:
         """Give one of the counts.
@@ -197,15 +190,14 @@ Snapshot = RunSnapshot | BatchSnapshot
 """What a wait may look at."""
 
 
-@cache
 def _camel_case(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
 
 
-def _from_response(cls: type[Snapshot], response: Mapping[str, Any]) -> dict[str, Any]:
-    names = [f.name for f in fields(cls)]
-    return {name: response[_camel_case(name)] for name in names if response.get(_camel_case(name)) is not None}
+_RUN_KEYS = {field.name: _camel_case(field.name) for field in fields(RunSnapshot)}
+_BATCH_KEYS = {field.name: _camel_case(field.name) for field in fields(BatchSnapshot)}
+"""Field -> its member in an answer."""
 
 
 def _to_payload(snapshot: Snapshot) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
-from airflow_provider_omics.core.statuses import Phase, run_phase
+from airflow_provider_omics.core.statuses import RUN_PHASES, Phase
 from airflow_provider_omics.core.wait.rounds import ListedRun
 from airflow_provider_omics.hooks.service_errors import service_errors
 
@@ -48,7 +48,7 @@ class AsyncOmicsClient:
                 item["id"]
                 async for page in pages
                 for item in page["items"]
-                if run_phase(item["status"]) is Phase.ACTIVE
+                if RUN_PHASES.get(item["status"], Phase.ACTIVE) is Phase.ACTIVE
             ]
 
     async def get_run_group(self, run_group_id: str) -> Mapping[str, Any]:

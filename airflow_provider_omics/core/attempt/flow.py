@@ -194,14 +194,15 @@ def _start(record: AttemptRecord, present: Present) -> Flow[Begun]:
         answer = yield from Start(record)
         started = answer.value
         if not isinstance(started, ServiceError):
-            return (yield from _keep(record, started))
+            break
         trouble = trouble.failed(answer.now)
         if isinstance(started, Conflict):
             # The id is taken, by our own earlier request unless the service calls something else a conflict.
             found = yield from search(record, present)
-            if found is not None:
-                return (yield from _keep(record, found))
-            raise started
+            if found is None:
+                raise started
+            started = found
+            break
         if not isinstance(started, Unavailable) or trouble.is_over(answer.now):
             raise started
         if isinstance(started, CredentialsExpired) and trouble.failures > CREDENTIAL_TRIES:
@@ -212,10 +213,8 @@ def _start(record: AttemptRecord, present: Present) -> Flow[Begun]:
         if woken.now - record.requested_at > REQUEST_ID_MEMORY:
             found = yield from search(record, present)
             if found is not None:
-                return (yield from _keep(record, found))
-
-
-def _keep(record: AttemptRecord, started: Snapshot) -> Flow[Begun]:
+                started = found
+                break
     record = replace(record, resource_id=started.id, resource_uuid=started.uuid)
     yield from Save(record)
     return Begun(record, started)

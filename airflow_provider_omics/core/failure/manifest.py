@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_provider_omics.core.failure.diagnosis import FailedTask, task_order
 from airflow_provider_omics.core.snapshots import RunSnapshot
-from airflow_provider_omics.core.statuses import Phase, is_known_run_status, run_phase
+from airflow_provider_omics.core.statuses import RUN_PHASES, Phase
 
 
 def run_from_manifest(messages: Iterable[str], run_id: str, run_uuid: str | None) -> RunSnapshot | None:
@@ -31,7 +31,7 @@ def run_from_manifest(messages: Iterable[str], run_id: str, run_uuid: str | None
             continue
         if run_uuid and entry.get("uuid") not in (run_uuid, None):
             continue
-        if not is_known_run_status(status) or run_phase(status) is Phase.ACTIVE:
+        if RUN_PHASES.get(status, Phase.ACTIVE) is Phase.ACTIVE:
             continue
         texts = {key: value for key, value in entry.items() if isinstance(value, str)}
         times = {key: _moment(texts.pop(key, None)) for key in ("creationTime", "startTime", "stopTime")}

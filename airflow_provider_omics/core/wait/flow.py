@@ -10,7 +10,6 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import fields, replace
-from datetime import datetime
 
 from airflow_provider_omics.core.commands import (
     INFO,
@@ -66,7 +65,12 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
         answer = yield from Look(plan.kind, plan.id)
         seen, now = answer.value, answer.now
         if not isinstance(seen, ServiceError) and not plan.is_another(seen):
-            is_due = seen.status != last.status or _is_small(seen) or now - said_at >= PROGRESS_INTERVAL
+            is_due = (
+                seen.status != last.status
+                or isinstance(seen, RunSnapshot)
+                or seen.total_runs <= LARGE_BATCH
+                or now - said_at >= PROGRESS_INTERVAL
+            )
             doubted_since, trouble, last = None, patience, seen
             plan = replace(plan, uuid=plan.uuid or seen.uuid)
             line = _line(seen)
@@ -80,7 +84,7 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
                 return _ended(plan, seen, limit)
             if limit:
                 return (yield from _time_out(plan, seen, limit))
-            yield from Sleep(_until_limit(plan, seen, now, _spread(plan.poll_interval, spread)))
+            yield from Sleep(_pause(plan, seen, now, plan.poll_interval, spread()))
             continue
 
         error = seen if isinstance(seen, ServiceError) else id_reused()
@@ -98,23 +102,18 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
             return (yield from _time_out(plan, last, "execution_timeout"))
         if trouble.is_over(now):
             return WaitEvent(Outcome.LOST_CONTACT, last, error=str(error), seconds=trouble.spent(now))
-        yield from Sleep(_until_limit(plan, last, now, _spread(trouble.pause, spread)))
+        yield from Sleep(_pause(plan, last, now, trouble.pause, spread()))
 
 
 def passed_limit(plan: WaitPlan, snapshot: Snapshot, now: float) -> str | None:
-    """Tell which time limit a run or batch has passed while still going.
+    """Find the time limit that a run or batch has passed while still going.
 
     :param plan: the limits.
-    :param snapshot: what was seen.
+    :param snapshot: the run or batch as seen last.
     :param now: seconds since the epoch.
     :return: ``"execution_timeout"``, ``"run_timeout"`` or None.
     """
-    if plan.deadline is not None and now >= plan.deadline:
-        return "execution_timeout"
-    run_deadline = _run_deadline(plan, snapshot)
-    if run_deadline is not None and now >= run_deadline:
-        return "run_timeout"
-    return None
+    return next((name for name, moment in plan.limits(snapshot).items() if now >= moment), None)
 
 
 def _time_out(plan: WaitPlan, last: Snapshot, limit: str) -> Flow[WaitEvent]:
@@ -131,7 +130,7 @@ def _time_out(plan: WaitPlan, last: Snapshot, limit: str) -> Flow[WaitEvent]:
 
 
 def _ended(plan: WaitPlan, ended: Snapshot, limit: str | None) -> WaitEvent:
-    """Tell of what has ended, and whether it is our own cancel that has ended it.
+    """Make the event of an end, or of a time-out where our own cancel has brought the end.
 
     A triggerer may die between the cancel at a limit and its event, and the one that takes the wait up finds the end
     only. Somebody else's cancel that nobody saw before the limit looks the same: the limit would have ended it anyway.
@@ -180,26 +179,12 @@ def _completed(ended: RunSnapshot, last: Snapshot) -> RunSnapshot:
     return replace(ended, **{name: getattr(last, name) for name in silent})
 
 
-def _is_small(seen: Snapshot) -> bool:
-    return isinstance(seen, RunSnapshot) or seen.total_runs <= LARGE_BATCH
-
-
 def _line(seen: Snapshot) -> str:
     text = f"Batch {seen.id}: {seen.progress}" if isinstance(seen, BatchSnapshot) else f"Run {seen.id}: {seen.status}"
     return text if seen.is_known_status else f"{text} (a status unknown to this version: taken for still going)"
 
 
-def _run_deadline(plan: WaitPlan, snapshot: Snapshot) -> float | None:
-    started: datetime | None = getattr(snapshot, "start_time", None)
-    if plan.run_timeout is None or started is None:
-        return None
-    return started.timestamp() + plan.run_timeout
-
-
-def _until_limit(plan: WaitPlan, snapshot: Snapshot, now: float, seconds: float) -> float:
-    limits = [limit for limit in (plan.deadline, _run_deadline(plan, snapshot)) if limit is not None and limit > now]
-    return min([seconds, *(limit - now for limit in limits)])
-
-
-def _spread(seconds: float, spread: Callable[[], float]) -> float:
-    return seconds * (1 + JITTER * (2 * spread() - 1))
+def _pause(plan: WaitPlan, last: Snapshot, now: float, seconds: float, spread: float) -> float:
+    """Spread an interval by :data:`JITTER`, and cut it at the next limit."""
+    ahead = (moment - now for moment in plan.limits(last).values() if moment > now)
+    return min([seconds * (1 + JITTER * (2 * spread - 1)), *ahead])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from airflow_provider_omics.core.batch.verdict import BatchCounts
@@ -79,8 +78,8 @@ def run_result(run: RunSnapshot) -> dict[str, Any]:
         "run_arn": run.arn,
         "status": run.status,
         "run_output_uri": run.run_output_uri,
-        "started_at": _iso(run.start_time),
-        "stopped_at": _iso(run.stop_time),
+        "started_at": run.start_time.isoformat() if run.start_time else None,
+        "stopped_at": run.stop_time.isoformat() if run.stop_time else None,
         "workflow_id": run.workflow_id,
         "workflow_uuid": run.workflow_uuid,
         "workflow_version_name": run.workflow_version_name,
@@ -153,7 +152,3 @@ def _batch_error(cls: type[BatchError], message: str, seen: Snapshot, region: st
         counts=BatchCounts.of(seen).as_dict(),
         console_url=run_list_url(region),
     )
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

@@ -222,11 +222,7 @@ def limit_of(plan: WaitPlan, last: Snapshot | ListedRun | None) -> float:
     :param last: what it was told last.
     :return: seconds since the epoch; infinity without a limit.
     """
-    started: datetime | None = getattr(last, "start_time", None)
-    limits = [plan.deadline]
-    if plan.run_timeout is not None and started is not None:
-        limits.append(started.timestamp() + plan.run_timeout)
-    return min((limit for limit in limits if limit is not None), default=math.inf)
+    return min(plan.limits(last).values(), default=math.inf)
 
 
 def stretched(interval: float, since_last: float, late: float, waits: int, calls_per_second: float) -> str | None:
