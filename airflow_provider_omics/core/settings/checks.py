@@ -9,7 +9,6 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
-from functools import cache
 from typing import Any
 
 from airflow_provider_omics.core.errors import GivenValue, Problem
@@ -235,7 +234,7 @@ def _matches(pattern: str | None, text: str) -> bool:
         return True
     if pattern in (VISIBLE_TEXT, VISIBLE_LINES):
         return text.isprintable() or all(_is_visible(letter, pattern) for letter in text)
-    return _compiled(pattern).fullmatch(text) is not None
+    return re.fullmatch(pattern, text) is not None
 
 
 def _is_visible(letter: str, pattern: str) -> bool:
@@ -243,11 +242,6 @@ def _is_visible(letter: str, pattern: str) -> bool:
     if letter in "\t\n\r":
         return pattern == VISIBLE_LINES
     return unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co")
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
 
 
 def _is_json_object(text: str) -> bool:

@@ -86,7 +86,11 @@ def check_run_setting(
             problems.append(Problem(f"{place}[{name!r}]", NOT_SET, allowed))
     parameters = setting.get("parameters")
     if parameters and not any(problem.argument.startswith(f"{place}['parameters']") for problem in problems):
-        problems += _size_problems(dict(parameters), rules, f"{place}['parameters']")
+        size = document_size(dict(parameters)) + rules.parameters_size
+        if size > MAX_PARAMETERS_BYTES and rules.parameters_size:
+            # Keys that stand in both were counted twice: count again, merged.
+            size = document_size({**rules.default["parameters"], **parameters})
+        problems += parameters_size_problems(size, f"{place}['parameters']")
     tags = setting.get("runTags")
     if tags and isinstance(tags, Mapping):
         default_tags = rules.default.get("runTags")
@@ -105,11 +109,3 @@ def _identity_problems(value: Any, index: int, positions: dict[str, int], argume
     if first == index:
         return []
     return [Problem(label, show_value(value), f"unique in the batch; {argument}[{first}] has the same")]
-
-
-def _size_problems(parameters: dict[str, Any], rules: RunSettingRules, label: str) -> list[Problem]:
-    size = document_size(parameters) + rules.parameters_size
-    if size > MAX_PARAMETERS_BYTES and rules.parameters_size:
-        # Keys that stand in both were counted twice: count again, merged.
-        size = document_size({**rules.default["parameters"], **parameters})
-    return parameters_size_problems(size, label)
