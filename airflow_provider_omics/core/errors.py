@@ -63,7 +63,7 @@ class Problem:
         return f"{self.argument} = {self.value}: {self.allowed}"
 
     def masked(self) -> Problem:
-        """Give the same problem without a value of the user's; what is missing or too many is told all the same."""
+        """Make the same problem without a value of the user's; that something is missing or too many stays."""
         return replace(self, value="masked") if isinstance(self.value, GivenValue) else self
 
 
@@ -94,7 +94,7 @@ class SettingsError(OmicsError, ValueError):
         super().__init__("\n".join([head, *(f"  - {problem}" for problem in self.problems)]))
 
     def masked(self) -> SettingsError:
-        """Give the same error without values of the user's."""
+        """Make the same error without values of the user's."""
         return SettingsError([problem.masked() for problem in self.problems])
 
 
@@ -133,7 +133,7 @@ class ServiceError(OmicsError):
         super().__init__(text)
 
     def with_advice(self, advice: str) -> ServiceError:
-        """Give the same error with a sentence more.
+        """Make the same error with one more sentence.
 
         :param advice: what to do.
         """

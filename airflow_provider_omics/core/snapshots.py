@@ -43,7 +43,7 @@ class RunSnapshot:
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> RunSnapshot:
-        """Take what a wait and its result need from a response.
+        """Take the fields that a wait and its result need from a response.
 
         :param response: answer of GetRun or StartRun; large members (parameters, definition) are left behind.
         :return: the snapshot.
@@ -66,7 +66,7 @@ class RunSnapshot:
         return () if self.log_level == "OFF" else (f"run/{self.id}", f"run/{self.id}/engine")
 
     def to_payload(self) -> dict[str, Any]:
-        """Give the set fields as JSON values, times in ISO 8601."""
+        """Write the set fields as JSON values, times in ISO 8601."""
         return _to_payload(self)
 
     @classmethod
@@ -116,7 +116,7 @@ class BatchSnapshot:
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> BatchSnapshot:
-        """Take what a wait and its verdict need from a response.
+        """Take the fields that a wait and its verdict need from a response.
 
         :param response: answer of GetBatch or StartRunBatch.
         :return: the snapshot.
@@ -136,7 +136,7 @@ class BatchSnapshot:
         return self.status in BATCH_PHASES
 
     def count(self, name: str) -> int:
-        """Give one of the counts.
+        """Look up one of the counts.
 
         :param name: ``"completed_runs"``, ``"failed_submissions"``, ...
         """
@@ -150,7 +150,7 @@ class BatchSnapshot:
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """Give id, status and counts as a small JSON object; what is nought is left out."""
+        """Id, status and counts as a small JSON object, without counts of 0."""
         counts = {name: number for name, number in self.counts.items() if number}
         return {"batch_id": self.id, "status": self.status, "total_runs": self.total_runs, **counts}
 
@@ -174,7 +174,7 @@ class BatchSnapshot:
         return f"{self.status}: {shown or 'nothing yet'} of {self.total_runs}"
 
     def to_payload(self) -> dict[str, Any]:
-        """Give the set fields as JSON values, times in ISO 8601."""
+        """Write the set fields as JSON values, times in ISO 8601."""
         return _to_payload(self)
 
     @classmethod

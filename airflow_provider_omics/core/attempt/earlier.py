@@ -1,4 +1,4 @@
-"""What became of the attempt that an earlier try left, and how it is brought to its end before another starts."""
+"""The attempt that an earlier try left: it is found, and brought to its end before another one starts."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ FIRST_BACK_OFF = 2.0
 """Seconds before a start that failed is sent again, doubled each time."""
 
 SETTLE = 10.0
-"""Seconds that a new attempt waits for the batch before it to end; what a partial cancel leaves is cancelled then."""
+"""Seconds that a new attempt waits for the end of the batch before it; then it cancels the runs that go on."""
 
 STOPPING_LOOKS = 60
-"""Looks, one each :data:`SETTLE`, at what an earlier try left stopping; after 10 minutes it is adopted as it is."""
+"""Looks, one each :data:`SETTLE`, at a run or batch that is stopping; after 10 minutes it is adopted as it is."""
 
 SEARCHES = 2
 """Searches without a find before a request counts as never arrived."""
 
 
 def resolve(record: AttemptRecord, present: Present) -> Flow[tuple[AttemptRecord, Snapshot | None]]:
-    """Find out what became of the recorded attempt.
+    """Find the run or batch of the recorded attempt.
 
     :param record: it.
     :param present: this try.
-    :return: the record, and what it started: None when nothing did, status UNKNOWN when it is gone and nothing tells
-        how it ended.
+    :return: the record, and its run or batch: None when nothing was started, status UNKNOWN when it is gone and its
+        end cannot be found out.
     :raises ServiceError: a call was refused, or did not get through for ``patience``.
     :raises AttemptError: see :func:`search`.
     """
@@ -68,12 +68,12 @@ def resolve(record: AttemptRecord, present: Present) -> Flow[tuple[AttemptRecord
 def search(record: AttemptRecord, present: Present) -> Flow[Snapshot | None]:
     """Search by name and tag, twice, as lists may lag; None: nothing came of the request.
 
-    Where no search is possible (no permission to list, or nothing that tells the run from others), the same request may
-    be sent again while the service remembers its id; later, or with other settings, nobody knows what that would do.
+    Where no search is possible (no permission to list, or nothing that distinguishes the run), the same request may
+    be sent again while the service remembers its id; later, or with other settings, the effect is unknown.
 
     :param record: the attempt.
     :param present: this try.
-    :return: what the request started, or None.
+    :return: the run or batch that the request started, or None.
     :raises AttemptError: no search is possible, and the request can not be sent again either.
     :raises ServiceError: no list got through for ``patience``.
     """
@@ -104,7 +104,7 @@ def search(record: AttemptRecord, present: Present) -> Flow[Snapshot | None]:
 
 
 def _look(present: Present, resource_id: str, uuid: str | None) -> Flow[Snapshot]:
-    """Look at what the record names, until there is an answer; status UNKNOWN means gone without a trace."""
+    """Look at the recorded run or batch until there is an answer; status UNKNOWN means gone without a trace."""
     trouble, doubted = Patience(present.patience, FIRST_BACK_OFF), False
     while True:
         answer = yield from Look(present.kind, resource_id)
@@ -127,15 +127,15 @@ def _look(present: Present, resource_id: str, uuid: str | None) -> Flow[Snapshot
 
 
 def let_stop(record: AttemptRecord, seen: Snapshot, present: Present) -> Flow[Snapshot]:
-    """Let what is stopping come to its end, before it is judged; what goes on is given back as it is.
+    """Wait for the end of a run or batch that is stopping, before it is judged; return any other as it is.
 
-    Stopping is the end of a run that completes as well as of one that was cancelled: only its last status tells. A task
+    A run that completes stops as well as one that was cancelled: only the last status tells them apart. A task
     that was cleared while it ran on a worker comes back like this when Airflow has lost the clear.
 
     :param record: the attempt.
-    :param seen: what it started, as last seen.
+    :param seen: its run or batch, as last seen.
     :param present: this try.
-    :return: what it started, as seen now.
+    :return: the same, as seen now.
     """
     looks = 0
     while seen.status == "STOPPING" and looks < STOPPING_LOOKS:
@@ -148,10 +148,10 @@ def let_stop(record: AttemptRecord, seen: Snapshot, present: Present) -> Flow[Sn
 
 
 def until_ended(record: AttemptRecord, seen: Snapshot, present: Present) -> Flow[Snapshot]:
-    """Wait for the end of what was cancelled.
+    """Wait for the end of a run or batch that was cancelled.
 
     :param record: the attempt.
-    :param seen: what it started, as last seen.
+    :param seen: its run or batch, as last seen.
     :param present: this try.
     :return: it, ended; status UNKNOWN: its record is gone.
     :raises AttemptError: it goes on after ``patience``.
@@ -209,10 +209,10 @@ def end_cancelled(record: AttemptRecord, present: Present) -> Flow[Snapshot | No
 
 
 def cancel_old(record: AttemptRecord, seen: Snapshot, present: Present) -> Flow[None]:
-    """Cancel what an earlier try left going, so that nothing is paid twice; with ``cancel_on_kill`` off, leave it.
+    """Cancel the run or batch that an earlier try left going, which would be paid twice; not with ``cancel_on_kill`` off.
 
     :param record: the attempt.
-    :param seen: what it started, as last seen.
+    :param seen: its run or batch, as last seen.
     :param present: this try.
     :raises AttemptError: it could not be cancelled.
     :raises ServiceError: the cancel was refused.
@@ -234,9 +234,9 @@ def cancel_old(record: AttemptRecord, seen: Snapshot, present: Present) -> Flow[
 
 
 def stop_stragglers(seen: Snapshot, present: Present) -> Flow[None]:
-    """Cancel what a batch that FAILED, or whose cancel was partial, has left going: it would be paid twice.
+    """Cancel the runs left by a batch that FAILED, or whose cancel was partial: they would be paid twice.
 
-    :param seen: what the earlier attempt started.
+    :param seen: the run or batch of the earlier attempt.
     :param present: this try.
     """
     if isinstance(seen, BatchSnapshot) and has_stragglers(seen) and present.cancel:

@@ -1,19 +1,19 @@
-"""Exactly once: the record of an attempt, and what a new try does with what an earlier one left.
+"""Exactly once: a new try starts, adopts or returns a run or batch, by the record that earlier tries left.
 
 A task may die at any instruction and come back as another try, on another machine, hours later. Before anything is
-sent, its request id is saved; :func:`begin` decides from that record, and from what HealthOmics says, whether to start,
-to adopt what is going, or to return what has ended. Like :mod:`airflow_provider_omics.core.wait.flow` it is a
-generator: whoever drives it does the I/O, and may die between any two of its steps.
+sent, its request id is saved; :func:`begin` decides from that record, and from the answers of HealthOmics, whether to
+start, to adopt a run or batch that is going, or to return one that has ended. It is a flow, as
+:func:`airflow_provider_omics.core.wait.flow.wait` is: its driver does the I/O, and may die between any two steps.
 
-What the service answers to a repeated request id, and how long it remembers one, is not documented: the same run coming
-back and a ConflictException are both handled, and after :data:`~.earlier_attempts.REQUEST_ID_MEMORY` nothing is sent
-again without a search.
+Neither the answer to a repeated request id nor the time for which one is remembered is documented: the same run coming
+back and a ConflictException are both handled, and after :data:`~.earlier.REQUEST_ID_MEMORY` nothing is sent again
+without a search.
 
 Cleared means that Airflow's ``max_tries`` of the task is another than the recorded one. A clear sets it to the task's
 try number plus its ``retries`` (``clear_task_instances``); if ``retries`` was lowered before by as many as there were
 tries, it stays what it was, and the clear is taken for a retry. The DAG run's ``clear_number`` cannot tell them apart:
 from Airflow 3.2 on it grows with a clear of any task of the DAG run, while others are going or about to be retried, and
-nothing tells a task how its earlier tries have ended. What nobody has cleared must not be cancelled.
+a task cannot find out how its earlier tries have ended. A run or batch that nobody has cleared must not be cancelled.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ CREDENTIAL_TRIES = 3
 
 @dataclass(frozen=True)
 class Begun:
-    """What a try has in hand after :func:`begin`.
+    """The result of :func:`begin`: the run or batch that a try has in hand.
 
     :param record: the attempt it owns now.
     :param snapshot: the run or batch: going, or ended.
-    :param vanished: its record is gone and nothing tells how it ended; it is not started again.
+    :param vanished: it is gone, and its end cannot be found out; it is not started again.
     """
 
     record: AttemptRecord
@@ -73,12 +73,12 @@ class Begun:
 
 
 def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Flow[Begun]:
-    """Decide what a new try does, given the record that earlier tries left.
+    """Start, adopt, or find ended: bring a new try to its run or batch, given the record that earlier tries left.
 
     :param record: the stored record; None: there is none.
     :param present: this try.
     :param now: seconds since the epoch.
-    :return: a generator of commands; its return value says what the try has in hand.
+    :return: a flow, which returns the run or batch that the try has in hand.
     :raises ServiceError: a call was refused, or did not get through for ``patience``.
     :raises AttemptError: an earlier try left something that cannot be resolved; nothing was started.
     """
@@ -152,7 +152,7 @@ def _start_afresh(
     """Make a new attempt.
 
     :param before: the record that it takes the place of.
-    :param seen: what that had started, as far as it was looked at.
+    :param seen: its run or batch, as far as it was looked at.
     :param cleared: a user cleared the task.
     """
     record = AttemptRecord(

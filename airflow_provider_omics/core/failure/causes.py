@@ -16,7 +16,7 @@ _WITHOUT_CODE = (NO_REASON, "CANCELLED", "UNKNOWN")
 
 
 def deciding_code(of_run: str | None, of_task: str | None) -> str | None:
-    """Give the code that a failure is judged by.
+    """Find the code that a failure is judged by.
 
     :param of_run: the ``failureReason`` of GetRun; None: it gave none.
     :param of_task: the ``failureReason`` of GetRunTask, of the task that failed last; None: it gave none, or no task

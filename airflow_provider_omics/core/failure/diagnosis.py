@@ -72,7 +72,7 @@ class FailedTask:
         )
 
     def stream(self, run_id: str) -> str:
-        """Give its log stream in ``/aws/omics/WorkflowLog``. Source: user guide, "CloudWatch Logs"."""
+        """Name its log stream in ``/aws/omics/WorkflowLog``. Source: user guide, "CloudWatch Logs"."""
         return f"run/{run_id}/task/{self.task_id}"
 
     @property
@@ -93,7 +93,7 @@ class Diagnosis(ABC):
 
     @abstractmethod
     def summary(self, retry: str | None = None) -> list[str]:
-        """Tell the cause, whose move it is and what to do, without log lines.
+        """State the cause, whose move it is and the action, without log lines.
 
         :param retry: what Airflow does next, a sentence.
         :return: lines.
@@ -101,10 +101,10 @@ class Diagnosis(ABC):
 
     @abstractmethod
     def details(self) -> list[str]:
-        """Tell what the summary leaves out, and what could not be read."""
+        """Add the details that the summary leaves out, and the facts that could not be read."""
 
     def text(self, retry: str | None = None) -> str:
-        """Give the whole text for the task log.
+        """Write the whole text for the task log.
 
         :param retry: what Airflow does next, a sentence.
         """
@@ -165,7 +165,7 @@ class RunDiagnosis(Diagnosis):
         return links
 
     def summary(self, retry: str | None = None) -> list[str]:
-        """Tell what failed, why, whose move it is and where to look: a few lines, without log lines.
+        """State the failure, its cause, whose move it is and where to look: a few lines, without log lines.
 
         :param retry: what Airflow does next, a sentence.
         :return: lines.
@@ -181,7 +181,7 @@ class RunDiagnosis(Diagnosis):
         return [self.headline, *(f"  {name}: {fact}" for name, fact in facts.items() if fact)]
 
     def details(self) -> list[str]:
-        """Tell each failed task with the end of its log, or the end of the engine log, and what could not be read."""
+        """Show each failed task with the end of its log, or that of the engine log, and the facts that are missing."""
         lines: list[str] = []
         if self.failed_tasks:
             more = f", the last {len(self.failed_tasks)} shown" if self.more_tasks else ""
@@ -197,7 +197,7 @@ class RunDiagnosis(Diagnosis):
         return [*lines, *(f"Note: {note}" for note in self.notes)]
 
     def to_json(self, retry: str | None = None) -> dict[str, Any]:
-        """Give the diagnosis as JSON values, as the error carries it.
+        """Write the diagnosis as JSON values, as the error carries it.
 
         :param retry: what Airflow does next, a sentence.
         :return: ``summary`` is the text without log lines; the rest are its facts.
@@ -225,7 +225,7 @@ class RunDiagnosis(Diagnosis):
 
 
 def task_order(task_id: str, stopped: object) -> tuple[float, str]:
-    """Give the key that sorts tasks by their ends, and those without one before all others.
+    """Make the key that sorts tasks by their ends, and those without one before all others.
 
     :param task_id: its id; later ones are higher.
     :param stopped: its stop time, an aware datetime; anything else: not known.
@@ -242,7 +242,7 @@ def duration(seconds: float) -> str:
 
 
 def retry_sentence(failure_class: FailureClass, *, final: bool, tries_left: int) -> str:
-    """Say what Airflow does after a failure.
+    """Write the sentence about Airflow's next step after a failure.
 
     :param failure_class: of the failure.
     :param final: whether the error ends the task, whatever its ``retries``.

@@ -115,7 +115,7 @@ class FailureGroup:
         return self.reason.action
 
     def summary(self) -> list[str]:
-        """Tell the group in two lines: how many, what and which; whose move and what to do."""
+        """Describe the group in two lines: number, cause and samples; whose move it is and the action."""
         ids = [failure.run_setting_id or failure.run_id or "?" for failure in self.failures]
         named = ", ".join(clean_line(name, 128) for name in ids[:SHOWN_IDS])
         more = f", ... {len(ids) - SHOWN_IDS:,} more" if len(ids) > SHOWN_IDS else ""
@@ -126,7 +126,7 @@ class FailureGroup:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Give the group as a small JSON object, for a task's result."""
+        """Write the group as a small JSON object, for a task's result."""
         return {
             "cause": clean_line(self.cause, 200),
             "message": clean_line(self.message, LONGEST_CAUSE_MESSAGE),
@@ -156,7 +156,7 @@ class UnseenFailures:
         return reason_of_end(self.status, self.code)
 
     def summary(self, told: Collection[str | None]) -> list[str]:
-        """Tell how many more there are.
+        """Describe in one line how many more there are.
 
         :param told: codes that the lines before have explained.
         """
@@ -168,7 +168,7 @@ class UnseenFailures:
         return [line] if more else [line, _advice(self.reason, self.reason.action)]
 
     def to_json(self) -> dict[str, Any]:
-        """Give it in the form of a group."""
+        """Write it in the form of a group."""
         return {
             "cause": clean_line(self.code or f"{self.status}: not looked at", 200),
             "message": "",

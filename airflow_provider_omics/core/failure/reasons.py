@@ -369,7 +369,7 @@ BATCH_FAILED = _OTHER_ENDS["BATCH_FAILED"]
 
 
 def worth_of(classes: Iterable[FailureClass]) -> FailureClass:
-    """Give the class of several failures taken together: what may pass decides.
+    """Find the class of several failures taken together: the one that may pass decides.
 
     :param classes: of each failure.
     :return: TRANSIENT before UNCLEAR before SIZING before PERMANENT; UNCLEAR for none.

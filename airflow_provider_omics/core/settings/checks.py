@@ -1,6 +1,6 @@
 """Checks of run settings one by one: their names, their values, their sizes.
 
-Nothing here raises for what a user gave: each check returns what it found, so that all can be told at once.
+No check raises: each returns the problems that it found, so that the user sees all of them at once.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _S3_URI = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9](/.*)?", 
 def show_value(value: Any) -> str:
     """Shorten a value for an error message.
 
-    :param value: anything; what is inside a container is not shown.
+    :param value: anything; of a container only type and size are shown.
     :return: at most about 80 characters; a GivenValue, which masking hides, if it shows more than a type and a size.
     """
     if value is None:
@@ -66,7 +66,7 @@ def convert_value(field: SettingField, value: Any) -> Any:
     """Bring a value into the type that AWS takes, where nothing can be lost.
 
     Airflow renders a templated number to text, and, with ``render_template_as_native_obj``, an id of digits to
-    a number; both come back to what was meant. Everything else stays as it is.
+    a number; both are converted back. Everything else stays as it is.
 
     :param field: the setting.
     :param value: what the user gave.
@@ -84,7 +84,7 @@ def convert_value(field: SettingField, value: Any) -> Any:
 
 
 def clean_setting(setting: Mapping[str, Any], place: Place) -> dict[str, Any]:
-    """Leave out what is unset and convert what Airflow rendered to another type.
+    """Leave out settings that are unset, and convert values that Airflow rendered to another type.
 
     :param setting: settings as the user gave them, by their names in ``place``; not changed.
     :param place: where they stand.

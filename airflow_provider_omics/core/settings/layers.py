@@ -51,7 +51,7 @@ class Layer:
     """Settings of one origin.
 
     :param prefix: how the user calls the dict; empty for operator arguments, which go by their own names.
-    :param values: what was given; None: nothing.
+    :param values: the settings; None: nothing was given.
     :param place: whose names are used.
     """
 
@@ -74,7 +74,7 @@ class Layer:
         return setting_problems(self.values or {}, self.place, self.label)
 
     def cleaned(self) -> dict[str, Any]:
-        """Give what is set, in the types that AWS takes."""
+        """Keep the settings that are set, in the types that AWS takes."""
         return clean_setting(self.values, self.place) if isinstance(self.values, Mapping) else {}
 
 
@@ -101,7 +101,7 @@ class MergedSettings:
         return field.argument if self.place is Place.START_RUN else f"default_run_setting[{name!r}]"
 
     def missing_problems(self, exempt: Collection[str] = ()) -> list[Problem]:
-        """Name the settings that the API requires and nobody gave."""
+        """Find the settings that the API requires and nobody gave."""
         return [
             Problem(self.label(name), NOT_SET, f"required: give it here, or {in_connection(field.name)}")
             for name, field in FIELDS[self.place].items()
@@ -109,7 +109,7 @@ class MergedSettings:
         ]
 
     def companion_problems(self) -> list[Problem]:
-        """Name the settings that need another one with them."""
+        """Find the settings that lack a companion."""
         problems = []
         if "cacheBehavior" in self.values and "cacheId" not in self.values:
             allowed = f"needs a run cache: set {self.label('cacheId')} too"
@@ -133,7 +133,7 @@ class MergedSettings:
         return problems
 
     def require_problems(self, require: Collection[str], exempt: Collection[str] = ()) -> list[Problem]:
-        """Name the settings that the connection wants to see and nobody gave.
+        """Find the settings that the connection requires and nobody gave.
 
         :param require: names in either spelling, ``tags`` or ``runTags``; one without a place here is no matter.
         :param exempt: names, as in ``place``, that need not be here.
@@ -156,7 +156,7 @@ class MergedSettings:
 
 
 def in_connection(name: str) -> str:
-    """Say where a team default stands.
+    """Name the place of a team default.
 
     :param name: as ``defaultRunSetting`` spells it.
     :return: half a sentence.

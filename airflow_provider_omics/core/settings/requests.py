@@ -7,7 +7,7 @@ Settings come from three places. What stands nearer to the task wins, setting by
 3. ``default_run_setting`` of the connection.
 
 ``parameters``, ``engineSettings`` and tags are merged key by key; everything else is replaced as a whole.
-Everything is checked before anything is sent, and all problems are told at once.
+Everything is checked before anything is sent, and the user gets all problems at once.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ __all__ = [
 ]
 
 MAX_PROBLEMS = 100
-"""Problems told at once; a list of 100,000 settings with one mistake in each helps nobody."""
+"""Problems of one error; a list of 100,000 settings with one mistake in each helps nobody."""
 RETENTION_WARNING_RUNS = 1_000
 RUN_GROUP_WARNING_RUNS = 100
 
@@ -78,7 +78,7 @@ class CheckedRequest:
     """A request without problems.
 
     :param request: keyword arguments of the API operation, in the spelling of AWS.
-    :param warnings: what is allowed but probably not meant, each once.
+    :param warnings: settings that are allowed but probably not meant, each once.
     """
 
     request: dict[str, Any]
@@ -88,7 +88,7 @@ class CheckedRequest:
 def merged_run_settings(
     default_run_setting: Mapping[str, Any], run_settings: Iterable[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Apply the merge rule of AWS: what each run of a batch effectively gets.
+    """Merge the settings that each run of a batch effectively gets, by the rule of AWS.
 
     ``parameters`` and ``runTags`` are merged key by key and the run's value wins; every other field,
     engineSettings included, is replaced (StartRunBatch API reference). A stream: 100,000 settings need no list.
@@ -118,7 +118,7 @@ def build_start_run_request(
     A setting with a source run (``runId``) takes its workflow from that run: the four settings of the connection
     that name a workflow give way, and what the service inherits from that run is not missed here.
 
-    :param setting: what the task gave, by the names of StartRun; None: not set.
+    :param setting: the settings of the task, by the names of StartRun; None: not set.
     :param defaults: the connection's default_run_setting, as AWS spells ``defaultRunSetting``: ``runTags`` becomes
         ``tags``; ``outputBucketOwnerId`` has no place in StartRun and is left out. Default: none.
     :param require: settings that the connection wants to see (``require_settings``). Default: none.
@@ -165,8 +165,8 @@ def build_start_run_batch_request(
 ) -> CheckedRequest:
     """Check and build the request of StartRunBatch.
 
-    :param default_run_setting: what all runs share, as ``defaultRunSetting``; None: the connection's alone.
-    :param run_settings: what differs, 1 to 100 dicts as ``inlineSettings``; exactly one of this and the next.
+    :param default_run_setting: settings that all runs share, as ``defaultRunSetting``; None: the connection's alone.
+    :param run_settings: settings of each run, 1 to 100 dicts as ``inlineSettings``; exactly one of this and the next.
     :param run_settings_s3_uri: the S3 object that holds them, up to 100,000, as a JSON array.
     :param batch_name: name of the batch, up to 64 characters. Default: none.
     :param tags: tags of the batch itself; its runs take theirs from ``runTags``. Default: none.

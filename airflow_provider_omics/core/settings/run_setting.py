@@ -1,7 +1,7 @@
 """Checks of the settings of the runs of a batch, one run at a time.
 
-``run_setting_rules`` computes once what all runs share; ``check_run_setting`` looks at one run, so that 100,000 of
-them can be checked while they stream from a sample sheet to S3.
+``run_setting_rules`` computes once the rules that all runs share; ``check_run_setting`` looks at one run, so that
+100,000 of them can be checked while they stream from a sample sheet to S3.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OUTPUT_URI_NEEDED = "every run needs an output URI"
 
 @dataclass(frozen=True)
 class RunSettingRules:
-    """What all runs of a batch are checked against; made by :func:`run_setting_rules`.
+    """The rules for all runs of a batch; made by :func:`run_setting_rules`.
 
     :param default: the ``defaultRunSetting`` of the batch.
     :param required: names that each run must give itself, as the default does not, each with the reason.
@@ -40,7 +40,7 @@ class RunSettingRules:
 
 
 def run_setting_rules(default: Mapping[str, Any], require: Collection[str] = ()) -> RunSettingRules:
-    """Compute once what every run of a batch is checked against.
+    """Compute once the rules for all runs of a batch.
 
     :param default: the merged ``defaultRunSetting``; its own problems are not looked for.
     :param require: settings that the connection wants to see (``require_settings``). Default: none.
@@ -68,7 +68,7 @@ def check_run_setting(
 ) -> list[Problem]:
     """Check the setting of one run of a batch, by itself and together with the default.
 
-    :param setting: what should be a dict in the spelling of AWS, with its ``runSettingId``.
+    :param setting: should be a dict in the spelling of AWS, with its ``runSettingId``.
     :param index: its position, from 0.
     :param rules: from :func:`run_setting_rules`, the same for all runs of the batch.
     :param positions: ``runSettingId`` -> position of the settings checked so far; this one is added.

@@ -40,7 +40,7 @@ class CellType:
 
 
 def is_empty(cell: Any) -> bool:
-    """Tell whether a cell holds nothing: null, or no character but white space.
+    """Whether a cell holds nothing: null, or no character but white space.
 
     :param cell: the cell; None: null, or absent.
     """
@@ -131,7 +131,7 @@ class Where:
         return text_of(CELL_TYPES[kind].convert(value) if kind else value)
 
     def matches(self, values: Mapping[str, Any]) -> bool:
-        """Tell whether a row is meant.
+        """Whether a row is meant.
 
         :param values: column -> value, converted.
         """

@@ -53,10 +53,10 @@ class Node(Protocol):
     """A part of a compiled tree."""
 
     def fill(self, rows: Sequence[Row], faults: list[CellFault]) -> Any:
-        """Give its value for the rows of one id, EMPTY where there is none; faults are added to the list."""
+        """Compute its value for the rows of one id, EMPTY where there is none; faults are added to the list."""
 
     def leaves(self, rows: Sequence[Row], path: str) -> Iterator[Leaf]:
-        """Tell where each value below it came from."""
+        """Name the origin of each value below it."""
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ class SheetRuns:
         return f"{self._source.file}: {self.rows:,} rows{left_out}, {self.runs:,} runs"
 
     def __iter__(self) -> Iterator[SheetRun]:
-        """Give the runs, in the order of their first rows.
+        """List the runs in the order of their first rows.
 
         :raises SettingsError: at the end, or after 50 problems.
         """

@@ -1,4 +1,4 @@
-"""Cancelling a run or batch, free of I/O: trouble that may pass is tolerated, what a partial cancel leaves goes too."""
+"""The cancel of a run or batch, free of I/O: it bears trouble that may pass, and ends runs that a partial one leaves."""
 
 from __future__ import annotations
 
@@ -26,15 +26,14 @@ CANCEL_RETRY = 5.0
 def cancel(
     plan: WaitPlan, *, patience: float | None = None, settle: float | None = None
 ) -> Flow[Snapshot | NotFound | None]:
-    """Cancel a run or batch, and try again what may pass: throttling, or a batch that cannot be cancelled yet.
+    """Cancel a run or batch; try again after trouble that may pass: throttling, or a batch not to be cancelled yet.
 
-    :param plan: what to cancel.
+    :param plan: the run or batch.
     :param patience: seconds for which to try; None: the plan's ``grace``.
     :param settle: seconds to wait for a cancelled batch to end, so that runs whose own cancel failed are cancelled one
         by one; the cancel of a batch is not atomic (user guide, "Run batches"). None: the plan's ``grace``.
-    :return: a generator of commands; its return value is None when the cancel was accepted, the snapshot of what had
-        ended before, NotFound when it is gone, or an active snapshot when the cancel failed (a line in the log says
-        why).
+    :return: a flow, which returns None when the cancel was accepted, the snapshot of a run or batch that had ended
+        before, NotFound when it is gone, or an active snapshot when the cancel failed (a line in the log says why).
     """
     trouble = Patience(plan.grace if patience is None else patience, CANCEL_RETRY, CANCEL_RETRY)
     settle = plan.grace if settle is None else settle
@@ -77,7 +76,7 @@ def cancel(
 
 
 def has_stragglers(seen: BatchSnapshot) -> bool:
-    """Tell whether a batch that FAILED, or was cancelled, may have left runs going.
+    """Whether a batch that FAILED, or was cancelled, may have left runs going.
 
     While it is stopping, only once it has tried to cancel each of them: it needs hours for 100,000, which are not to be
     cancelled one by one for the first that fails. What it becomes in the end with such runs is not documented. Counts
@@ -97,7 +96,7 @@ def cancel_stragglers(batch_id: str) -> Flow[None]:
     """Cancel the runs of a batch that are still going, one by one, where CancelRunBatch is refused.
 
     :param batch_id: id of a batch that FAILED, or whose cancel was partial: see :func:`has_stragglers`.
-    :return: a generator of commands; the log says what was done and what failed.
+    :return: a flow; the log names the runs that were not cancelled.
     """
     listed = (yield from ListActive(batch_id)).value
     if isinstance(listed, ServiceError):
@@ -115,7 +114,7 @@ def cancel_stragglers(batch_id: str) -> Flow[None]:
 
 
 def _settle(plan: WaitPlan, cancelled_at: float, seconds: float) -> Flow[None]:
-    """Wait for a cancelled batch to end, and cancel what it leaves."""
+    """Wait for a cancelled batch to end, and cancel the runs that it leaves."""
     waiting = Patience(seconds, CANCEL_RETRY, CANCEL_RETRY, since=cancelled_at)
     while True:
         answer = yield from Look(plan.kind, plan.id)

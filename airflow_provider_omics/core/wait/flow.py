@@ -1,4 +1,4 @@
-"""When to look again, and when to give up: the wait for a run or a batch, free of I/O.
+"""The wait for a run or a batch, free of I/O: when to look again, what a look means, and when to give up.
 
 :func:`wait` is a flow: a generator of :mod:`commands <airflow_provider_omics.core.commands>` that returns the
 :class:`~airflow_provider_omics.core.wait.events.WaitEvent` which ends the wait.
@@ -39,7 +39,7 @@ SECOND_LOOK = 5.0
 """Seconds before "not found" or "access denied" is believed: both can be false for a moment after a change."""
 
 LIST_LAG = 10.0
-"""Seconds that a started run may be missing from lists; one that lacks what it should have is read again after it."""
+"""Seconds that a started run may be missing from lists; one that lacks a part is read again after it."""
 
 LARGE_BATCH = 100
 """Runs beyond which the counts of a batch change at every look."""
@@ -51,9 +51,9 @@ PROGRESS_INTERVAL = 60.0
 def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow[WaitEvent]:
     """Wait for a run or a batch until it has ended or a limit is reached.
 
-    :param plan: what to wait for.
-    :param spread: gives numbers from 0 to 1 for the jitter.
-    :return: a generator of commands; its return value is the event that ends the wait.
+    :param plan: the run or batch, and the limits.
+    :param spread: draws the jitter, a number from 0 to 1.
+    :return: a flow, which returns the event that ends the wait.
     """
     last: Snapshot = plan.unseen()
     said: str | None = None
@@ -155,7 +155,7 @@ def _gone(plan: WaitPlan, last: Snapshot, error: ServiceError, seconds: float = 
 
 
 def read_manifest(run_id: str, uuid: str | None, until: float | None = None) -> Flow[RunSnapshot | ServiceError | None]:
-    """Read how a run ended whose record is gone: nothing else tells, so trouble is tolerated for a few looks.
+    """Read the end of a run whose record is gone: no other source has it, so trouble is tolerated for a few looks.
 
     :param run_id: id of the run.
     :param uuid: its uuid; None where unknown.
@@ -174,7 +174,7 @@ def read_manifest(run_id: str, uuid: str | None, until: float | None = None) -> 
 
 
 def _completed(ended: RunSnapshot, last: Snapshot) -> RunSnapshot:
-    """Fill what the manifest does not tell (where the outputs are, for one) from the last look at the same run."""
+    """Fill the fields that a manifest lacks (the output URI, for one) from the last look at the same run."""
     silent = [f.name for f in fields(ended) if getattr(ended, f.name) is None]
     return replace(ended, **{name: getattr(last, name) for name in silent})
 

@@ -41,7 +41,7 @@ _BATCH_ENDS: dict[Phase, tuple[type[BatchError], str]] = {
 
 
 def error_of(event: WaitEvent, region: str) -> OmicsError | None:
-    """Give the error that a wait's end means.
+    """Turn the end of a wait into the error of its task.
 
     :param event: the end of the wait.
     :param region: AWS Region, for the console address.
@@ -67,10 +67,10 @@ def error_of(event: WaitEvent, region: str) -> OmicsError | None:
 
 
 def run_result(run: RunSnapshot) -> dict[str, Any]:
-    """Give what a task that started a run returns: enough to say years later what made a file.
+    """Make the result of a task that started a run: enough to trace a file to its origin years later.
 
     :param run: the last snapshot of the run.
-    :return: a small dict of JSON values; what is not known (the run has not ended) is None.
+    :return: a small dict of JSON values; a fact that is not known (the run has not ended) is None.
     """
     return {
         "run_id": run.id,
@@ -99,7 +99,7 @@ def batch_result(
     attempts: int = 1,
     carried_forward: int = 0,
 ) -> dict[str, Any]:
-    """Give what a task that started a batch returns.
+    """Make the result of a task that started a batch.
 
     :param batch: the last snapshot of the batch.
     :param succeeded: the verdict; None while the batch is going.

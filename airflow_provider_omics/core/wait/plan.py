@@ -47,7 +47,7 @@ class WaitPlan:
     def limits(self, seen: Any) -> dict[str, float]:
         """Moments at which the wait ends, in seconds since the epoch, by the name of the limit that sets them.
 
-        :param seen: the run or batch as seen last: what has not started has no ``run_timeout`` yet.
+        :param seen: the run or batch as seen last: a run that has not started has no ``run_timeout`` yet.
         """
         limits = {} if self.deadline is None else {"execution_timeout": self.deadline}
         started: datetime | None = getattr(seen, "start_time", None)
@@ -60,7 +60,7 @@ class WaitPlan:
         return bool(self.uuid and seen.uuid and self.uuid != seen.uuid)
 
     def unseen(self) -> Snapshot:
-        """Snapshot of what was never seen, of status UNKNOWN."""
+        """Snapshot of a run or batch that nobody has seen: its status is UNKNOWN."""
         cls = RunSnapshot if self.kind == "run" else BatchSnapshot
         return cls(self.id, UNKNOWN, self.uuid)
 
