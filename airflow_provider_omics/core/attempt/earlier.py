@@ -209,7 +209,7 @@ def end_cancelled(record: AttemptRecord, present: Present) -> Flow[Snapshot | No
 
 
 def cancel_old(record: AttemptRecord, seen: Snapshot, present: Present) -> Flow[None]:
-    """Cancel the run or batch that an earlier try left going, which would be paid twice; not with ``cancel_on_kill`` off.
+    """Cancel the run or batch that an earlier try left going, or leave it where ``cancel_on_kill`` is off.
 
     :param record: the attempt.
     :param seen: its run or batch, as last seen.

@@ -156,7 +156,7 @@ class UnseenFailures:
         return reason_of_end(self.status, self.code)
 
     def summary(self, told: Collection[str | None]) -> list[str]:
-        """Describe in one line how many more there are.
+        """Describe in a line or two how many more there are.
 
         :param told: codes that the lines before have explained.
         """

@@ -139,9 +139,13 @@ def build_start_run_request(
         if (field := FIELDS[Place.DEFAULT_RUN_SETTING].get(name)) and field.start_run and name not in exempt
     }
     merged = MergedSettings(merge_settings(base, given), Place.START_RUN, (connection, arguments))
-    problems += _workflow_problems(merged.values, given)
-    problems += merged.missing_problems(exempt=("requestId",))
-    problems += merged.require_problems(require, exempt)
+    if "workflowId" in given and "runId" in given:
+        allowed = "workflow_id or source_run_id, not both: a repeated run has its workflow already"
+        problems.append(Problem("workflow_id", show_value(given["workflowId"]), allowed))
+    elif "workflowId" not in merged.values and "runId" not in given:
+        allowed = f"required: workflow_id, source_run_id, or {in_connection('workflowId')}"
+        problems.append(Problem("workflow_id", NOT_SET, allowed))
+    problems += merged.missing_problems(require, exempt={"requestId", *exempt})
     if "runId" not in given:
         problems += merged.companion_problems()
     problems += merged.size_problems()
@@ -189,14 +193,13 @@ def build_start_run_batch_request(
     default = merge_settings(*(layer.cleaned() for layer in layers))
     merged = MergedSettings(default, Place.DEFAULT_RUN_SETTING, layers)
     problems = [problem for layer in layers for problem in layer.problems()]
-    problems += merged.missing_problems()
     if default.get("workflowType") == "READY2RUN":
         allowed = "PRIVATE: a batch cannot run READY2RUN workflows; start single runs"
         problems.append(Problem(merged.label("workflowType"), "'READY2RUN'", allowed))
     problems += merged.companion_problems() + merged.size_problems()
     # What may differ between the runs is looked for in each of them, where they can be seen.
     runs_are_seen = run_settings is not None or total_runs is not None
-    problems += merged.require_problems(require, FIELDS[Place.PER_RUN] if runs_are_seen else ())
+    problems += merged.missing_problems(require, FIELDS[Place.PER_RUN] if runs_are_seen else ())
 
     batch = {
         "batchName": batch_name,
@@ -228,16 +231,6 @@ def build_start_run_batch_request(
     if tags is not None:
         request["tags"] = dict(tags)
     return CheckedRequest(request, _storage_warnings(default) + _batch_size_warnings(default, total_runs))
-
-
-def _workflow_problems(merged: Mapping[str, Any], given: Mapping[str, Any]) -> list[Problem]:
-    if "workflowId" in given and "runId" in given:
-        allowed = "workflow_id or source_run_id, not both: a repeated run has its workflow already"
-        return [Problem("workflow_id", show_value(given["workflowId"]), allowed)]
-    if "workflowId" not in merged and "runId" not in merged:
-        allowed = f"required: workflow_id, source_run_id, or {in_connection('workflowId')}"
-        return [Problem("workflow_id", NOT_SET, allowed)]
-    return []
 
 
 def _one_source_problems(**sources: Any) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""The cancel of a run or batch, free of I/O: it bears trouble that may pass, and ends runs that a partial one leaves."""
+"""The cancel of a run or batch, free of I/O: it bears trouble that may pass, and ends the runs that a batch leaves."""
 
 from __future__ import annotations
 
