@@ -93,12 +93,12 @@ def search(record: AttemptRecord, present: Present) -> Flow[Snapshot | None]:
         elif record.max_tries != present.max_tries or (
             record.fingerprint == present.fingerprint and answer.now - record.requested_at <= REQUEST_ID_MEMORY
         ):
-            yield from Say(WARNING, f"The earlier request cannot be searched for ({found}); going on without")
+            yield from Say(WARNING, f"The earlier request cannot be searched for ({found}); going on without a search")
             return None
         else:
             raise AttemptError(
-                f"The start request {record.request_id} of try {record.owner_try} was never answered, and what became "
-                f"of it cannot be found out: {found}. Look for its {present.kind} in the console, then clear the task.",
+                f"The start request {record.request_id} of try {record.owner_try} was never answered, and its "
+                f"{present.kind} cannot be searched for: {found}. Look for it in the console, then clear the task.",
                 request_id=record.request_id,
             ) from found
 
@@ -140,7 +140,7 @@ def let_stop(record: AttemptRecord, seen: Snapshot, present: Present) -> Flow[Sn
     looks = 0
     while seen.status == "STOPPING" and looks < STOPPING_LOOKS:
         if not looks:
-            yield from Say(INFO, f"{present.kind} {seen.id} is stopping: its end is waited for")
+            yield from Say(INFO, f"{present.kind} {seen.id} is stopping: waiting for its end")
         yield from Sleep(SETTLE)
         seen = yield from _look(present, seen.id, record.resource_uuid)
         looks += 1
@@ -200,7 +200,7 @@ def end_cancelled(record: AttemptRecord, present: Present) -> Flow[Snapshot | No
     except ServiceError as error:
         # Its end is on record: that nobody may look at it any more is no reason never to start again.
         yield from Say(
-            WARNING, f"Whether runs of batch {record.resource_id} are still stopping is not to be seen: {error}"
+            WARNING, f"Batch {record.resource_id} cannot be looked at, and its runs may still be stopping: {error}"
         )
         return None
     if isinstance(seen, BatchSnapshot) and (seen.phase is not Phase.FAILED or seen.runs_going):
@@ -249,6 +249,6 @@ def _bear(error: Unavailable, trouble: Patience, now: float) -> Flow[Patience]:
     if trouble.is_over(now):
         raise error
     if trouble.failures == 1:
-        yield from Say(WARNING, f"{error}; going on for up to {trouble.seconds:.0f} s")
+        yield from Say(WARNING, f"{error}; trying again for up to {trouble.seconds:.0f} s")
     yield from Sleep(trouble.pause)
     return trouble

@@ -95,14 +95,14 @@ def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Flow
         yield from Say(WARNING, "The settings have changed since the earlier try, whose attempt is resolved first")
     if record.ended is Ended.BADLY:
         seen = yield from end_cancelled(record, present)
-        line = f"{present.kind} {record.resource_id} of try {record.owner_try} ended badly: a new one"
+        line = f"{present.kind} {record.resource_id} of try {record.owner_try} ended badly: starting a new one"
         said = yield from Say(INFO, line)
         return (yield from _start_afresh(present, said.now, record, seen))
     record, seen = yield from resolve(record, present)
     if seen is None:
         if record.fingerprint == present.fingerprint:
             return (yield from _start(replace(record, owner_try=present.try_number), present))
-        yield from Say(INFO, "Nothing came of the earlier request; it is not sent with other settings: a new one")
+        yield from Say(INFO, "The earlier request has started nothing, and the settings have changed: making a new one")
         saved = yield from Save(record)
         return (yield from _start_afresh(present, saved.now, record))
     if seen.phase is Phase.ACTIVE and seen.status != UNKNOWN:
@@ -116,7 +116,7 @@ def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Flow
         return Begun(record, seen)
     judged = yield from IsSuccess(seen)
     if judged.value:
-        yield from Say(INFO, f"{present.kind} {seen.id} of try {record.owner_try} has ended well: its result is used")
+        yield from Say(INFO, f"{present.kind} {seen.id} of try {record.owner_try} has ended well: using its result")
         return Begun(replace(record, owner_try=present.try_number), seen)
     yield from stop_stragglers(seen, present)
     yield from Say(INFO, f"{present.kind} {seen.id} of try {record.owner_try} is {seen.status}: starting a new one")

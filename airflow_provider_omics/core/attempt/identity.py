@@ -105,7 +105,7 @@ class IdentifiedRequest:
     """A request with our name and tags in it.
 
     :param request: to be sent; the same to the letter whenever it is made from the same settings and record.
-    :param warnings: the tags that had to be left out.
+    :param warnings: what had to be left out.
     """
 
     request: dict[str, Any]

@@ -209,7 +209,10 @@ def build_start_run_batch_request(
     }
     problems += setting_problems(batch, Place.BATCH, lambda name: FIELDS[Place.BATCH][name].argument)
     problems += tag_count_problems(tags if isinstance(tags, Mapping) else (), "tags")
-    problems += _one_source_problems(run_settings=run_settings, run_settings_s3_uri=run_settings_s3_uri)
+    if (run_settings is None) == (run_settings_s3_uri is None):
+        shown = NOT_SET if run_settings is None else "all set"
+        allowed = "exactly one of run_settings, run_settings_s3_uri"
+        problems.append(Problem("run_settings and run_settings_s3_uri", shown, allowed))
     inline: list[Any] = []
     if run_settings is not None:
         inline, found = _inline_settings(run_settings)
@@ -231,14 +234,6 @@ def build_start_run_batch_request(
     if tags is not None:
         request["tags"] = dict(tags)
     return CheckedRequest(request, _storage_warnings(default) + _batch_size_warnings(default, total_runs))
-
-
-def _one_source_problems(**sources: Any) -> list[Problem]:
-    given = [name for name, value in sources.items() if value is not None]
-    if len(given) == 1:
-        return []
-    shown = "all set" if given else NOT_SET
-    return [Problem(" and ".join(given or sources), shown, f"exactly one of {', '.join(sources)}")]
 
 
 def _inline_settings(run_settings: Any) -> tuple[list[Any], list[Problem]]:

@@ -40,7 +40,7 @@ class RunSettingRules:
 
 
 def run_setting_rules(default: Mapping[str, Any], require: Collection[str] = ()) -> RunSettingRules:
-    """Compute once the rules for all runs of a batch.
+    """Compute once what every run of a batch is checked against.
 
     :param default: the merged ``defaultRunSetting``; its own problems are not looked for.
     :param require: settings that the connection wants to see (``require_settings``). Default: none.

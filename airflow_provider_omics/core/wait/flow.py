@@ -97,7 +97,7 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
             continue
         trouble = trouble.failed(now)
         if trouble.failures == 1:
-            yield from Say(WARNING, f"{error}; going on for up to {plan.patience:.0f} s")
+            yield from Say(WARNING, f"{error}; trying again for up to {plan.patience:.0f} s")
         if plan.deadline is not None and now >= plan.deadline:
             return (yield from _time_out(plan, last, "execution_timeout"))
         if trouble.is_over(now):
@@ -181,7 +181,7 @@ def _completed(ended: RunSnapshot, last: Snapshot) -> RunSnapshot:
 
 def _line(seen: Snapshot) -> str:
     text = f"Batch {seen.id}: {seen.progress}" if isinstance(seen, BatchSnapshot) else f"Run {seen.id}: {seen.status}"
-    return text if seen.is_known_status else f"{text} (a status unknown to this version: taken for still going)"
+    return text if seen.is_known_status else f"{text} (a status unknown to this version: treated as still going)"
 
 
 def _pause(plan: WaitPlan, last: Snapshot, now: float, seconds: float, spread: float) -> float:

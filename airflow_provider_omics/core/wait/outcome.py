@@ -30,7 +30,7 @@ from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 _RUN_ENDS: dict[Phase, tuple[type[RunError], str]] = {
     Phase.FAILED: (RunFailed, "The run failed."),
     Phase.CANCELLED: (RunCancelled, "The run was cancelled, and not by this task."),
-    Phase.DELETED: (RunDeleted, "The run was deleted while it was waited for; how it ended is no longer to be had."),
+    Phase.DELETED: (RunDeleted, "The run was deleted while it was waited for; its end is no longer on record."),
 }
 
 _BATCH_ENDS: dict[Phase, tuple[type[BatchError], str]] = {
@@ -55,7 +55,7 @@ def error_of(event: WaitEvent, region: str) -> OmicsError | None:
         text = f"{event.limit} passed; {fate}."
         return _run_error(RunTimedOut, text, seen, region) or _batch_error(BatchTimedOut, text, seen, region)
     if event.outcome is Outcome.VANISHED:
-        text = f"Its record is gone, and nothing tells how it ended ({event.error}). It is not started again by itself."
+        text = f"Its record is gone, and its end cannot be found out ({event.error}). It is not started again."
         return _run_error(RunVanished, text, seen, region) or _batch_error(BatchVanished, text, seen, region)
     if seen.phase in (Phase.SUCCEEDED, Phase.PROCESSED):
         return None
