@@ -303,6 +303,11 @@ def test_required_settings_of_the_connection() -> None:
     ]
 
 
+def test_required_request_id_is_never_missing() -> None:
+    """The operator sets it itself, so nobody could give it."""
+    assert run_request(RUN, require=["requestId"])["requestId"]
+
+
 def test_misspelt_requirement_is_a_problem() -> None:
     """A requirement that names no setting would never be met or never be missed."""
     (problem,) = run_problems(RUN, require=["workflowVersion"])
