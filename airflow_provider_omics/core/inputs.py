@@ -1,4 +1,4 @@
-"""Inputs of runs: which S3 objects their parameters name, and what it means when one is not there to be read."""
+"""Inputs of runs: the S3 objects that their parameters name, and the problems of those that cannot be read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_omics.core.errors import Problem
 from airflow_provider_omics.core.uris import uri_faults
 
 MAX_PROBLEMS = 50
-"""Problems with inputs that are told."""
+"""Problems with inputs that an error lists."""
 
 MAX_IDS = 100
 """Runs with archived inputs that are named."""
@@ -137,7 +137,7 @@ def texts_in(document: Any, path: str = "") -> Iterator[tuple[str, str]]:
 class DistinctInputs:
     """The S3 URIs of many runs, each once, as a stream; only they are held in memory, not the runs.
 
-    :param runs: what the runs are given.
+    :param runs: the parameters of the runs.
     """
 
     def __init__(self, runs: Iterable[RunInputs]) -> None:
@@ -183,7 +183,7 @@ def input_problems(
 ) -> list[Problem]:
     """Turn faulty inputs into problems, by the runs and parameters that name them.
 
-    :param runs: what the runs are given, once more.
+    :param runs: the parameters of the runs, once more.
     :param states: URI -> state of those that were not found.
     :param malformed: problems that come first. Default: none.
     :param archived_keys: URI that begins keys -> the first object below it that is archived. Default: none.

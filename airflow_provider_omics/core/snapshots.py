@@ -17,7 +17,7 @@ LOG_GROUP = "/aws/omics/WorkflowLog"
 class RunSnapshot:
     """A run as one GetRun (or StartRun, which gives less) showed it.
 
-    Times are aware datetimes; what the response did not have is None. Source: GetRun.
+    Times are aware datetimes; a field that the response did not have is None. Source: GetRun.
     """
 
     id: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import Enum
 
 UNKNOWN = "UNKNOWN"
-"""Stands for the status of what was never seen."""
+"""Status of a run or batch that nobody has seen."""
 
 
 class RunStatus(str, Enum):
@@ -62,7 +62,7 @@ class Phase(str, Enum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     DELETED = "deleted"
-    """Its record (or its runs' records) was deleted: how it ended is no longer to be had."""
+    """Its record (or its runs' records) was deleted: its end is no longer on record."""
     PROCESSED = "processed"
     """A batch whose runs have all ended, well or badly: only the counts tell."""
 

@@ -1,4 +1,4 @@
-"""URIs among the parameters of a run: whether what looks like one is well formed."""
+"""URIs among the parameters of a run, and those that are malformed."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from airflow_provider_omics.core.failure.reasons import BATCH_FAILED, FailureCla
 from airflow_provider_omics.core.failure.text import clean_line, clean_message
 
 SHOWN_GROUPS = 10
-"""Groups that the text and a task's result tell; what is rarer is summed up."""
+"""Groups in the text and in a task's result; rarer ones are summed up."""
 
 DIAGNOSED_GROUPS = 5
 """Groups of which one run is diagnosed in full."""
@@ -32,9 +32,9 @@ class BatchDiagnosis(Diagnosis):
     :param groups: those that were looked at, the largest group first.
     :param examples: ``runSettingId`` -> diagnosis of one run each of the first groups.
     :param console_url: the list of runs in the AWS console.
-    :param notes: what could not be found out, a sentence each.
+    :param notes: facts that could not be found out, a sentence each.
     :param batch_failed: whether the batch itself ended FAILED.
-    :param batch_message: what AWS says of that.
+    :param batch_message: AWS's message about that.
     :param ends: how many did not complete, by status and by the code that decides; code None: it is not known.
     """
 
@@ -97,7 +97,7 @@ class BatchDiagnosis(Diagnosis):
     def summary(self, retry: str | None = None) -> list[str]:
         """Count the failures by cause, with whose move it is and the action, without log lines.
 
-        :param retry: what Airflow does next, a sentence.
+        :param retry: Airflow's next step, a sentence.
         :return: lines.
         """
         lines = self._headlines()
@@ -143,7 +143,7 @@ class BatchDiagnosis(Diagnosis):
     def to_json(self, retry: str | None = None) -> dict[str, Any]:
         """Write the diagnosis as JSON values, as the error carries it.
 
-        :param retry: what Airflow does next, a sentence.
+        :param retry: Airflow's next step, a sentence.
         :return: ``summary`` is the text without examples; the rest are its facts.
         """
         return {

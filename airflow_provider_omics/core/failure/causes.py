@@ -7,7 +7,7 @@ the one that decides.
 from __future__ import annotations
 
 GENERAL_REASONS: tuple[str | None, ...] = (None, "RUN_TASK_FAILED", "WORKFLOW_RUN_FAILED")
-"""Reasons that only say that something in the run failed: what its task says is nearer to the cause."""
+"""Reasons that only say that something in the run failed: its task's reason is nearer to the cause."""
 
 NO_REASON = "no reason given"
 """Stands where AWS gives no code."""

@@ -25,9 +25,9 @@ class FailedTask:
 
     :param task_id: its id.
     :param name: its name in the workflow.
-    :param reason: AWS's failureReason of the task; None: not told.
-    :param message: AWS's statusMessage, the exit information; None: not told.
-    :param instance_type: what it ran on: ``"omics.m.2xlarge"``.
+    :param reason: AWS's failureReason of the task; None: AWS gave none.
+    :param message: AWS's statusMessage, the exit information; None: AWS gave none.
+    :param instance_type: the instance that it ran on: ``"omics.m.2xlarge"``.
     :param cpus: requested vCPUs.
     :param memory: requested GiB.
     :param gpus: requested GPUs.
@@ -89,13 +89,13 @@ class FailedTask:
 
 
 class Diagnosis(ABC):
-    """What is told of a failure, a run's or a batch's."""
+    """The account of a failure, a run's or a batch's."""
 
     @abstractmethod
     def summary(self, retry: str | None = None) -> list[str]:
         """State the cause, whose move it is and the action, without log lines.
 
-        :param retry: what Airflow does next, a sentence.
+        :param retry: Airflow's next step, a sentence.
         :return: lines.
         """
 
@@ -106,7 +106,7 @@ class Diagnosis(ABC):
     def text(self, retry: str | None = None) -> str:
         """Write the whole text for the task log.
 
-        :param retry: what Airflow does next, a sentence.
+        :param retry: Airflow's next step, a sentence.
         """
         return "\n".join([*self.summary(retry), *self.details()])
 
@@ -120,7 +120,7 @@ class RunDiagnosis(Diagnosis):
     :param failed_tasks: the tasks that failed, the last one first; what failed earlier may have been retried.
     :param more_tasks: number of failed tasks that are left out.
     :param engine_lines: the last lines of the engine log, when no task failed.
-    :param notes: what could not be found out, a sentence each.
+    :param notes: facts that could not be found out, a sentence each.
     """
 
     run: RunSnapshot
@@ -167,7 +167,7 @@ class RunDiagnosis(Diagnosis):
     def summary(self, retry: str | None = None) -> list[str]:
         """State the failure, its cause, whose move it is and where to look: a few lines, without log lines.
 
-        :param retry: what Airflow does next, a sentence.
+        :param retry: Airflow's next step, a sentence.
         :return: lines.
         """
         facts = {
@@ -199,7 +199,7 @@ class RunDiagnosis(Diagnosis):
     def to_json(self, retry: str | None = None) -> dict[str, Any]:
         """Write the diagnosis as JSON values, as the error carries it.
 
-        :param retry: what Airflow does next, a sentence.
+        :param retry: Airflow's next step, a sentence.
         :return: ``summary`` is the text without log lines; the rest are its facts.
         """
         return {

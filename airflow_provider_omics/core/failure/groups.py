@@ -1,4 +1,4 @@
-"""The failures of a batch, grouped by cause: reason, failing task, and message without what differs from run to run."""
+"""The failures of a batch, grouped by cause: reason, failing task, and message without ids, addresses and numbers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SampleFailure:
     :param status: FAILED, NOT_SUBMITTED, CANCELLED or UNKNOWN.
     :param code: the submissionFailureReason, or the code that
         :func:`~airflow_provider_omics.core.failure.causes.deciding_code` returns.
-    :param message: what AWS says of it.
+    :param message: AWS's message.
     :param task: name of the task that failed.
     :param looked_at: whether its reason was asked for; of a FAILED run only then code, message and task are known.
     """
@@ -78,7 +78,7 @@ class SampleFailure:
 
     @property
     def pattern(self) -> str:
-        """The message without what differs from run to run."""
+        """The message without ids, addresses and numbers."""
         return normalised(self.message or "", (self.run_setting_id, self.run_id or ""))
 
 
@@ -87,7 +87,7 @@ class FailureGroup:
     """Failures with one cause.
 
     :param cause: in a few words.
-    :param pattern: their message, without what differs.
+    :param pattern: their message, without the parts that differ.
     :param failures: the failures, in the order given.
     """
 
@@ -102,7 +102,7 @@ class FailureGroup:
 
     @property
     def message(self) -> str:
-        """What AWS says, where it is the same for all; else without what differs."""
+        """AWS's message, where it is the same for all; else without the parts that differ."""
         messages = {failure.message for failure in self.failures}
         return (messages.pop() or "") if len(messages) == 1 else self.pattern
 
@@ -142,7 +142,7 @@ class UnseenFailures:
     """Failures that were counted, not looked at.
 
     :param status: how they ended.
-    :param code: the code that decides; None: no list tells it.
+    :param code: the code that decides; None: no list has it.
     :param count: how many.
     """
 
@@ -194,7 +194,7 @@ def group_failures(failures: Iterable[SampleFailure]) -> tuple[FailureGroup, ...
 
 
 def normalised(message: str, names: Sequence[str] = ()) -> str:
-    """Take out of a message what differs between runs that fail for the same cause.
+    """Replace the parts of a message that differ between runs of the same cause.
 
     :param message: AWS's message.
     :param names: ids of the run, which the message may hold.

@@ -19,7 +19,7 @@ from airflow_provider_omics.core.statuses import RUN_PHASES, Phase
 def run_from_manifest(messages: Iterable[str], run_id: str, run_uuid: str | None) -> RunSnapshot | None:
     """Find the run's own object among the messages of its manifest stream.
 
-    :param messages: the messages, in any order; what is not a JSON object is passed over.
+    :param messages: the messages, in any order; those that are no JSON object are passed over.
     :param run_id: id of the run.
     :param run_uuid: its uuid; None: any, which can be wrong where the id was used before.
     :return: the run with its final status; None when the manifest does not tell.
@@ -42,7 +42,7 @@ def run_from_manifest(messages: Iterable[str], run_id: str, run_uuid: str | None
 def failed_tasks_from_manifest(messages: Iterable[str], run_id: str) -> list[FailedTask]:
     """Find the tasks that failed among the messages of a run's manifest stream.
 
-    :param messages: the messages, in any order; what is not a JSON object is passed over.
+    :param messages: the messages, in any order; those that are no JSON object are passed over.
     :param run_id: id of the run.
     :return: the tasks, the last one first.
     """

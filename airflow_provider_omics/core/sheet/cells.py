@@ -1,4 +1,4 @@
-"""Cells of a sample sheet: when they are empty, how they read as text, what their types make of them."""
+"""Cells of a sample sheet: when they are empty, how they read as text, and their values by type."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CellType:
     """A type that a sheet can declare for a column.
 
     :param convert: makes the value of a cell that is not empty; raises ValueError where that would be a guess.
-    :param allowed: what a cell may hold.
+    :param allowed: the values that a cell may hold.
     """
 
     convert: Callable[[Any], Any]

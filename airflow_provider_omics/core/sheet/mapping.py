@@ -62,8 +62,8 @@ class SheetMapping:
 
         :param run_setting_id: their id.
         :param rows: at least one.
-        :param faults: what is wrong with the rows; added to.
-        :return: in the spelling of AWS, without what has no value.
+        :param faults: faults of the rows; added to.
+        :return: in the spelling of AWS, without settings that have no value.
         """
         return {"runSettingId": run_setting_id, **self._tree(rows).fill(rows, faults)}
 
@@ -71,7 +71,7 @@ class SheetMapping:
         """Collect the columns that the results keep of the rows of one id.
 
         :param rows: at least one.
-        :param faults: what is wrong with the rows; added to.
+        :param faults: faults of the rows; added to.
         :return: column -> value, None for an empty cell.
         """
         kept: dict[str, Any] = self._kept.fill(rows, faults)
