@@ -1,4 +1,4 @@
-"""URIs among the parameters of a run, and those that are malformed."""
+"""URIs among the parameters of a run: whether what looks like one is well formed."""
 
 from __future__ import annotations
 

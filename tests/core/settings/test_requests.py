@@ -303,11 +303,6 @@ def test_required_settings_of_the_connection() -> None:
     ]
 
 
-def test_required_request_id_is_never_missing() -> None:
-    """The operator sets it itself, so nobody could give it."""
-    assert run_request(RUN, require=["requestId"])["requestId"]
-
-
 def test_misspelt_requirement_is_a_problem() -> None:
     """A requirement that names no setting would never be met or never be missed."""
     (problem,) = run_problems(RUN, require=["workflowVersion"])
@@ -347,3 +342,8 @@ def test_argument_names_are_snake_case_of_their_own() -> None:
     assert START_RUN_ARGUMENTS["tags"] == "tags"
     assert "request_id" not in START_RUN_ARGUMENTS
     assert all(name == name.lower() for name in START_RUN_ARGUMENTS)
+
+
+def test_required_request_id_is_never_missing() -> None:
+    """The operator sets it itself, so nobody could give it."""
+    assert run_request(RUN, require=["requestId"])["requestId"]
