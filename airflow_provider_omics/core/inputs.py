@@ -1,4 +1,4 @@
-"""Inputs of runs: which S3 objects their parameters name, and what it means when one is not there to be read."""
+"""Inputs of runs: the S3 objects that their parameters name, and the problems of those that cannot be read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_omics.core.errors import Problem
 from airflow_provider_omics.core.uris import uri_faults
 
 MAX_PROBLEMS = 50
-"""Problems with inputs that are told."""
+"""Problems with inputs that an error lists."""
 
 MAX_IDS = 100
 """Runs with archived inputs that are named."""
@@ -66,7 +66,7 @@ class Place(NamedTuple):
         return _WILDCARD.split(self.key, maxsplit=1)[0]
 
     def names(self, key: str) -> bool:
-        """Tell whether a key is meant: one that begins so, or that a pattern of Nextflow's fits.
+        """Whether a key is meant: one that begins so, or that a pattern of Nextflow's fits.
 
         :param key: of an object in the bucket.
         """
@@ -102,7 +102,7 @@ def place_of(uri: str) -> Place:
 
 
 def state_of_object(answer: Mapping[str, Any]) -> InputState:
-    """Tell whether an object can be read now.
+    """Whether an object can be read now.
 
     Objects in the storage classes GLACIER and DEEP_ARCHIVE, and in the archive tiers of INTELLIGENT_TIERING, can be
     read only once they are restored; ``Restore`` then says ``ongoing-request="false"`` (S3 API reference, HeadObject).
@@ -137,7 +137,7 @@ def texts_in(document: Any, path: str = "") -> Iterator[tuple[str, str]]:
 class DistinctInputs:
     """The S3 URIs of many runs, each once, as a stream; only they are held in memory, not the runs.
 
-    :param runs: what the runs are given.
+    :param runs: the parameters of the runs.
     """
 
     def __init__(self, runs: Iterable[RunInputs]) -> None:
@@ -155,7 +155,7 @@ class DistinctInputs:
         return len(self._seen)
 
     def __iter__(self) -> Iterator[str]:
-        """Give each ``s3://`` URI when it is met first; ``omics://`` is left alone."""
+        """Yield each ``s3://`` URI when it is met first; ``omics://`` is left alone."""
         for run in self._runs:
             faults = {path: (shown, allowed) for path, shown, allowed in uri_faults(run.document)}
             if len(self.malformed) < MAX_PROBLEMS:
@@ -181,9 +181,9 @@ def input_problems(
     role_arn: str | None = None,
     mask: bool = False,
 ) -> list[Problem]:
-    """Tell what is wrong with the inputs, by the runs and parameters that name them.
+    """Turn faulty inputs into problems, by the runs and parameters that name them.
 
-    :param runs: what the runs are given, once more.
+    :param runs: the parameters of the runs, once more.
     :param states: URI -> state of those that were not found.
     :param malformed: problems that come first. Default: none.
     :param archived_keys: URI that begins keys -> the first object below it that is archived. Default: none.

@@ -10,23 +10,20 @@ from airflow_provider_omics.hooks.run_logs import ended_run
 
 Call = Look | Cancel | ListActive | ReadManifest
 
-CallResult = tuple[Snapshot | ServiceError | None, tuple[str, ...]]
-"""``result`` and ``run_ids`` of an :class:`~airflow_provider_omics.core.commands.Answer`."""
 
-
-def carry_out(hook: OmicsHook, command: Call) -> CallResult:
+def carry_out(hook: OmicsHook, command: Call) -> Snapshot | tuple[str, ...] | ServiceError | None:
     """Make the call that a command asks for.
 
-    :param hook: where to ask.
+    :param hook: makes the call.
     :param command: the command.
-    :return: what its answer consists of.
+    :return: the value of its answer.
     :raises ServiceError: the call was refused or did not get through; for ReadManifest that is the result instead.
     """
     if isinstance(command, Look):
-        return hook.look(command.kind, command.id), ()
+        return hook.look(command.kind, command.id)
     if isinstance(command, ListActive):
-        return None, tuple(hook.active_run_ids(command.batch_id))
+        return tuple(hook.active_run_ids(command.batch_id))
     if isinstance(command, ReadManifest):
-        return ended_run(hook, command.id, command.uuid), ()
+        return ended_run(hook, command.id, command.uuid)
     hook.cancel(command.kind, command.id)
-    return None, ()
+    return None

@@ -20,7 +20,7 @@ from airflow_provider_omics.core.attempt.identity import (
     name_hash,
 )
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended, Present
-from airflow_provider_omics.core.commands import Answer, AttemptAnswer, Choose, Find, IsSuccess, Save, Say, Start
+from airflow_provider_omics.core.commands import Answer, Choose, Find, IsSuccess, Save, Say, Start
 from airflow_provider_omics.core.errors import NotFound, NotOwner, ServiceError, Unavailable
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
@@ -284,28 +284,27 @@ class Attempt:
                 return self.snapshot
             pause(SEARCH_INTERVAL)
 
-    def _perform(self, command: Any) -> Answer:
+    def _perform(self, command: Any) -> Answer[Any]:
         """Carry out a command of the start; the rest is the driver's."""
         owner = self._owner
+        value: Any = None
         if isinstance(command, Save):
             owner.save(command.record, self.snapshot)
         elif isinstance(command, Start):
-            return AttemptAnswer(time.time(), self._start(command.record))
+            value = self._start(command.record)
         elif isinstance(command, Find):
-            return AttemptAnswer(time.time(), self._find(command.record))
+            value = self._find(command.record)
         elif isinstance(command, IsSuccess):
-            return AttemptAnswer(time.time(), judged=self._job.is_success(command.snapshot))
+            value = self._job.is_success(command.snapshot)
         elif isinstance(command, Choose):
-            is_any_left = self._job.choose(command.record)
+            value = self._job.choose(command.record)
             owner.check_not_killed()  # it took its time: a later try, or a kill, may have come
             owner.check_owner()
-            return AttemptAnswer(time.time(), judged=is_any_left)
         else:
             if isinstance(command, Say):
                 owner.show_progress(command.seen)
-            answer = self._driver.perform(command)
-            return AttemptAnswer(answer.now, answer.result, answer.run_ids)
-        return AttemptAnswer(time.time())
+            return self._driver.perform(command)
+        return Answer(time.time(), value)
 
     def _start(self, record: AttemptRecord) -> Snapshot | ServiceError:
         owner, job = self._owner, self._job

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from airflow_provider_omics.core.commands import Answer, Cancel, Say, Sleep
+from airflow_provider_omics.core.commands import Answer, Cancel, Flow, Say, Sleep
 from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError
-from airflow_provider_omics.hooks.commands import Call, CallResult, carry_out
+from airflow_provider_omics.hooks.commands import carry_out
 from airflow_provider_omics.hooks.omics import OmicsHook
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class Driver:
         self._log = log
         self._guard = guard
 
-    def drive(self, flow: Generator[Any, Any, T], perform: Callable[[Any], Answer] | None = None) -> T:
+    def drive(self, flow: Flow[T], perform: Callable[[Any], Answer[Any]] | None = None) -> T:
         """Run a flow to its end.
 
         :param flow: a generator of commands.
@@ -57,38 +57,35 @@ class Driver:
             command = next(flow)
             while True:
                 answer = perform(command)
-                if isinstance(answer.result, CredentialsExpired):
+                if isinstance(answer.value, CredentialsExpired):
                     self._renew()
                 command = flow.send(answer)
         except StopIteration as end:
             result: T = end.value
             return result
 
-    def perform(self, command: Any) -> Answer:
+    def perform(self, command: Any) -> Answer[Any]:
         """Carry out a command of a wait or a cancel.
 
         :param command: the command.
         :return: its answer; an error of the service is an answer too.
         """
+        value: Any = None
         if isinstance(command, Sleep):
             pause(command.seconds)
         elif isinstance(command, Say):
             self._log.log(command.level, "%s", command.message)
         else:
+            guard = self._guard if isinstance(command, Cancel) else None
             try:
-                result, run_ids = self._call(command)
+                if guard is not None:
+                    guard.before_cancel()
+                value = carry_out(self._hook, command)
+                if guard is not None:
+                    guard.after_cancel(command.id)
             except ServiceError as error:
-                return Answer(time.time(), error)
-            return Answer(time.time(), result, run_ids)
-        return Answer(time.time())
-
-    def _call(self, command: Call) -> CallResult:
-        if not isinstance(command, Cancel) or self._guard is None:
-            return carry_out(self._hook, command)
-        self._guard.before_cancel()
-        result = carry_out(self._hook, command)
-        self._guard.after_cancel(command.id)
-        return result
+                value = error
+        return Answer(time.time(), value)
 
     def _renew(self) -> None:
         """Have the next call made with the credentials of today; the pauses of the flow keep this rare.

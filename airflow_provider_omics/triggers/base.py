@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, ClassVar, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_omics.core.commands import Answer, Cancel, Command, Look, ReadManifest, Say, Sleep
+from airflow_provider_omics.core.commands import Answer, Cancel, Flow, Look, ReadManifest, Say, Sleep
 from airflow_provider_omics.core.errors import ServiceError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
@@ -230,7 +230,7 @@ class _Driver:
         self._pause = 0.0
         self._is_cancelling = False
 
-    async def drive(self, flow: Generator[Command, Answer, T]) -> T:
+    async def drive(self, flow: Flow[T]) -> T:
         command = next(flow)
         while True:
             try:
@@ -239,12 +239,12 @@ class _Driver:
                 result: T = end.value
                 return result
 
-    async def _perform(self, command: Command) -> Answer:
+    async def _perform(self, command: Any) -> Answer[Any]:
         if isinstance(command, Sleep):
             # Slept before the next command, unless that is a look: then the poller is told by when, and may choose a
             # moment that suits others as well.
             self._pause = command.seconds
-            return Answer(time.time())
+            return Answer(time.time(), None)
         pause, self._pause = self._pause, 0.0
         try:
             if isinstance(command, Look) and not self._is_cancelling:
@@ -253,10 +253,10 @@ class _Driver:
                 await asyncio.sleep(pause)
             if isinstance(command, Say):
                 self._log.log(command.level, "%s", command.message)
-                return Answer(time.time())
+                return Answer(time.time(), None)
             self._is_cancelling = self._is_cancelling or isinstance(command, Cancel)
             urgency = Urgency.MANIFEST if isinstance(command, ReadManifest) else Urgency.CANCEL
-            result, run_ids = await self._place.call(lambda hook: carry_out(hook, command), urgency)
+            value: Any = await self._place.call(lambda hook: carry_out(hook, command), urgency)
         except ServiceError as error:
             return Answer(time.time(), error)
-        return Answer(time.time(), result, run_ids)
+        return Answer(time.time(), value)

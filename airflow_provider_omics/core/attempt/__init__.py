@@ -1,1 +1,1 @@
-"""An attempt: one start, and what became of it."""
+"""An attempt: one start of a run or batch, and its end."""

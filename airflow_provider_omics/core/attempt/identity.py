@@ -39,14 +39,14 @@ class TaskIdentity:
 
     @classmethod
     def of(cls, task_instance: Any) -> TaskIdentity:
-        """Take it from Airflow's task instance.
+        """Take the identity from Airflow's task instance.
 
         :param task_instance: whatever has these four attributes.
         """
         return cls(task_instance.dag_id, task_instance.task_id, task_instance.run_id, task_instance.map_index)
 
     def tags(self) -> dict[str, str]:
-        """Give the identity as AWS tags: values hold what AWS allows, at most 256 characters."""
+        """Write the identity as AWS tags: values hold the characters that AWS allows, at most 256."""
         values = {
             "airflow:dag_id": self.dag_id,
             "airflow:task_id": self.task_id,
@@ -68,7 +68,7 @@ def fingerprint(request: Mapping[str, Any]) -> str:
 
 
 def given_name(kind: str, request: Mapping[str, Any]) -> str | None:
-    """Give the name that the user chose.
+    """Read the name that the user chose.
 
     :param kind: ``"run"`` or ``"batch"``.
     :param request: a StartRun or StartRunBatch request before a name of ours is added.
@@ -88,12 +88,12 @@ def name_hash(name: str | None) -> str | None:
 
 
 def generated_name(kind: str, identity: TaskIdentity, request_id: str) -> str:
-    """Give the name of a run or batch that the user did not name; the request id in it makes it unique.
+    """Make the name of a run or batch that the user did not name; the request id in it makes it unique.
 
     :param kind: ``"run"`` or ``"batch"``.
     :param identity: who starts it.
     :param request_id: the attempt's.
-    :return: ``"{dag_id}.{task_id}.{request_id}"``, its beginning cut to what AWS allows.
+    :return: ``"{dag_id}.{task_id}.{request_id}"``, its beginning cut to the length that AWS allows.
     """
     _, longest = _NAME_FIELDS[kind]
     prefix = re.sub(r"[^A-Za-z0-9_.\-]", "_", f"{identity.dag_id}.{identity.task_id}")

@@ -1,4 +1,4 @@
-"""The attempt record: what one attempt to start a run or batch leaves for the tries after it."""
+"""The record of an attempt to start a run or batch, for the tries after it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Ended(str, Enum):
 
 @dataclass(frozen=True)
 class AttemptRecord:
-    """What one attempt leaves for the tries after it: ids and hashes only.
+    """The record that one attempt leaves for the tries after it: ids and hashes only.
 
     :param request_id: idempotency token of the attempt's start, a uuid4.
     :param fingerprint: hash of the request, without the request id, generated names and tags.
@@ -63,7 +63,7 @@ class AttemptRecord:
     previous_id: str | None = None
 
     def following(self, before: AttemptRecord, *, cleared: bool) -> AttemptRecord:
-        """Give the record of a new attempt that counts on from the one before it, and names what that has started.
+        """Make the record of a new attempt that counts on from the one before it, and names the batch that one started.
 
         :param before: the record whose place it takes.
         :param cleared: a user cleared the task.
@@ -80,7 +80,7 @@ class AttemptRecord:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Give the record as a JSON object."""
+        """Write the record as a JSON object."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
@@ -95,7 +95,7 @@ class AttemptRecord:
 
 @dataclass(frozen=True)
 class Present:
-    """The try that asks what to do.
+    """The try that has to decide.
 
     :param kind: ``"run"`` or ``"batch"``.
     :param try_number: number of this try.
@@ -104,11 +104,12 @@ class Present:
     :param new_request_id: a fresh uuid4, for the case that a new attempt is made.
     :param tagged: whether a new attempt's request gets our tags (``tag_with_airflow_context``).
     :param name_hash: hash of the name that the user gives a new attempt's run or batch; None: a generated one.
-    :param durable: adopt what an earlier try left; otherwise each try starts afresh.
-    :param chooses: what an earlier attempt has completed is not submitted again (a batch with ``rerun="failed"``).
-    :param has_earlier: results of other tasks tell what need not be submitted, too (``previous_results``,
+    :param durable: adopt the run or batch of an earlier try; otherwise each try starts afresh.
+    :param chooses: samples that an earlier attempt has completed are not submitted again (a batch with
+        ``rerun="failed"``).
+    :param has_earlier: results of other tasks exempt samples, too (``previous_results``,
         ``rerun_failed_of``).
-    :param cancel: whether what a clear leaves behind is cancelled (``cancel_on_kill``).
+    :param cancel: whether the run or batch that a clear leaves behind is cancelled (``cancel_on_kill``).
     :param patience: seconds for which a start that does not get through is repeated.
     """
 

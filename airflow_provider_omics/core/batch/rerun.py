@@ -111,7 +111,7 @@ class RerunRules:
 
 
 def _is_untried(status: RecordStatus, reason: str | None) -> bool:
-    """Tell whether the batch of a sample ended before its turn came."""
+    """Whether the batch of a sample ended before its turn came."""
     return status is RecordStatus.NOT_SUBMITTED and reason is None
 
 
@@ -143,7 +143,7 @@ def rerun_setting_problems(default: Mapping[str, Any], rerun_setting: Mapping[st
 
 
 def rerun_sentence(again: Mapping[RecordStatus, int], new: int, changed: int, kept: int, carried: int) -> str:
-    """Say what an attempt submits, for the task's log.
+    """Summarise for the task's log which samples an attempt submits.
 
     :param again: samples submitted again, by how they ended.
     :param new: samples of which nothing was known.

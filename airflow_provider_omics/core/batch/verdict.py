@@ -59,7 +59,7 @@ class Tolerance:
         return cls(int(runs or 0), percent, patterns)
 
     def allowance(self, total_runs: int) -> int:
-        """Give how many of so many runs may end otherwise than COMPLETED."""
+        """Number of runs, out of so many, that may end otherwise than COMPLETED."""
         # By fractions, as 0.57 % of 10,000 is 57, and by floats 56.99...
         percent = Fraction(str(self.max_failed_percent or 0))
         return max(self.max_failed_runs, math.floor(total_runs * percent / 100))
@@ -130,7 +130,7 @@ class BatchCounts:
         return {(status, None): count for status, count in counts.items() if count}
 
     def as_dict(self) -> dict[str, int]:
-        """Give the counts by the names they have in a task's result."""
+        """Write the counts by the names that they have in a task's result."""
         return {
             "total_runs": self.total_runs,
             "completed_runs": self.completed_runs,

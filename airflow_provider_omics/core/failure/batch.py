@@ -16,7 +16,7 @@ from airflow_provider_omics.core.failure.reasons import BATCH_FAILED, FailureCla
 from airflow_provider_omics.core.failure.text import clean_line, clean_message
 
 SHOWN_GROUPS = 10
-"""Groups that the text and a task's result tell; what is rarer is summed up."""
+"""Groups in the text and in a task's result; rarer ones are summed up."""
 
 DIAGNOSED_GROUPS = 5
 """Groups of which one run is diagnosed in full."""
@@ -32,9 +32,9 @@ class BatchDiagnosis(Diagnosis):
     :param groups: those that were looked at, the largest group first.
     :param examples: ``runSettingId`` -> diagnosis of one run each of the first groups.
     :param console_url: the list of runs in the AWS console.
-    :param notes: what could not be found out, a sentence each.
+    :param notes: facts that could not be found out, a sentence each.
     :param batch_failed: whether the batch itself ended FAILED.
-    :param batch_message: what AWS says of that.
+    :param batch_message: AWS's message about that.
     :param ends: how many did not complete, by status and by the code that decides; code None: it is not known.
     """
 
@@ -67,7 +67,7 @@ class BatchDiagnosis(Diagnosis):
         return tuple(UnseenFailures(*end, count) for end, count in left.most_common() if count > 0)
 
     def with_ends(self, total_runs: int, ends: Mapping[tuple[str, str | None], int]) -> BatchDiagnosis:
-        """Give the diagnosis of all samples, with those that earlier attempts have left.
+        """Extend the diagnosis to all samples, with those that earlier attempts have left.
 
         :param total_runs: number of samples.
         :param ends: how many of them did not complete, by status and code.
@@ -75,11 +75,11 @@ class BatchDiagnosis(Diagnosis):
         return replace(self, total_runs=total_runs, failed_runs=sum(ends.values()), ends=ends)
 
     def causes_by_id(self) -> dict[str, str]:
-        """Give the cause of each that was looked at, by its ``runSettingId``."""
+        """Map the ``runSettingId`` of each that was looked at to its cause."""
         return {failure.run_setting_id: failure.cause for group in self.groups for failure in group.failures}
 
     def told_of(self, failed: Iterable[tuple[str, str]]) -> dict[str, str]:
-        """Give the reason of runs that did not complete.
+        """Map runs that did not complete to their reasons.
 
         :param failed: the ``runSettingId`` and status of each.
         :return: ``runSettingId`` -> code and message; its status where it was not looked at.
@@ -88,16 +88,16 @@ class BatchDiagnosis(Diagnosis):
         return {name: told.get(name, status) for name, status in failed}
 
     def causes(self) -> list[dict[str, Any]]:
-        """Give the groups for a task's result, and what was not looked at: ten each at most, however many failed."""
+        """Write the groups for a task's result, and those not looked at: ten each at most, however many failed."""
         return [found.to_json() for found in self._found(SHOWN_GROUPS, SHOWN_GROUPS)]
 
     def _found(self, groups: int, unseen: int) -> tuple[FailureGroup | UnseenFailures, ...]:
         return *self.groups[:groups], *self.unseen[:unseen]
 
     def summary(self, retry: str | None = None) -> list[str]:
-        """Tell how many failed of which cause, whose move it is and what to do, without log lines.
+        """Count the failures by cause, with whose move it is and the action, without log lines.
 
-        :param retry: what Airflow does next, a sentence.
+        :param retry: Airflow's next step, a sentence.
         :return: lines.
         """
         lines = self._headlines()
@@ -133,7 +133,7 @@ class BatchDiagnosis(Diagnosis):
         return [*lines, f"Runs that were not started, the first {looked_at:,}:"] if looked_at else lines
 
     def details(self) -> list[str]:
-        """Tell one run of each of the first groups in full, and what could not be read."""
+        """Describe one run of each of the first groups in full, and list the facts that could not be read."""
         lines = []
         for name, diagnosis in self.examples.items():
             lines.append(f"Example: {clean_line(name, 128)}")
@@ -141,9 +141,9 @@ class BatchDiagnosis(Diagnosis):
         return [*lines, *(f"Note: {note}" for note in self.notes)]
 
     def to_json(self, retry: str | None = None) -> dict[str, Any]:
-        """Give the diagnosis as JSON values, as the error carries it.
+        """Write the diagnosis as JSON values, as the error carries it.
 
-        :param retry: what Airflow does next, a sentence.
+        :param retry: Airflow's next step, a sentence.
         :return: ``summary`` is the text without examples; the rest are its facts.
         """
         return {

@@ -7,7 +7,7 @@ the one that decides.
 from __future__ import annotations
 
 GENERAL_REASONS: tuple[str | None, ...] = (None, "RUN_TASK_FAILED", "WORKFLOW_RUN_FAILED")
-"""Reasons that only say that something in the run failed: what its task says is nearer to the cause."""
+"""Reasons that only say that something in the run failed: its task's reason is nearer to the cause."""
 
 NO_REASON = "no reason given"
 """Stands where AWS gives no code."""
@@ -16,7 +16,7 @@ _WITHOUT_CODE = (NO_REASON, "CANCELLED", "UNKNOWN")
 
 
 def deciding_code(of_run: str | None, of_task: str | None) -> str | None:
-    """Give the code that a failure is judged by.
+    """Find the code that a failure is judged by.
 
     :param of_run: the ``failureReason`` of GetRun; None: it gave none.
     :param of_task: the ``failureReason`` of GetRunTask, of the task that failed last; None: it gave none, or no task

@@ -25,9 +25,9 @@ class FailedTask:
 
     :param task_id: its id.
     :param name: its name in the workflow.
-    :param reason: AWS's failureReason of the task; None: not told.
-    :param message: AWS's statusMessage, the exit information; None: not told.
-    :param instance_type: what it ran on: ``"omics.m.2xlarge"``.
+    :param reason: AWS's failureReason of the task; None: AWS gave none.
+    :param message: AWS's statusMessage, the exit information; None: AWS gave none.
+    :param instance_type: the instance that it ran on: ``"omics.m.2xlarge"``.
     :param cpus: requested vCPUs.
     :param memory: requested GiB.
     :param gpus: requested GPUs.
@@ -72,7 +72,7 @@ class FailedTask:
         )
 
     def stream(self, run_id: str) -> str:
-        """Give its log stream in ``/aws/omics/WorkflowLog``. Source: user guide, "CloudWatch Logs"."""
+        """Name its log stream in ``/aws/omics/WorkflowLog``. Source: user guide, "CloudWatch Logs"."""
         return f"run/{run_id}/task/{self.task_id}"
 
     @property
@@ -89,24 +89,24 @@ class FailedTask:
 
 
 class Diagnosis(ABC):
-    """What is told of a failure, a run's or a batch's."""
+    """The account of a failure, a run's or a batch's."""
 
     @abstractmethod
     def summary(self, retry: str | None = None) -> list[str]:
-        """Tell the cause, whose move it is and what to do, without log lines.
+        """State the cause, whose move it is and the action, without log lines.
 
-        :param retry: what Airflow does next, a sentence.
+        :param retry: Airflow's next step, a sentence.
         :return: lines.
         """
 
     @abstractmethod
     def details(self) -> list[str]:
-        """Tell what the summary leaves out, and what could not be read."""
+        """Add the details that the summary leaves out, and the facts that could not be read."""
 
     def text(self, retry: str | None = None) -> str:
-        """Give the whole text for the task log.
+        """Write the whole text for the task log.
 
-        :param retry: what Airflow does next, a sentence.
+        :param retry: Airflow's next step, a sentence.
         """
         return "\n".join([*self.summary(retry), *self.details()])
 
@@ -120,7 +120,7 @@ class RunDiagnosis(Diagnosis):
     :param failed_tasks: the tasks that failed, the last one first; what failed earlier may have been retried.
     :param more_tasks: number of failed tasks that are left out.
     :param engine_lines: the last lines of the engine log, when no task failed.
-    :param notes: what could not be found out, a sentence each.
+    :param notes: facts that could not be found out, a sentence each.
     """
 
     run: RunSnapshot
@@ -165,9 +165,9 @@ class RunDiagnosis(Diagnosis):
         return links
 
     def summary(self, retry: str | None = None) -> list[str]:
-        """Tell what failed, why, whose move it is and where to look: a few lines, without log lines.
+        """State the failure, its cause, whose move it is and where to look: a few lines, without log lines.
 
-        :param retry: what Airflow does next, a sentence.
+        :param retry: Airflow's next step, a sentence.
         :return: lines.
         """
         facts = {
@@ -181,7 +181,7 @@ class RunDiagnosis(Diagnosis):
         return [self.headline, *(f"  {name}: {fact}" for name, fact in facts.items() if fact)]
 
     def details(self) -> list[str]:
-        """Tell each failed task with the end of its log, or the end of the engine log, and what could not be read."""
+        """Show each failed task with the end of its log, or that of the engine log, and the facts that are missing."""
         lines: list[str] = []
         if self.failed_tasks:
             more = f", the last {len(self.failed_tasks)} shown" if self.more_tasks else ""
@@ -197,9 +197,9 @@ class RunDiagnosis(Diagnosis):
         return [*lines, *(f"Note: {note}" for note in self.notes)]
 
     def to_json(self, retry: str | None = None) -> dict[str, Any]:
-        """Give the diagnosis as JSON values, as the error carries it.
+        """Write the diagnosis as JSON values, as the error carries it.
 
-        :param retry: what Airflow does next, a sentence.
+        :param retry: Airflow's next step, a sentence.
         :return: ``summary`` is the text without log lines; the rest are its facts.
         """
         return {
@@ -225,7 +225,7 @@ class RunDiagnosis(Diagnosis):
 
 
 def task_order(task_id: str, stopped: object) -> tuple[float, str]:
-    """Give the key that sorts tasks by their ends, and those without one before all others.
+    """Make the key that sorts tasks by their ends, and those without one before all others.
 
     :param task_id: its id; later ones are higher.
     :param stopped: its stop time, an aware datetime; anything else: not known.
@@ -242,7 +242,7 @@ def duration(seconds: float) -> str:
 
 
 def retry_sentence(failure_class: FailureClass, *, final: bool, tries_left: int) -> str:
-    """Say what Airflow does after a failure.
+    """Write the sentence about Airflow's next step after a failure.
 
     :param failure_class: of the failure.
     :param final: whether the error ends the task, whatever its ``retries``.

@@ -1,4 +1,4 @@
-"""The failures of a batch, grouped by cause: reason, failing task, and message without what differs from run to run."""
+"""The failures of a batch, grouped by cause: reason, failing task, and message without ids, addresses and numbers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SampleFailure:
     :param status: FAILED, NOT_SUBMITTED, CANCELLED or UNKNOWN.
     :param code: the submissionFailureReason, or the code that
         :func:`~airflow_provider_omics.core.failure.causes.deciding_code` returns.
-    :param message: what AWS says of it.
+    :param message: AWS's message.
     :param task: name of the task that failed.
     :param looked_at: whether its reason was asked for; of a FAILED run only then code, message and task are known.
     """
@@ -78,7 +78,7 @@ class SampleFailure:
 
     @property
     def pattern(self) -> str:
-        """The message without what differs from run to run."""
+        """The message without ids, addresses and numbers."""
         return normalised(self.message or "", (self.run_setting_id, self.run_id or ""))
 
 
@@ -87,7 +87,7 @@ class FailureGroup:
     """Failures with one cause.
 
     :param cause: in a few words.
-    :param pattern: their message, without what differs.
+    :param pattern: their message, without the parts that differ.
     :param failures: the failures, in the order given.
     """
 
@@ -102,7 +102,7 @@ class FailureGroup:
 
     @property
     def message(self) -> str:
-        """What AWS says, where it is the same for all; else without what differs."""
+        """AWS's message, where it is the same for all; else without the parts that differ."""
         messages = {failure.message for failure in self.failures}
         return (messages.pop() or "") if len(messages) == 1 else self.pattern
 
@@ -115,7 +115,7 @@ class FailureGroup:
         return self.reason.action
 
     def summary(self) -> list[str]:
-        """Tell the group in two lines: how many, what and which; whose move and what to do."""
+        """Describe the group in two lines: number, cause and samples; whose move it is and the action."""
         ids = [failure.run_setting_id or failure.run_id or "?" for failure in self.failures]
         named = ", ".join(clean_line(name, 128) for name in ids[:SHOWN_IDS])
         more = f", ... {len(ids) - SHOWN_IDS:,} more" if len(ids) > SHOWN_IDS else ""
@@ -126,7 +126,7 @@ class FailureGroup:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Give the group as a small JSON object, for a task's result."""
+        """Write the group as a small JSON object, for a task's result."""
         return {
             "cause": clean_line(self.cause, 200),
             "message": clean_line(self.message, LONGEST_CAUSE_MESSAGE),
@@ -142,7 +142,7 @@ class UnseenFailures:
     """Failures that were counted, not looked at.
 
     :param status: how they ended.
-    :param code: the code that decides; None: no list tells it.
+    :param code: the code that decides; None: no list has it.
     :param count: how many.
     """
 
@@ -156,7 +156,7 @@ class UnseenFailures:
         return reason_of_end(self.status, self.code)
 
     def summary(self, told: Collection[str | None]) -> list[str]:
-        """Tell how many more there are.
+        """Describe in a line or two how many more there are.
 
         :param told: codes that the lines before have explained.
         """
@@ -168,7 +168,7 @@ class UnseenFailures:
         return [line] if more else [line, _advice(self.reason, self.reason.action)]
 
     def to_json(self) -> dict[str, Any]:
-        """Give it in the form of a group."""
+        """Write it in the form of a group."""
         return {
             "cause": clean_line(self.code or f"{self.status}: not looked at", 200),
             "message": "",
@@ -194,7 +194,7 @@ def group_failures(failures: Iterable[SampleFailure]) -> tuple[FailureGroup, ...
 
 
 def normalised(message: str, names: Sequence[str] = ()) -> str:
-    """Take out of a message what differs between runs that fail for the same cause.
+    """Replace the parts of a message that differ between runs of the same cause.
 
     :param message: AWS's message.
     :param names: ids of the run, which the message may hold.

@@ -13,13 +13,13 @@ from typing import Any
 
 from airflow_provider_omics.core.failure.diagnosis import FailedTask, task_order
 from airflow_provider_omics.core.snapshots import RunSnapshot
-from airflow_provider_omics.core.statuses import Phase, is_known_run_status, run_phase
+from airflow_provider_omics.core.statuses import RUN_PHASES, Phase
 
 
 def run_from_manifest(messages: Iterable[str], run_id: str, run_uuid: str | None) -> RunSnapshot | None:
     """Find the run's own object among the messages of its manifest stream.
 
-    :param messages: the messages, in any order; what is not a JSON object is passed over.
+    :param messages: the messages, in any order; those that are no JSON object are passed over.
     :param run_id: id of the run.
     :param run_uuid: its uuid; None: any, which can be wrong where the id was used before.
     :return: the run with its final status; None when the manifest does not tell.
@@ -31,7 +31,7 @@ def run_from_manifest(messages: Iterable[str], run_id: str, run_uuid: str | None
             continue
         if run_uuid and entry.get("uuid") not in (run_uuid, None):
             continue
-        if not is_known_run_status(status) or run_phase(status) is Phase.ACTIVE:
+        if RUN_PHASES.get(status, Phase.ACTIVE) is Phase.ACTIVE:
             continue
         texts = {key: value for key, value in entry.items() if isinstance(value, str)}
         times = {key: _moment(texts.pop(key, None)) for key in ("creationTime", "startTime", "stopTime")}
@@ -42,7 +42,7 @@ def run_from_manifest(messages: Iterable[str], run_id: str, run_uuid: str | None
 def failed_tasks_from_manifest(messages: Iterable[str], run_id: str) -> list[FailedTask]:
     """Find the tasks that failed among the messages of a run's manifest stream.
 
-    :param messages: the messages, in any order; what is not a JSON object is passed over.
+    :param messages: the messages, in any order; those that are no JSON object are passed over.
     :param run_id: id of the run.
     :return: the tasks, the last one first.
     """

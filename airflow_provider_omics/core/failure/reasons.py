@@ -42,9 +42,9 @@ class FailureReason:
     """A failure code explained.
 
     :param code: as AWS spells it: ``"OUT_OF_MEMORY_ERROR"``.
-    :param explanation: what it means, one sentence.
+    :param explanation: its meaning, one sentence.
     :param owner: whose move it is.
-    :param action: what to do, one sentence.
+    :param action: the remedy, one sentence.
     :param failure_class: whether another try can help.
     """
 
@@ -365,11 +365,11 @@ def reason_of_end(status: str, code: str | None) -> FailureReason:
 
 
 BATCH_FAILED = _OTHER_ENDS["BATCH_FAILED"]
-"""For a batch that ended FAILED, of which the service tells no code, only a sentence."""
+"""For a batch that ended FAILED, for which the service has a sentence and no code."""
 
 
 def worth_of(classes: Iterable[FailureClass]) -> FailureClass:
-    """Give the class of several failures taken together: what may pass decides.
+    """Find the class of several failures taken together: the one that may pass decides.
 
     :param classes: of each failure.
     :return: TRANSIENT before UNCLEAR before SIZING before PERMANENT; UNCLEAR for none.
@@ -394,7 +394,7 @@ UNCLEAR_TRIES = 2
 def is_final(failure_class: FailureClass, unclear_before: int, *, retry_permanent: bool = False) -> bool:
     """Decide whether Airflow shall spend no further try on a failure.
 
-    :param failure_class: what the diagnosis says; for a batch that of its failures taken together.
+    :param failure_class: the class by the diagnosis; for a batch that of its failures taken together.
     :param unclear_before: tries that ended unclear before this one, since the first try or the last clear.
     :param retry_permanent: ``retry_permanent_failures``: the class is not looked at.
     :return: whether the task ends here; otherwise Airflow's own ``retries`` decide.

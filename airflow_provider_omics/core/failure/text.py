@@ -20,11 +20,11 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2
 def clean_line(text: str, longest: int = LONGEST_LINE) -> str:
     """Make one line of any text.
 
-    :param text: what a tool or a service wrote.
+    :param text: the text of a tool or a service.
     :param longest: characters that are kept; default :data:`LONGEST_LINE`.
     :return: one printable line, cut with ``...``.
     """
-    # A progress bar rewrites its line after each carriage return: what stood there last is what a terminal shows.
+    # A progress bar rewrites its line after each carriage return: a terminal shows the last one.
     last = text.rstrip("\r\n").rpartition("\r")[2] or text
     line = _CONTROL.sub("", _ESCAPE.sub("", last)).replace("\n", " ").replace("\t", "    ").rstrip()
     return line if len(line) <= longest else f"{line[: longest - 3]}..."

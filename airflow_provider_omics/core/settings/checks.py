@@ -1,6 +1,6 @@
 """Checks of run settings one by one: their names, their values, their sizes.
 
-Nothing here raises for what a user gave: each check returns what it found, so that all can be told at once.
+No check raises: each returns the problems that it found, so that the user sees all of them at once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
-from functools import cache
 from typing import Any
 
 from airflow_provider_omics.core.errors import GivenValue, Problem, SettingsError
@@ -49,7 +48,7 @@ _S3_URI = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9](/.*)?", 
 def show_value(value: Any) -> str:
     """Shorten a value for an error message.
 
-    :param value: anything; what is inside a container is not shown.
+    :param value: anything; of a container only type and size are shown.
     :return: at most about 80 characters; a GivenValue, which masking hides, if it shows more than a type and a size.
     """
     if value is None:
@@ -67,7 +66,7 @@ def convert_value(field: SettingField, value: Any) -> Any:
     """Bring a value into the type that AWS takes, where nothing can be lost.
 
     Airflow renders a templated number to text, and, with ``render_template_as_native_obj``, an id of digits to
-    a number; both come back to what was meant. Everything else stays as it is.
+    a number; both are converted back. Everything else stays as it is.
 
     :param field: the setting.
     :param value: what the user gave.
@@ -85,7 +84,7 @@ def convert_value(field: SettingField, value: Any) -> Any:
 
 
 def clean_setting(setting: Mapping[str, Any], place: Place) -> dict[str, Any]:
-    """Leave out what is unset and convert what Airflow rendered to another type.
+    """Leave out settings that are unset, and convert values that Airflow rendered to another type.
 
     :param setting: settings as the user gave them, by their names in ``place``; not changed.
     :param place: where they stand.
@@ -235,7 +234,7 @@ def _matches(pattern: str | None, text: str) -> bool:
         return True
     if pattern in (VISIBLE_TEXT, VISIBLE_LINES):
         return text.isprintable() or all(_is_visible(letter, pattern) for letter in text)
-    return _compiled(pattern).fullmatch(text) is not None
+    return re.fullmatch(pattern, text) is not None
 
 
 def _is_visible(letter: str, pattern: str) -> bool:
@@ -243,11 +242,6 @@ def _is_visible(letter: str, pattern: str) -> bool:
     if letter in "\t\n\r":
         return pattern == VISIBLE_LINES
     return unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co")
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
 
 
 def _is_json_object(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""JSON documents: what ``parameters`` and ``engineSettings`` can carry, and how large they are.
+"""JSON documents, which ``parameters`` and ``engineSettings`` are: the values that they can carry, and their size.
 
 botocore takes NaN, keys that are no text and lone surrogates without a word, and sends broken JSON; a tuple, a
 Decimal or a datetime it refuses without saying where. Here every such value is found, with its path.
@@ -39,11 +39,11 @@ _CARRIED = "JSON carries text, numbers, true, false, null, lists and objects"
 
 
 class Fault(NamedTuple):
-    """What is wrong within one value.
+    """A fault within one value.
 
     :param path: where, from the value's own name on: ``"['reads'][0]"``, empty for the value itself.
-    :param shown: what stands there.
-    :param allowed: what is allowed and what to do.
+    :param shown: the value there, or its type.
+    :param allowed: the allowed values, and the remedy.
     """
 
     path: str
@@ -54,7 +54,7 @@ class Fault(NamedTuple):
 def document_faults(value: Any) -> list[Fault]:
     """Find everything in a document that JSON cannot carry.
 
-    :param value: what the user gave for ``parameters`` or ``engineSettings``.
+    :param value: the value that the user gave for ``parameters`` or ``engineSettings``.
     :return: one fault per place, with its path; types are shown, never values, which may identify a patient.
     """
     if not isinstance(value, Mapping):

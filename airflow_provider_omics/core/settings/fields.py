@@ -83,7 +83,7 @@ class SettingField:
     s3_uri: bool = False
 
     def name_in(self, place: Place) -> str:
-        """Give its name in a place.
+        """Look up the field's name in a place.
 
         :param place: where it stands.
         :return: the name there; the field's own name if it has none there.

@@ -51,7 +51,7 @@ class Layer:
     """Settings of one origin.
 
     :param prefix: how the user calls the dict; empty for operator arguments, which go by their own names.
-    :param values: what was given; None: nothing.
+    :param values: the settings; None: nothing was given.
     :param place: whose names are used.
     """
 
@@ -74,7 +74,7 @@ class Layer:
         return setting_problems(self.values or {}, self.place, self.label)
 
     def cleaned(self) -> dict[str, Any]:
-        """Give what is set, in the types that AWS takes."""
+        """Keep the settings that are set, in the types that AWS takes."""
         return clean_setting(self.values, self.place) if isinstance(self.values, Mapping) else {}
 
 
@@ -100,16 +100,34 @@ class MergedSettings:
                 return layer.label(here)
         return field.argument if self.place is Place.START_RUN else f"default_run_setting[{name!r}]"
 
-    def missing_problems(self, exempt: Collection[str] = ()) -> list[Problem]:
-        """Name the settings that the API requires and nobody gave."""
-        return [
+    def missing_problems(self, require: Collection[str] = (), exempt: Collection[str] = ()) -> list[Problem]:
+        """Find the settings that the API or the connection requires and nobody gave.
+
+        :param require: names in either spelling, ``tags`` or ``runTags``; one without a place here is no matter.
+        :param exempt: names, as in ``place``, that need not be here.
+        :return: all problems, unknown names in ``require`` included.
+        """
+        problems = [
             Problem(self.label(name), NOT_SET, f"required: give it here, or {in_connection(field.name)}")
             for name, field in FIELDS[self.place].items()
             if self.place in field.required and name not in exempt and name not in self.values
         ]
+        fields = {name: field for field in SETTING_FIELDS for name in (field.name, field.start_run) if name}
+        for name in require:
+            field = fields.get(name)
+            if field is None:
+                near = nearest_name(str(name), fields)
+                allowed = f"the name of a run setting{f'; did you mean {near!r}?' if near else ''}"
+                problems.append(Problem("connection require_settings", show_value(name), allowed))
+                continue
+            here = field.name_in(self.place)
+            known = here in FIELDS[self.place] and here not in exempt
+            if known and self.values.get(here) in (None, "", {}):
+                problems.append(Problem(self.label(here), NOT_SET, REQUIRED_BY_CONNECTION))
+        return problems
 
     def companion_problems(self) -> list[Problem]:
-        """Name the settings that need another one with them."""
+        """Find the settings that lack a companion."""
         problems = []
         if "cacheBehavior" in self.values and "cacheId" not in self.values:
             allowed = f"needs a run cache: set {self.label('cacheId')} too"
@@ -132,31 +150,9 @@ class MergedSettings:
             problems += tag_count_problems(tags, self.label(tags_name))
         return problems
 
-    def require_problems(self, require: Collection[str], exempt: Collection[str] = ()) -> list[Problem]:
-        """Name the settings that the connection wants to see and nobody gave.
-
-        :param require: names in either spelling, ``tags`` or ``runTags``; one without a place here is no matter.
-        :param exempt: names, as in ``place``, that need not be here.
-        :return: all problems, unknown names included.
-        """
-        problems = []
-        fields = {name: field for field in SETTING_FIELDS for name in (field.name, field.start_run) if name}
-        for name in require:
-            field = fields.get(name)
-            if field is None:
-                near = nearest_name(str(name), fields)
-                allowed = f"the name of a run setting{f'; did you mean {near!r}?' if near else ''}"
-                problems.append(Problem("connection require_settings", show_value(name), allowed))
-                continue
-            here = field.name_in(self.place)
-            known = here in FIELDS[self.place] and here not in exempt
-            if known and self.values.get(here) in (None, "", {}):
-                problems.append(Problem(self.label(here), NOT_SET, REQUIRED_BY_CONNECTION))
-        return problems
-
 
 def in_connection(name: str) -> str:
-    """Say where a team default stands.
+    """Name the place of a team default.
 
     :param name: as ``defaultRunSetting`` spells it.
     :return: half a sentence.

@@ -1,4 +1,4 @@
-"""Names that AWS does not know where they stand: what was probably meant, and where it belongs."""
+"""Names that AWS does not know in their place: the name that was probably meant, and the place where it belongs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def nearest_name(name: str, known: Collection[str]) -> str | None:
     """Find the known name that was probably meant.
 
-    :param name: what the user wrote.
+    :param name: the name as the user wrote it.
     :param known: the names that exist.
     :return: the nearest of them, upper and lower case ignored; None when nothing is near.
     """
@@ -27,7 +27,7 @@ def nearest_name(name: str, known: Collection[str]) -> str | None:
 def meant_field(name: str) -> SettingField | None:
     """Find the field, of whatever place, that is spelled like this but for case and underscores.
 
-    :param name: what the user wrote: a name of AWS for another place, a Python argument, other upper case.
+    :param name: the name as the user wrote it: a name of AWS for another place, a Python argument, other upper case.
     :return: the field, or None.
     """
     plain = name.replace("_", "").lower()
@@ -39,7 +39,7 @@ def meant_field(name: str) -> SettingField | None:
 
 
 def unknown_name_advice(name: Any, place: Place) -> str:
-    """Say what to do with a setting that has no place where it stands.
+    """Advise on a setting that has no place where it stands.
 
     :param name: the key as the user wrote it.
     :param place: where it stands.

@@ -7,7 +7,7 @@ Settings come from three places. What stands nearer to the task wins, setting by
 3. ``default_run_setting`` of the connection.
 
 ``parameters``, ``engineSettings`` and tags are merged key by key; everything else is replaced as a whole.
-Everything is checked before anything is sent, and all problems are told at once.
+Everything is checked before anything is sent, and the user gets all problems at once.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ __all__ = [
 ]
 
 MAX_PROBLEMS = 100
-"""Problems told at once; a list of 100,000 settings with one mistake in each helps nobody."""
+"""Problems of one error; a list of 100,000 settings with one mistake in each helps nobody."""
 RETENTION_WARNING_RUNS = 1_000
 RUN_GROUP_WARNING_RUNS = 100
 
@@ -78,7 +78,7 @@ class CheckedRequest:
     """A request without problems.
 
     :param request: keyword arguments of the API operation, in the spelling of AWS.
-    :param warnings: what is allowed but probably not meant, each once.
+    :param warnings: settings that are allowed but probably not meant, each once.
     """
 
     request: dict[str, Any]
@@ -88,7 +88,7 @@ class CheckedRequest:
 def merged_run_settings(
     default_run_setting: Mapping[str, Any], run_settings: Iterable[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Apply the merge rule of AWS: what each run of a batch effectively gets.
+    """Merge the settings that each run of a batch effectively gets, by the rule of AWS.
 
     ``parameters`` and ``runTags`` are merged key by key and the run's value wins; every other field,
     engineSettings included, is replaced (StartRunBatch API reference). A stream: 100,000 settings need no list.
@@ -118,7 +118,7 @@ def build_start_run_request(
     A setting with a source run (``runId``) takes its workflow from that run: the four settings of the connection
     that name a workflow give way, and what the service inherits from that run is not missed here.
 
-    :param setting: what the task gave, by the names of StartRun; None: not set.
+    :param setting: the settings of the task, by the names of StartRun; None: not set.
     :param defaults: the connection's default_run_setting, as AWS spells ``defaultRunSetting``: ``runTags`` becomes
         ``tags``; ``outputBucketOwnerId`` has no place in StartRun and is left out. Default: none.
     :param require: settings that the connection wants to see (``require_settings``). Default: none.
@@ -139,9 +139,13 @@ def build_start_run_request(
         if (field := FIELDS[Place.DEFAULT_RUN_SETTING].get(name)) and field.start_run and name not in exempt
     }
     merged = MergedSettings(merge_settings(base, given), Place.START_RUN, (connection, arguments))
-    problems += _workflow_problems(merged.values, given)
-    problems += merged.missing_problems(exempt=("requestId",))
-    problems += merged.require_problems(require, exempt)
+    if "workflowId" in given and "runId" in given:
+        allowed = "workflow_id or source_run_id, not both: a repeated run has its workflow already"
+        problems.append(Problem("workflow_id", show_value(given["workflowId"]), allowed))
+    elif "workflowId" not in merged.values and "runId" not in given:
+        allowed = f"required: workflow_id, source_run_id, or {in_connection('workflowId')}"
+        problems.append(Problem("workflow_id", NOT_SET, allowed))
+    problems += merged.missing_problems(require, exempt={"requestId", *exempt})
     if "runId" not in given:
         problems += merged.companion_problems()
     problems += merged.size_problems()
@@ -165,8 +169,8 @@ def build_start_run_batch_request(
 ) -> CheckedRequest:
     """Check and build the request of StartRunBatch.
 
-    :param default_run_setting: what all runs share, as ``defaultRunSetting``; None: the connection's alone.
-    :param run_settings: what differs, 1 to 100 dicts as ``inlineSettings``; exactly one of this and the next.
+    :param default_run_setting: settings that all runs share, as ``defaultRunSetting``; None: the connection's alone.
+    :param run_settings: settings of each run, 1 to 100 dicts as ``inlineSettings``; exactly one of this and the next.
     :param run_settings_s3_uri: the S3 object that holds them, up to 100,000, as a JSON array.
     :param batch_name: name of the batch, up to 64 characters. Default: none.
     :param tags: tags of the batch itself; its runs take theirs from ``runTags``. Default: none.
@@ -189,14 +193,13 @@ def build_start_run_batch_request(
     default = merge_settings(*(layer.cleaned() for layer in layers))
     merged = MergedSettings(default, Place.DEFAULT_RUN_SETTING, layers)
     problems = [problem for layer in layers for problem in layer.problems()]
-    problems += merged.missing_problems()
     if default.get("workflowType") == "READY2RUN":
         allowed = "PRIVATE: a batch cannot run READY2RUN workflows; start single runs"
         problems.append(Problem(merged.label("workflowType"), "'READY2RUN'", allowed))
     problems += merged.companion_problems() + merged.size_problems()
     # What may differ between the runs is looked for in each of them, where they can be seen.
     runs_are_seen = run_settings is not None or total_runs is not None
-    problems += merged.require_problems(require, FIELDS[Place.PER_RUN] if runs_are_seen else ())
+    problems += merged.missing_problems(require, FIELDS[Place.PER_RUN] if runs_are_seen else ())
 
     batch = {
         "batchName": batch_name,
@@ -206,7 +209,10 @@ def build_start_run_batch_request(
     }
     problems += setting_problems(batch, Place.BATCH, lambda name: FIELDS[Place.BATCH][name].argument)
     problems += tag_count_problems(tags if isinstance(tags, Mapping) else (), "tags")
-    problems += _one_source_problems(run_settings=run_settings, run_settings_s3_uri=run_settings_s3_uri)
+    if (run_settings is None) == (run_settings_s3_uri is None):
+        shown = NOT_SET if run_settings is None else "all set"
+        allowed = "exactly one of run_settings, run_settings_s3_uri"
+        problems.append(Problem("run_settings and run_settings_s3_uri", shown, allowed))
     inline: list[Any] = []
     if run_settings is not None:
         inline, found = _inline_settings(run_settings)
@@ -228,24 +234,6 @@ def build_start_run_batch_request(
     if tags is not None:
         request["tags"] = dict(tags)
     return CheckedRequest(request, _storage_warnings(default) + _batch_size_warnings(default, total_runs))
-
-
-def _workflow_problems(merged: Mapping[str, Any], given: Mapping[str, Any]) -> list[Problem]:
-    if "workflowId" in given and "runId" in given:
-        allowed = "workflow_id or source_run_id, not both: a repeated run has its workflow already"
-        return [Problem("workflow_id", show_value(given["workflowId"]), allowed)]
-    if "workflowId" not in merged and "runId" not in merged:
-        allowed = f"required: workflow_id, source_run_id, or {in_connection('workflowId')}"
-        return [Problem("workflow_id", NOT_SET, allowed)]
-    return []
-
-
-def _one_source_problems(**sources: Any) -> list[Problem]:
-    given = [name for name, value in sources.items() if value is not None]
-    if len(given) == 1:
-        return []
-    shown = "all set" if given else NOT_SET
-    return [Problem(" and ".join(given or sources), shown, f"exactly one of {', '.join(sources)}")]
 
 
 def _inline_settings(run_settings: Any) -> tuple[list[Any], list[Problem]]:

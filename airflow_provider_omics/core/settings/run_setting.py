@@ -1,7 +1,7 @@
 """Checks of the settings of the runs of a batch, one run at a time.
 
-``run_setting_rules`` computes once what all runs share; ``check_run_setting`` looks at one run, so that 100,000 of
-them can be checked while they stream from a sample sheet to S3.
+``run_setting_rules`` computes once the rules that all runs share; ``check_run_setting`` looks at one run, so that
+100,000 of them can be checked while they stream from a sample sheet to S3.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OUTPUT_URI_NEEDED = "every run needs an output URI"
 
 @dataclass(frozen=True)
 class RunSettingRules:
-    """What all runs of a batch are checked against; made by :func:`run_setting_rules`.
+    """The rules for all runs of a batch; made by :func:`run_setting_rules`.
 
     :param default: the ``defaultRunSetting`` of the batch.
     :param required: names that each run must give itself, as the default does not, each with the reason.
@@ -68,7 +68,7 @@ def check_run_setting(
 ) -> list[Problem]:
     """Check the setting of one run of a batch, by itself and together with the default.
 
-    :param setting: what should be a dict in the spelling of AWS, with its ``runSettingId``.
+    :param setting: should be a dict in the spelling of AWS, with its ``runSettingId``.
     :param index: its position, from 0.
     :param rules: from :func:`run_setting_rules`, the same for all runs of the batch.
     :param positions: ``runSettingId`` -> position of the settings checked so far; this one is added.
@@ -86,7 +86,11 @@ def check_run_setting(
             problems.append(Problem(f"{place}[{name!r}]", NOT_SET, allowed))
     parameters = setting.get("parameters")
     if parameters and not any(problem.argument.startswith(f"{place}['parameters']") for problem in problems):
-        problems += _size_problems(dict(parameters), rules, f"{place}['parameters']")
+        size = document_size(dict(parameters)) + rules.parameters_size
+        if size > MAX_PARAMETERS_BYTES and rules.parameters_size:
+            # Keys that stand in both were counted twice: count again, merged.
+            size = document_size({**rules.default["parameters"], **parameters})
+        problems += parameters_size_problems(size, f"{place}['parameters']")
     tags = setting.get("runTags")
     if tags and isinstance(tags, Mapping):
         default_tags = rules.default.get("runTags")
@@ -105,11 +109,3 @@ def _identity_problems(value: Any, index: int, positions: dict[str, int], argume
     if first == index:
         return []
     return [Problem(label, show_value(value), f"unique in the batch; {argument}[{first}] has the same")]
-
-
-def _size_problems(parameters: dict[str, Any], rules: RunSettingRules, label: str) -> list[Problem]:
-    size = document_size(parameters) + rules.parameters_size
-    if size > MAX_PARAMETERS_BYTES and rules.parameters_size:
-        # Keys that stand in both were counted twice: count again, merged.
-        size = document_size({**rules.default["parameters"], **parameters})
-    return parameters_size_problems(size, label)

@@ -1,4 +1,4 @@
-"""Cells of a sample sheet: when they are empty, how they read as text, what their types make of them."""
+"""Cells of a sample sheet: when they are empty, how they read as text, and their values by type."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CellType:
     """A type that a sheet can declare for a column.
 
     :param convert: makes the value of a cell that is not empty; raises ValueError where that would be a guess.
-    :param allowed: what a cell may hold.
+    :param allowed: the values that a cell may hold.
     """
 
     convert: Callable[[Any], Any]
@@ -40,7 +40,7 @@ class CellType:
 
 
 def is_empty(cell: Any) -> bool:
-    """Tell whether a cell holds nothing: null, or no character but white space.
+    """Whether a cell holds nothing: null, or no character but white space.
 
     :param cell: the cell; None: null, or absent.
     """
@@ -131,7 +131,7 @@ class Where:
         return text_of(CELL_TYPES[kind].convert(value) if kind else value)
 
     def matches(self, values: Mapping[str, Any]) -> bool:
-        """Tell whether a row is meant.
+        """Whether a row is meant.
 
         :param values: column -> value, converted.
         """

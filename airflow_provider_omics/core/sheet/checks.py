@@ -1,4 +1,4 @@
-"""Checks of a run setting that was made from rows, told by the cells that are to blame."""
+"""Checks of a run setting that was made from rows; problems name the cells that are to blame."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def setting_faults(
     """Check the run setting of the rows of one id.
 
     :param setting: in the spelling of AWS.
-    :param rows: what it was made from.
+    :param rows: the rows that it was made from.
     :param leaves: where each of its values came from, looked at only if something is wrong; None: nobody knows, as a
         function of the user's has made it.
     :param rules: what the batch's defaults mean for it.
     :param template: the workflow's ``parameterTemplate``; None: not compared.
-    :return: what is wrong with it; without a line where the mapping is to blame, and not the rows.
+    :return: its faults; without a line where the mapping is to blame, and not the rows.
     """
     problems = [(problem, False) for problem in check_run_setting(setting, 0, rules, {}, argument="")]
     parameters = setting.get("parameters")

@@ -62,23 +62,23 @@ class SheetMapping:
 
         :param run_setting_id: their id.
         :param rows: at least one.
-        :param faults: what is wrong with the rows; added to.
-        :return: in the spelling of AWS, without what has no value.
+        :param faults: faults of the rows; added to.
+        :return: in the spelling of AWS, without settings that have no value.
         """
         return {"runSettingId": run_setting_id, **self._tree(rows).fill(rows, faults)}
 
     def keep(self, rows: Sequence[Row], faults: list[CellFault]) -> dict[str, Any]:
-        """Give what the results keep of the rows of one id.
+        """Collect the columns that the results keep of the rows of one id.
 
         :param rows: at least one.
-        :param faults: what is wrong with the rows; added to.
+        :param faults: faults of the rows; added to.
         :return: column -> value, None for an empty cell.
         """
         kept: dict[str, Any] = self._kept.fill(rows, faults)
         return kept
 
     def leaves(self, rows: Sequence[Row]) -> Iterator[Leaf]:
-        """Tell where each value of the run setting came from.
+        """Name the origin of each value of the run setting.
 
         :param rows: those of one id.
         """
@@ -86,7 +86,7 @@ class SheetMapping:
         yield from self._tree(rows).leaves(rows, "")
 
     def own_columns(self, rows: Sequence[Row]) -> tuple[str, ...]:
-        """Give the columns of the sheet itself, without the members of nested objects that the mapping uses.
+        """List the columns of the sheet itself, without the members of nested objects that the mapping uses.
 
         :param rows: some of its rows; only they know where each names its own columns.
         """
@@ -100,7 +100,7 @@ class SheetMapping:
         )
 
     def missing_problems(self, missing: Sequence[str], file: str) -> list[Problem]:
-        """Say which columns are missing.
+        """Find the columns that are missing.
 
         :param missing: columns that are used and not there.
         :param file: name of the sheet.

@@ -20,13 +20,13 @@ EMPTY: Final = Empty.EMPTY
 
 
 class CellFault(NamedTuple):
-    """What is wrong with what the rows of one id make.
+    """A fault in the value that the rows of one id make.
 
     :param line: where; None: the mapping is to blame, for all rows alike.
     :param columns: which cells; empty: the row as a whole. Without a line, those that the mapping puts there.
-    :param place: what they make: ``parameters['tumor']``.
-    :param shown: what stands there.
-    :param allowed: what is allowed and what to do.
+    :param place: the value that they make: ``parameters['tumor']``.
+    :param shown: the value there, shortened.
+    :param allowed: the allowed values, and the remedy.
     """
 
     line: int | None
@@ -53,10 +53,10 @@ class Node(Protocol):
     """A part of a compiled tree."""
 
     def fill(self, rows: Sequence[Row], faults: list[CellFault]) -> Any:
-        """Give its value for the rows of one id, EMPTY where there is none; faults are added to the list."""
+        """Compute its value for the rows of one id, EMPTY where there is none; faults are added to the list."""
 
     def leaves(self, rows: Sequence[Row], path: str) -> Iterator[Leaf]:
-        """Tell where each value below it came from."""
+        """Name the origin of each value below it."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class Literal:
 class Text:
     """A format string.
 
-    :param texts: what stands before each column, and after the last.
+    :param texts: the texts before each column, and after the last.
     :param columns: the columns.
-    :param place: what it fills.
+    :param place: the value that it fills.
     :param typed: the string is one column alone, and gives the value that the column has, not its text.
     """
 

@@ -24,7 +24,7 @@ from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
 from airflow_provider_omics.core.sheet.templates import in_sheet
 
 MAX_PROBLEMS = 50
-"""Problems of one sheet that are told; reading stops there."""
+"""Problems of one sheet in an error; reading stops there."""
 _PRIORITY = FIELDS[Place.PER_RUN]["priority"]
 _NO_RULES = RunSettingRules(default={}, required={}, parameters_size=0)
 
@@ -108,7 +108,7 @@ class SheetRuns:
         return f"{self._source.file}: {self.rows:,} rows{left_out}, {self.runs:,} runs"
 
     def __iter__(self) -> Iterator[SheetRun]:
-        """Give the runs, in the order of their first rows.
+        """List the runs in the order of their first rows.
 
         :raises SettingsError: at the end, or after 50 problems.
         """

@@ -35,7 +35,7 @@ TYPES = ("str", "int", "float", "bool", "json")
 
 
 def each(tree: Any) -> dict[str, Any]:
-    """Ask for a list with one element for each row of an id, in the order of the rows; always a list.
+    """Take a list with one element for each row of an id, in the order of the rows; always a list.
 
     An empty cell within it becomes null, so that pairs stay aligned.
 
@@ -47,7 +47,7 @@ def each(tree: Any) -> dict[str, Any]:
 
 
 def one(tree: Any, where: Mapping[str, Any], *, optional: bool = False) -> dict[str, Any]:
-    """Ask for a value from exactly one of the rows of an id: the tumour, the normal, the father.
+    """Take a value from exactly one of the rows of an id: the tumour, the normal, the father.
 
     :param tree: the value: a format string, or lists and dicts of them.
     :param where: column -> value, or list of values, that the row must have.

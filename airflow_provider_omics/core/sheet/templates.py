@@ -28,10 +28,10 @@ def in_sheet(place: str) -> str:
 
 @dataclass
 class Compiler:
-    """Makes nodes of what a sheet says.
+    """Makes nodes of the templates of a sheet.
 
     :param types: column -> name of its type.
-    :param problems: what was found wrong with the sheet's own words; added to.
+    :param problems: problems of the sheet's own words; added to.
     :param used: column -> the first place that uses it; added to.
     """
 
@@ -47,7 +47,7 @@ class Compiler:
         """Compile a format string.
 
         :param template: the string.
-        :param place: what it fills, for messages.
+        :param place: the value that it fills, for messages.
         :param typed: whether one column alone gives the value that it has. Default: its text.
         """
         texts, columns = [""], []
@@ -74,8 +74,8 @@ class Compiler:
     def tree(self, tree: Any, place: str, *, typed: bool = True, inside: str | None = None) -> Node:
         """Compile a tree of format strings.
 
-        :param tree: what the user gave: strings, lists, dicts, ``each``, ``one``, other values.
-        :param place: what it fills, for messages.
+        :param tree: the user's template: strings, lists, dicts, ``each``, ``one``, other values.
+        :param place: the value that it fills, for messages.
         :param typed: whether a string of one column alone gives the value that it has. Default True.
         :param inside: the marker around it. Default: none.
         """
@@ -96,7 +96,7 @@ class Compiler:
         """Compile a condition.
 
         :param wanted: column -> value, or list of values.
-        :param place: what it is for, for messages.
+        :param place: its use, for messages.
         """
         if not isinstance(wanted, Mapping):
             allowed = "a dict: column -> value, or list of values"

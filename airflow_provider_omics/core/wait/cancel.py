@@ -1,15 +1,12 @@
-"""Cancelling a run or batch, free of I/O: trouble that may pass is tolerated, what a partial cancel leaves goes too."""
+"""The cancel of a run or batch, free of I/O: it bears trouble that may pass, and ends the runs that a batch leaves."""
 
 from __future__ import annotations
-
-from collections.abc import Generator
 
 from airflow_provider_omics.core.commands import (
     INFO,
     WARNING,
-    Answer,
     Cancel,
-    Command,
+    Flow,
     ListActive,
     Look,
     Say,
@@ -17,8 +14,9 @@ from airflow_provider_omics.core.commands import (
     id_reused,
 )
 from airflow_provider_omics.core.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unavailable
-from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
+from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.wait.patience import Patience
 from airflow_provider_omics.core.wait.plan import WaitPlan
 
 CANCEL_RETRY = 5.0
@@ -27,60 +25,58 @@ CANCEL_RETRY = 5.0
 
 def cancel(
     plan: WaitPlan, *, patience: float | None = None, settle: float | None = None
-) -> Generator[Command, Answer, Snapshot | NotFound | None]:
-    """Cancel a run or batch, and try again what may pass: throttling, or a batch that cannot be cancelled yet.
+) -> Flow[Snapshot | NotFound | None]:
+    """Cancel a run or batch; try again after trouble that may pass: throttling, or a batch not to be cancelled yet.
 
-    :param plan: what to cancel.
+    :param plan: the run or batch.
     :param patience: seconds for which to try; None: the plan's ``grace``.
     :param settle: seconds to wait for a cancelled batch to end, so that runs whose own cancel failed are cancelled one
         by one; the cancel of a batch is not atomic (user guide, "Run batches"). None: the plan's ``grace``.
-    :return: a generator of commands; its return value is None when the cancel was accepted, the snapshot of what had
-        ended before, NotFound when it is gone, or an active snapshot when the cancel failed (a line in the log says
-        why).
+    :return: a flow, which returns None when the cancel was accepted, the snapshot of a run or batch that had ended
+        before, NotFound when it is gone, or an active snapshot when the cancel failed (a line in the log says why).
     """
-    patience = plan.grace if patience is None else patience
+    trouble = Patience(plan.grace if patience is None else patience, CANCEL_RETRY, CANCEL_RETRY)
     settle = plan.grace if settle is None else settle
-    since: float | None = None
     while True:
-        answer = yield Cancel(plan.kind, plan.id)
-        error = answer.result
-        if not isinstance(error, ServiceError):
-            yield Say(INFO, f"Cancelled {plan.kind} {plan.id}")
+        answer = yield from Cancel(plan.kind, plan.id)
+        error = answer.value
+        if error is None:
+            yield from Say(INFO, f"Cancelled {plan.kind} {plan.id}")
             if plan.kind == "batch":
-                yield from _settle(plan, answer.now + settle)
+                yield from _settle(plan, answer.now, settle)
             return None
-        since = answer.now if since is None else since
+        trouble = trouble.failed(answer.now)
         if isinstance(error, NotFound):
-            yield Say(INFO, f"{plan.kind} {plan.id} does not exist any more: nothing to cancel")
+            yield from Say(INFO, f"{plan.kind} {plan.id} does not exist any more: nothing to cancel")
             return error
         # Which of the two answers a cancel that the present state does not allow is not documented.
         if isinstance(error, (Conflict, InvalidRequest)):
-            look = yield Look(plan.kind, plan.id)
-            seen = look.result
-            if isinstance(seen, (RunSnapshot, BatchSnapshot)):
+            seen = (yield from Look(plan.kind, plan.id)).value
+            if not isinstance(seen, ServiceError):
                 if plan.is_another(seen):
-                    yield Say(INFO, f"{plan.kind} {plan.id} does not exist any more: its id has another uuid now")
+                    yield from Say(INFO, f"{plan.kind} {plan.id} does not exist any more: its id has another uuid now")
                     return id_reused()
                 if seen.phase is not Phase.ACTIVE:
-                    yield Say(INFO, f"{plan.kind} {plan.id} has already ended: {seen.status}")
+                    yield from Say(INFO, f"{plan.kind} {plan.id} has already ended: {seen.status}")
                     return seen
                 if seen.status == "STOPPING":
-                    yield Say(INFO, f"{plan.kind} {plan.id} is already stopping")
+                    yield from Say(INFO, f"{plan.kind} {plan.id} is already stopping")
                     return None
         elif not isinstance(error, Unavailable):
-            yield Say(WARNING, f"{plan.kind} {plan.id} was not cancelled and may still be going: {error}")
+            yield from Say(WARNING, f"{plan.kind} {plan.id} was not cancelled and may still be going: {error}")
             return plan.unseen()
-        if answer.now - since >= patience:
-            yield Say(
+        if trouble.is_over(answer.now):
+            yield from Say(
                 WARNING,
-                f"{plan.kind} {plan.id} could not be cancelled within {patience:.0f} s and may still be going: {error}",
+                f"{plan.kind} {plan.id} could not be cancelled within {trouble.seconds:.0f} s and may still be going: "
+                f"{error}",
             )
             return plan.unseen()
-        yield Sleep(min(CANCEL_RETRY, patience - (answer.now - since)))
+        yield from Sleep(trouble.last_pause(answer.now))
 
 
 def has_stragglers(seen: BatchSnapshot) -> bool:
-    """Tell whether a batch that FAILED, or was cancelled, may have left runs going.
+    """Whether a batch that FAILED, or was cancelled, may have left runs going.
 
     While it is stopping, only once it has tried to cancel each of them: it needs hours for 100,000, which are not to be
     cancelled one by one for the first that fails. What it becomes in the end with such runs is not documented. Counts
@@ -96,39 +92,39 @@ def has_stragglers(seen: BatchSnapshot) -> bool:
     return failed > 0 and (tried >= to_try or not_stopped <= failed)
 
 
-def cancel_stragglers(batch_id: str) -> Generator[Command, Answer, None]:
+def cancel_stragglers(batch_id: str) -> Flow[None]:
     """Cancel the runs of a batch that are still going, one by one, where CancelRunBatch is refused.
 
     :param batch_id: id of a batch that FAILED, or whose cancel was partial: see :func:`has_stragglers`.
-    :return: a generator of commands; the log says what was done and what failed.
+    :return: a flow; the log names the runs that were not cancelled.
     """
-    listed = yield ListActive(batch_id)
-    if isinstance(listed.result, ServiceError):
-        yield Say(WARNING, f"The runs of batch {batch_id} could not be listed and may be going: {listed.result}")
+    listed = (yield from ListActive(batch_id)).value
+    if isinstance(listed, ServiceError):
+        yield from Say(WARNING, f"The runs of batch {batch_id} could not be listed and may be going: {listed}")
         return
     cancelled = 0
-    for run_id in listed.run_ids:
-        answer = yield Cancel("run", run_id)
-        if isinstance(answer.result, (Conflict, NotFound)):
-            continue
-        if isinstance(answer.result, ServiceError):
-            yield Say(WARNING, f"Run {run_id} of batch {batch_id} was not cancelled: {answer.result}")
-            continue
-        cancelled += 1
-    if listed.run_ids:
-        yield Say(INFO, f"Cancelled {cancelled} of {len(listed.run_ids)} runs that outlived batch {batch_id}")
+    for run_id in listed:
+        error = (yield from Cancel("run", run_id)).value
+        if error is None:
+            cancelled += 1
+        elif not isinstance(error, (Conflict, NotFound)):
+            yield from Say(WARNING, f"Run {run_id} of batch {batch_id} was not cancelled: {error}")
+    if listed:
+        yield from Say(INFO, f"Cancelled {cancelled} of {len(listed)} runs that outlived batch {batch_id}")
 
 
-def _settle(plan: WaitPlan, until: float) -> Generator[Command, Answer, None]:
+def _settle(plan: WaitPlan, cancelled_at: float, seconds: float) -> Flow[None]:
+    """Wait for a cancelled batch to end, and cancel the runs that it leaves."""
+    waiting = Patience(seconds, CANCEL_RETRY, CANCEL_RETRY, since=cancelled_at)
     while True:
-        answer = yield Look(plan.kind, plan.id)
-        seen = answer.result
+        answer = yield from Look(plan.kind, plan.id)
+        seen = answer.value
         if isinstance(seen, BatchSnapshot):
             if has_stragglers(seen):
                 yield from cancel_stragglers(plan.id)
                 return
             if seen.phase is not Phase.ACTIVE:
                 return
-        if isinstance(seen, NotFound) or answer.now >= until:
+        if isinstance(seen, NotFound) or waiting.is_over(answer.now):
             return
-        yield Sleep(min(CANCEL_RETRY, until - answer.now))
+        yield from Sleep(waiting.last_pause(answer.now))

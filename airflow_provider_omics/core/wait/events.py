@@ -1,4 +1,4 @@
-"""What a wait tells at its end; the only reader and writer of trigger event payloads.
+"""The event that ends a wait; the only reader and writer of trigger event payloads.
 
 A payload is JSON that Airflow stores between triggerer and worker, and the two may run different versions of this
 package during an upgrade: readers ignore keys they do not know, and whatever they cannot read raises
@@ -34,7 +34,7 @@ class Outcome(str, Enum):
     TIMED_OUT = "timed_out"
     """A time limit passed while it was still going."""
     VANISHED = "vanished"
-    """Its record is gone, and nothing tells how it ended."""
+    """Its record is gone, and its end cannot be found out."""
     LOST_CONTACT = "lost_contact"
     """HealthOmics could not be asked for longer than ``patience``; it may still be going."""
     REFUSED = "refused"
@@ -66,7 +66,7 @@ class WaitEvent:
         return "run" if isinstance(self.snapshot, RunSnapshot) else "batch"
 
     def to_payload(self) -> dict[str, Any]:
-        """Give the event as the JSON payload of a TriggerEvent."""
+        """Write the event as the JSON payload of a TriggerEvent."""
         return {
             "version": VERSION,
             "kind": self.kind,
@@ -82,8 +82,8 @@ class WaitEvent:
 def parse_event(payload: object, kind: str) -> WaitEvent:
     """Read the payload of a TriggerEvent.
 
-    :param payload: what Airflow hands to ``execute_complete``.
-    :param kind: ``"run"`` or ``"batch"``: what the reader waits for.
+    :param payload: the event as Airflow hands it to ``execute_complete``.
+    :param kind: ``"run"`` or ``"batch"``, as the reader waits for.
     :return: the event.
     :raises EventError: it is empty, not ours, of the other kind, or malformed.
     """

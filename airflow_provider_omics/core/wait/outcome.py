@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from airflow_provider_omics.core.batch.verdict import BatchCounts
@@ -31,7 +30,7 @@ from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 _RUN_ENDS: dict[Phase, tuple[type[RunError], str]] = {
     Phase.FAILED: (RunFailed, "The run failed."),
     Phase.CANCELLED: (RunCancelled, "The run was cancelled, and not by this task."),
-    Phase.DELETED: (RunDeleted, "The run was deleted while it was waited for; how it ended is no longer to be had."),
+    Phase.DELETED: (RunDeleted, "The run was deleted while it was waited for; its end is no longer on record."),
 }
 
 _BATCH_ENDS: dict[Phase, tuple[type[BatchError], str]] = {
@@ -42,7 +41,7 @@ _BATCH_ENDS: dict[Phase, tuple[type[BatchError], str]] = {
 
 
 def error_of(event: WaitEvent, region: str) -> OmicsError | None:
-    """Give the error that a wait's end means.
+    """Turn the end of a wait into the error of its task.
 
     :param event: the end of the wait.
     :param region: AWS Region, for the console address.
@@ -56,7 +55,7 @@ def error_of(event: WaitEvent, region: str) -> OmicsError | None:
         text = f"{event.limit} passed; {fate}."
         return _run_error(RunTimedOut, text, seen, region) or _batch_error(BatchTimedOut, text, seen, region)
     if event.outcome is Outcome.VANISHED:
-        text = f"Its record is gone, and nothing tells how it ended ({event.error}). It is not started again by itself."
+        text = f"Its record is gone, and its end cannot be found out ({event.error}). It is not started again."
         return _run_error(RunVanished, text, seen, region) or _batch_error(BatchVanished, text, seen, region)
     if seen.phase in (Phase.SUCCEEDED, Phase.PROCESSED):
         return None
@@ -68,10 +67,10 @@ def error_of(event: WaitEvent, region: str) -> OmicsError | None:
 
 
 def run_result(run: RunSnapshot) -> dict[str, Any]:
-    """Give what a task that started a run returns: enough to say years later what made a file.
+    """Make the result of a task that started a run: enough to trace a file to its origin years later.
 
     :param run: the last snapshot of the run.
-    :return: a small dict of JSON values; what is not known (the run has not ended) is None.
+    :return: a small dict of JSON values; a fact that is not known (the run has not ended) is None.
     """
     return {
         "run_id": run.id,
@@ -79,8 +78,8 @@ def run_result(run: RunSnapshot) -> dict[str, Any]:
         "run_arn": run.arn,
         "status": run.status,
         "run_output_uri": run.run_output_uri,
-        "started_at": _iso(run.start_time),
-        "stopped_at": _iso(run.stop_time),
+        "started_at": run.start_time.isoformat() if run.start_time else None,
+        "stopped_at": run.stop_time.isoformat() if run.stop_time else None,
         "workflow_id": run.workflow_id,
         "workflow_uuid": run.workflow_uuid,
         "workflow_version_name": run.workflow_version_name,
@@ -100,7 +99,7 @@ def batch_result(
     attempts: int = 1,
     carried_forward: int = 0,
 ) -> dict[str, Any]:
-    """Give what a task that started a batch returns.
+    """Make the result of a task that started a batch.
 
     :param batch: the last snapshot of the batch.
     :param succeeded: the verdict; None while the batch is going.
@@ -153,7 +152,3 @@ def _batch_error(cls: type[BatchError], message: str, seen: Snapshot, region: st
         counts=BatchCounts.of(seen).as_dict(),
         console_url=run_list_url(region),
     )
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

@@ -1,9 +1,10 @@
-"""A wait: what is waited for, and within which limits."""
+"""The plan of a wait: its run or batch, and its limits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN
@@ -20,7 +21,7 @@ LONGEST_MARGIN = 60.0
 
 @dataclass(frozen=True)
 class WaitPlan:
-    """What to wait for, and within which limits.
+    """The run or batch to wait for, and the limits of the wait.
 
     :param kind: ``"run"`` or ``"batch"``.
     :param id: its id.
@@ -43,18 +44,29 @@ class WaitPlan:
     cancel: bool = True
     grace: float = 60.0
 
+    def limits(self, seen: Any) -> dict[str, float]:
+        """Moments at which the wait ends, in seconds since the epoch, by the name of the limit that sets them.
+
+        :param seen: the run or batch as seen last: a run that has not started has no ``run_timeout`` yet.
+        """
+        limits = {} if self.deadline is None else {"execution_timeout": self.deadline}
+        started: datetime | None = getattr(seen, "start_time", None)
+        if self.run_timeout is not None and started is not None:
+            limits["run_timeout"] = started.timestamp() + self.run_timeout
+        return limits
+
     def is_another(self, seen: Snapshot) -> bool:
-        """Tell whether an answer is about another run or batch, under the same id."""
+        """Whether an answer is about another run or batch under the same id."""
         return bool(self.uuid and seen.uuid and self.uuid != seen.uuid)
 
     def unseen(self) -> Snapshot:
-        """Give the snapshot of what was never seen."""
+        """Snapshot of a run or batch that nobody has seen: its status is UNKNOWN."""
         cls = RunSnapshot if self.kind == "run" else BatchSnapshot
         return cls(self.id, UNKNOWN, self.uuid)
 
 
 def time_limits(execution_timeout: timedelta | None, started: float) -> dict[str, float]:
-    """Give the moment at which a wait must end, so that Airflow's own timeout does not come first.
+    """End a wait early enough that Airflow's own timeout does not come first.
 
     :param execution_timeout: the task's; None: no limit.
     :param started: when the task started, in seconds since the epoch.

@@ -15,7 +15,7 @@ _CAPS = ("maxRuns", "maxCpus", "maxGpus")
 
 
 def queueing_seconds(snapshot: RunSnapshot, now: float) -> float:
-    """Tell how long a run has been PENDING.
+    """Count the seconds that a run has been PENDING.
 
     :param snapshot: the run.
     :param now: seconds since the epoch.
@@ -35,7 +35,7 @@ def queueing_line(
     group: Mapping[str, Any] | None = None,
     active_in_group: int = 0,
 ) -> str:
-    """Give the line that says why a run may be PENDING for so long.
+    """Write the line with the reasons why a run may be PENDING for so long.
 
     :param snapshot: the run.
     :param seconds: how long it has been PENDING.

@@ -1,4 +1,4 @@
-"""What the poller decides, free of I/O: the pace of its calls, what a round costs less by, what a listed run tells."""
+"""Decisions of the poller, free of I/O: the pace of its calls, the cheaper way of a round, the use of a listed run."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ SAME_CREATION = 1.0
 free again only after its run has ended and was deleted, which takes longer."""
 
 LATE = 2.0
-"""Seconds by which a look may be late before its wait is told; the pace of the calls alone can cost that."""
+"""Seconds by which a look may be late before its log says so; the pace of the calls alone can cost that."""
 
 TOGETHER = 0.8
 """Seconds in which calls that wait for the budget gather, to be made together: made one by one, 0.2 s apart, they take
-nearly twice the CPU time, as the process is woken, and what it works on brought back into the caches, for each. Less
+nearly twice the CPU time, as the process is woken, and its data brought back into the caches, for each. Less
 than the second's worth that the budget holds, so that an alarm that is late costs no call."""
 
 LONGEST_PAUSE = 5.0
@@ -94,7 +94,7 @@ class Budget:
             return delay
 
     def delay(self, now: float) -> float:
-        """Tell when a call may be made, without taking one; arguments and answer are those of :meth:`take`."""
+        """Compute the pause before the next call without taking it; arguments and answer are those of :meth:`take`."""
         with self._lock:
             return self._delay(now)
 
@@ -126,7 +126,7 @@ class Budget:
 
 
 class ListingCost:
-    """What a round by ListRuns costs, in pages, by what the last one took."""
+    """The cost of a round by ListRuns in pages, as the last one took them."""
 
     def __init__(self) -> None:
         self._pages: int | None = None
@@ -134,7 +134,7 @@ class ListingCost:
         self._refused_at = -math.inf
 
     def is_worth(self, looks: int, now: float) -> bool:
-        """Tell whether a round costs less by ListRuns than by one GetRun each.
+        """Whether a round costs less by ListRuns than by one GetRun each.
 
         :param looks: runs to look at.
         :param now: seconds on a clock that never goes back.
@@ -147,7 +147,7 @@ class ListingCost:
         return looks > self._pages
 
     def measured(self, pages: int, now: float) -> None:
-        """Note what a round took; one that was given up as too expensive would have taken more."""
+        """Note the pages of a round; one that was given up as too expensive would have taken more."""
         self._pages, self._measured_at = pages, now
 
     def refused(self, now: float) -> None:
@@ -157,7 +157,7 @@ class ListingCost:
 
 @dataclass(frozen=True)
 class ListedRun:
-    """What ListRuns tells of a run: neither its uuid nor its outputs.
+    """A run as ListRuns shows it: without its uuid and its outputs.
 
     :param id: id of the run.
     :param status: as AWS spells it.
@@ -174,7 +174,7 @@ class ListedRun:
 
 
 def is_same_run(seen: RunSnapshot, listed: ListedRun) -> bool:
-    """Tell whether a listed run is the one that GetRun has shown: ids are used again after deletion.
+    """Whether a listed run is the one that GetRun has shown: ids are used again after deletion.
 
     :param seen: from GetRun.
     :param listed: the run listed under the same id.
@@ -185,7 +185,7 @@ def is_same_run(seen: RunSnapshot, listed: ListedRun) -> bool:
 
 
 def brought_up_to_date(seen: RunSnapshot, listed: ListedRun) -> RunSnapshot:
-    """Give the last full snapshot with what the list has newer.
+    """Bring the last full snapshot up to date with a list.
 
     :param seen: from GetRun.
     :param listed: the same run in the list.
@@ -194,7 +194,7 @@ def brought_up_to_date(seen: RunSnapshot, listed: ListedRun) -> RunSnapshot:
 
 
 def statuses_to_list(known: Iterable[str | None]) -> tuple[str, ...]:
-    """Give the statuses in which runs that were still going may be now, in the order of a run's life.
+    """List the statuses in which runs that were still going may be now, in the order of a run's life.
 
     Listed in this order, a run that moves meanwhile is seen twice, never missed.
 
@@ -207,21 +207,17 @@ def statuses_to_list(known: Iterable[str | None]) -> tuple[str, ...]:
 
 
 def limit_of(plan: WaitPlan, last: Snapshot | ListedRun | None) -> float:
-    """Give the moment at which a wait has to be told what is going on, however busy the poller is.
+    """Find the moment at which a wait must get its look, however busy the poller is.
 
     :param plan: its limits.
-    :param last: what it was told last.
+    :param last: the answer that it got last.
     :return: seconds since the epoch; infinity without a limit.
     """
-    started: datetime | None = getattr(last, "start_time", None)
-    limits = [plan.deadline]
-    if plan.run_timeout is not None and started is not None:
-        limits.append(started.timestamp() + plan.run_timeout)
-    return min((limit for limit in limits if limit is not None), default=math.inf)
+    return min(plan.limits(last).values(), default=math.inf)
 
 
 def stretched(interval: float, since_last: float, late: float, waits: int, calls_per_second: float) -> str | None:
-    """Give the line for a wait that is looked at less often than it asked for; None while it is in time.
+    """Write the line for a wait that is looked at less often than it asked for; None while it is in time.
 
     :param interval: its poll interval, in seconds.
     :param since_last: seconds since the look before.

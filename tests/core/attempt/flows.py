@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_omics.core.attempt.flow import AttemptFlow, Begun, begin
+from airflow_provider_omics.core.attempt.flow import Begun, begin
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Present
-from airflow_provider_omics.core.commands import AttemptAnswer, Choose, IsSuccess, ListActive, Save, Say, Sleep, Start
+from airflow_provider_omics.core.commands import Answer, Choose, Flow, IsSuccess, ListActive, Save, Say, Sleep, Start
 from airflow_provider_omics.core.errors import (
     AccessDenied,
     AttemptError,
@@ -76,7 +76,7 @@ class Played:
     :param default: what each start is answered with when the script is over.
     """
 
-    def __init__(self, flow: AttemptFlow, script: Sequence[Any] = (), *, default: ServiceError | None = None) -> None:
+    def __init__(self, flow: Flow[Begun], script: Sequence[Any] = (), *, default: ServiceError | None = None) -> None:
         self.all: list[Any] = []
         self.begun: Begun | None = None
         self.error: Exception | None = None
@@ -94,10 +94,9 @@ class Played:
                     assert left or default, f"nothing left to answer {command} with, after {self.all}"
                     # Searches of a service in trouble find nothing: only a start can be answered by default.
                     result = left.pop(0) if left else default if isinstance(command, Start) else None
-                judged = isinstance(command, (IsSuccess, Choose)) and bool(result)
-                listed = result if isinstance(result, tuple) else ()
-                answer = None if isinstance(command, (IsSuccess, Choose, ListActive)) else result
-                command = flow.send(AttemptAnswer(self.now, answer, listed, judged=judged))
+                command = flow.send(
+                    Answer(self.now, bool(result) if isinstance(command, (IsSuccess, Choose)) else result)
+                )
         except StopIteration as end:
             self.begun = end.value
         except (ServiceError, AttemptError) as error:

@@ -113,7 +113,7 @@ def test_refused_look_does_not_keep_a_task_from_starting(now_present: Present, b
 
     assert played.error is None
     assert isinstance(order(played)[-1], Start)
-    assert "not to be seen" in played.said
+    assert "may still be stopping" in played.said
 
 
 @pytest.mark.parametrize(

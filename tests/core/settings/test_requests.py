@@ -342,3 +342,8 @@ def test_argument_names_are_snake_case_of_their_own() -> None:
     assert START_RUN_ARGUMENTS["tags"] == "tags"
     assert "request_id" not in START_RUN_ARGUMENTS
     assert all(name == name.lower() for name in START_RUN_ARGUMENTS)
+
+
+def test_required_request_id_is_never_missing() -> None:
+    """The operator sets it itself, so nobody could give it."""
+    assert run_request(RUN, require=["requestId"])["requestId"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
-from airflow_provider_omics.core.commands import WARNING, Answer, Cancel, Command, Look, ReadManifest, Say, Sleep
+from airflow_provider_omics.core.commands import WARNING, Answer, Cancel, Command, Flow, Look, ReadManifest, Say, Sleep
 from airflow_provider_omics.core.errors import AccessDenied, Conflict, InvalidRequest, NotFound, ServiceError, Throttled
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.wait.events import WaitEvent
@@ -40,12 +40,12 @@ def batch(status: str, **counts: int) -> BatchSnapshot:
     return BatchSnapshot("2", status, "uuid-2", total_runs=8, counts=counts)
 
 
-def play(flow: Generator[Command, Answer, T], script: Sequence[Any]) -> tuple[T, list[Command], float]:
+def play(flow: Flow[T], script: Sequence[Any]) -> tuple[T, list[Command[Any]], float]:
     """Drive a flow: each look, cancel, list and read takes the next answer; a number before it is how long it takes.
 
     :return: what the flow returns, every command it gave, and the seconds that passed.
     """
-    now, commands, left = START, list[Command](), list(script)
+    now, commands, left = START, list[Command[Any]](), list(script)
     command = next(flow)
     while True:
         commands.append(command)
@@ -59,21 +59,20 @@ def play(flow: Generator[Command, Answer, T], script: Sequence[Any]) -> tuple[T,
                 now += result
                 result = left.pop(0)
         try:
-            listed = result if isinstance(result, tuple) else ()
-            command = flow.send(Answer(now, None if listed else result, listed))
+            command = flow.send(Answer(now, result))
         except StopIteration as end:
             assert not left, f"never asked for: {left}"
             return end.value, commands, now - START
 
 
-def steadily(plan: WaitPlan) -> Generator[Command, Answer, WaitEvent]:
+def steadily(plan: WaitPlan) -> Flow[WaitEvent]:
     """Wait without jitter."""
     return wait(plan, spread=lambda: 0.5)
 
 
-def sleeps(commands: list[Command]) -> list[float]:
+def sleeps(commands: list[Command[Any]]) -> list[float]:
     return [command.seconds for command in commands if isinstance(command, Sleep)]
 
 
-def warnings(commands: list[Command]) -> list[str]:
+def warnings(commands: list[Command[Any]]) -> list[str]:
     return [command.message for command in commands if isinstance(command, Say) and command.level == WARNING]

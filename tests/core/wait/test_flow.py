@@ -122,7 +122,7 @@ def test_an_unknown_run_status_is_waited_on_with_one_warning() -> None:
     event, commands, _ = play(steadily(RUN), [run("PAUSED"), run("PAUSED"), run("COMPLETED")])
 
     assert event.snapshot.status == "COMPLETED"
-    assert warnings(commands) == ["Run 1: PAUSED (a status unknown to this version: taken for still going)"]
+    assert warnings(commands) == ["Run 1: PAUSED (a status unknown to this version: treated as still going)"]
 
 
 def test_an_unknown_batch_status_is_warned_of_once_whatever_the_counts_do() -> None:
@@ -249,7 +249,7 @@ def test_an_outage_is_borne(error: ServiceError) -> None:
 
     assert event == WaitEvent(Outcome.ENDED, run("COMPLETED"))
     assert sleeps(commands) == [30.0, 30.0, 60.0, 120.0, 240.0, 300.0, 300.0, 30.0, 30.0]
-    assert warnings(commands) == [f"{error}; going on for up to 10800 s"] * 2
+    assert warnings(commands) == [f"{error}; trying again for up to 10800 s"] * 2
 
 
 def test_an_interval_beyond_the_longest_back_off() -> None:
