@@ -16,18 +16,17 @@ from airflow_provider_omics.operators.batch_end import OmicsBatchEnd
 from airflow_provider_omics.operators.masking import unmasked
 
 if TYPE_CHECKING:
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
     from airflow_provider_omics.core.attempt.flow import Begun
     from airflow_provider_omics.core.attempt.identity import TaskIdentity
     from airflow_provider_omics.core.attempt.record import AttemptRecord
     from airflow_provider_omics.core.batch.rerun import RerunRules
+    from airflow_provider_omics.hooks.s3 import S3Store
     from airflow_provider_omics.operators.batch_memory import BatchMemory
     from airflow_provider_omics.operators.batch_recording import ResultsSettings
     from airflow_provider_omics.operators.batch_rerun import BatchRerun
     from airflow_provider_omics.operators.batch_settings import CheckedBatch
     from airflow_provider_omics.operators.rerun_settings import RerunSettings
-    from airflow_provider_omics.results.collection import Collected
+    from airflow_provider_omics.results.collect import Collected
     from airflow_provider_omics.staging import RunSettingsSpool
 
 
@@ -58,7 +57,7 @@ class OmicsBatchChoice(OmicsBatchEnd):
         """Give where settings are staged; None: nowhere."""
 
     @abstractmethod
-    def _s3_hook(self) -> S3Hook:
+    def _s3_store(self) -> S3Store:
         """Give what reads objects of the user's."""
 
     def _begin(self, context: Context, request: Mapping[str, Any]) -> Begun:
@@ -136,7 +135,7 @@ class OmicsBatchChoice(OmicsBatchEnd):
         if self._whole.spool is None:
             from airflow_provider_omics.operators.settings_object import read_object  # for some reruns only
 
-            self._whole.spool = read_object(str(self.run_settings_s3_uri), default, self._s3_hook())
+            self._whole.spool = read_object(str(self.run_settings_s3_uri), default, self._s3_store())
         return self._whole.spool
 
     def _named_place(self) -> S3Place | None:
@@ -163,7 +162,7 @@ class OmicsBatchChoice(OmicsBatchEnd):
         from airflow_provider_omics.operators.settings_object import count_settings  # for running tasks only
 
         try:
-            count = count_settings(self.run_settings_s3_uri, self._s3_hook(), MAX_INLINE_SETTINGS + 1)
+            count = count_settings(self.run_settings_s3_uri, self._s3_store(), MAX_INLINE_SETTINGS + 1)
         except ServiceError as error:
             self.log.warning("Whether a retry or a clear could submit some of these runs cannot be told: %s", error)
             return

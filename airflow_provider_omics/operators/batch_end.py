@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from airflow_provider_omics.operators.batch_recording import BatchRecording
     from airflow_provider_omics.operators.batch_staging import BatchStaging
     from airflow_provider_omics.results import FailedRun
-    from airflow_provider_omics.results.collection import Collection
+    from airflow_provider_omics.results.collect import Collection
     from airflow_provider_omics.results.failed_runs import CarriedSamples
 
 SHOWN_FAILURES = 20
@@ -128,7 +128,7 @@ class OmicsBatchEnd(OmicsStartOperator):
 
     def _judged(self, context: Context, batch: BatchSnapshot, collection: Collection | None) -> dict[str, Any]:
         """Give the result of a batch that has ended well enough; else tell why, and raise."""
-        from airflow_provider_omics.results.pacing import paced_calls  # for running tasks, not for DAG files
+        from airflow_provider_omics.results.collect import paced_calls  # for running tasks, not for DAG files
 
         with paced_calls(self.hook):
             verdict, failed = self._verdict(batch, collection)

@@ -20,9 +20,9 @@ from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.batch_memory import BatchMemory
 from airflow_provider_omics.operators.waiting import pause
 from airflow_provider_omics.results import FailedRun
-from airflow_provider_omics.results.collection import Collected
+from airflow_provider_omics.results.collect import Collected
 from airflow_provider_omics.results.known import KnownSamples
-from airflow_provider_omics.results.reading import read_batch_results
+from airflow_provider_omics.results.read import read_batch_results
 from airflow_provider_omics.staging import RunSettingsSpool
 
 SHOWN_CHANGES = 20
@@ -178,11 +178,7 @@ class BatchRerun:
     def _read_earlier(self, known: KnownSamples, *, is_first: bool) -> None:
         """Read what the user names as done; the task's own attempts tell more, where they know a sample."""
         if self._earlier.results_uri:
-            hook = self._hook
-            records = read_batch_results(
-                self._earlier.results_uri, aws_conn_id=hook.aws_conn_id, region_name=hook.region_name
-            )
-            known.add_results(records)
+            known.add_results(read_batch_results(self._earlier.results_uri, hook=self._hook))
         if self._earlier.batch_id:
             try:
                 known.add_batch(self._earlier.batch_id)

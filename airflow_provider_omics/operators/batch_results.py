@@ -62,8 +62,8 @@ class OmicsCollectBatchResultsOperator(OmicsBaseOperator):
         # For running tasks, not for DAG files.
         from airflow_provider_omics.core.attempt.identity import TaskIdentity
         from airflow_provider_omics.core.batch.collect import ResultsDetail
-        from airflow_provider_omics.results.collecting import collect_results
-        from airflow_provider_omics.results.places import results_place
+        from airflow_provider_omics.results.collect import collect_results
+        from airflow_provider_omics.results.file import results_place
 
         try:
             detail = ResultsDetail.checked(self.results_detail)

@@ -21,8 +21,7 @@ from airflow_provider_omics.core.settings.run_setting import RunSettingRules, ch
 from airflow_provider_omics.staging import MAX_FILE_BYTES, MAX_INLINE_BYTES, RunSettingsSpool
 
 if TYPE_CHECKING:
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
+    from airflow_provider_omics.hooks.s3 import S3Store
     from airflow_provider_omics.operators.batch_sheet import BatchSheet
     from airflow_provider_omics.operators.before_start import Workflow
 
@@ -109,7 +108,7 @@ class CheckedBatch:
 def check_batch(
     given: BatchSettings,
     defaults: ConnectionDefaults,
-    s3_hook: S3Hook,
+    store: S3Store,
     request_id: str,
     log: Any,
     *,
@@ -119,7 +118,7 @@ def check_batch(
 
     :param given: what the user gave.
     :param defaults: the connection's team defaults.
-    :param s3_hook: reads a sheet that lies in S3.
+    :param store: reads a sheet that lies in S3.
     :param request_id: the idempotency token.
     :param log: the task's logger.
     :param workflow: looks up the workflow of a ``defaultRunSetting``, whose template the rows of a sheet have to fit;
@@ -156,7 +155,7 @@ def check_batch(
         )
     spool = RunSettingsSpool()
     try:
-        return _checked_spool(given, defaults, s3_hook, spool, common, log, workflow)
+        return _checked_spool(given, defaults, store, spool, common, log, workflow)
     except BaseException:
         spool.close()
         raise
@@ -165,7 +164,7 @@ def check_batch(
 def _checked_spool(
     given: BatchSettings,
     defaults: ConnectionDefaults,
-    s3_hook: S3Hook,
+    store: S3Store,
     spool: RunSettingsSpool,
     common: Mapping[str, Any],
     log: Any,
@@ -185,7 +184,7 @@ def _checked_spool(
             sheet = BatchSheet(given.sample_sheet, given.staging_s3_uri)
             found = _asked_workflow(default, workflow)
             problems += found.problems() if found else []
-            sheet.read(spool, rules, found.template if found else None, s3_hook, log)
+            sheet.read(spool, rules, found.template if found else None, store, log)
         elif inline is None:
             read_list(given.run_settings, rules, spool)
     except SettingsError as error:

@@ -16,7 +16,7 @@ from airflow_provider_omics.sheets.read import open_runs
 from airflow_provider_omics.staging import RunSettingsSpool
 
 if TYPE_CHECKING:
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    from airflow_provider_omics.hooks.s3 import S3Store
 
 
 class BatchSheet:
@@ -44,7 +44,7 @@ class BatchSheet:
         spool: RunSettingsSpool,
         rules: RunSettingRules,
         template: Mapping[str, Mapping[str, Any]] | None,
-        s3_hook: S3Hook,
+        store: S3Store,
         log: Any,
     ) -> None:
         """Read all rows.
@@ -52,7 +52,7 @@ class BatchSheet:
         :param spool: takes the runs' settings, kept columns and own sheets.
         :param rules: what the batch's defaults mean for each run.
         :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit; None: not compared.
-        :param s3_hook: reads a sheet that lies in S3.
+        :param store: reads a sheet that lies in S3.
         :param log: the task's logger.
         :raises SettingsError: with all problems (the first 50).
         :raises ServiceError: S3 refused.
@@ -64,7 +64,7 @@ class BatchSheet:
             return uris[run_setting_id]
 
         with open_runs(
-            self._sheet, s3_hook=s3_hook, rules=rules, template=template, input_sheet_uri=input_sheet_uri
+            self._sheet, store=store, rules=rules, template=template, input_sheet_uri=input_sheet_uri
         ) as runs:
             for run in runs:
                 spool.add(clean_setting(run.setting, Place.PER_RUN))

@@ -16,12 +16,13 @@ from airflow_provider_omics.core.errors import (
 )
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.uris import is_s3_uri, s3_address
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.staging import StagingPlace, remove_staged
+from airflow_provider_omics.hooks.s3 import S3Place, S3Store
+from airflow_provider_omics.staging import remove_staged
 
 if TYPE_CHECKING:
     from airflow_provider_omics.core.attempt.identity import TaskIdentity
-    from airflow_provider_omics.hooks.s3 import S3Place
     from airflow_provider_omics.operators.batch_settings import CheckedBatch
 
 OWN_SHEETS = "a rerun needs them, and so may other batches with the same rows"
@@ -59,16 +60,16 @@ class BatchStaging:
         spool = batch.spool
         if spool is None or self._place is None:
             return {**request}
-        place = StagingPlace(self._hook, self._place)
-        if spool.upload_input_sheets(place, check):
+        store = S3Store(self._hook)
+        if spool.upload_input_sheets(store, self._place.kms_key_id, check):
             self._log.info("The runs' own sheets are below %s and stay there: %s", self._place.uri, OWN_SHEETS)
         if not batch.is_staged:
             return {**request}
         uri = staged_uri(self._place.uri, self._identity, request["requestId"])
-        is_new = not place.has(uri)  # one that is there may belong to a start that has arrived
+        is_new = not store.exists(uri)  # one that is there may belong to a start that has arrived
         try:
             if is_new:
-                spool.upload(place, uri, check)
+                spool.upload(store, S3Place(uri, self._place.kms_key_id), check)
             check()
         except AttemptError:
             if is_new:
@@ -103,7 +104,7 @@ class BatchStaging:
         if uri is None or self._place is None:
             return
         try:
-            is_there = StagingPlace(self._hook, self._place).has(uri)
+            is_there = S3Store(self._hook).exists(uri)
         except ServiceError:
             is_there = True  # for all that is known
         if is_there:
@@ -137,7 +138,7 @@ def checked_place(uri: str | None) -> str | None:
     :return: the same; None: nowhere.
     :raises SettingsError: it is no such place.
     """
-    if uri and not re.fullmatch(r"s3://[^/]+(/.*)?", uri):
+    if uri and not (is_s3_uri(uri) and s3_address(uri).bucket):
         raise SettingsError([Problem("staging_s3_uri", repr(uri), "s3://bucket/prefix/")])
     return uri or None
 

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import Context, XComArg
 
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
-from airflow_provider_omics.hooks.s3 import s3_hook
+from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
 from airflow_provider_omics.operators.batch_end import batch_of
 from airflow_provider_omics.operators.batch_results import OmicsCollectBatchResultsOperator
@@ -24,8 +24,6 @@ from airflow_provider_omics.operators.run_batch_actions import (
 )
 
 if TYPE_CHECKING:
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
     from airflow_provider_omics.core.batch.verdict import Tolerance
     from airflow_provider_omics.core.inputs import RunInputs
     from airflow_provider_omics.core.settings.requests import CheckedRequest
@@ -202,7 +200,7 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
         self._rerun_settings().check()
         self._results_settings().check()
         self._batch = self._whole = check_batch(
-            self._given(), self.defaults, self._s3_hook(), request_id, self.log, workflow=self._workflow
+            self._given(), self.defaults, self._s3_store(), request_id, self.log, workflow=self._workflow
         )
         self._rerun_settings().check_merged(self._whole.checked.request["defaultRunSetting"])
         self._check_place()
@@ -270,13 +268,13 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
     def _is_success(self, ended: Snapshot) -> bool:
         if ended.phase is not Phase.PROCESSED:
             return False
-        from airflow_provider_omics.results.pacing import paced_calls  # for running tasks, not for DAG files
+        from airflow_provider_omics.results.collect import paced_calls  # for running tasks, not for DAG files
 
         with self._collected(ended) as collection, paced_calls(self.hook):
             return self._verdict(batch_of(ended), collection)[0].succeeded
 
-    def _s3_hook(self) -> S3Hook:
-        return s3_hook(self.hook)
+    def _s3_store(self) -> S3Store:
+        return S3Store(self.hook)
 
     def _tolerance(self) -> Tolerance:
         from airflow_provider_omics.core.batch.verdict import Tolerance  # for running tasks, not for DAG files

@@ -11,15 +11,15 @@ from airflow_provider_omics.operators.batch_settings import read_list
 from airflow_provider_omics.staging import RunSettingsSpool
 
 if TYPE_CHECKING:
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    from airflow_provider_omics.hooks.s3 import S3Store
 
 
-def read_object(uri: str, default: Mapping[str, Any], s3_hook: S3Hook) -> RunSettingsSpool:
+def read_object(uri: str, default: Mapping[str, Any], store: S3Store) -> RunSettingsSpool:
     """Read the run settings of an S3 object of the user's, which is done for a rerun only.
 
     :param uri: the object, a JSON array.
     :param default: the request's ``defaultRunSetting``.
-    :param s3_hook: reads it.
+    :param store: reads it.
     :return: the settings, to be closed by the caller.
     :raises SettingsError: it is something else, or its settings are not right.
     :raises ServiceError: S3 refused.
@@ -29,7 +29,7 @@ def read_object(uri: str, default: Mapping[str, Any], s3_hook: S3Hook) -> RunSet
 
     spool = RunSettingsSpool()
     try:
-        with open_bytes(uri, s3_hook) as stream:
+        with open_bytes(uri, store) as stream:
             read_list(json_array(stream, uri), run_setting_rules(default), spool)
     except BaseException:
         spool.close()
@@ -37,11 +37,11 @@ def read_object(uri: str, default: Mapping[str, Any], s3_hook: S3Hook) -> RunSet
     return spool
 
 
-def count_settings(uri: str, s3_hook: S3Hook, most: int) -> int:
+def count_settings(uri: str, store: S3Store, most: int) -> int:
     """Count the run settings of an S3 object of the user's, as far as it matters.
 
     :param uri: the object, a JSON array.
-    :param s3_hook: reads it.
+    :param store: reads it.
     :param most: where counting ends, and reading too.
     :return: their number, ``most`` at most.
     :raises SettingsError: it is something else.
@@ -50,5 +50,5 @@ def count_settings(uri: str, s3_hook: S3Hook, most: int) -> int:
     from airflow_provider_omics.sheets.json_array import json_array  # most DAG files read none
     from airflow_provider_omics.sheets.opening import open_bytes
 
-    with open_bytes(uri, s3_hook) as stream:
+    with open_bytes(uri, store) as stream:
         return sum(1 for _ in islice(json_array(stream, uri), most))
