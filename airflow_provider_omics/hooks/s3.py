@@ -270,13 +270,8 @@ def _encryption(place: S3Place) -> dict[str, str]:
 
 def _beside(hook: OmicsHook, service: str) -> AwsBaseHook:
     """Make the Amazon provider's hook of another service, of the same connection and configuration."""
-    other: AwsBaseHook = AwsBaseHook(
-        client_type=service,
-        aws_conn_id=hook.aws_conn_id,
-        region_name=hook.region_name,
-        verify=hook.verify,
-        config=hook.config,
-    )
+    other: AwsBaseHook = AwsBaseHook(client_type=service, aws_conn_id=hook.aws_conn_id)
+    # Region, TLS settings and the user's botocore configuration are in it, as the hook was given them.
     other.conn_config = hook.conn_config
     return other
 
