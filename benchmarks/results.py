@@ -65,7 +65,7 @@ def collect(url: str, batch_id: str, runs: int, detail: str) -> dict[str, Any]:
 
     from airflow_provider_omics.core.batch.collect import ResultsDetail
     from airflow_provider_omics.hooks.omics import OmicsHook
-    from airflow_provider_omics.results.collecting import collect_results
+    from airflow_provider_omics.results.collect import collect_results
 
     connection = {
         "conn_type": "aws",

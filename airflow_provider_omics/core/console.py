@@ -10,6 +10,7 @@ from functools import partial
 from urllib.parse import quote
 
 from airflow_provider_omics.core.snapshots import LOG_GROUP
+from airflow_provider_omics.core.uris import s3_address
 
 BASE = "https://console.aws.amazon.com"
 
@@ -54,6 +55,6 @@ def s3_url(uri: str) -> str:
     :param uri: ``s3://bucket/prefix``.
     :return: the address.
     """
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    bucket, prefix = s3_address(uri)
     prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
     return f"https://s3.console.aws.amazon.com/s3/buckets/{_encoded(bucket)}?prefix={quote(prefix)}"

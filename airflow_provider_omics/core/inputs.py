@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from airflow_provider_omics.core.errors import Problem
-from airflow_provider_omics.core.uris import uri_faults
+from airflow_provider_omics.core.uris import is_s3_uri, s3_address, uri_faults
 
 MAX_PROBLEMS = 50
 """Problems with inputs that an error lists."""
@@ -21,7 +21,6 @@ _ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 MAY_BE_ARCHIVED = _ARCHIVES | {"INTELLIGENT_TIERING"}
 """Storage classes of which only HeadObject tells whether an object can be read now; lists do not name the tier."""
 
-_ARN = re.compile(r"(arn:[^/]+/[^/]+)/?(.*)", re.DOTALL)
 _WILDCARD = re.compile(r"[*?\[{]")
 _GLOB = re.compile(r"(\*\*|[*?]|\[!?[^\]]+\]|\{[^{}]*\})")
 _GLOBS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
@@ -95,10 +94,7 @@ def place_of(uri: str) -> Place:
 
     :param uri: ``s3://bucket/key``; the bucket may be the ARN of an access point.
     """
-    path = uri.removeprefix("s3://")
-    arn = _ARN.fullmatch(path)
-    bucket, key = (arn[1], arn[2]) if arn else path.partition("/")[::2]
-    return Place(bucket, key)
+    return Place(*s3_address(uri))
 
 
 def state_of_object(answer: Mapping[str, Any]) -> InputState:
@@ -163,7 +159,7 @@ class DistinctInputs:
             for path, text in texts_in(run.document):
                 if path in faults:
                     continue
-                if text.startswith("s3://"):
+                if is_s3_uri(text):
                     if text not in self._seen:
                         self._seen.add(text)
                         yield text

@@ -1,14 +1,18 @@
-"""URIs among the parameters of a run: whether what looks like one is well formed."""
+"""URIs: S3 addresses taken apart, and whether a parameter of a run that looks like a URI is well formed."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_omics.core.settings.checks import show_value
 from airflow_provider_omics.core.settings.documents import Fault
 
+S3_SCHEME = "s3://"
+
+# The ARN of an access point has a slash within (S3 user guide, "Referencing access points").
+_ARN = re.compile(r"(arn:[^/]+/[^/]+)/?(.*)", re.DOTALL)
 _MEANT = ("s3:/", "s3//", "omics:/", "omics//", "http:/", "https:/")
 _LONGEST = max(map(len, _MEANT)) + 8  # white space before it counts as a mistake
 # Buckets from before 2018 may have upper case, underscores and up to 255 characters; an access point is an ARN.
@@ -22,6 +26,43 @@ _ALLOWED = (
 )
 
 
+class S3Address(NamedTuple):
+    """A bucket in S3, and a key or the beginning of keys in it.
+
+    :param bucket: name of the bucket, or ARN of an access point.
+    :param key: without the slash that follows the bucket; may be empty.
+    """
+
+    bucket: str
+    key: str
+
+    @property
+    def uri(self) -> str:
+        """The address as ``s3://bucket/key``."""
+        return f"{S3_SCHEME}{self.bucket}/{self.key}"
+
+
+def is_s3_uri(text: str) -> bool:
+    """Tell S3 URIs from local paths and other addresses.
+
+    :param text: a path or a URI.
+    :return: whether it begins with ``s3://``; what follows is not looked at.
+    """
+    return text.startswith(S3_SCHEME)
+
+
+def s3_address(uri: str) -> S3Address:
+    """Take an S3 URI apart; it is not checked.
+
+    :param uri: ``s3://bucket/key``; the bucket may be the ARN of an access point.
+    :return: bucket and key, either of them empty where the URI has none.
+    """
+    path = uri.removeprefix(S3_SCHEME)
+    arn = _ARN.fullmatch(path)
+    bucket, key = (arn[1], arn[2]) if arn else path.partition("/")[::2]
+    return S3Address(bucket, key)
+
+
 def s3_uris(document: Any) -> Iterator[str]:
     """Find the S3 addresses within a document.
 
@@ -29,7 +70,7 @@ def s3_uris(document: Any) -> Iterator[str]:
     :return: each text that is one, as often as it occurs.
     """
     if isinstance(document, str):
-        if document.startswith("s3://") and _WELL_FORMED.fullmatch(document):
+        if is_s3_uri(document) and _WELL_FORMED.fullmatch(document):
             yield document
         return
     items = document.values() if isinstance(document, dict) else document if isinstance(document, (list, tuple)) else ()

@@ -28,8 +28,8 @@ from airflow_provider_omics.core.wait.plan import WaitPlan
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.driver import Driver
-from airflow_provider_omics.results.collecting import collect_results
-from airflow_provider_omics.results.places import results_place
+from airflow_provider_omics.results.collect import collect_results
+from airflow_provider_omics.results.file import results_place
 
 MAX_CAP = 100_000
 """Greatest value of each cap (CreateRunGroup API reference)."""

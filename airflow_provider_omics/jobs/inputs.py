@@ -7,10 +7,27 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
-from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.inputs import DistinctInputs, InputState, RunInputs, input_problems
-from airflow_provider_omics.hooks.input_objects import PARALLEL_LOOKS, InputObjects
+from airflow_provider_omics.core.errors import AccessDenied, NotFound, SettingsError
+from airflow_provider_omics.core.inputs import (
+    MAY_BE_ARCHIVED,
+    DistinctInputs,
+    InputState,
+    Place,
+    RunInputs,
+    input_problems,
+    place_of,
+    state_of_object,
+)
+from airflow_provider_omics.core.uris import S3Address
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import S3Store
+
+PARALLEL_LOOKS = 32
+"""Objects looked at at a time: a look takes about 20 ms, nearly all of it latency."""
+
+LOOKS_BELOW = 100
+"""Objects below an input that are looked at one by one: those in classes that may be archived, of the first page of a
+list (1,000 keys). More would make one input as dear as a cohort."""
 
 CHUNK = 1_000
 """Inputs handed to the threads at once: what waits for them stays small."""
@@ -70,3 +87,57 @@ def check_inputs(
     if problems:
         raise SettingsError(problems)
     log.info("%d inputs in S3 are looked up", len(inputs) - denied)
+
+
+class InputObjects:
+    """Tells of objects in S3 whether they can be read; may be asked by several threads.
+
+    :param hook: the hook whose connection is used.
+    :param role_arn: a role to assume first; None: as the connection.
+    :raises ServiceError: the role could not be assumed.
+    """
+
+    def __init__(self, hook: OmicsHook, role_arn: str | None = None) -> None:
+        self.archived_keys: dict[str, str] = {}
+        """Of inputs that are the beginning of keys and are archived: the URI, and the first such object's."""
+        self._store = S3Store(hook, threads=PARALLEL_LOOKS, role_arn=role_arn)
+        self._store.connect()
+
+    def look(self, uri: str) -> InputState:
+        """Look at an object, or at the keys that begin like it.
+
+        Of keys that begin like it the first 1,000 are listed, and up to 100 of them, in storage classes that may be
+        archived, looked at: the input is archived if one of them is.
+
+        :param uri: ``s3://bucket/key``, or the beginning of keys: ``s3://bucket/prefix/``, ``s3://bucket/*.bam``.
+        :return: what S3 says. DENIED where the caller may not know.
+        :raises ServiceError: the call did not get through, or was refused for another reason.
+        """
+        place = place_of(uri)
+        try:
+            try:
+                if place.key and not place.key.endswith("/"):
+                    return self._object(place.bucket, place.key)
+            except NotFound:
+                pass
+            return self._below(place, uri)
+        except NotFound:
+            return InputState.MISSING  # the bucket
+        except AccessDenied:
+            return InputState.DENIED
+
+    def _object(self, bucket: str, key: str) -> InputState:
+        return state_of_object(self._store.head(S3Address(bucket, key).uri))
+
+    def _below(self, place: Place, uri: str) -> InputState:
+        listed = self._store.list_objects(S3Address(place.bucket, place.prefix).uri)
+        keys = (item["Key"] for item in listed if item.get("StorageClass") in MAY_BE_ARCHIVED)
+        for key in islice(filter(place.names, keys), LOOKS_BELOW):
+            try:
+                state = self._object(place.bucket, key)
+            except NotFound:
+                continue  # removed since it was listed
+            if state is not InputState.FOUND:
+                self.archived_keys[uri] = S3Address(place.bucket, key).uri
+                return state
+        return InputState.FOUND if listed else InputState.MISSING

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import airflow
 from airflow.providers.common.compat.sdk import Context, conf
@@ -15,9 +15,9 @@ from airflow.providers.common.compat.sdk import Context, conf
 from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.core.errors import AccessDenied, AttemptError, Conflict, NotFound, NotOwner, ServiceError
+from airflow_provider_omics.core.uris import S3Address, s3_address
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.s3 import S3Place, encryption, s3_hook
-from airflow_provider_omics.hooks.service_errors import service_errors
+from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 
 KEY = "omics_attempt"
 """Key in Airflow's task state store. Records of tasks under way are kept under it: it must not change."""
@@ -80,38 +80,29 @@ class S3AttemptStore:
     """
 
     def __init__(self, hook: OmicsHook, place: S3Place, identity: TaskIdentity) -> None:
-        self._hook = hook
-        self._s3 = s3_hook(hook)
-        parts = urlsplit(place.uri)
+        self._store = S3Store(hook)
         # Two deployments that share the place by mistake differ in their address, unless both kept the default.
         section = "webserver" if airflow.__version__.startswith("2.") else "api"
         address = conf.get(section, "base_url", fallback="")
         deployment = hashlib.sha256(str(address).encode()).hexdigest()[:8]
         names = (identity.dag_id, identity.run_id, identity.task_id, str(identity.map_index))
         path = "/".join(quote(name, safe="") for name in names)
-        self._bucket = parts.netloc
-        self._key = f"{parts.path.strip('/')}/airflow-attempts/{deployment}/{path}.json".lstrip("/")
-        self._encryption = encryption(place.kms_key_id)
+        bucket, prefix = s3_address(place.uri)
+        key = f"{prefix.strip('/')}/airflow-attempts/{deployment}/{path}.json".lstrip("/")
+        self._place = S3Place(S3Address(bucket, key).uri, place.kms_key_id)
         self._etag: str | None = None
-
-    def _client(self) -> Any:
-        """Give the client; another one once the hook has read its connection anew."""
-        if self._s3.conn_config is not self._hook.conn_config:
-            self._s3 = s3_hook(self._hook)
-        return self._s3.conn
 
     def load(self) -> AttemptRecord | None:
         """Give the stored record; None: there is none."""
         try:
-            with service_errors("GetObject"):
-                answer = self._client().get_object(Bucket=self._bucket, Key=self._key)
-                body = answer["Body"].read()
+            with self._store.get(self._place.uri) as stored:
+                body = stored.stream.read()
         except NotFound:
             self._etag = None
             return None
         except AccessDenied as error:
             raise self._with_advice(error) from error
-        self._etag = answer["ETag"]
+        self._etag = stored.etag
         return _parsed(body)
 
     def save(self, record: AttemptRecord) -> None:
@@ -119,17 +110,14 @@ class S3AttemptStore:
 
         :raises NotOwner: another try has written.
         """
-        condition = {"IfMatch": self._etag} if self._etag else {"IfNoneMatch": "*"}
         try:
-            with service_errors("PutObject"):
-                answer = self._client().put_object(
-                    Bucket=self._bucket,
-                    Key=self._key,
-                    Body=json.dumps(record.to_json()).encode(),
-                    ContentType="application/json",
-                    **self._encryption,
-                    **condition,
-                )
+            self._etag = self._store.put(
+                self._place,
+                json.dumps(record.to_json()).encode(),
+                if_match=self._etag,
+                if_none_match=self._etag is None,
+                content_type="application/json",
+            )
         except Conflict as error:
             stored = self.load()
             if stored == record:
@@ -137,13 +125,12 @@ class S3AttemptStore:
             raise NotOwner(record.resource_id, stored.owner_try if stored else None) from error
         except AccessDenied as error:
             raise self._with_advice(error) from error
-        self._etag = answer["ETag"]
 
     def _with_advice(self, error: AccessDenied) -> ServiceError:
         # Without s3:ListBucket S3 answers 403, not 404, for an object that is not there.
         return error.with_advice(
-            f"What this task starts is recorded in s3://{self._bucket}/{self._key}: the connection needs s3:GetObject "
-            f"and s3:PutObject there, and s3:ListBucket on {self._bucket}."
+            f"What this task starts is recorded in {self._place.uri}: the connection needs s3:GetObject "
+            f"and s3:PutObject there, and s3:ListBucket on {s3_address(self._place.uri).bucket}."
         )
 
 

@@ -10,11 +10,9 @@ from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sa
 from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.results.collecting import collect_into
-from airflow_provider_omics.results.collection import Collected
-from airflow_provider_omics.results.file import JsonLinesFile
+from airflow_provider_omics.results.collect import Collected, collect_into
+from airflow_provider_omics.results.file import JsonLinesFile, write_merged
 from airflow_provider_omics.results.store import ResultsStore
-from airflow_provider_omics.results.writing import write_merged
 
 
 class KnownSamples:

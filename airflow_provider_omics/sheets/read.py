@@ -13,27 +13,28 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_omics.core.settings.run_setting import RunSettingRules, run_setting_rules
 from airflow_provider_omics.core.sheet.runs import SheetRows, SheetRuns
 from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
+from airflow_provider_omics.core.uris import is_s3_uri
 from airflow_provider_omics.sheets.formats import rows_of
-from airflow_provider_omics.sheets.opening import default_s3_hook, open_bytes
+from airflow_provider_omics.sheets.opening import open_bytes
 
 if TYPE_CHECKING:
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    from airflow_provider_omics.hooks.s3 import S3Store
 
 
 @contextmanager
-def open_rows(path: str, *, delimiter: str | None = None, s3_hook: S3Hook | None = None) -> Iterator[SheetRows]:
+def open_rows(path: str, *, delimiter: str | None = None, store: S3Store | None = None) -> Iterator[SheetRows]:
     """Open a sheet and read its rows, as a stream.
 
     :param path: a local path, or ``s3://bucket/key``; CSV, TSV, JSON Lines, Parquet (if pyarrow is installed), also
         compressed with gzip.
     :param delimiter: one character between the cells. Default: by the file's name, else by its header.
-    :param s3_hook: reads what is in S3. Default: the hook of the connection ``aws_default``.
+    :param store: reads what is in S3. Default: the store of the connection ``aws_default``.
     :return: the rows, as a context: the file is closed at its end.
     :raises SettingsError: the file cannot be read, or its header cannot be used.
     :raises ServiceError: S3 refused.
     """
     file = path.rpartition("/")[2]
-    with open_bytes(path, s3_hook) as stream, rows_of(stream, file, delimiter) as rows:
+    with open_bytes(path, store) as stream, rows_of(stream, file, delimiter) as rows:
         yield rows
 
 
@@ -41,7 +42,7 @@ def open_rows(path: str, *, delimiter: str | None = None, s3_hook: S3Hook | None
 def open_runs(
     sheet: SampleSheet,
     *,
-    s3_hook: S3Hook | None = None,
+    store: S3Store | None = None,
     rules: RunSettingRules | None = None,
     template: Mapping[str, Mapping[str, Any]] | None = None,
     input_sheet_uri: Callable[[str, str], str] | None = None,
@@ -50,13 +51,13 @@ def open_runs(
 
     ::
 
-        with open_runs(sheet, s3_hook=hook, rules=rules) as runs:
+        with open_runs(sheet, store=store, rules=rules) as runs:
             for run in runs:
                 write(run.setting)  # only after the loop is everything known to be right
             log.info(runs.summary)
 
     :param sheet: the sheet, rendered.
-    :param s3_hook: reads what is in S3. Default: the hook of the connection ``aws_default``.
+    :param store: reads what is in S3. Default: the store of the connection ``aws_default``.
     :param rules: what the batch's defaults mean for each run, from ``run_setting_rules``. Default: nothing is required.
     :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit. Default: not compared.
     :param input_sheet_uri: gives the ``s3://`` URI of a run's own sheet, from its id and its text; see ``SampleSheet``.
@@ -65,7 +66,7 @@ def open_runs(
         be read or its header cannot be used.
     :raises ServiceError: S3 refused.
     """
-    with open_rows(sheet.path, delimiter=sheet.delimiter, s3_hook=s3_hook) as rows:
+    with open_rows(sheet.path, delimiter=sheet.delimiter, store=store) as rows:
         yield SheetRuns(sheet, rows, rules=rules, template=template, input_sheet_uri=input_sheet_uri)
 
 
@@ -108,6 +109,10 @@ def run_settings_from_sheet(
     """
     sheet = SampleSheet.from_mapping(sheet)
     rules = None if default_run_setting is None else run_setting_rules(default_run_setting, require)
-    hook = default_s3_hook(aws_conn_id, region_name) if sheet.path.startswith("s3://") else None
-    with open_runs(sheet, s3_hook=hook, rules=rules, template=template, input_sheet_uri=input_sheet_uri) as runs:
+    store = None
+    if is_s3_uri(sheet.path):
+        from airflow_provider_omics.hooks.s3 import S3Store  # a local sheet needs no Airflow
+
+        store = S3Store.of_connection(aws_conn_id, region_name)
+    with open_runs(sheet, store=store, rules=rules, template=template, input_sheet_uri=input_sheet_uri) as runs:
         return [run.setting for run in runs]

@@ -36,9 +36,9 @@ class OmicsRunBatchTrigger(OmicsWaitTrigger):
         uri = self.staged_s3_uri
         if uri is None:
             return
-        from airflow_provider_omics.hooks.s3 import delete_object  # most triggers end otherwise
+        from airflow_provider_omics.hooks.s3 import S3Store  # most triggers end otherwise
 
         try:
-            await place.call(lambda hook: delete_object(hook, uri))
+            await place.call(lambda hook: S3Store(hook).delete(uri))
         except ServiceError as error:
             self.log.warning("The staged settings %s are left behind: %s", uri, error)

@@ -27,7 +27,7 @@ ALLOWED = {
     "core": {"core"},
     "exceptions": {"core"},
     "hooks": {"core", "exceptions", "hooks"},
-    "sheets": {"core", "exceptions", "sheets"},
+    "sheets": {"core", "exceptions", "hooks", "sheets"},
     "results": {"core", "exceptions", "hooks", "results", "sheets"},
     "staging": {"core", "exceptions", "hooks", "staging"},
     "input_checks": {"core", "hooks", "input_checks"},

@@ -346,7 +346,8 @@ def test_commands_of_a_flow(
     value: Any = carry_out(hook, type(command)(**given))
 
     assert isinstance(value, kind)
-    found = value if isinstance(value, tuple) else () if value is None else (value.id,)
+    found = () if value is None else getattr(value, "id", value)
+    found = (found,) if isinstance(found, str) else found
     assert found == tuple(ids[name] for name in names)
     stopped = [run for run in emulator.service.started_runs() if run["status"] in ("STOPPING", "CANCELLED")]
     assert len(stopped) == isinstance(command, Cancel)

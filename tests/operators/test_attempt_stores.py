@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
 from airflow_provider_omics.core.errors import AccessDenied, AttemptError, NotOwner, Unavailable
+from airflow_provider_omics.core.uris import s3_address
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.stores import (
     KEY,
@@ -269,7 +270,8 @@ def test_batch_may_keep_its_record_where_it_stages_its_settings(connect: Connect
     def place() -> tuple[str, str]:
         store = attempt_store(Context(), quick_hook(), WHO, batch._open(context)._job.place())
         assert isinstance(store, S3AttemptStore)
-        return store._bucket, store._key.partition("/airflow-attempts/")[0]
+        bucket, key = s3_address(store._place.uri)
+        return bucket, key.partition("/airflow-attempts/")[0]
 
     assert place() == (BUCKET, "staging")
     connect({"staging_s3_uri": f"s3://{BUCKET}/of-the-team/"})

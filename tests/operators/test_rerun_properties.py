@@ -29,7 +29,7 @@ from airflow_provider_omics.core.snapshots import LOG_GROUP
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock, in_process_client
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results import read_batch_results
-from airflow_provider_omics.results.collecting import collect_results
+from airflow_provider_omics.results.collect import collect_results
 from tests.airflow_support import BUCKET, ONE_TRY, TASK_LOG, SteppedTime
 from tests.operators.tries import Crash, CrashAt, Task
 

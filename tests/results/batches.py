@@ -13,9 +13,8 @@ from airflow_provider_omics.core.snapshots import LOG_GROUP
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.results import RunRecord, read_batch_results
-from airflow_provider_omics.results.collecting import collect_results
-from airflow_provider_omics.results.collection import Collected
-from airflow_provider_omics.results.samples import write_samples
+from airflow_provider_omics.results.collect import Collected, collect_results
+from airflow_provider_omics.results.file import write_samples
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, TASK_LOG, samples
 
 if TYPE_CHECKING:

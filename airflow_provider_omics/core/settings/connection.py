@@ -10,6 +10,7 @@ from typing import Any
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.settings.checks import show_value
 from airflow_provider_omics.core.settings.names import nearest_name
+from airflow_provider_omics.core.uris import is_s3_uri
 
 # Keys of the same place that the Amazon provider reads itself.
 _OF_THE_AMAZON_PROVIDER = frozenset({"endpoint_url"})
@@ -80,7 +81,7 @@ class ConnectionDefaults:
                 continue
             kind, allowed = kinds[key]
             wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
-            wrong = wrong or (key.endswith("_s3_uri") and not str(value).startswith("s3://"))
+            wrong = wrong or (key.endswith("_s3_uri") and not is_s3_uri(str(value)))
             wrong = wrong or (kind == (int, float) and not 0 < value < math.inf)
             wrong = wrong or (key == "require_settings" and not all(isinstance(name, str) for name in value))
             if wrong:

@@ -33,7 +33,7 @@ from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.core.wait.plan import WaitPlan
 from airflow_provider_omics.hooks.calls import Requests, counted_requests
-from airflow_provider_omics.hooks.s3 import S3Place, s3_hook
+from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.jobs.attempt import StartRequest
 from airflow_provider_omics.jobs.batch.lineage import BatchSources
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
@@ -178,7 +178,7 @@ class BatchJob:
         self._batch = self._whole = batch = check_batch(
             self._given(),
             self._hook.defaults,
-            s3_hook(self._hook),
+            S3Store(self._hook),
             request_id,
             self._log,
             workflow=lambda setting: wanted_workflow(self._try, setting),
@@ -235,7 +235,7 @@ class BatchJob:
         if self._owner.stored() is not None:
             return  # an earlier try has started them
         try:
-            count = count_settings(uri, s3_hook(self._hook), MAX_INLINE_SETTINGS + 1)
+            count = count_settings(uri, S3Store(self._hook), MAX_INLINE_SETTINGS + 1)
         except ServiceError as error:
             self._log.warning("Whether a retry or a clear could submit some of these runs cannot be told: %s", error)
             return
@@ -333,7 +333,7 @@ class BatchJob:
         """Read all run settings; those of an S3 object of the user's only now."""
         assert self._whole is not None  # noqa: S101 - set by request()
         if self._whole.spool is None:
-            self._whole.spool = read_object(str(self._arguments.run_settings_s3_uri), default, s3_hook(self._hook))
+            self._whole.spool = read_object(str(self._arguments.run_settings_s3_uri), default, S3Store(self._hook))
         return self._whole.spool
 
     def _take(self, record: AttemptRecord, chosen: RunSettingsSpool) -> CheckedBatch:

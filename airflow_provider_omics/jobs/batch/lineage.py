@@ -20,7 +20,7 @@ from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import SubmissionStatus
 from airflow_provider_omics.core.wait.outcome import run_result
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.s3 import s3_hook
+from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.jobs.batch.source import BatchSettings
 from airflow_provider_omics.jobs.lineage import Lineage
 from airflow_provider_omics.sheets.json_array import json_array
@@ -93,10 +93,10 @@ class BatchSources:
         if given.sample_sheet is not None:
             sheet = SampleSheet.from_mapping(given.sample_sheet)
             # A run's own sheet lies below the staging place: its inputs are in its rows.
-            with open_runs(sheet, s3_hook=s3_hook(self._hook), input_sheet_uri=lambda *_: "") as runs:
+            with open_runs(sheet, store=S3Store(self._hook), input_sheet_uri=lambda *_: "") as runs:
                 yield ((run.setting, _rows(run.input_sheet)) for run in runs)
         elif given.run_settings_s3_uri is not None:
-            with open_bytes(given.run_settings_s3_uri, s3_hook(self._hook)) as stream:
+            with open_bytes(given.run_settings_s3_uri, S3Store(self._hook)) as stream:
                 yield ((setting, None) for setting in json_array(stream, str(given.run_settings_s3_uri)))
         else:
             yield ((setting, None) for setting in given.run_settings or ())

@@ -10,8 +10,7 @@ from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.batch.sample import Sample
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
-from airflow_provider_omics.results.places import results_place
-from airflow_provider_omics.results.samples import read_samples, write_samples
+from airflow_provider_omics.results.file import read_samples, results_place, write_samples
 
 KEY = "omics_samples"
 """Key in Airflow's task state store."""

@@ -12,8 +12,8 @@ from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.owner import Owner
-from airflow_provider_omics.results.collection import Collected, Collection
-from airflow_provider_omics.results.places import results_place
+from airflow_provider_omics.results.collect import Collected, Collection
+from airflow_provider_omics.results.file import results_place
 
 
 class BatchResults:

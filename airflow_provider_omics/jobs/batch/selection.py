@@ -29,9 +29,9 @@ from airflow_provider_omics.jobs.batch.staging import RunSettingsSpool
 from airflow_provider_omics.jobs.diagnosis import Diagnoser
 from airflow_provider_omics.jobs.driver import pause
 from airflow_provider_omics.results import FailedRun
-from airflow_provider_omics.results.collection import Collected
+from airflow_provider_omics.results.collect import Collected
 from airflow_provider_omics.results.known import KnownSamples
-from airflow_provider_omics.results.reading import read_batch_results
+from airflow_provider_omics.results.read import read_batch_results
 
 SHOWN_CHANGES = 20
 """Samples that the error of a changed sheet names."""
@@ -269,11 +269,7 @@ class BatchRerun:
     def _read_earlier(self, known: KnownSamples, *, is_first: bool) -> None:
         """Read what the user names as done; the task's own attempts tell more, where they know a sample."""
         if self._earlier.results_uri:
-            hook = self._hook
-            records = read_batch_results(
-                self._earlier.results_uri, aws_conn_id=hook.aws_conn_id, region_name=hook.region_name
-            )
-            known.add_results(records)
+            known.add_results(read_batch_results(self._earlier.results_uri, hook=self._hook))
         if self._earlier.batch_id:
             try:
                 known.add_batch(self._earlier.batch_id)

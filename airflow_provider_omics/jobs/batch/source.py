@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.inputs import RunInputs
@@ -22,14 +22,12 @@ from airflow_provider_omics.core.settings.requests import (
 )
 from airflow_provider_omics.core.settings.run_setting import RunSettingRules, check_run_setting, run_setting_rules
 from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
+from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.jobs.batch.staging import MAX_FILE_BYTES, MAX_INLINE_BYTES, RunSettingsSpool
 from airflow_provider_omics.jobs.checks import Workflow
 from airflow_provider_omics.sheets.json_array import json_array
 from airflow_provider_omics.sheets.opening import open_bytes
 from airflow_provider_omics.sheets.read import open_runs
-
-if TYPE_CHECKING:
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 MAX_PROBLEMS = 50
 """Problems of a list that are told; reading stops there."""
@@ -114,7 +112,7 @@ class CheckedBatch:
 def check_batch(
     given: BatchSettings,
     defaults: ConnectionDefaults,
-    s3_hook: S3Hook,
+    store: S3Store,
     request_id: str,
     log: Any,
     *,
@@ -124,7 +122,7 @@ def check_batch(
 
     :param given: what the user gave.
     :param defaults: the connection's team defaults.
-    :param s3_hook: reads a sheet that lies in S3.
+    :param store: reads a sheet that lies in S3.
     :param request_id: the idempotency token.
     :param log: the task's logger.
     :param workflow: looks up the workflow of a ``defaultRunSetting``, whose template the rows of a sheet have to fit;
@@ -161,7 +159,7 @@ def check_batch(
         )
     spool = RunSettingsSpool()
     try:
-        return _checked_spool(given, defaults, s3_hook, spool, common, log, workflow)
+        return _checked_spool(given, defaults, store, spool, common, log, workflow)
     except BaseException:
         spool.close()
         raise
@@ -170,7 +168,7 @@ def check_batch(
 def _checked_spool(
     given: BatchSettings,
     defaults: ConnectionDefaults,
-    s3_hook: S3Hook,
+    store: S3Store,
     spool: RunSettingsSpool,
     common: Mapping[str, Any],
     log: Any,
@@ -188,7 +186,7 @@ def _checked_spool(
             sheet = BatchSheet(given.sample_sheet, given.staging_s3_uri)
             found = _asked_workflow(default, workflow)
             problems += found.problems() if found else []
-            sheet.read(spool, rules, found.template if found else None, s3_hook, log)
+            sheet.read(spool, rules, found.template if found else None, store, log)
         elif inline is None:
             read_list(given.run_settings, rules, spool)
     except SettingsError as error:
@@ -303,7 +301,7 @@ class BatchSheet:
         spool: RunSettingsSpool,
         rules: RunSettingRules,
         template: Mapping[str, Mapping[str, Any]] | None,
-        s3_hook: S3Hook,
+        store: S3Store,
         log: Any,
     ) -> None:
         """Read all rows.
@@ -311,7 +309,7 @@ class BatchSheet:
         :param spool: takes the runs' settings, kept columns and own sheets.
         :param rules: what the batch's defaults mean for each run.
         :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit; None: not compared.
-        :param s3_hook: reads a sheet that lies in S3.
+        :param store: reads a sheet that lies in S3.
         :param log: the task's logger.
         :raises SettingsError: with all problems (the first 50).
         :raises ServiceError: S3 refused.
@@ -323,7 +321,7 @@ class BatchSheet:
             return uris[run_setting_id]
 
         with open_runs(
-            self._sheet, s3_hook=s3_hook, rules=rules, template=template, input_sheet_uri=input_sheet_uri
+            self._sheet, store=store, rules=rules, template=template, input_sheet_uri=input_sheet_uri
         ) as runs:
             for run in runs:
                 spool.add(clean_setting(run.setting, Place.PER_RUN))
@@ -340,19 +338,19 @@ class BatchSheet:
         return f"{(self._staging_s3_uri or '').rstrip('/')}/input-sheets/{name}-{digest}.csv"
 
 
-def read_object(uri: str, default: Mapping[str, Any], s3_hook: S3Hook) -> RunSettingsSpool:
+def read_object(uri: str, default: Mapping[str, Any], store: S3Store) -> RunSettingsSpool:
     """Read the run settings of an S3 object of the user's, which is done for a rerun only.
 
     :param uri: the object, a JSON array.
     :param default: the request's ``defaultRunSetting``.
-    :param s3_hook: reads it.
+    :param store: reads it.
     :return: the settings, to be closed by the caller.
     :raises SettingsError: it is something else, or its settings are not right.
     :raises ServiceError: S3 refused.
     """
     spool = RunSettingsSpool()
     try:
-        with open_bytes(uri, s3_hook) as stream:
+        with open_bytes(uri, store) as stream:
             read_list(json_array(stream, uri), run_setting_rules(default), spool)
     except BaseException:
         spool.close()
@@ -360,15 +358,15 @@ def read_object(uri: str, default: Mapping[str, Any], s3_hook: S3Hook) -> RunSet
     return spool
 
 
-def count_settings(uri: str, s3_hook: S3Hook, most: int) -> int:
+def count_settings(uri: str, store: S3Store, most: int) -> int:
     """Count the run settings of an S3 object of the user's, as far as it matters.
 
     :param uri: the object, a JSON array.
-    :param s3_hook: reads it.
+    :param store: reads it.
     :param most: where counting ends, and reading too.
     :return: their number, ``most`` at most.
     :raises SettingsError: it is something else.
     :raises ServiceError: S3 refused.
     """
-    with open_bytes(uri, s3_hook) as stream:
+    with open_bytes(uri, store) as stream:
         return sum(1 for _ in islice(json_array(stream, uri), most))

@@ -28,9 +28,9 @@ from airflow_provider_omics.core.errors import (
 )
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.uris import is_s3_uri, s3_address
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.s3 import S3Place, delete_object, encryption, s3_hook
-from airflow_provider_omics.hooks.service_errors import service_errors
+from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 
 MAX_INLINE_BYTES = 1_000_000
 """Size up to which settings go into the request; the service's own limit for a request is not documented."""
@@ -40,10 +40,6 @@ MAX_FILE_BYTES = 6_000_000_000
 
 PARALLEL_UPLOADS = 16
 """Input sheets written at a time: each is a small object, so latency counts."""
-
-_TRANSFER = {"max_concurrency": 1, "multipart_chunksize": 5 * 1024 * 1024}
-_PARTS_IN_MEMORY = 1
-"""For the settings file: the smallest part that S3 takes, one at a time, so that memory does not grow with the file."""
 
 
 class RunSettingsSpool:
@@ -143,13 +139,13 @@ class RunSettingsSpool:
                 chosen._sheets.write(sheet)
         return chosen
 
-    def upload(self, staging: StagingPlace, uri: str, check: Callable[[], None] = lambda: None) -> None:
+    def upload(self, store: S3Store, place: S3Place, check: Callable[[], None] = lambda: None) -> None:
         """Put the settings into S3, in parts.
 
         A failed upload leaves no object behind: S3 shows one only when all its parts have come.
 
-        :param staging: where settings are staged.
-        :param uri: ``s3://bucket/key``; contains the request id, so no two contents share it.
+        :param store: writes them.
+        :param place: the object, and its key; it contains the request id, so no two contents share it.
         :param check: called before each part is read; what it raises ends the upload. Default: nothing.
         :raises ServiceError: S3 refused, or did not get through.
         """
@@ -158,15 +154,18 @@ class RunSettingsSpool:
         self._settings.write(b"\n]")
         self._settings.seek(0)
         try:
-            staging.put_file(self._settings, uri, check)
+            store.upload(place, self._settings, check)
         finally:
             self._settings.seek(end)
             self._settings.truncate()
 
-    def upload_input_sheets(self, staging: StagingPlace, check: Callable[[], None] = lambda: None) -> bool:
+    def upload_input_sheets(
+        self, store: S3Store, kms_key_id: str | None, check: Callable[[], None] = lambda: None
+    ) -> bool:
         """Put the runs' own sheets into S3; once, however often a start is repeated.
 
-        :param staging: where settings are staged.
+        :param store: writes them.
+        :param kms_key_id: KMS key of the staging place; None: the bucket's own encryption.
         :param check: called after each sheet; what it raises ends the upload. Default: nothing.
         :return: whether there were any to put there.
         :raises ServiceError: S3 refused, or did not get through.
@@ -175,90 +174,12 @@ class RunSettingsSpool:
             return False
         self._sheets.seek(0)
         sheets = (json.loads(line) for line in self._sheets)
-        staging.open()
+        store.connect()
         with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
-            for _ in pool.map(lambda sheet: staging.put_text(*sheet), sheets):
+            for _ in pool.map(lambda sheet: store.put(S3Place(sheet[0], kms_key_id), sheet[1].encode()), sheets):
                 check()
         self._sheets_are_there = True
         return True
-
-
-class StagingPlace:
-    """An S3 prefix for what HealthOmics reads.
-
-    :param hook: the hook whose connection is used.
-    :param place: ``s3://bucket/prefix/``, and its key.
-    """
-
-    def __init__(self, hook: OmicsHook, place: S3Place) -> None:
-        self.uri = place.uri.rstrip("/")
-        self._s3 = s3_hook(hook, extra_args=encryption(place.kms_key_id), transfer_config_args=dict(_TRANSFER))
-
-    def open(self) -> None:
-        """Make the client, before threads that use it: each would make one, and ask Airflow what it needs for that.
-
-        Airflow 3.0 and 3.1 mix up the answers to questions that are asked at once (no lock in ``CommsDecoder``).
-
-        :raises ServiceError: there is no client, as its credentials could not be had.
-        """
-        with service_errors("PutObject"):
-            self._s3.get_conn()
-
-    def has(self, uri: str) -> bool:
-        """Tell whether an object exists.
-
-        :param uri: ``s3://bucket/key``.
-        :raises ServiceError: S3 refused, or did not get through.
-        """
-        bucket, key = _parts(uri)
-        try:
-            with service_errors("HeadObject"):
-                self._s3.conn.head_object(Bucket=bucket, Key=key)
-        except NotFound:
-            return False
-        return True
-
-    def put_file(self, file: Any, uri: str, check: Callable[[], None] = lambda: None) -> None:
-        """Upload an open file, in parts; a failure removes the parts that were sent.
-
-        :param file: opened for reading bytes.
-        :param uri: ``s3://bucket/key``.
-        :param check: called before each part is read; what it raises ends the upload. Default: nothing.
-        :raises ServiceError: S3 refused, or did not get through.
-        """
-        bucket, key = _parts(uri)
-        self._s3.transfer_config.max_in_memory_upload_chunks = _PARTS_IN_MEMORY
-        # The transfer closes what it is given: it gets the descriptor under a name of its own.
-        with service_errors("PutObject"), _CheckedFile(file.fileno(), check) as stream:
-            self._s3.load_file_obj(stream, key, bucket, replace=True)
-
-    def put_text(self, uri: str, text: str) -> None:
-        """Write a small object.
-
-        :param uri: ``s3://bucket/key``.
-        :param text: its content.
-        :raises ServiceError: S3 refused, or did not get through.
-        """
-        bucket, key = _parts(uri)
-        with service_errors("PutObject"):
-            self._s3.conn.put_object(Bucket=bucket, Key=key, Body=text.encode(), **self._s3.extra_args)
-
-
-class _CheckedFile(io.FileIO):
-    """An open file under a name of its own, that asks before each read whether to go on."""
-
-    def __init__(self, descriptor: int, check: Callable[[], None]) -> None:
-        super().__init__(descriptor, "rb", closefd=False)
-        self._check = check
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        self._check()
-        return super().read(-1 if size is None else size)
-
-
-def _parts(uri: str) -> tuple[str, str]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key
 
 
 OWN_SHEETS = "a rerun needs them, and so may other batches with the same rows"
@@ -298,16 +219,16 @@ class BatchStaging:
         """
         if spool is None or self._place is None:
             return {**request}
-        place = StagingPlace(self._hook, self._place)
-        if spool.upload_input_sheets(place, check):
+        store = S3Store(self._hook)
+        if spool.upload_input_sheets(store, self._place.kms_key_id, check):
             self._log.info("The runs' own sheets are below %s and stay there: %s", self._place.uri, OWN_SHEETS)
         if not is_staged:
             return {**request}
         uri = staged_uri(self._place.uri, self._identity, request["requestId"])
-        is_new = not place.has(uri)  # one that is there may belong to a start that has arrived
+        is_new = not store.exists(uri)  # one that is there may belong to a start that has arrived
         try:
             if is_new:
-                spool.upload(place, uri, check)
+                spool.upload(store, S3Place(uri, self._place.kms_key_id), check)
             check()
         except AttemptError:
             if is_new:
@@ -325,7 +246,7 @@ class BatchStaging:
         if uri is None:
             return
         try:
-            delete_object(self._hook, uri)
+            S3Store(self._hook).delete(uri)
         except ServiceError as error:
             self._log.warning("The staged settings %s are left behind: %s", uri, error)
 
@@ -346,7 +267,7 @@ class BatchStaging:
         if uri is None or self._place is None:
             return
         try:
-            is_there = StagingPlace(self._hook, self._place).has(uri)
+            is_there = S3Store(self._hook).exists(uri)
         except ServiceError:
             is_there = True  # for all that is known
         if is_there:
@@ -380,7 +301,7 @@ def checked_place(uri: str | None) -> str | None:
     :return: the same; None: nowhere.
     :raises SettingsError: it is no such place.
     """
-    if uri and not re.fullmatch(r"s3://[^/]+(/.*)?", uri):
+    if uri and not (is_s3_uri(uri) and s3_address(uri).bucket):
         raise SettingsError([Problem("staging_s3_uri", repr(uri), "s3://bucket/prefix/")])
     return uri or None
 

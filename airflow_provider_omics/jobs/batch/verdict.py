@@ -24,9 +24,8 @@ from airflow_provider_omics.jobs.driver import Driver, pause
 from airflow_provider_omics.jobs.report import Report
 from airflow_provider_omics.jobs.tries import Try
 from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
-from airflow_provider_omics.results.collection import Collection
+from airflow_provider_omics.results.collect import Collection, paced_calls
 from airflow_provider_omics.results.failed_runs import CarriedSamples
-from airflow_provider_omics.results.pacing import paced_calls
 
 SHOWN_FAILURES = 20
 """Runs that an error and a result name; 100,000 would fill the log and XCom."""

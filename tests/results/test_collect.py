@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_omics.core.batch.collect import ResultsDetail
 from airflow_provider_omics.core.batch.sample import Sample
 from airflow_provider_omics.core.errors import Unavailable
+from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
-from airflow_provider_omics.results.samples import write_samples
+from airflow_provider_omics.results import collect as collect_module
+from airflow_provider_omics.results.file import write_samples
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, quick_hook
 from tests.operators.tries import at_sleep
 from tests.results.batches import (
@@ -327,3 +329,33 @@ def test_outputs_that_are_wanted_later(emulator: OmicsEmulator) -> None:
 
     assert (first, second) == (2, 0)
     assert all(record.outputs for record in records().values())
+
+
+@pytest.mark.usefixtures("omics_connection")
+@pytest.mark.parametrize(
+    ("uri", "summary", "expected"),
+    [
+        pytest.param(None, b"{}", None, id="no place"),
+        pytest.param("s3://results/1", b'{"bam": 1}', {"bam": 1}, id="summary"),
+        pytest.param("s3://results/1/", b"{", None, id="no JSON"),
+        pytest.param("s3://results/1", b'{"bam": "%s"}' % (b"x" * 100), None, id="too large"),
+        pytest.param("s3://results/1", None, [], id="nothing there"),
+    ],
+)
+def test_summary_of_outputs(
+    omics_emulator: OmicsEmulator,
+    monkeypatch: pytest.MonkeyPatch,
+    uri: str | None,
+    summary: bytes | None,
+    expected: Any,
+) -> None:
+    """A summary is read if it is JSON and not too large; without one, objects are listed."""
+    monkeypatch.setattr(collect_module, "MAX_SUMMARY_BYTES", 100)
+    s3 = omics_emulator.client("s3")
+    s3.create_bucket(Bucket="results")
+    if summary is not None:
+        s3.put_object(Bucket="results", Key=f"1/{collect_module.SUMMARIES[0]}", Body=summary)
+
+    read = collect_module.OutputsReader(OmicsHook()).read(RunSnapshot("1", "COMPLETED", run_output_uri=uri))
+
+    assert read == expected

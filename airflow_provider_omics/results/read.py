@@ -12,7 +12,11 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.uris import is_s3_uri
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.results.file import parsed_lines
+from airflow_provider_omics.sheets.opening import open_bytes
 
 
 def read_batch_results(
@@ -23,6 +27,7 @@ def read_batch_results(
     last_line: int | None = None,
     aws_conn_id: str | None = "aws_default",
     region_name: str | None = None,
+    hook: OmicsHook | None = None,
 ) -> Iterator[RunRecord]:
     """Iterate over the results of a batch, one record a run setting, in little memory.
 
@@ -36,11 +41,12 @@ def read_batch_results(
     :param last_line: where to end. Default: at the end of the file.
     :param aws_conn_id: the connection that reads S3. Default: "aws_default".
     :param region_name: AWS Region. Default: the connection's.
+    :param hook: reads S3 in their place, with its endpoint, TLS settings and botocore configuration. Default: none.
     :return: the records.
     :raises SettingsError: there is no such file, or it is no results file.
     :raises ServiceError: S3 refused.
     """
-    for _, record in _numbered(uri, status, first_line, last_line, aws_conn_id, region_name):
+    for _, record in _numbered(uri, status, first_line, last_line, aws_conn_id, region_name, hook):
         yield record
 
 
@@ -95,15 +101,16 @@ def _numbered(
     last_line: int | None,
     aws_conn_id: str | None,
     region_name: str | None,
+    hook: OmicsHook | None = None,
 ) -> Iterator[tuple[int, RunRecord]]:
     if status is not None and status not in RecordStatus.__members__:
         raise SettingsError([Problem("status", repr(status), f"one of {', '.join(RecordStatus.__members__)}")])
-    from airflow_provider_omics.sheets.opening import default_s3_hook, open_bytes  # most DAG files read none
-
-    hook = default_s3_hook(aws_conn_id, region_name) if uri.startswith("s3://") else None
+    store = None
+    if is_s3_uri(uri):
+        store = S3Store.of_connection(aws_conn_id, region_name) if hook is None else S3Store(hook)
     # Fetched first: who takes long over a record loses no connection.
     with tempfile.TemporaryFile(prefix="omics-results-") as copy:
-        with open_bytes(uri, hook) as stream:
+        with open_bytes(uri, store) as stream:
             shutil.copyfileobj(stream, copy)
         records = parsed_lines(copy, uri, RunRecord.from_json)
         for number, record in enumerate(islice(records, last_line), 1):

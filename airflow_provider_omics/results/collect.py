@@ -1,9 +1,11 @@
-"""The results of a batch while they are read: what has ended, added to the results file."""
+"""Collecting the results of a batch: what has ended is read at an even pace, and added to its results file."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,17 +22,15 @@ from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, 
 from airflow_provider_omics.core.errors import NotFound, OmicsError, Problem, ServiceError, SettingsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
+from airflow_provider_omics.core.uris import S3Address, s3_address
 from airflow_provider_omics.core.wait.flow import LIST_LAG
 from airflow_provider_omics.hooks.calls import before_each_call
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import RunLogsHook
+from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.results.cohort import Cohort
-from airflow_provider_omics.results.file import JsonLinesFile
-from airflow_provider_omics.results.outputs import OutputsReader
-from airflow_provider_omics.results.pacing import Pacer
-from airflow_provider_omics.results.samples import read_samples
+from airflow_provider_omics.results.file import JsonLinesFile, read_samples, write_merged
 from airflow_provider_omics.results.store import ResultsStore
-from airflow_provider_omics.results.writing import write_merged
 
 CHECKPOINT = 300.0
 """Seconds after which what was read is written: so much of the work a lost task has to do again. 100,000 GetRun calls
@@ -39,6 +39,15 @@ at 5 a second take five and a half hours."""
 
 LOOKS = 4
 """How often ListRunsInBatch is asked for the runs that the counts of an ended batch tell of, as lists lag."""
+
+SUMMARIES = ("logs/outputs.json", "logs/output.json")
+"""The user guide has both names, on its pages "Run outputs" and "CloudWatch Logs"."""
+
+MAX_SUMMARY_BYTES = 1_000_000
+"""Larger summaries are left out: each stands in one line of the results."""
+
+MAX_OBJECTS = 1_000
+"""Objects of a Nextflow run that are named: what one list call brings."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,42 @@ class Collected:
             "new_records": self.new,
             "results_uri": self.uri,
         }
+
+
+def collect_results(hook: OmicsHook, batch_id: str, uri: str, log: Any, **options: Any) -> Collected:
+    """Read what has ended of a batch and add it to its results file; at any time, as often as one likes.
+
+    Runs that have their record already are not asked for again, so that a collection that was lost goes on where it
+    was. Memory is the same for any size of batch.
+
+    :param hook: where to ask; its connection's ``calls_per_second`` is the pace.
+    :param batch_id: id of the batch, whoever started it.
+    :param uri: the results file: ``s3://bucket/key.jsonl`` or ``.jsonl.gz``.
+    :param log: the task's logger.
+    :param options: the others of :class:`Collection`.
+    :return: the counts.
+    :raises SettingsError: the arguments do not go together, or the file is no results file.
+    :raises NotFound: there is no such batch (any more).
+    :raises ServiceError: HealthOmics, S3 or CloudWatch Logs refused a call, or did not get through.
+    """
+    with closing(Collection(hook, batch_id, uri, log, **options)) as collection:
+        return collection.collect()
+
+
+def collect_into(store: ResultsStore, hook: OmicsHook, batch_id: str, samples: Iterable[Sample], log: Any) -> Collected:
+    """Read what has ended of a batch, how it ended, and why it failed, into a store and no file.
+
+    :param store: where the records go.
+    :param hook: where to ask; its connection's ``calls_per_second`` is the pace.
+    :param batch_id: id of the batch, whoever started it.
+    :param samples: what is known of its samples.
+    :param log: the task's logger.
+    :return: the counts.
+    :raises NotFound: there is no such batch (any more).
+    :raises ServiceError: HealthOmics or CloudWatch Logs refused a call, or did not get through.
+    """
+    store.add_samples(samples)
+    return Collection(hook, batch_id, None, log, detail=ResultsDetail.LISTED, reasons=True, store=store).collect()
 
 
 class Collection:
@@ -315,3 +360,73 @@ class Collection:
                 self._log.warning("Manifests of runs that are gone cannot be read, so they are UNKNOWN: %s", error)
             self._warned = True
             return None
+
+
+class Pacer:
+    """Calls at an even pace, so many a second at most.
+
+    :param calls_per_second: the connection's ``calls_per_second``. HealthOmics allows an account 10 calls a second of
+        GetRun, ListRuns and ListRunsInBatch each (user guide, "Service quotas").
+    """
+
+    def __init__(self, calls_per_second: float) -> None:
+        self._interval = 1.0 / calls_per_second
+        self._next = time.monotonic()
+
+    def wait(self) -> None:
+        """Wait until the next call may be made."""
+        early = self._next - time.monotonic()
+        if early > 0:
+            time.sleep(early)  # noqa: TID251 - the pace itself; tests step the clock
+        self._next = max(self._next, time.monotonic() - self._interval) + self._interval
+
+
+@contextmanager
+def paced_calls(hook: OmicsHook) -> Iterator[Pacer]:
+    """Let each call of a hook to HealthOmics, be it a page of a list, wait for its turn.
+
+    :param hook: the hook; its connection's ``calls_per_second`` is the pace.
+    :return: the pacer, for calls to other services.
+    """
+    pacer = Pacer(hook.defaults.calls_per_second)
+    with before_each_call(hook, pacer.wait):
+        yield pacer
+
+
+class OutputsReader:
+    """Reads outputs from S3.
+
+    :param hook: the hook whose connection is used.
+    """
+
+    def __init__(self, hook: OmicsHook) -> None:
+        self._store = S3Store(hook)
+
+    def read(self, run: RunSnapshot) -> Any:
+        """Read what a run has put out.
+
+        :param run: the run, from GetRun; a path is never guessed, only looked for below its ``runOutputUri``.
+        :return: the parsed summary of WDL and CWL; else, as with Nextflow, a list of the URIs of its objects, the first
+            :data:`MAX_OBJECTS`; None when the run has no output URI, or a summary that is too large or no JSON.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        if not run.run_output_uri:
+            return None
+        bucket, path = s3_address(run.run_output_uri)
+        folder = f"{path.rstrip('/')}/" if path else ""
+        # Nextflow alone has an engine version (GetRun API reference), and no summary.
+        for name in () if run.engine_version else SUMMARIES:
+            try:
+                with self._store.get(S3Address(bucket, folder + name).uri) as summary:
+                    return _json(summary.stream.read()) if summary.size <= MAX_SUMMARY_BYTES else None
+            except NotFound:
+                continue
+        listed = self._store.list_objects(S3Address(bucket, folder).uri, MAX_OBJECTS)
+        return [S3Address(bucket, item["Key"]).uri for item in listed]
+
+
+def _json(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

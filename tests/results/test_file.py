@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.batch.collect import ResultsDetail
 from airflow_provider_omics.core.batch.sample import RunRecord
 from airflow_provider_omics.core.errors import NotFound, SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.results.file import JsonLinesFile
+from airflow_provider_omics.results.file import JsonLinesFile, results_place, samples_place
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, quick_hook, samples
 from tests.operators.tries import at_sleep
 from tests.results.batches import (
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("stepped")
 
+ONE = TaskIdentity("wgs", "cohort.run", "manual__2026-01-01T00:00:00+00:00")
+MAPPED = TaskIdentity("wgs", "run", "my run/1", 3)
 S2_FAILS_FIRST = {"runs": [{**FAILS, "match": {"run_setting_id": "S2", "attempt": 1}}]}
 
 
@@ -165,3 +168,41 @@ def test_row_that_is_gone_stays_gone(emulator: OmicsEmulator) -> None:
 
     assert statuses() == {"S1": "REMOVED", "S2": "REMOVED"}
     assert {name: record.end.value for name, record in records().items()} == {"S1": "UNKNOWN", "S2": "COMPLETED"}
+
+
+@pytest.mark.parametrize(
+    ("argument", "default", "identity", "expected"),
+    [
+        pytest.param(None, None, ONE, None, id="nowhere"),
+        pytest.param("", None, ONE, None, id="a template that gave nothing"),
+        pytest.param(
+            None,
+            "s3://r/results",
+            ONE,
+            "s3://r/results/wgs/manual__2026-01-01T00:00:00+00:00/cohort.run.jsonl.gz",
+            id="of the connection",
+        ),
+        pytest.param(None, "s3://r/", MAPPED, "s3://r/wgs/my%20run%2F1/run/3.jsonl.gz", id="mapped"),
+        pytest.param("s3://r/my.jsonl", "s3://other/", ONE, "s3://r/my.jsonl", id="a file"),
+        pytest.param("s3://r/x/my.jsonl.gz", None, MAPPED, "s3://r/x/my.jsonl.gz", id="a packed file"),
+        pytest.param("s3://r/x/", None, MAPPED, "s3://r/x/wgs/my%20run%2F1/run/3.jsonl.gz", id="a prefix"),
+    ],
+)
+def test_place_of_results(argument: str | None, default: str | None, identity: TaskIdentity, expected: str) -> None:
+    """An argument names a file, or as the connection does a prefix under which each task instance has its own."""
+    assert results_place(argument, default, identity) == expected
+
+
+@pytest.mark.parametrize(
+    "argument", ["s3://bucket", "s3://bucket/results", "results/wgs.jsonl", "s3://b/x.csv", "s3:///x/"]
+)
+def test_place_that_is_none(argument: str) -> None:
+    """What is neither a file nor a prefix is refused with what is allowed."""
+    with pytest.raises(SettingsError, match="results_s3_uri"):
+        results_place(argument, None, ONE)
+
+
+@pytest.mark.parametrize("name", ["x/wgs.jsonl", "x/wgs.jsonl.gz"])
+def test_place_of_samples(name: str) -> None:
+    """The samples of an attempt lie beside the results, under the attempt's request id."""
+    assert samples_place(f"s3://r/{name}", "abc") == "s3://r/x/wgs/abc.samples.jsonl.gz"

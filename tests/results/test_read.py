@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
-from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.errors import SettingsError, Unavailable
+from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results import completed_chunks, read_batch_results
-from airflow_provider_omics.results.places import results_place, samples_place
 from airflow_provider_omics.sheets import SampleSheet
 from airflow_provider_omics.sheets.read import open_runs
+from tests.airflow_support import BUCKET, ONE_TRY, quick_hook
+from tests.connection_support import misses
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.airflow_support import Connect
 
 ENDS = [RecordStatus.COMPLETED, RecordStatus.FAILED, RecordStatus.COMPLETED, RecordStatus.UNKNOWN]
 
@@ -124,43 +128,19 @@ def test_results_are_a_sheet(tmp_path: Path) -> None:
     ]
 
 
-ONE = TaskIdentity("wgs", "cohort.run", "manual__2026-01-01T00:00:00+00:00")
-MAPPED = TaskIdentity("wgs", "run", "my run/1", 3)
+def test_results_are_read_as_a_hook_does(
+    emulator: OmicsEmulator, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a hook, S3 is reached with its connection and configuration, and Airflow is not asked for them again."""
+    written = write(tmp_path / "wgs.jsonl", 3)
+    body = (tmp_path / "wgs.jsonl").read_bytes()
+    emulator.client("s3").put_object(Bucket=BUCKET, Key="wgs.jsonl", Body=body)
+    proxied = OmicsHook(config={**ONE_TRY, "proxies": {"http": "http://127.0.0.1:9"}})
+    hooks = [quick_hook(), proxied]
+    assert not any(hook.misses_connection for hook in hooks)
 
+    misses(monkeypatch)
 
-@pytest.mark.parametrize(
-    ("argument", "default", "identity", "expected"),
-    [
-        pytest.param(None, None, ONE, None, id="nowhere"),
-        pytest.param("", None, ONE, None, id="a template that gave nothing"),
-        pytest.param(
-            None,
-            "s3://r/results",
-            ONE,
-            "s3://r/results/wgs/manual__2026-01-01T00:00:00+00:00/cohort.run.jsonl.gz",
-            id="of the connection",
-        ),
-        pytest.param(None, "s3://r/", MAPPED, "s3://r/wgs/my%20run%2F1/run/3.jsonl.gz", id="mapped"),
-        pytest.param("s3://r/my.jsonl", "s3://other/", ONE, "s3://r/my.jsonl", id="a file"),
-        pytest.param("s3://r/x/my.jsonl.gz", None, MAPPED, "s3://r/x/my.jsonl.gz", id="a packed file"),
-        pytest.param("s3://r/x/", None, MAPPED, "s3://r/x/wgs/my%20run%2F1/run/3.jsonl.gz", id="a prefix"),
-    ],
-)
-def test_place_of_results(argument: str | None, default: str | None, identity: TaskIdentity, expected: str) -> None:
-    """An argument names a file, or as the connection does a prefix under which each task instance has its own."""
-    assert results_place(argument, default, identity) == expected
-
-
-@pytest.mark.parametrize(
-    "argument", ["s3://bucket", "s3://bucket/results", "results/wgs.jsonl", "s3://b/x.csv", "s3:///x/"]
-)
-def test_place_that_is_none(argument: str) -> None:
-    """What is neither a file nor a prefix is refused with what is allowed."""
-    with pytest.raises(SettingsError, match="results_s3_uri"):
-        results_place(argument, None, ONE)
-
-
-@pytest.mark.parametrize("name", ["x/wgs.jsonl", "x/wgs.jsonl.gz"])
-def test_place_of_samples(name: str) -> None:
-    """The samples of an attempt lie beside the results, under the attempt's request id."""
-    assert samples_place(f"s3://r/{name}", "abc") == "s3://r/x/wgs/abc.samples.jsonl.gz"
+    assert list(read_batch_results(f"s3://{BUCKET}/wgs.jsonl", hook=hooks[0])) == written
+    with pytest.raises(Unavailable, match="GetObject: ProxyConnectionError"):
+        list(read_batch_results(f"s3://{BUCKET}/wgs.jsonl", hook=proxied))
