@@ -267,7 +267,7 @@ def rendered(task: Any, context: dict[str, Any]) -> Any:
     return task
 
 
-def execute(task: Any, context: Mapping[str, Any]) -> Any:
+def execute(task: Any, context: dict[str, Any]) -> Any:
     """Call ``execute`` as Airflow's task runner does, which proves itself by a sentinel."""
     try:
         from airflow.sdk.bases.operator import ExecutorSafeguard  # noqa: TID251  # a private door of each version
@@ -277,6 +277,7 @@ def execute(task: Any, context: Mapping[str, Any]) -> Any:
         sentinel = _sentinel
     else:
         sentinel = ExecutorSafeguard.sentinel_value
+    context["task"] = task
     return task.execute(context, **{f"{type(task).__name__}__sentinel": sentinel})
 
 

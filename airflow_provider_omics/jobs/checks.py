@@ -10,8 +10,8 @@ from airflow_provider_omics.core.errors import AccessDenied, Problem, SettingsEr
 from airflow_provider_omics.core.inputs import RunInputs
 from airflow_provider_omics.core.settings.workflow_parameters import check_parameters
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.jobs.inputs import check_inputs
-from airflow_provider_omics.jobs.tries import Try
+from airflow_provider_omics.jobs import inputs
+from airflow_provider_omics.jobs.owner import Owner
 
 MAX_PROBLEMS = 50
 """Problems with parameters that are told; 100,000 runs share most of them."""
@@ -109,69 +109,65 @@ def show_request(log: Any, request: Mapping[str, Any], parameters_by_run: Parame
     log.debug("The request: %s", request)
 
 
-def check_workflow(try_: Try, setting: Mapping[str, Any], parameters_by_run: ParametersByRun) -> None:
-    """Compare the parameters of each run with the template of its workflow, where ``check_workflow`` asks for it.
+def check_workflow(owner: Owner, setting: Mapping[str, Any], parameters_by_run: ParametersByRun) -> None:
+    """Compare the parameters of each run with the template of its workflow.
 
-    :param try_: the try.
+    :param owner: the try.
     :param setting: a request of StartRun, or the ``defaultRunSetting`` of a batch; checked.
     :param parameters_by_run: the runs.
     :raises SettingsError: they do not fit, or the workflow is not ACTIVE; with at most 50 problems.
     :raises ServiceError: the call was refused or did not get through.
     """
-    workflow = wanted_workflow(try_, setting)
+    workflow = workflow_to_check(owner, setting)
     if workflow is not None:
         workflow.check(parameters_by_run)
 
 
-def wanted_workflow(try_: Try, setting: Mapping[str, Any]) -> Workflow | None:
-    """Look up the workflow of the runs, where ``check_workflow`` asks for it.
+def workflow_to_check(owner: Owner, setting: Mapping[str, Any]) -> Workflow | None:
+    """Look up the workflow of the runs, unless an earlier try has started them.
 
-    :param try_: the try.
+    :param owner: the try.
     :param setting: a request of StartRun, or the ``defaultRunSetting`` of a batch.
-    :return: the workflow; None: nobody wants it checked, or it cannot be looked up.
+    :return: the workflow; None: it is not looked up, or cannot be.
     :raises ServiceError: the call was refused or did not get through.
     """
-    if not try_.arguments.check_workflow or _is_started(try_, "check_workflow"):
-        return None
-    return look_up_workflow(try_.hook, try_.log, setting)
+    return None if _is_started(owner, "check_workflow") else look_up_workflow(owner.hook, owner.log, setting)
 
 
-def check_wanted_inputs(try_: Try, setting: Mapping[str, Any], runs: Callable[[], Iterable[RunInputs]]) -> None:
-    """Look up the inputs of each run, where ``check_inputs`` asks for it.
+def check_inputs(owner: Owner, setting: Mapping[str, Any], runs: Callable[[], Iterable[RunInputs]]) -> None:
+    """Look up the inputs of each run, unless an earlier try has started them: their inputs may be gone since.
 
-    Not where an earlier try has started the runs: their inputs may be gone since, and they go on.
-
-    :param try_: the try.
+    :param owner: the try.
     :param setting: a request of StartRun, or the ``defaultRunSetting`` of a batch.
     :param runs: gives the runs with their inputs.
     :raises SettingsError: inputs are missing or archived; at most 50 problems.
     :raises ServiceError: S3 or STS did not answer.
     """
-    if try_.arguments.flag("check_inputs") and not _is_started(try_, "check_inputs"):
-        look_up_inputs(try_, setting, runs)
+    if not _is_started(owner, "check_inputs"):
+        look_up_inputs(owner, setting, runs)
 
 
-def look_up_inputs(try_: Try, setting: Mapping[str, Any], runs: Callable[[], Iterable[RunInputs]]) -> None:
+def look_up_inputs(owner: Owner, setting: Mapping[str, Any], runs: Callable[[], Iterable[RunInputs]]) -> None:
     """Look up the inputs of each run.
 
-    :param try_: the try.
+    :param owner: the try.
     :param setting: a request of StartRun, or the ``defaultRunSetting`` of a batch.
     :param runs: gives the runs with their inputs.
     :raises SettingsError: inputs are missing or archived; at most 50 problems.
     :raises ServiceError: S3 or STS did not answer.
     """
-    check_inputs(
+    inputs.check_inputs(
         runs,
-        try_.hook,
-        try_.log,
-        role_arn=try_.arguments.check_role_arn or None,
+        owner.hook,
+        owner.log,
+        role_arn=owner.arguments.check_role_arn or None,
         networking_mode=setting.get("networkingMode"),
-        mask=try_.arguments.masks_parameters,
+        mask=owner.arguments.masks_parameters,
     )
 
 
-def _is_started(try_: Try, check: str) -> bool:
-    started = try_.owner.is_started(durable=try_.arguments.durable)
-    if started:
-        try_.log.info("%s: an earlier try has started this; it is not checked again", check)
-    return started
+def _is_started(owner: Owner, check: str) -> bool:
+    if owner.is_started:
+        owner.log.info("%s: an earlier try has started this; it is not checked again", check)
+        return True
+    return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from airflow_provider_omics.core.commands import Answer, Cancel, Flow, Say, Sleep
@@ -32,6 +33,7 @@ class Guard(Protocol):
         """Take note of a cancel that was sent."""
 
 
+@dataclass(frozen=True)
 class Driver:
     """Carries out commands in a worker: it sleeps where the triggerer's driver awaits, and decides nothing.
 
@@ -40,10 +42,9 @@ class Driver:
     :param guard: watches over cancels. Default: nobody, each cancel is sent.
     """
 
-    def __init__(self, hook: OmicsHook, log: Any, guard: Guard | None = None) -> None:
-        self._hook = hook
-        self._log = log
-        self._guard = guard
+    hook: OmicsHook
+    log: Any
+    guard: Guard | None = None
 
     def drive(self, flow: Flow[T], perform: Callable[[Any], Answer[Any]] | None = None) -> T:
         """Run a flow to its end.
@@ -74,13 +75,13 @@ class Driver:
         if isinstance(command, Sleep):
             pause(command.seconds)
         elif isinstance(command, Say):
-            self._log.log(command.level, "%s", command.message)
+            self.log.log(command.level, "%s", command.message)
         else:
-            guard = self._guard if isinstance(command, Cancel) else None
+            guard = self.guard if isinstance(command, Cancel) else None
             try:
                 if guard is not None:
                     guard.before_cancel()
-                value = carry_out(self._hook, command)
+                value = carry_out(self.hook, command)
                 if guard is not None:
                     guard.after_cancel(command.id)
             except ServiceError as error:
@@ -94,6 +95,6 @@ class Driver:
         late has no credentials for its whole life.
         """
         try:
-            self._hook.renew()
-        except Exception:  # noqa: BLE001 - whatever Airflow has against it: the flow goes on with the old connection
-            self._log.warning("The connection could not be read anew", exc_info=True)
+            self.hook.renew()
+        except Exception:
+            self.log.warning("The connection could not be read anew", exc_info=True)

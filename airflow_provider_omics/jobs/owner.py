@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
+
+from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
+from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
 from airflow_provider_omics.core.errors import AttemptError, NotOwner, OmicsError, Unavailable
+from airflow_provider_omics.core.settings.checks import is_true
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.wait.cancel import cancel
 from airflow_provider_omics.core.wait.plan import WaitPlan
@@ -17,65 +23,99 @@ from airflow_provider_omics.jobs.stores import AttemptStore, TaskStateAttemptSto
 from airflow_provider_omics.task_state import within
 
 
+@dataclass(frozen=True)
+class StartArguments:
+    """The rendered arguments that both start operators take; what each means is documented there.
+
+    Flags that are template fields may be text: :meth:`flag` reads them.
+    """
+
+    aws_conn_id: str | None
+    region_name: str | None
+    verify: bool | str | None
+    botocore_config: dict[str, Any] | None
+    wait_for_completion: bool
+    deferrable: bool
+    poll_interval: float
+    cancel_on_kill: Any
+    durable: bool
+    patience: timedelta
+    tag_with_airflow_context: Any
+    check_workflow: bool
+    check_inputs: Any
+    check_role_arn: str | None
+    dry_run: Any
+    failure_log_lines: int
+    retry_permanent_failures: bool
+    execution_timeout: timedelta | None
+    retries: int | None
+    outlets: Sequence[Any]
+    do_xcom_push: bool
+    masks_parameters: bool
+
+    def flag(self, argument: str) -> bool:
+        """Read a flag that a template may have turned into text.
+
+        :param argument: its name.
+        :raises SettingsError: it is neither true nor false.
+        """
+        return is_true(argument, getattr(self, argument))
+
+
+@dataclass(eq=False)
 class Owner:
     """One try as the owner of its attempt: keeps the record in its store, and refuses to touch a later try's.
 
-    :param hook: cancels what has started beside a later try's.
+    :param hook: makes the calls.
     :param log: the task's logger.
+    :param arguments: the operator's, rendered.
+    :param context: Airflow's context of the task.
     :param identity: the task instance.
     :param try_number: number of this try.
     :param max_tries: Airflow's ``max_tries`` of the task; a clear changes it.
+    :param store: keeps the record. Default: for this try only.
+    :param record: the attempt in hand; None: there is none, or no record of it outlives a deferral.
+    :param carried_request_id: the attempt's request id, as the task carried it through its deferral.
+    :param reported: the task's result, or as much of it as is known of a failure; OpenLineage is told of it.
+    :param is_killed: the task was ended for good: nothing may be started any more.
+    :param is_ended_by_user: a user has ended the task.
+    :param is_last: this process is being ended, and no other try comes to take over what it leaves.
+    :param patience: seconds within which the owner must be known; None: as long as the store takes.
     """
 
-    def __init__(self, hook: OmicsHook, log: Any, identity: TaskIdentity, try_number: int, max_tries: int) -> None:
-        self._hook = hook
-        self._log = log
-        self._store: AttemptStore = TryAttemptStore()
-        self.identity = identity
-        self.try_number = try_number
-        self.max_tries = max_tries
-        self.record: AttemptRecord | None = None
-        """The attempt in hand; None: there is none, or no record of it outlives a deferral."""
-        self._request_id: str | None = None
-        self.cancels_replaced = True
-        """Whether a run that has started beside a later try's is cancelled (``cancel_on_kill``)."""
-        self.is_killed = False
-        """Whether the task was ended for good: nothing may be started any more."""
-        self.is_ended_by_user = False
-        self.is_last = False
-        """Whether this process is being ended, and no other try comes to take over what it leaves."""
-        self.patience: float | None = None
-        """Seconds within which the owner must be known; None: as long as the store takes."""
-
-    def keep_in(self, store: AttemptStore) -> None:
-        """Keep the record in a store from now on; until then it is kept for this try only.
-
-        :param store: the store.
-        """
-        self._store = store
+    hook: OmicsHook
+    log: Any
+    arguments: StartArguments
+    context: Context
+    identity: TaskIdentity
+    try_number: int
+    max_tries: int
+    store: AttemptStore = field(default_factory=TryAttemptStore)
+    record: AttemptRecord | None = None
+    carried_request_id: str | None = None
+    reported: Mapping[str, Any] = field(default_factory=dict)
+    is_killed: bool = False
+    is_ended_by_user: bool = False
+    is_last: bool = False
+    patience: float | None = None
 
     @property
     def request_id(self) -> str | None:
         """Request id of the attempt in hand; None: there is none."""
-        return self._request_id if self.record is None else self.record.request_id
+        return self.carried_request_id if self.record is None else self.record.request_id
 
     @property
     def lasts(self) -> bool:
         """Whether the record outlives this try."""
-        return not isinstance(self._store, TryAttemptStore)
+        return not isinstance(self.store, TryAttemptStore)
 
-    def stored(self) -> AttemptRecord | None:
-        """Read the record that an earlier try has left; None: there is none."""
-        return self._store.load()
-
-    def is_started(self, *, durable: bool) -> bool:
-        """Whether an earlier try has started what this one is about to find.
-
-        :param durable: this try adopts what an earlier one left.
-        """
-        record = self._store.load()
-        started = record is not None and record.resource_id is not None and record.ended is not Ended.BADLY
-        return started and durable and record is not None and record.max_tries == self.max_tries
+    @property
+    def is_started(self) -> bool:
+        """Whether an earlier try has started what this one is about to find, and adopts."""
+        record = self.store.load()
+        if record is None or record.resource_id is None or record.ended is Ended.BADLY:
+            return False
+        return self.arguments.durable and record.max_tries == self.max_tries
 
     def take_up(self, request_id: str | None, seen: Snapshot) -> None:
         """Take the stored record in hand, when a task is taken up after its deferral.
@@ -83,11 +123,11 @@ class Owner:
         :param request_id: the attempt's, as the task carried it through the deferral, for where no record outlives it.
         :param seen: the last observation of the wait: its id may not have got into the record.
         """
-        self._request_id = request_id
+        self.carried_request_id = request_id
         try:
-            record = self._store.load()
-        except Exception:  # noqa: BLE001 - whatever store it is: how the wait has ended is known all the same
-            self._log.warning("The record of the attempt cannot be read; going on without it", exc_info=True)
+            record = self.store.load()
+        except Exception:
+            self.log.warning("The record of the attempt cannot be read; going on without it", exc_info=True)
             return
         if record is not None and record.resource_id is None and record.request_id == request_id:
             record = replace(record, resource_id=seen.id, resource_uuid=seen.uuid)
@@ -111,13 +151,13 @@ class Owner:
         :raises NotOwner: another try has written.
         """
         new = started if started is not None and started.id == record.resource_id else None
-        if new is not None and isinstance(self._store, TaskStateAttemptStore):
+        if new is not None and isinstance(self.store, TaskStateAttemptStore):
             self._cancel_if_replaced(record, new)  # S3 tells when it saves
         known = self.record
         if known is not None and known.request_id == record.request_id and known.ended is Ended.BADLY:
             record = replace(record, ended=Ended.BADLY)  # cancelled by a kill while this was under way
         try:
-            self._store.save(record)
+            self.store.save(record)
         except NotOwner:
             if new is not None:
                 self._cancel_if_replaced(record, new)
@@ -126,7 +166,7 @@ class Owner:
             if record.resource_id is None:
                 raise  # nothing was sent yet, and nothing must be
             # The request id is stored, so the next try finds what was started by name and tag.
-            self._log.warning("%s could not be stored; going on", record.resource_id, exc_info=True)
+            self.log.warning("%s could not be stored; going on", record.resource_id, exc_info=True)
         self.record = record
 
     def end(self, ended: Ended) -> None:
@@ -152,21 +192,20 @@ class Owner:
         self.record = record
         try:
             self.check_owner()
-            self._store.save(record)
-        except Exception:  # noqa: BLE001 - whatever store it is: the task's outcome must not depend on this note
-            self._log.warning("The end of the attempt could not be recorded", exc_info=True)
+            self.store.save(record)
+        except Exception:
+            self.log.warning("The end of the attempt could not be recorded", exc_info=True)
 
-    def show_progress(self, seen: Snapshot | None) -> None:
+    def show_progress(self, batch: BatchSnapshot) -> None:
         """Put the progress of a batch where Airflow keeps the state of tasks (3.3+); a failure does no harm.
 
-        :param seen: the last observation.
+        :param batch: as last seen.
         """
-        if not isinstance(self._store, TaskStateAttemptStore) or not isinstance(seen, BatchSnapshot):
-            return
-        try:
-            self._store.tell(seen.numbers)
-        except Exception:  # noqa: BLE001 - whatever Airflow has against it: the batch is what matters
-            self._log.warning("The progress could not be stored", exc_info=True)
+        if isinstance(self.store, TaskStateAttemptStore):
+            try:
+                self.store.tell(batch.numbers)
+            except Exception:
+                self.log.warning("The progress could not be stored", exc_info=True)
 
     # -- who may go on ---------------------------------------------------------------------------------------------
 
@@ -188,10 +227,10 @@ class Owner:
             what is left, that is no obstacle either.
         """
         try:
-            stored = self._store.load() if self.patience is None else within(self._store.load, self.patience)
+            stored = self.store.load() if self.patience is None else within(self.store.load, self.patience)
         except Exception as error:
             if self.is_ended_by_user or self.is_last:
-                self._log.warning("The record of the attempt cannot be read; no other try waits for it", exc_info=True)
+                self.log.warning("The record of the attempt cannot be read; no other try waits for it", exc_info=True)
                 return
             if isinstance(error, OmicsError):
                 raise
@@ -219,9 +258,9 @@ class Owner:
             return
         self.record = replace(self.record, ended=Ended.BADLY)
         try:
-            self._store.save(self.record)
-        except Exception:  # noqa: BLE001 - whatever store it is: the cancel is what matters
-            self._log.warning("The cancel could not be recorded", exc_info=True)
+            self.store.save(self.record)
+        except Exception:
+            self.log.warning("The cancel could not be recorded", exc_info=True)
 
     def _cancel_if_replaced(self, record: AttemptRecord, started: Snapshot) -> None:
         """Cancel what has just started, if its request was on its way while a later try made one of its own.
@@ -232,16 +271,36 @@ class Owner:
         :raises NotOwner: so it was.
         """
         try:
-            stored = self._store.load()
-        except Exception:  # noqa: BLE001 - whatever store it is: what has started is waited for all the same
-            self._log.warning("Whether a later try has begun anew cannot be read", exc_info=True)
+            stored = self.store.load()
+        except Exception:
+            self.log.warning("Whether a later try has begun anew cannot be read", exc_info=True)
             return
         if stored is None or stored.request_id == record.request_id:
             return
         kind = "run" if isinstance(started, RunSnapshot) else "batch"
-        fate = "it is cancelled" if self.cancels_replaced else "it is left going, as cancel_on_kill is off"
-        self._log.warning("%s %s has started after try %s began anew: %s", kind, started.id, stored.owner_try, fate)
-        if self.cancels_replaced:
+        cancels = self.arguments.flag("cancel_on_kill")
+        fate = "it is cancelled" if cancels else "it is left going, as cancel_on_kill is off"
+        self.log.warning("%s %s has started after try %s began anew: %s", kind, started.id, stored.owner_try, fate)
+        if cancels:
             # Unguarded: a guarded driver cancels only what the record names.
-            Driver(self._hook, self._log).drive(cancel(WaitPlan(kind, started.id, started.uuid)))
+            Driver(self.hook, self.log).drive(cancel(WaitPlan(kind, started.id, started.uuid)))
         raise NotOwner(started.id, stored.owner_try)
+
+    # -- what users see --------------------------------------------------------------------------------------------
+
+    def link(self, link: type[BaseAwsLink], **values: Any) -> None:
+        """Store the ids that a console link needs.
+
+        :param link: the link.
+        :param values: its ids.
+        """
+        place = {"region_name": self.hook.conn_region_name, "aws_partition": self.hook.conn_partition}
+        link.persist(context=self.context, operator=self.context["task"], **place, **values)
+
+    def push(self, result: dict[str, Any]) -> None:
+        """Push the result of a task that is about to fail: a task with trigger rule ``all_done`` needs it.
+
+        :param result: the result.
+        """
+        if self.arguments.do_xcom_push:
+            self.context["ti"].xcom_push("return_value", result)

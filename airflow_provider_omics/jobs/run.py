@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord
@@ -17,14 +17,14 @@ from airflow_provider_omics.core.settings.requests import build_start_run_reques
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import WaitEvent
-from airflow_provider_omics.core.wait.outcome import run_result
+from airflow_provider_omics.core.wait.outcome import error_of, run_result
 from airflow_provider_omics.core.wait.plan import WaitPlan
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.attempt import StartRequest
-from airflow_provider_omics.jobs.checks import check_wanted_inputs, check_workflow, show_request
+from airflow_provider_omics.jobs.checks import check_inputs, check_workflow, show_request
 from airflow_provider_omics.jobs.lineage import Lineage
+from airflow_provider_omics.jobs.owner import Owner
 from airflow_provider_omics.jobs.report import Report
-from airflow_provider_omics.jobs.tries import Try
 from airflow_provider_omics.links.omics import OmicsRunLink, OmicsRunLogsLink, OmicsRunOutputsLink
 
 
@@ -49,28 +49,21 @@ class RunArguments:
         return cls(settings, rendered["run_timeout"])
 
 
+@dataclass(eq=False)
 class RunJob:
     """Starts a run, and turns its end into a result.
 
     :param arguments: the operator's, rendered.
-    :param try_: the try.
-    :param report: reports the end.
+    :param owner: the try.
     """
 
     kind = "run"
     operation = "StartRun"
-    nothing: Snapshot = RunSnapshot("", UNKNOWN)
+    nothing: ClassVar[Snapshot] = RunSnapshot("", UNKNOWN)
+    place: ClassVar[S3Place | None] = None
 
-    def __init__(self, arguments: RunArguments, try_: Try, report: Report) -> None:
-        self._arguments = arguments
-        self._try = try_
-        self._report = report
-        timeout = arguments.run_timeout
-        self.run_timeout: float | None = None if timeout is None else timeout.total_seconds()
-
-    def place(self) -> S3Place | None:
-        """Name where in S3 the task writes: nowhere."""
-        return None
+    arguments: RunArguments
+    owner: Owner
 
     def request(self, request_id: str) -> StartRequest:
         """Check the settings, make the request, and check what the user wants checked.
@@ -80,19 +73,21 @@ class RunJob:
         :raises SettingsError: bad settings: all problems at once; nothing was sent.
         :raises ServiceError: a check could not be made.
         """
-        defaults = self._try.hook.defaults
+        defaults, wanted = self.owner.hook.defaults, self.owner.arguments
         checked = build_start_run_request(
-            self._arguments.settings,
+            self.arguments.settings,
             defaults=defaults.default_run_setting,
             require=defaults.require_settings,
             request_id=request_id,
         )
         for warning in checked.warnings:
-            self._try.log.warning("%s", warning)
+            self.owner.log.warning("%s", warning)
         request = checked.request
         parameters = request.get("parameters") or {}
-        check_workflow(self._try, request, [("parameters", parameters)])
-        check_wanted_inputs(self._try, request, lambda: [RunInputs(None, "parameters", parameters)])
+        if wanted.check_workflow:
+            check_workflow(self.owner, request, [("parameters", parameters)])
+        if wanted.flag("check_inputs"):
+            check_inputs(self.owner, request, lambda: [RunInputs(None, "parameters", parameters)])
         return StartRequest(request)
 
     def show(self, request: StartRequest) -> None:
@@ -100,8 +95,8 @@ class RunJob:
 
         :param request: the request.
         """
-        content = request.content
-        show_request(self._try.log, content, [("parameters", content.get("parameters") or {})])
+        parameters = request.content.get("parameters") or {}
+        show_request(self.owner.log, request.content, [("parameters", parameters)])
 
     def choose(self, record: AttemptRecord) -> bool:
         """Say that there is something to start: a run is not chosen from others.
@@ -110,22 +105,15 @@ class RunJob:
         """
         return True
 
-    def prepare(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Leave the request as it is: a run needs nothing in S3.
-
-        :param record: the attempt.
-        :param request: the request, with its request id.
-        """
-        return request
-
-    def start(self, request: Mapping[str, Any]) -> Snapshot:
+    def start(self, record: AttemptRecord, request: Mapping[str, Any]) -> Snapshot:
         """Send the request.
 
+        :param record: the attempt.
         :param request: a StartRun request.
         :return: the run, with all that the answer and the request say of it.
         :raises ServiceError: the call was refused or did not get through.
         """
-        started = RunSnapshot.from_response(self._try.hook.start_run(request))
+        started = RunSnapshot.from_response(self.owner.hook.start_run(request))
         asked = {
             "name": request.get("name"),
             "workflow_id": request.get("workflowId"),
@@ -145,10 +133,16 @@ class RunJob:
         :param run: the run.
         """
         for link in (OmicsRunLink, OmicsRunLogsLink):
-            self._report.link(link, run_id=run.id)
+            self.owner.link(link, run_id=run.id)
         uri = run.run_output_uri if isinstance(run, RunSnapshot) else None
         if uri is not None:
-            self._report.link(OmicsRunOutputsLink, run_output_uri=uri)
+            self.owner.link(OmicsRunOutputsLink, run_output_uri=uri)
+
+    @property
+    def run_timeout(self) -> float | None:
+        """Seconds that the run may take from its own start; None: no limit."""
+        timeout = self.arguments.run_timeout
+        return None if timeout is None else timeout.total_seconds()
 
     def trigger(self, plan: WaitPlan, **shared: Any) -> Any:
         """Make the trigger that waits for the run.
@@ -160,6 +154,9 @@ class RunJob:
 
         return OmicsRunTrigger(plan.id, plan.uuid, run_timeout=plan.run_timeout, **shared)
 
+    def let_go(self) -> None:
+        """Leave a run that nobody waits for: it has all that it needs."""
+
     def is_success(self, ended: Snapshot) -> bool:
         """Whether a run that has ended completed.
 
@@ -168,7 +165,7 @@ class RunJob:
         return ended.phase is Phase.SUCCEEDED
 
     def result(self, run: Snapshot) -> dict[str, Any]:
-        """Make the task's result of a run that has not ended, or that completed.
+        """Make the task's result.
 
         :param run: the run.
         """
@@ -182,18 +179,17 @@ class RunJob:
         """
         return self.result(begun.snapshot)
 
-    def over(self, event: WaitEvent | None) -> None:
-        """Tidy up once the wait is over: a run leaves nothing behind.
-
-        :param event: the end of the wait; None: nobody waits.
-        """
-
-    def finish(self, ended: Snapshot) -> dict[str, Any]:
+    def conclude(self, event: WaitEvent) -> dict[str, Any]:
         """Make the result of a run that completed.
 
-        :param ended: the run.
+        :param event: the end of the wait.
+        :return: the result.
+        :raises OmicsError: it did not complete.
         """
-        return self.result(ended)
+        ended_badly = error_of(event, self.owner.hook.conn_region_name)
+        if ended_badly is not None:
+            raise ended_badly
+        return self.result(event.snapshot)
 
     def failed(self, seen: Snapshot, error: OmicsError) -> None:
         """Explain why a run failed.
@@ -203,10 +199,11 @@ class RunJob:
         """
         if not isinstance(error, RunError) or not isinstance(seen, RunSnapshot):
             return
-        self._report.reported = self.result(seen)
+        self.owner.reported = self.result(seen)
         if isinstance(error, RunFailed):
-            known = RunDiagnosis(seen, self._try.hook.conn_region_name)
-            self._report.explain(error, self._report.diagnose(lambda diagnoser: diagnoser.run(seen), known))
+            report = Report(self.owner)
+            known = RunDiagnosis(seen, self.owner.hook.conn_region_name)
+            report.explain(error, report.diagnose(lambda diagnoser: diagnoser.run(seen), known))
 
     def killed(self) -> None:
         """Tidy up after a kill: a run leaves nothing behind."""
@@ -216,13 +213,11 @@ class RunJob:
 
     def lineage(self) -> Lineage:
         """Collect inputs and outputs of the run for OpenLineage."""
-        reported = self._report.reported
+        reported = self.owner.reported
         documents: tuple[Any, ...] = ()
-        if not self._try.arguments.masks_parameters:
-            own = self._arguments.settings.get("parameters")
-            layers = [
-                self._try.hook.defaults.default_run_setting,
-                {"parameters": own} if isinstance(own, Mapping) else {},
-            ]
-            documents = (merge_settings(*layers).get("parameters"),)
+        if not self.owner.arguments.masks_parameters:
+            own = self.arguments.settings.get("parameters")
+            given = {"parameters": own} if isinstance(own, Mapping) else {}
+            merged = merge_settings(self.owner.hook.defaults.default_run_setting, given)
+            documents = (merged.get("parameters"),)
         return Lineage(reported, documents, (reported.get("run_output_uri"),))

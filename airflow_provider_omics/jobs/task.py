@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, NoReturn, Protocol
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, Asset, AssetAlias, Context, TaskDeferred
 
 from airflow_provider_omics.core.attempt.flow import Begun
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.attempt.record import Ended
 from airflow_provider_omics.core.errors import (
     AttemptError,
@@ -22,29 +25,36 @@ from airflow_provider_omics.core.errors import (
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
-from airflow_provider_omics.core.wait.outcome import error_of
+from airflow_provider_omics.core.wait.flow import wait
 from airflow_provider_omics.core.wait.plan import WaitPlan, time_limits
 from airflow_provider_omics.exceptions import airflow_error
+from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.attempt import Attempt, Startable, StartRequest
+from airflow_provider_omics.jobs.batch.job import BatchArguments, BatchJob
 from airflow_provider_omics.jobs.connection import find_connection
+from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.jobs.lineage import Lineage
-from airflow_provider_omics.jobs.report import Report
+from airflow_provider_omics.jobs.owner import Owner, StartArguments
+from airflow_provider_omics.jobs.run import RunArguments, RunJob
 from airflow_provider_omics.jobs.stores import TaskStateAttemptStore, attempt_store
-from airflow_provider_omics.jobs.tries import Try
 from airflow_provider_omics.task_state import task_state
 
 
 class Job(Startable, Protocol):
     """What differs between a run and a batch of runs."""
 
-    nothing: Snapshot
-    """An empty snapshot: its result has the keys of every result."""
-    run_timeout: float | None
-    """Seconds that a run may take from its own start; None: no limit."""
-
+    @property
     def place(self) -> S3Place | None:
-        """Name where in S3 the task writes; None: nowhere."""
+        """Where in S3 the task writes; None: nowhere."""
+
+    @property
+    def nothing(self) -> Snapshot:
+        """An empty snapshot: its result has the keys of every result."""
+
+    @property
+    def run_timeout(self) -> float | None:
+        """Seconds that a run may take from its own start; None: no limit."""
 
     def request(self, request_id: str) -> StartRequest:
         """Check all settings, and make the request."""
@@ -61,17 +71,17 @@ class Job(Startable, Protocol):
     def trigger(self, plan: WaitPlan, **shared: Any) -> Any:
         """Make the trigger that waits."""
 
+    def let_go(self) -> None:
+        """Leave what nobody waits for."""
+
     def nothing_left(self, begun: Begun) -> dict[str, Any]:
         """Make the result of a task to which nothing is left to do."""
 
-    def over(self, event: WaitEvent | None) -> None:
-        """Tidy up once the wait is over; None: nobody waits."""
-
     def result(self, snapshot: Snapshot) -> dict[str, Any]:
-        """Make the result of what has not ended, or has completed."""
+        """Make the result of what has not ended."""
 
-    def finish(self, ended: Snapshot) -> dict[str, Any]:
-        """Judge what has ended, and make the result."""
+    def conclude(self, event: WaitEvent) -> dict[str, Any]:
+        """Tidy up once the wait is over, judge what has ended, and make the result."""
 
     def failed(self, seen: Snapshot, error: OmicsError) -> None:
         """Explain a failure, and save what there is of results."""
@@ -86,21 +96,19 @@ class Job(Startable, Protocol):
         """Collect inputs and outputs for OpenLineage."""
 
 
+@dataclass(eq=False)
 class StartTask:
     """One try of a task that starts a run or a batch. Made anew for each ``execute`` and ``execute_complete``.
 
     :param job: what is started.
     :param attempt: starts it, or takes it over.
-    :param try_: the try.
-    :param report: reports the end.
+    :param owner: the try.
     """
 
-    def __init__(self, job: Job, attempt: Attempt, try_: Try, report: Report) -> None:
-        self._job = job
-        self._attempt = attempt
-        self._try = try_
-        self._report = report
-        self._may_be_adopted = False
+    job: Job
+    attempt: Attempt
+    owner: Owner
+    _may_be_adopted: bool = False
 
     def execute(self) -> dict[str, Any]:
         """Start, wait and judge.
@@ -110,13 +118,17 @@ class StartTask:
         :raises TaskDeferred: the wait goes on in the triggerer.
         """
         started_at = time.time()
-        job, arguments = self._job, self._try.arguments
+        job, arguments = self.job, self.owner.arguments
         try:
             try:
                 is_dry_run = arguments.flag("dry_run")
                 if not is_dry_run:
                     self._open(was_found=None)  # a kill from now on reaches what an earlier try has left going
-                request = self._request()
+                try:
+                    request = job.request(str(uuid.uuid4()))
+                except SettingsError:
+                    self.attempt.name_leftovers()
+                    raise
                 if is_dry_run:
                     job.show(request)
                     return {**dict.fromkeys(job.result(job.nothing)), "status": "DRY_RUN"}
@@ -124,14 +136,14 @@ class StartTask:
             except AirflowTaskTimeout:
                 return self._time_out()
             if begun.record.idle:
-                return self._report.succeed(job.nothing_left(begun))
+                return self._succeed(job.nothing_left(begun))
             job.started(begun.snapshot)
             if begun.vanished:
                 error = "an earlier try has started it, and no answer tells its end"
                 return self._conclude(WaitEvent(Outcome.VANISHED, begun.snapshot, error=error))
             if not arguments.wait_for_completion:
-                job.over(None)
-                return self._report.succeed(job.result(begun.snapshot))
+                job.let_go()
+                return self._succeed(job.result(begun.snapshot))
             return self._wait(begun.snapshot, started_at)
         except OmicsError as error:
             self._raise(error)
@@ -151,86 +163,73 @@ class StartTask:
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
         """
         try:
-            parsed = parse_event(event, self._job.kind)
+            parsed = parse_event(event, self.job.kind)
             self._open(was_found=connected)
-            owner = self._try.owner
+            owner = self.owner
             owner.take_up(request_id, parsed.snapshot)
             if not owner.is_of_an_earlier_try(try_number):
                 return self._conclude(parsed)
         except OmicsError as error:
             self._raise(error)
         # Airflow 3.0 keeps `next_method` when a try fails after its deferral, and hands its event to the next one.
-        self._try.log.info("The event is of an earlier try, which has failed; this one begins anew")
+        self.owner.log.info("The event is of an earlier try, which has failed; this one begins anew")
         return self.execute()
 
     def kill(self) -> None:
         """Cancel the run or batch when a user ends the task while it runs on a worker; called in a signal handler."""
-        if not self._try.arguments.flag("cancel_on_kill"):
-            self._try.log.warning("What this task has started is left going, as cancel_on_kill is off")
+        if not self.owner.arguments.flag("cancel_on_kill"):
+            self.owner.log.warning("What this task has started is left going, as cancel_on_kill is off")
         else:
-            state = partial(task_state, self._try.context["ti"])
-            self._attempt.kill(may_leave=self._may_be_adopted, task_state=state)
-        record = self._try.owner.record
+            state = partial(task_state, self.owner.context["ti"])
+            self.attempt.kill(may_leave=self._may_be_adopted, task_state=state)
+        record = self.owner.record
         if record is not None and record.resource_id is not None and record.ended is Ended.BADLY:
-            self._job.killed()
+            self.job.killed()
 
     def lineage(self) -> Lineage:
         """Collect inputs and outputs for OpenLineage."""
-        return self._job.lineage()
+        return self.job.lineage()
 
     # -- its parts -------------------------------------------------------------------------------------------------
 
     def _open(self, *, was_found: bool | None) -> None:
         """Find the connection and the store of the record; this try must not go on as somebody else."""
-        hook, owner, arguments, context = self._try.hook, self._try.owner, self._try.arguments, self._try.context
+        owner, hook, arguments, context = self.owner, self.owner.hook, self.owner.arguments, self.owner.context
         if hook.misses_connection:
             accessor = context.get("task_state_store")
             if was_found is None and accessor is not None:
                 was_found = TaskStateAttemptStore(accessor).was_connected()
             is_named = arguments.aws_conn_id != hook.default_conn_name
             find_connection(hook, was_found=was_found, is_suspect=is_named or owner.try_number > 1)
-        owner.keep_in(attempt_store(context, hook, owner.identity, self._job.place()))
+        owner.store = attempt_store(context, hook, owner.identity, self.job.place)
         # Only what outlives this try can be adopted by the next, and only if there is one.
         self._may_be_adopted = arguments.durable and owner.lasts and owner.try_number <= owner.max_tries
 
-    def _request(self) -> StartRequest:
-        try:
-            return self._job.request(str(uuid.uuid4()))
-        except SettingsError:
-            self._attempt.name_leftovers()
-            raise
-
     def _begin(self, request: StartRequest) -> Begun:
-        arguments = self._try.arguments
-        tags = self._try.hook.defaults.tag_with_airflow_context if arguments.tag_with_airflow_context is None else None
+        arguments = self.owner.arguments
+        tags = self.owner.hook.defaults.tag_with_airflow_context if arguments.tag_with_airflow_context is None else None
         try:
-            return self._attempt.begin(
-                request,
-                tag=arguments.flag("tag_with_airflow_context") if tags is None else tags,
-                durable=arguments.durable,
-                cancel_old=arguments.flag("cancel_on_kill"),
-                patience=arguments.patience.total_seconds(),
-            )
+            return self.attempt.begin(request, tag=arguments.flag("tag_with_airflow_context") if tags is None else tags)
         except NotOwner:
             raise  # a later try sends the same request
         except (OmicsError, AirflowTaskTimeout):
-            self._job.not_started()
+            self.job.not_started()
             raise
 
     def _wait(self, started: Snapshot, started_at: float) -> dict[str, Any]:
-        arguments, hook = self._try.arguments, self._try.hook
+        arguments, hook = self.owner.arguments, self.owner.hook
         plan = WaitPlan(
-            kind=self._job.kind,
+            kind=self.job.kind,
             id=started.id,
             uuid=started.uuid,
             poll_interval=arguments.poll_interval,
-            run_timeout=self._job.run_timeout,
+            run_timeout=self.job.run_timeout,
             patience=arguments.patience.total_seconds(),
             cancel=arguments.flag("cancel_on_kill"),
             **time_limits(arguments.execution_timeout, started_at),
         )
         if arguments.deferrable and started.phase is Phase.ACTIVE:
-            trigger = self._job.trigger(
+            trigger = self.job.trigger(
                 plan,
                 poll_interval=plan.poll_interval,
                 deadline=plan.deadline,
@@ -243,14 +242,14 @@ class StartTask:
                 botocore_config=arguments.botocore_config,
             )
             carried = {
-                "request_id": self._try.owner.request_id,
+                "request_id": self.owner.request_id,
                 "connected": not hook.misses_connection,
-                "try_number": self._try.owner.try_number,
+                "try_number": self.owner.try_number,
             }
             raise TaskDeferred(trigger=trigger, method_name="execute_complete", kwargs=carried)
         try:
             # The answer of a start does not have all of what an ended run has: one look more at the least.
-            event = self._attempt.wait(plan)
+            event = self.attempt.drive(wait(plan))
         except AirflowTaskTimeout:
             # The deadline lies before Airflow's own, but one slow call can outlast the margin.
             return self._time_out()
@@ -258,35 +257,75 @@ class StartTask:
 
     def _time_out(self) -> dict[str, Any]:
         """End a task that Airflow's own timeout has struck."""
-        event = self._attempt.time_out(cancels=self._try.arguments.flag("cancel_on_kill"))
+        event = self.attempt.time_out(cancels=self.owner.arguments.flag("cancel_on_kill"))
         if event is None:
-            raise StartTimedOut(self._job.kind, self._try.owner.request_id)
+            raise StartTimedOut(self.job.kind, self.owner.request_id)
         return self._conclude(event)
 
     def _conclude(self, event: WaitEvent) -> dict[str, Any]:
         """Turn the end of the wait into the task's result or error, and record how the attempt ended."""
-        job, owner = self._job, self._try.owner
-        job.over(event)
         try:
-            ended_badly = error_of(event, self._try.hook.conn_region_name)
-            if ended_badly is not None:
-                raise ended_badly
-            result = job.finish(event.snapshot)
+            result = self.job.conclude(event)
         except OmicsError as error:
             if not isinstance(error, ServiceError):  # else the judge could not be asked: nothing is known to be bad
                 still_going = event.outcome is not Outcome.ENDED and not event.cancelled
-                owner.end(Ended.LOST if still_going else Ended.BADLY)
-            job.failed(event.snapshot, error)
+                self.owner.end(Ended.LOST if still_going else Ended.BADLY)
+            self.job.failed(event.snapshot, error)
             raise
-        owner.end(Ended.WELL)
-        return self._report.succeed(result)
+        self.owner.end(Ended.WELL)
+        return self._succeed(result)
+
+    def _succeed(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Put the result into the events of the task's assets.
+
+        An Asset gets it as the event's extra; an AssetAlias gets an Asset of the place of the results, with the values
+        that are no lists: Airflow 2 keeps the events of an alias by a hash of their extra.
+        """
+        self.owner.reported = result
+        outlets = [outlet for outlet in self.owner.arguments.outlets if isinstance(outlet, (Asset, AssetAlias))]
+        events: Any = self.owner.context.get("outlet_events") if outlets else None
+        if events is None:
+            return result
+        uri = result.get("results_uri") or result.get("run_output_uri")
+        for outlet in outlets:
+            if isinstance(outlet, Asset):
+                events[outlet].extra.update(result)
+            elif uri:
+                plain = {key: value for key, value in result.items() if not isinstance(value, (list, dict))}
+                events[outlet].add(Asset(uri), extra=plain)
+        return result
 
     def _raise(self, error: OmicsError) -> NoReturn:
         diagnosis = getattr(error, "diagnosis", None)
         final = None if diagnosis is None else bool(diagnosis["final"])
-        if isinstance(error, SettingsError) and self._try.arguments.masks_parameters:
+        if isinstance(error, SettingsError) and self.owner.arguments.masks_parameters:
             # Without the error itself, which Airflow would show as the cause.
             raise airflow_error(error.masked(), final=final) from None
-        if isinstance(error, AttemptError) and self._attempt.is_interrupted:
+        if isinstance(error, AttemptError) and self.attempt.is_interrupted:
             final = False  # a deploy has ended the process in the midst of the start: the next try goes on
         raise airflow_error(error, final=final) from error
+
+
+_JOBS: Mapping[str, tuple[Callable[[Mapping[str, Any]], Any], Callable[[Any, Owner], Job]]] = {
+    "run": (RunArguments.of, RunJob),
+    "batch": (BatchArguments.of, BatchJob),
+}
+
+
+def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, context: Context) -> StartTask:
+    """Make the task of one try: the door through which an operator reaches its work. Nothing is called yet.
+
+    :param kind: ``"run"`` or ``"batch"``.
+    :param given: the operator's arguments, rendered: name -> value.
+    :param hook: makes the calls.
+    :param log: the task's logger.
+    :param context: Airflow's context of the task.
+    :return: the task.
+    """
+    task_instance = context["ti"]
+    arguments = StartArguments(**{field.name: given[field.name] for field in fields(StartArguments)})
+    identity = TaskIdentity.of(task_instance)
+    owner = Owner(hook, log, arguments, context, identity, task_instance.try_number, task_instance.max_tries)
+    take, make = _JOBS[kind]
+    job = make(take(given), owner)
+    return StartTask(job, Attempt(job, owner, Driver(hook, log, owner)), owner)

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import Context, conf
 from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.core.settings.checks import is_true
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.operators.masking import masked, unmasked
+from airflow_provider_omics.operators.masking import Masked, masked
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors.base import OperatorLineage
@@ -135,16 +135,24 @@ class OmicsStartOperator(OmicsBaseOperator):
         """
         return self._open(context).execute()
 
-    def execute_complete(self, context: Context, event: Any = None, **carried: Any) -> dict[str, Any]:
+    def execute_complete(
+        self,
+        context: Context,
+        event: Any = None,
+        request_id: str | None = None,
+        connected: bool | None = None,
+        try_number: int | None = None,
+    ) -> dict[str, Any]:
         """Take up the task when its trigger has fired; called by Airflow.
 
         :param event: the payload of the trigger's event.
-        :param carried: values that the task carried through its deferral: ``request_id``, ``connected``,
-            ``try_number``.
+        :param request_id: the attempt's, as the task had it when it deferred.
+        :param connected: whether Airflow had found the connection by then; None: not known.
+        :param try_number: the try that deferred; None: not known.
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
         """
-        return self._open(context).resume(event, **carried)
+        return self._open(context).resume(event, request_id, connected, try_number)
 
     def on_kill(self) -> None:
         """Cancel the run or batch when a user ends the task while it runs on a worker; called by Airflow.
@@ -175,9 +183,9 @@ class OmicsStartOperator(OmicsBaseOperator):
 
     def _open(self, context: Context) -> StartTask:
         """Open the door to the work: it is loaded when a task runs, and made anew for each call."""
-        from airflow_provider_omics.jobs.door import open_task
+        from airflow_provider_omics.jobs.task import open_task
 
-        given = {name: unmasked(value) for name, value in vars(self).items()}
+        given = {name: value.value if isinstance(value, Masked) else value for name, value in vars(self).items()}
         given["masks_parameters"] = self._masks_parameters()
         self._task = open_task(self.kind, given, self.hook, self.log, context)
         return self._task

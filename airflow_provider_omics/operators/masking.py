@@ -53,11 +53,6 @@ def masked(value: Any, field: str) -> Any:
     return value if value is None or is_path or isinstance(value, Masked) else Masked(value, field)
 
 
-def unmasked(value: Any) -> Any:
-    """Give the value behind a template field, masked or not."""
-    return value.value if isinstance(value, Masked) else value
-
-
 def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"masked: {len(value)} keys: {', '.join(map(str, value))}"

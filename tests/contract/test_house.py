@@ -15,16 +15,7 @@ import pytest
 import airflow_provider_omics
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
-from tests.airflow_support import (  # noqa: F401  # the fixtures
-    DEFAULT_RUN_SETTING,
-    RUN,
-    connect,
-    emulator,
-    perform,
-    running_emulator,
-    samples,
-    stepped,
-)
+from tests.airflow_support import DEFAULT_RUN_SETTING, RUN, perform, samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +134,7 @@ def walked(task: Any) -> dict[str, list[str]]:
         ended = perform(task)
     finally:
         sys.setprofile(None)
-        threading.setprofile(None)  # type: ignore[arg-type]  # typeshed leaves None out
+        threading.setprofile(None)
     assert ended.error is None
     files = defaultdict(list)
     for file, _, name in sorted(found):

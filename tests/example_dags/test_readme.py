@@ -205,7 +205,7 @@ def test_failure_errors(omics_emulator: OmicsEmulator) -> None:
     operator = OmicsStartRunBatchOperator(task_id="trio", max_failed_runs=1, do_xcom_push=False)
     context: Any = {"ti": TaskInstanceRecord()}
     with pytest.raises(OmicsError) as batch_error:
-        operator._open(context)._job.finish(hook.look("batch", batch["id"]))
+        operator._open(context).job.conclude(WaitEvent(Outcome.ENDED, hook.look("batch", batch["id"])))
 
     assert str(run_error) == block("text", "The run failed.", FAILURES).rstrip()
     assert str(batch_error.value) == block("text", "too few completed", FAILURES).rstrip()

@@ -13,11 +13,11 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow_provider_omics.core.attempt.record import Ended as RecordEnded
 from airflow_provider_omics.core.errors import AttemptError, NotOwner
 from airflow_provider_omics.jobs.stores import TaskStateAttemptStore
-from airflow_provider_omics.jobs.task import StartTask
 from tests.operators.tries import (
     ALIVE,
     ENDED_WELL,
     GET,
+    JOB,
     LONG,
     START,
     STOPPED,
@@ -158,13 +158,13 @@ def test_kill_while_a_retry_checks_its_settings(
     at_sleep(stepped, crash, number=5)
     assert isinstance(task.try_().error, Crash)
 
-    def killed(_: StartTask) -> None:
+    def killed(*_: Any) -> None:
         task.instance.state = state
         task.operator.on_kill()
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(StartTask, "_request", killed)
+        patch.setattr(JOB[kind], "request", killed)
         assert isinstance(task.try_().error, Crash)
 
     assert task.statuses()[0] in (STOPPED if state == "failed" else ALIVE)
@@ -199,7 +199,7 @@ def test_kill_of_a_retry_that_cannot_see_what_is_left(
     store = task.task_state_store
     assert store is not None
 
-    def killed(_: StartTask) -> None:
+    def killed(*_: Any) -> None:
         if error is not None:
             task.emulator.faults.add(operation=GET[kind], error=error, times=1)
         store.silent = error is None
@@ -209,7 +209,7 @@ def test_kill_of_a_retry_that_cannot_see_what_is_left(
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(StartTask, "_request", killed)
+        patch.setattr(JOB[kind], "request", killed)
         assert isinstance(task.try_().error, Crash)
 
     assert task.statuses()[0] in (STOPPED if cancels else ALIVE)
@@ -227,14 +227,14 @@ def test_process_that_outlives_a_kill_while_it_checks_starts_nothing(
     if tries == 2:
         at_sleep(stepped, crash, number=5)
         assert isinstance(task.try_().error, Crash)
-    checked = StartTask._request
+    checked: Any = JOB[kind].request
 
-    def killed(start_task: StartTask) -> Any:
+    def killed(job: Any, request_id: str) -> Any:
         task.instance.state = "failed"
         task.operator.on_kill()
-        return checked(start_task)
+        return checked(job, request_id)
 
-    monkeypatch.setattr(StartTask, "_request", killed)
+    monkeypatch.setattr(JOB[kind], "request", killed)
     ended = task.try_(**({"run_name": "changed"} if kind == "run" else {"batch_name": "changed"}))
 
     assert ended.error is not None

@@ -268,7 +268,7 @@ def test_batch_may_keep_its_record_where_it_stages_its_settings(connect: Connect
     context: Any = {"ti": TaskInstanceRecord()}
 
     def place() -> tuple[str, str]:
-        store = attempt_store(Context(), quick_hook(), WHO, batch._open(context)._job.place())
+        store = attempt_store(Context(), quick_hook(), WHO, batch._open(context).job.place)
         assert isinstance(store, S3AttemptStore)
         bucket, key = s3_address(store._place.uri)
         return bucket, key.partition("/airflow-attempts/")[0]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.serialization.helpers import serialize_template_field
 
-from airflow_provider_omics.operators.masking import Masked, unmasked
+from airflow_provider_omics.operators.masking import Masked
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import DEFAULT_RUN_SETTING, RUN, perform, rendered
@@ -107,8 +107,7 @@ def test_masked_value_shows_counts_and_keys(value: Any, shown: str) -> None:
     assert masked.serialize() == repr(masked) == str(masked)
     assert shown in str(masked)
     assert PATIENT not in str(masked)
-    assert unmasked(masked) is value
-    assert unmasked(value) is value
+    assert masked.value is value
 
 
 def test_masked_sheet_shows_its_path_and_columns(stepped: SteppedTime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection as AnyCollection
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
@@ -31,13 +31,13 @@ from airflow_provider_omics.core.settings.layers import merge_settings
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
+from airflow_provider_omics.core.wait.outcome import error_of
 from airflow_provider_omics.core.wait.plan import WaitPlan
 from airflow_provider_omics.hooks.calls import Requests, counted_requests
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.jobs.attempt import StartRequest
 from airflow_provider_omics.jobs.batch.lineage import BatchSources
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
-from airflow_provider_omics.jobs.batch.results import BatchResults
 from airflow_provider_omics.jobs.batch.selection import BatchRerun, RerunSettings
 from airflow_provider_omics.jobs.batch.source import (
     BatchSettings,
@@ -51,17 +51,17 @@ from airflow_provider_omics.jobs.batch.staging import (
     RunSettingsSpool,
     with_reading_advice,
 )
-from airflow_provider_omics.jobs.batch.verdict import BatchJudge, batch_of
+from airflow_provider_omics.jobs.batch.verdict import BatchJudge, BatchResults, batch_of
 from airflow_provider_omics.jobs.checks import (
-    check_wanted_inputs,
+    Workflow,
+    check_inputs,
     check_workflow,
     look_up_inputs,
     show_request,
-    wanted_workflow,
+    workflow_to_check,
 )
 from airflow_provider_omics.jobs.lineage import Lineage
-from airflow_provider_omics.jobs.report import Report
-from airflow_provider_omics.jobs.tries import Try
+from airflow_provider_omics.jobs.owner import Owner
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
 
 REFUSALS = (AccessDenied, CredentialsExpired, InvalidRequest, NotFound, QuotaExceeded, Throttled)
@@ -110,55 +110,43 @@ class BatchArguments:
         return Tolerance.checked(self.max_failed_runs, self.max_failed_percent, self.must_succeed)
 
 
+@dataclass(eq=False)
 class BatchJob:
     """Starts a batch: everything at first, later what is left; turns its end into a verdict.
 
     :param arguments: the operator's, rendered.
-    :param try_: the try.
-    :param report: reports the end.
+    :param owner: the try.
     """
 
     kind = "batch"
     operation = "StartRunBatch"
-    nothing: Snapshot = BatchSnapshot("", UNKNOWN)
-    run_timeout: float | None = None
+    nothing: ClassVar[Snapshot] = BatchSnapshot("", UNKNOWN)
+    run_timeout: ClassVar[float | None] = None
 
-    def __init__(self, arguments: BatchArguments, try_: Try, report: Report) -> None:
-        self._arguments = arguments
-        self._try = try_
-        self._hook = try_.hook
-        self._log = try_.log
-        self._owner = try_.owner
-        self._report = report
+    arguments: BatchArguments
+    owner: Owner
+    _batch: CheckedBatch | None = None
+    """The runs that are submitted."""
+    _whole: CheckedBatch | None = None
+    """All that the user gave."""
+    _chosen_for: str | None = None
+    _is_tidy: bool = False
+    _requests: Requests | None = None
+    """What became of all starts that this try has sent; None: it has come to none."""
+
+    def __post_init__(self) -> None:
+        given = self.arguments
+        is_object = given.run_settings_s3_uri is not None
+        self._places = BatchPlaces(self.owner, given.staging_s3_uri, given.results_s3_uri, is_object)
+        self._results = BatchResults(self.owner, self._places, given.results_detail, given.read_outputs)
+        self._judge = BatchJudge(self.owner, self._results, given.tolerance, self._retry_rules, given.rerun)
         self._rerun_settings = RerunSettings(
-            arguments.rerun,
-            arguments.rerun_setting,
-            arguments.on_changed,
-            arguments.previous_results,
-            arguments.rerun_failed_of,
+            given.rerun, given.rerun_setting, given.on_changed, given.previous_results, given.rerun_failed_of
         )
-        self._results = BatchResults(
-            try_.hook,
-            try_.log,
-            try_.owner,
-            arguments.results_s3_uri,
-            arguments.results_detail,
-            arguments.read_outputs,
-        )
-        is_object = arguments.run_settings_s3_uri is not None
-        self._places = BatchPlaces(try_, arguments.staging_s3_uri, self._results, is_object=is_object)
-        self._judge = BatchJudge(try_, report, self._places, arguments.tolerance, self._retry_rules, arguments.rerun)
-        self._batch: CheckedBatch | None = None
-        """The runs that are submitted."""
-        self._whole: CheckedBatch | None = None
-        """All that the user gave."""
-        self._chosen_for: str | None = None
-        self._is_tidy = False
-        self._requests: Requests | None = None
-        """What became of all starts that this try has sent; None: it has come to none."""
 
+    @property
     def place(self) -> S3Place | None:
-        """Name where in S3 the task writes; None: nowhere."""
+        """Where in S3 the task writes; None: nowhere."""
         return self._places.any
 
     # -- the request -----------------------------------------------------------------------------------------------
@@ -171,28 +159,30 @@ class BatchJob:
         :raises SettingsError: bad settings or a bad sheet: all problems; nothing was sent.
         :raises ServiceError: a check could not be made.
         """
-        arguments, rerun = self._arguments, self._rerun_settings
+        arguments, rerun = self.arguments, self._rerun_settings
         arguments.tolerance()
         rerun.check()
         self._results.check()
         self._batch = self._whole = batch = check_batch(
             self._given(),
-            self._hook.defaults,
-            S3Store(self._hook),
+            self.owner.hook.defaults,
+            S3Store(self.owner.hook),
             request_id,
-            self._log,
-            workflow=lambda setting: wanted_workflow(self._try, setting),
+            self.owner.log,
+            workflow=self._workflow_to_check,
         )
         content = batch.checked.request
         default = content["defaultRunSetting"]
         rerun.check_merged(default)
         self._check_place()
         for warning in batch.checked.warnings:
-            self._log.warning("%s", warning)
-        if arguments.sample_sheet is None:  # whose rows are compared while they are read: then their lines are known
-            check_workflow(self._try, default, batch.parameters_by_run(default))
-        self._check_inputs(batch, default)
-        if not self._try.arguments.flag("dry_run"):
+            self.owner.log.warning("%s", warning)
+        # The rows of a sheet are compared while they are read: then their lines are known.
+        if self.owner.arguments.check_workflow and arguments.sample_sheet is None:
+            check_workflow(self.owner, default, batch.parameters_by_run(default))
+        if self.owner.arguments.flag("check_inputs"):
+            self._check_inputs(batch, default)
+        if not self.owner.arguments.flag("dry_run"):
             self._check_memory()
         # Of all settings, also where a rerun submits some: a resend has to be the same request to the letter.
         spool = None if arguments.run_settings_s3_uri is not None else batch.spool
@@ -204,8 +194,11 @@ class BatchJob:
             staged_run_tags=0 if spool is None else spool.most_run_tags,
         )
 
+    def _workflow_to_check(self, setting: Mapping[str, Any]) -> Workflow | None:
+        return workflow_to_check(self.owner, setting) if self.owner.arguments.check_workflow else None
+
     def _given(self) -> BatchSettings:
-        arguments, named = self._arguments, self._places.named
+        arguments, named = self.arguments, self._places.named
         return BatchSettings(
             default_run_setting=arguments.default_run_setting,
             run_settings=arguments.run_settings,
@@ -225,19 +218,21 @@ class BatchJob:
         """
         assert self._batch is not None  # noqa: S101 - set by request()
         content = request.content
-        show_request(self._log, content, self._batch.parameters_by_run(content["defaultRunSetting"]))
+        show_request(self.owner.log, content, self._batch.parameters_by_run(content["defaultRunSetting"]))
 
     def _check_place(self) -> None:
         """Refuse more settings in an S3 object than a rerun could choose from, before anything is sent."""
-        uri = self._arguments.run_settings_s3_uri
-        if self._arguments.rerun != "failed" or uri is None or self._places.staging is not None:
+        uri = self.arguments.run_settings_s3_uri
+        if self.arguments.rerun != "failed" or uri is None or self._places.staging is not None:
             return
-        if self._owner.stored() is not None:
+        if self.owner.store.load() is not None:
             return  # an earlier try has started them
         try:
-            count = count_settings(uri, S3Store(self._hook), MAX_INLINE_SETTINGS + 1)
+            count = count_settings(uri, S3Store(self.owner.hook), MAX_INLINE_SETTINGS + 1)
         except ServiceError as error:
-            self._log.warning("Whether a retry or a clear could submit some of these runs cannot be told: %s", error)
+            self.owner.log.warning(
+                "Whether a retry or a clear could submit some of these runs cannot be told: %s", error
+            )
             return
         if count > MAX_INLINE_SETTINGS:
             allowed = (
@@ -252,9 +247,9 @@ class BatchJob:
         :raises AttemptError: this may be a later try.
         :raises SettingsError: earlier results are named.
         """
-        if self._arguments.rerun != "failed" or not self._try.arguments.durable or self._owner.lasts:
+        if self.arguments.rerun != "failed" or not self.owner.arguments.durable or self.owner.lasts:
             return
-        if self._owner.try_number > 1:
+        if self.owner.try_number > 1:
             raise AttemptError(
                 "Nothing tells what the earlier tries of this task have started, and starting all again would be "
                 "paid twice. Look for the batch in the console; then rerun='all' starts over, and rerun_failed_of "
@@ -264,18 +259,16 @@ class BatchJob:
         self._rerun_settings.check_place()
 
     def _check_inputs(self, batch: CheckedBatch, default: Mapping[str, Any]) -> None:
-        if not self._try.arguments.flag("check_inputs"):
-            return
         if batch.spool is None:
-            self._log.warning("check_inputs: the runs of %s are not looked at", self._arguments.run_settings_s3_uri)
+            self.owner.log.warning("check_inputs: the runs of %s are not looked at", self.arguments.run_settings_s3_uri)
             return
-        if self._arguments.rerun == "failed":
-            record = self._owner.stored()
+        if self.arguments.rerun == "failed":
+            record = self.owner.store.load()
             has_started = record is not None and (record.resource_id or record.previous_request_id)
-            if has_started or (self._rerun_settings.earlier and not self._try.arguments.flag("dry_run")):
-                self._log.info("check_inputs: looked up are the inputs of what is going to be submitted only")
+            if has_started or (self._rerun_settings.earlier and not self.owner.arguments.flag("dry_run")):
+                self.owner.log.info("check_inputs: looked up are the inputs of what is going to be submitted only")
                 return  # what has completed may have been tidied away
-        check_wanted_inputs(self._try, default, lambda: batch.inputs_by_run(default))
+        check_inputs(self.owner, default, lambda: batch.inputs_by_run(default))
 
     # -- the choice and the start ----------------------------------------------------------------------------------
 
@@ -291,16 +284,16 @@ class BatchJob:
         merged = settings.merged(default, record)
         rules = RerunRules(
             cleared=record.attempts_since_clear == 1,
-            on_changed=self._arguments.on_changed,
+            on_changed=self.arguments.on_changed,
             # Later attempts have had it.
             rerun_setting_changes=settings.changes(default) and record.attempts == 2 and not settings.earlier,
-            retry_permanent=self._try.arguments.retry_permanent_failures,
+            retry_permanent=self.owner.arguments.retry_permanent_failures,
             has_cache=bool(merged.get("cacheId")),
         )
         chosen = self._rerun().choose(record, self._all_settings(default), default, rules)
         batch = self._take(record, chosen)
-        if chosen.total_runs and self._try.arguments.flag("check_inputs"):
-            look_up_inputs(self._try, merged, lambda: batch.inputs_by_run(merged))
+        if chosen.total_runs and self.owner.arguments.flag("check_inputs"):
+            look_up_inputs(self.owner, merged, lambda: batch.inputs_by_run(merged))
         return chosen.total_runs > 0
 
     def _retry_rules(self, record: AttemptRecord | None) -> RerunRules:
@@ -311,7 +304,7 @@ class BatchJob:
         is_first = record is None or (record.attempts == 1 and not record.chosen)
         return RerunRules(
             rerun_setting_changes=is_first and self._rerun_settings.changes(self._default_run_setting()),
-            retry_permanent=self._try.arguments.retry_permanent_failures,
+            retry_permanent=self.owner.arguments.retry_permanent_failures,
         )
 
     def _default(self) -> Mapping[str, Any]:
@@ -321,9 +314,9 @@ class BatchJob:
 
     def _default_run_setting(self) -> Mapping[str, Any]:
         """Merge the ``defaultRunSetting`` in a process that has made no request."""
-        arguments = self._arguments
+        arguments = self.arguments
         layers = (
-            self._hook.defaults.default_run_setting,
+            self.owner.hook.defaults.default_run_setting,
             arguments.default_run_setting or {},
             {"scratchStorageMode": arguments.scratch_storage_mode},
         )
@@ -333,7 +326,7 @@ class BatchJob:
         """Read all run settings; those of an S3 object of the user's only now."""
         assert self._whole is not None  # noqa: S101 - set by request()
         if self._whole.spool is None:
-            self._whole.spool = read_object(str(self._arguments.run_settings_s3_uri), default, S3Store(self._hook))
+            self._whole.spool = read_object(str(self.arguments.run_settings_s3_uri), default, S3Store(self.owner.hook))
         return self._whole.spool
 
     def _take(self, record: AttemptRecord, chosen: RunSettingsSpool) -> CheckedBatch:
@@ -343,20 +336,12 @@ class BatchJob:
         return self._batch
 
     def _rerun(self) -> BatchRerun:
-        results = self._results
-        return BatchRerun(
-            self._hook, self._log, self._places.memory(), results.uri, results.collect, self._rerun_settings.earlier
-        )
+        place, earlier = self._places.results, self._rerun_settings.earlier
+        uri = None if place is None else place.uri
+        return BatchRerun(self.owner.hook, self.owner.log, self._places.memory(), uri, self._results.collect, earlier)
 
-    def prepare(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Put into S3 what the results need later, and what HealthOmics reads there: sheets, and long settings.
-
-        :param record: the attempt.
-        :param request: the request, with its request id.
-        :return: the request to send.
-        :raises AttemptError: the task was ended meanwhile.
-        :raises ServiceError: S3 refused, or did not get through.
-        """
+    def _prepared(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Put into S3 what the results need later, and what HealthOmics reads there: sheets, and long settings."""
         assert self._batch is not None  # noqa: S101 - set by request()
         if record.previous_request_id is not None and not self._is_tidy:
             self._is_tidy = True  # a start that is sent again is prepared again
@@ -371,7 +356,7 @@ class BatchJob:
         else:
             self._remember(record, batch, default)
         request = {**request, "defaultRunSetting": self._rerun_settings.merged(default, record)}
-        return self._staging().stage(request, batch.spool, self._owner.check_not_killed, is_staged=batch.is_staged)
+        return self._staging().stage(request, batch.spool, self.owner.check_not_killed, is_staged=batch.is_staged)
 
     def _remember(self, record: AttemptRecord, batch: CheckedBatch, default: Mapping[str, Any]) -> None:
         """Keep what is known of the samples, before they are submitted: later the sheet may be another.
@@ -385,25 +370,28 @@ class BatchJob:
         has_cache = bool(self._rerun_settings.merged(default, record).get("cacheId"))
         self._rerun().start_over(record, batch.spool, default, RerunRules(everything=True, has_cache=has_cache))
 
-    def start(self, request: Mapping[str, Any]) -> Snapshot:
-        """Send the request.
+    def start(self, record: AttemptRecord, request: Mapping[str, Any]) -> Snapshot:
+        """Put into S3 what belongs there, and send the request.
 
+        :param record: the attempt.
         :param request: a StartRunBatch request.
         :return: the batch.
-        :raises ServiceError: the call was refused or did not get through.
+        :raises AttemptError: the task was ended meanwhile.
+        :raises ServiceError: a call was refused or did not get through.
         """
+        request = self._prepared(record, request)
         spool = None if self._batch is None else self._batch.spool
         self._requests = self._requests or Requests()
         try:
-            with counted_requests(self._hook, self.operation, self._requests, REFUSALS):
-                started = BatchSnapshot.from_response(self._hook.start_run_batch(request))
+            with counted_requests(self.owner.hook, self.operation, self._requests, REFUSALS):
+                started = BatchSnapshot.from_response(self.owner.hook.start_run_batch(request))
         except (AccessDenied, InvalidRequest, QuotaExceeded) as error:
             raise with_reading_advice(error, request) from error
         return replace(started, total_runs=0 if spool is None else spool.total_runs)
 
     def not_started(self) -> None:
         """Delete the settings of a start that has failed, unless it may have arrived all the same."""
-        record = self._owner.record
+        record = self.owner.record
         if self._requests is None or record is None:
             return
         is_resent = record.owner_try != record.first_try
@@ -417,7 +405,7 @@ class BatchJob:
 
         :param batch: the batch.
         """
-        self._report.link(OmicsRunBatchLink, batch_id=batch.id)
+        self.owner.link(OmicsRunBatchLink, batch_id=batch.id)
 
     # -- the wait and the end --------------------------------------------------------------------------------------
 
@@ -429,44 +417,51 @@ class BatchJob:
         """
         from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger  # a wait in a worker needs none
 
-        request_id = self._owner.request_id
+        request_id = self.owner.request_id
         staged = None if request_id is None else self._staging().uri(request_id)
         return OmicsRunBatchTrigger(plan.id, plan.uuid, staged_s3_uri=staged, **shared)
 
-    def over(self, event: WaitEvent | None) -> None:
-        """Delete the staged settings once the wait is over, or say why they stay; stop the runs of a failed batch.
+    def let_go(self) -> None:
+        """Say why the staged settings stay, where nobody waits for the batch."""
+        if self.owner.request_id is not None:
+            reason = "nothing waits for the batch, which reads them until all is submitted"
+            self._staging().leave(self.owner.request_id, reason)
 
-        :param event: the end of the wait; None: nobody waits.
+    def conclude(self, event: WaitEvent) -> dict[str, Any]:
+        """Delete the staged settings once the wait is over, collect the results, and judge the batch.
+
+        :param event: the end of the wait.
+        :return: the result.
+        :raises OmicsError: it did not end well; its staged settings stay where it may be going.
         """
-        request_id = self._owner.request_id
-        if event is None:
-            if request_id is not None:
-                reason = "nothing waits for the batch, which reads them until all is submitted"
-                self._staging().leave(request_id, reason)
-            return
+        request_id, batch = self.owner.request_id, batch_of(event.snapshot)
         if request_id is not None:
             if event.outcome in (Outcome.ENDED, Outcome.VANISHED) or event.cancelled:
                 self._staging().unstage(request_id)
-                self._owner.show_progress(event.snapshot)  # a triggerer has no way to
+                self.owner.show_progress(batch)  # a triggerer has no way to
             else:
                 self._staging().leave(request_id, "the batch may be going, and read them")
-        if event.outcome is Outcome.ENDED and event.snapshot.phase is Phase.FAILED:
+        if event.outcome is Outcome.ENDED and batch.phase is Phase.FAILED:
             # Before the failure is recorded: of a worker that dies in between, the next try sees to them.
-            self._judge.stop_started_runs(event.snapshot.id)
+            self._judge.stop_started_runs(batch.id)
+        ended_badly = error_of(event, self.owner.hook.conn_region_name)
+        if ended_badly is not None:
+            raise ended_badly
+        return self._judge.finish(batch)
 
     def killed(self) -> None:
         """Delete the staged settings of a batch that a kill has cancelled."""
-        if self._owner.record is not None:
-            self._staging().unstage(self._owner.record.request_id)
+        if self.owner.record is not None:
+            self._staging().unstage(self.owner.record.request_id)
 
     def _staging(self, *, earlier: bool = False) -> BatchStaging:
         # After a deferral, and of an earlier attempt, nobody knows whether there was something to stage.
-        batch, record = None if earlier else self._batch, self._owner.record
-        may_be_staged = self._arguments.run_settings_s3_uri is None or (
+        batch, record = None if earlier else self._batch, self.owner.record
+        may_be_staged = self.arguments.run_settings_s3_uri is None or (
             record is not None and record.chosen and record.attempts > (2 if earlier else 1)
         )
-        keep = self._arguments.keep_staging or not (may_be_staged if batch is None else batch.is_staged)
-        return BatchStaging(self._hook, self._log, self._places.staging, self._owner.identity, keep=keep)
+        keep = self.arguments.keep_staging or not (may_be_staged if batch is None else batch.is_staged)
+        return BatchStaging(self.owner.hook, self.owner.log, self._places.staging, self.owner.identity, keep=keep)
 
     def is_success(self, ended: Snapshot) -> bool:
         """Whether a batch that has ended is within the tolerance.
@@ -495,26 +490,16 @@ class BatchJob:
         if batch.id:
             self.started(batch)
             try:
-                batch = BatchSnapshot.from_response(self._hook.get_batch(batch.id))
+                batch = BatchSnapshot.from_response(self.owner.hook.get_batch(batch.id))
             except NotFound:
-                self._log.info("The record of batch %s is gone; its samples are known", batch.id)
+                self.owner.log.info("The record of batch %s is gone; its samples are known", batch.id)
         try:
-            result = self.finish(batch)
+            result = self._judge.finish(batch)
         except BatchVerdictError:
-            self._owner.end(Ended.BADLY)
+            self.owner.end(Ended.BADLY)
             raise
-        self._owner.end(Ended.WELL)
+        self.owner.end(Ended.WELL)
         return result
-
-    def finish(self, ended: Snapshot) -> dict[str, Any]:
-        """Collect the results of a batch that has ended, and judge it.
-
-        :param ended: the batch.
-        :return: the result.
-        :raises BatchVerdictError: more than tolerated did not complete.
-        :raises ServiceError: a call was refused or did not get through.
-        """
-        return self._judge.finish(batch_of(ended))
 
     def failed(self, seen: Snapshot, error: OmicsError) -> None:
         """Explain a failure, push the result, and collect what there is of results.
@@ -532,6 +517,6 @@ class BatchJob:
 
     def lineage(self) -> Lineage:
         """Collect inputs and outputs of the batch for OpenLineage."""
-        masked = self._try.arguments.masks_parameters
-        sources = BatchSources(self._hook, self._log, self._given, masked=masked)
-        return sources.lineage(self._report.reported, self._arguments.previous_results)
+        masked = self.owner.arguments.masks_parameters
+        sources = BatchSources(self.owner.hook, self.owner.log, self._given, masked=masked)
+        return sources.lineage(self.owner.reported, self.arguments.previous_results)

@@ -24,7 +24,7 @@ from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.core.settings.requests import merge_settings, merged_run_settings
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.jobs.batch.memory import BatchMemory
+from airflow_provider_omics.jobs.batch.places import BatchMemory
 from airflow_provider_omics.jobs.batch.staging import RunSettingsSpool
 from airflow_provider_omics.jobs.diagnosis import Diagnoser
 from airflow_provider_omics.jobs.driver import pause
