@@ -28,6 +28,7 @@ import asyncio, json, os, socket, sys, threading, time
 from contextlib import suppress
 from airflow_provider_omics.triggers.run import OmicsRunTrigger
 
+sys.modules["aiobotocore"] = None  # not installed: the Amazon provider imports it late, if at all
 extra = json.loads(sys.argv[1])
 
 
