@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from airflow_provider_omics.core.commands import WaitPlan
-from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
+from airflow_provider_omics.core.snapshots import ListedRun, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES
 
 CONFIRM_AFTER = 1800.0
@@ -153,24 +153,6 @@ class ListingCost:
     def refused(self, now: float) -> None:
         """Note that ListRuns was refused: AccessDenied, or a filter that the service does not take."""
         self._refused_at = now
-
-
-@dataclass(frozen=True)
-class ListedRun:
-    """What ListRuns tells of a run: neither its uuid nor its outputs.
-
-    :param id: id of the run.
-    :param status: as AWS spells it.
-    :param creation_time: when it was created.
-    :param start_time: when it entered RUNNING; None before.
-    :param storage_type: ``"STATIC"`` or ``"DYNAMIC"``.
-    """
-
-    id: str
-    status: str
-    creation_time: datetime | None
-    start_time: datetime | None = None
-    storage_type: str | None = None
 
 
 def is_same_run(seen: RunSnapshot, listed: ListedRun) -> bool:

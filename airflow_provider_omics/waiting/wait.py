@@ -10,8 +10,8 @@ from typing import Any, Protocol, TypeVar
 
 from airflow_provider_omics.core.commands import WaitPlan
 from airflow_provider_omics.core.queueing import queueing_seconds
-from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
-from airflow_provider_omics.core.watching import ListedRun, limit_of, stretched
+from airflow_provider_omics.core.snapshots import ListedRun, RunSnapshot, Snapshot
+from airflow_provider_omics.core.watching import limit_of, stretched
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.waiting.calls import Urgency
 

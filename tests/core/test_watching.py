@@ -10,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_omics.core.commands import WaitPlan
-from airflow_provider_omics.core.snapshots import RunSnapshot
+from airflow_provider_omics.core.snapshots import ListedRun, RunSnapshot
 from airflow_provider_omics.core.watching import (
     FORGET_COST,
     FULL_RECOVERY,
     REFUSED_FOR,
     TOGETHER,
     Budget,
-    ListedRun,
     ListingCost,
     brought_up_to_date,
     is_same_run,
