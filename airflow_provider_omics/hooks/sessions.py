@@ -1,6 +1,6 @@
 """Sessions of boto3 whose clients take less time for each call, and for being made.
 
-Every call of the poller goes through one client, and a third of its CPU time went into what is left out here.
+Without it a page of ListRuns with 100 runs takes 9 ms of CPU, not 2.3, and a GetRun 1.6 ms, not 1.4 (measured).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def prepare(session: Any, config: Config) -> Any:
 def parse_time(value: Any) -> datetime:
     """Read a timestamp of an answer.
 
-    Of what 500 waits cost, 40 % went into botocore's own reading of timestamps, which knows every form there is: a page
-    of ListRuns has 300 of them. This one knows the form that HealthOmics uses, and leaves the others to botocore.
+    botocore's own reading knows every form there is, and takes three quarters of the CPU time of a page of ListRuns,
+    which has 300 timestamps. This one knows the form that HealthOmics uses, and leaves the others to botocore.
 
     :param value: as it stands in the answer: ``"2026-11-22T10:00:00.123Z"``.
     :return: the moment; aware, if the answer tells a zone.
@@ -56,7 +56,7 @@ def user_agent(session: Any, config: Config) -> str | None:
     """Put the user agent of a session's clients together, once for all calls.
 
     botocore does it twice for each call, in the long form that also tells the retry mode and the features in use: a
-    sixth of the CPU time of a GetRun. The short form, of ``Session.user_agent``, has the versions of boto3, botocore,
+    tenth of the CPU time of a GetRun. The short form, of ``Session.user_agent``, has the versions of boto3, botocore,
     Python and the system; what the Amazon provider adds (``user_agent_extra``) follows it.
 
     :param session: a session of botocore.
