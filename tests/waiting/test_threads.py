@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import subprocess
 import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -135,6 +137,31 @@ async def test_nothing_is_kept(threads: Threads) -> None:
     await in_thread(lambda: "another")
 
     assert pages[0]() is None
+
+
+async def test_error_is_in_no_circle() -> None:
+    """What its traceback knows, such as a connection, goes with it, not only when the garbage is collected."""
+
+    class Connection:
+        """What the work had open."""
+
+    connections: list[weakref.ref[Connection]] = []
+
+    def fail() -> None:
+        connection = Connection()
+        connections.append(weakref.ref(connection))
+        raise LookupError("lost")
+
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(LookupError):
+            await in_thread(fail)
+        await in_thread(lambda: "another")
+
+        assert connections[0]() is None
+    finally:
+        gc.enable()
 
 
 FORK = """
