@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import os
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
@@ -102,4 +103,16 @@ def _outcome(work: Callable[[], T]) -> tuple[T, None] | tuple[None, BaseExceptio
     try:
         return work(), None
     except BaseException as error:  # noqa: BLE001 - raised where the answer is awaited
+        _let_go(error)
         return None, error
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Clear what the frames of an error know, those of its causes included, but for files and lines.
+
+    urllib3 closes connections when nothing knows their pool any more, and an error is kept for long: by the wait that
+    met it, until that looks again.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
