@@ -14,17 +14,17 @@ from typing import Any, TypeVar
 
 from airflow.providers.common.compat.sdk import redact
 
-from airflow_provider_omics.core.batch_diagnosis import DIAGNOSED_GROUPS, BatchDiagnosis
-from airflow_provider_omics.core.causes import GENERAL_REASONS, cause_of, deciding_code
+from airflow_provider_omics.core.batch.verdict import BatchCounts
 from airflow_provider_omics.core.console import run_list_url
-from airflow_provider_omics.core.diagnosis import FailedTask, RunDiagnosis, task_order
 from airflow_provider_omics.core.errors import NotFound, ServiceError
-from airflow_provider_omics.core.failure_groups import SampleFailure, group_failures, spread
-from airflow_provider_omics.core.log_text import clean_line, clean_message, last_lines
-from airflow_provider_omics.core.manifest import failed_tasks_from_manifest
+from airflow_provider_omics.core.failure.batch import DIAGNOSED_GROUPS, BatchDiagnosis
+from airflow_provider_omics.core.failure.causes import GENERAL_REASONS, cause_of, deciding_code
+from airflow_provider_omics.core.failure.diagnosis import FailedTask, RunDiagnosis, task_order
+from airflow_provider_omics.core.failure.groups import SampleFailure, group_failures, spread
+from airflow_provider_omics.core.failure.manifest import failed_tasks_from_manifest
+from airflow_provider_omics.core.failure.text import clean_line, clean_message, last_lines
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
-from airflow_provider_omics.core.verdict import BatchCounts
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import RunLogsHook
 from airflow_provider_omics.results import FailedRun

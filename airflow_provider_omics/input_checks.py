@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.input_checks import DistinctInputs, InputState, RunInputs, input_problems
+from airflow_provider_omics.core.inputs import DistinctInputs, InputState, RunInputs, input_problems
 from airflow_provider_omics.hooks.input_objects import PARALLEL_LOOKS, InputObjects
 from airflow_provider_omics.hooks.omics import OmicsHook
 

@@ -78,7 +78,7 @@ def measure(path: Path, rows: int, *, group: bool) -> Measurement:
     """
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
-    from airflow_provider_omics.core.sample_sheet import SampleSheet, each
+    from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet, each
     from airflow_provider_omics.hooks.omics import OmicsHook
     from airflow_provider_omics.hooks.s3 import S3Place
     from airflow_provider_omics.operators.batch_settings import BatchSettings, check_batch

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_omics import input_checks
 from airflow_provider_omics.core.errors import AccessDenied, SettingsError, Unavailable
-from airflow_provider_omics.core.input_checks import InputState, RunInputs
+from airflow_provider_omics.core.inputs import InputState, RunInputs
 from airflow_provider_omics.hooks.input_objects import InputObjects
 from airflow_provider_omics.hooks.omics import OmicsHook
 from tests.airflow_support import ONE_TRY, TASK_LOG, connect, emulator, log_lines, running_emulator

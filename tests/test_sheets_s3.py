@@ -12,8 +12,8 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from pyarrow import parquet, table
 
 from airflow_provider_omics.core.errors import AccessDenied, SettingsError
-from airflow_provider_omics.core.sample_sheet import SampleSheet
-from airflow_provider_omics.sheets import open_rows, open_runs, run_settings_from_sheet
+from airflow_provider_omics.sheets import SampleSheet
+from airflow_provider_omics.sheets.read import open_rows, open_runs, run_settings_from_sheet
 
 SHEET = b"sample,x\nA,1\nB,2\n"
 SETTINGS = [

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from airflow_provider_omics.core.events import WaitEvent, parse_event
+from airflow_provider_omics.core.wait.events import WaitEvent, parse_event
 from airflow_provider_omics.triggers import base as triggers_base
 from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 from airflow_provider_omics.triggers.run import OmicsRunTrigger

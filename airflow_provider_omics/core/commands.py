@@ -8,44 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.core.errors import NotFound, ServiceError
-from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
-from airflow_provider_omics.core.statuses import UNKNOWN
-
-
-@dataclass(frozen=True)
-class WaitPlan:
-    """What to wait for, and within which limits.
-
-    :param kind: ``"run"`` or ``"batch"``.
-    :param id: its id.
-    :param uuid: its uuid; an answer with another uuid is another run under a reused id. None: that of the first look.
-    :param poll_interval: seconds between two looks.
-    :param deadline: moment (seconds since the epoch) at which the wait ends with TIMED_OUT; None: never.
-    :param run_timeout: seconds that a run may take from its own startTime; queueing before it is free. None: no limit.
-    :param patience: seconds for which failing looks are tolerated before contact counts as lost.
-    :param cancel: whether to cancel the run or batch when a time limit passes.
-    :param grace: seconds that this cancel may take; Airflow 2 ends a task itself soon after the deadline.
-    """
-
-    kind: str
-    id: str
-    uuid: str | None = None
-    poll_interval: float = 30.0
-    deadline: float | None = None
-    run_timeout: float | None = None
-    patience: float = 3 * 3600.0
-    cancel: bool = True
-    grace: float = 60.0
-
-    def is_another(self, seen: Snapshot) -> bool:
-        """Tell whether an answer is about another run or batch, under the same id."""
-        return bool(self.uuid and seen.uuid and self.uuid != seen.uuid)
-
-    def unseen(self) -> Snapshot:
-        """Give the snapshot of what was never seen."""
-        cls = RunSnapshot if self.kind == "run" else BatchSnapshot
-        return cls(self.id, UNKNOWN, self.uuid)
+from airflow_provider_omics.core.snapshots import Snapshot
 
 
 @dataclass(frozen=True)
@@ -121,3 +86,51 @@ class Answer:
 def id_reused() -> NotFound:
     """Give the error of a look that met another run or batch under the same id."""
     return NotFound("Get", "IdReused", "the id has another uuid now")
+
+
+@dataclass(frozen=True)
+class Save:
+    """Save the record, before the next step; answered when it is stored."""
+
+    record: AttemptRecord
+
+
+@dataclass(frozen=True)
+class Start:
+    """Send the record's request (StartRun, StartRunBatch); answered with a snapshot or a ServiceError."""
+
+    record: AttemptRecord
+
+
+@dataclass(frozen=True)
+class Find:
+    """Search the run or batch of the record by its name and tag; answered with a snapshot, None, or a ServiceError."""
+
+    record: AttemptRecord
+
+
+@dataclass(frozen=True)
+class IsSuccess:
+    """Judge what has ended; answered with True or False in ``Answer.judged``."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True)
+class Choose:
+    """Choose the samples of the record's attempt, and keep the choice; answered in ``judged``: whether any is left."""
+
+    record: AttemptRecord
+
+
+AttemptCommand = Command | Save | Start | Find | IsSuccess | Choose
+
+
+@dataclass(frozen=True)
+class AttemptAnswer(Answer):
+    """An answer that may also hold a judgement.
+
+    :param judged: for IsSuccess and Choose.
+    """
+
+    judged: bool = False

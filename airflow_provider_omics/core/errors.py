@@ -35,9 +35,36 @@ into Airflow's own exceptions at the operators' edge.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_provider_omics.core.problems import Problem
+
+class GivenValue(str):
+    """What a user gave, in the words of a message: it can identify a patient, so that masking hides it."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with what the user gave.
+
+    :param argument: where it stands, as the user typed it: ``"output_uri"``, ``"run_settings[3]['name']"``.
+    :param value: what stands there, shortened; for workflow parameters its type, as values can identify a patient.
+    :param allowed: what is allowed, and what to do.
+    """
+
+    argument: str
+    value: str
+    allowed: str
+
+    def __str__(self) -> str:
+        """One line: argument, value, what is allowed."""
+        return f"{self.argument} = {self.value}: {self.allowed}"
+
+    def masked(self) -> Problem:
+        """Give the same problem without a value of the user's; what is missing or too many is told all the same."""
+        return replace(self, value="masked") if isinstance(self.value, GivenValue) else self
 
 
 def _rebuild(cls: type[OmicsError], args: tuple[Any, ...], state: dict[str, Any]) -> OmicsError:
@@ -164,9 +191,10 @@ class RunError(OmicsError):
     :param log_streams: names of the CloudWatch streams of the run in ``/aws/omics/WorkflowLog``.
     :param console_url: the run in the AWS console.
 
-    ``diagnosis`` is None, or what was found out of the cause, as JSON values: ``summary``, ``cause``, ``owner``,
-    ``action``, ``failure_class``, ``failed_tasks``, ``links``, ... of
-    :meth:`airflow_provider_omics.core.diagnosis.RunDiagnosis.to_json`, and ``final``: whether Airflow tries no more.
+    ``diagnosis`` is None, or the cause as JSON values: ``summary``, ``cause``, ``owner``, ``action``,
+    ``failure_class``, ``failed_tasks``, ``links``, ... of
+    :meth:`airflow_provider_omics.core.failure.diagnosis.RunDiagnosis.to_json`, and ``final``: whether Airflow tries no
+    more.
     """
 
     diagnosis: Mapping[str, Any] | None = None
@@ -234,7 +262,7 @@ class BatchError(OmicsError):
     :param console_url: the run list of the AWS console.
 
     ``diagnosis`` is None, or what was found out of the causes, as JSON values: ``summary``, ``causes``, ``examples``,
-    ... of :meth:`airflow_provider_omics.core.batch_diagnosis.BatchDiagnosis.to_json`, and ``final``: whether Airflow
+    ... of :meth:`airflow_provider_omics.core.failure.batch.BatchDiagnosis.to_json`, and ``final``: whether Airflow
     tries no more.
     """
 

@@ -11,7 +11,7 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from botocore.config import Config
 
-from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
+from airflow_provider_omics.core.settings.connection import ConnectionDefaults
 from airflow_provider_omics.hooks.service_errors import complete, service_errors, unreadable
 from airflow_provider_omics.hooks.sessions import prepare
 

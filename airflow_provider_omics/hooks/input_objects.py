@@ -12,7 +12,7 @@ from botocore.credentials import RefreshableCredentials
 from botocore.session import get_session
 
 from airflow_provider_omics.core.errors import AccessDenied, NotFound, ServiceError
-from airflow_provider_omics.core.input_checks import (
+from airflow_provider_omics.core.inputs import (
     MAY_BE_ARCHIVED,
     InputState,
     Place,

@@ -69,8 +69,8 @@ class OmicsHook(OmicsClientHook):
     def start_run(self, request: Mapping[str, Any]) -> StartRunResponseTypeDef:
         """Start a run, or duplicate one.
 
-        :param request: a StartRun request as :func:`airflow_provider_omics.core.settings.build_start_run_request`
-            makes it, with its ``requestId``.
+        :param request: a StartRun request, made by
+            :func:`airflow_provider_omics.core.settings.requests.build_start_run_request`, with its ``requestId``.
         :return: the answer of StartRun: ``id``, ``uuid``, ``arn``, ``status``, ``runOutputUri``, ...
         :raises ServiceError: the call was refused or did not get through.
         """
@@ -200,8 +200,9 @@ class OmicsHook(OmicsClientHook):
     def start_run_batch(self, request: Mapping[str, Any]) -> StartRunBatchResponseTypeDef:
         """Start a batch of runs.
 
-        :param request: a StartRunBatch request as
-            :func:`airflow_provider_omics.core.settings.build_start_run_batch_request` makes it, with its ``requestId``.
+        :param request: a StartRunBatch request, made by
+            :func:`airflow_provider_omics.core.settings.requests.build_start_run_batch_request`, with its
+            ``requestId``.
         :return: the answer of StartRunBatch: ``id``, ``uuid``, ``arn``, ``status``, ``tags``.
         :raises ServiceError: the call was refused or did not get through.
         """

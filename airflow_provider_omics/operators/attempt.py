@@ -9,22 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
-from airflow_provider_omics.core.attempt_commands import AttemptAnswer, Choose, Find, IsSuccess, Save, Start
-from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended, Present
-from airflow_provider_omics.core.attempts import Begun, begin
-from airflow_provider_omics.core.cancelling import cancel
-from airflow_provider_omics.core.commands import Answer, Say, WaitPlan
-from airflow_provider_omics.core.earlier_attempts import REQUEST_ID_MEMORY
-from airflow_provider_omics.core.errors import (
-    AttemptError,
-    NotFound,
-    NotOwner,
-    OmicsError,
-    ServiceError,
-    Unavailable,
-)
-from airflow_provider_omics.core.events import Outcome, WaitEvent
-from airflow_provider_omics.core.identity import (
+from airflow_provider_omics.core.attempt.earlier import REQUEST_ID_MEMORY
+from airflow_provider_omics.core.attempt.flow import Begun, begin
+from airflow_provider_omics.core.attempt.identity import (
     REQUEST_ID_TAG,
     IdentifiedRequest,
     TaskIdentity,
@@ -33,9 +20,22 @@ from airflow_provider_omics.core.identity import (
     identified_request,
     name_hash,
 )
-from airflow_provider_omics.core.polling import LIST_LAG
+from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended, Present
+from airflow_provider_omics.core.commands import Answer, AttemptAnswer, Choose, Find, IsSuccess, Save, Say, Start
+from airflow_provider_omics.core.errors import (
+    AttemptError,
+    NotFound,
+    NotOwner,
+    OmicsError,
+    ServiceError,
+    Unavailable,
+)
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.wait.cancel import cancel
+from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
+from airflow_provider_omics.core.wait.flow import LIST_LAG
+from airflow_provider_omics.core.wait.plan import WaitPlan
 from airflow_provider_omics.hooks.calls import before_each_request
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.attempt_search import find_started
@@ -142,7 +142,7 @@ class Attempt(RecordKeeper):
         cancel_old: bool,
         patience: float,
     ) -> Begun:
-        """Start, adopt, or find ended, as :func:`airflow_provider_omics.core.attempts.begin` decides.
+        """Start, adopt, or find ended, as :func:`airflow_provider_omics.core.attempt.flow.begin` decides.
 
         :param request: the checked request, without a request id.
         :param max_tries: Airflow's of the task now.

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_omics.core.attempt_record import AttemptRecord
+from airflow_provider_omics.core.attempt.identity import (
+    REQUEST_ID_TAG,
+    TaskIdentity,
+    generated_name,
+    given_name,
+    name_hash,
+)
+from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.core.errors import InvalidRequest, NotFound, ServiceError
-from airflow_provider_omics.core.identity import REQUEST_ID_TAG, TaskIdentity, generated_name, given_name, name_hash
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
 

@@ -12,9 +12,9 @@ from urllib.parse import quote, urlsplit
 import airflow
 from airflow.providers.common.compat.sdk import Context, conf
 
-from airflow_provider_omics.core.attempt_record import AttemptRecord
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
+from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.core.errors import AccessDenied, AttemptError, Conflict, NotFound, NotOwner, ServiceError
-from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place, encryption, s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors

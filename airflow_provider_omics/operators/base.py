@@ -10,9 +10,8 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
-from airflow_provider_omics.core.errors import NotFound, OmicsError, ServiceError, SettingsError
-from airflow_provider_omics.core.problems import Problem
+from airflow_provider_omics.core.errors import NotFound, OmicsError, Problem, ServiceError, SettingsError
+from airflow_provider_omics.core.settings.connection import ConnectionDefaults
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_omics.core.errors import AttemptError, ServiceError, SettingsError
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS
+from airflow_provider_omics.core.errors import AttemptError, Problem, ServiceError, SettingsError
+from airflow_provider_omics.core.settings.fields import MAX_INLINE_SETTINGS
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.operators.batch_end import OmicsBatchEnd
 from airflow_provider_omics.operators.masking import unmasked
@@ -19,10 +18,10 @@ from airflow_provider_omics.operators.masking import unmasked
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
-    from airflow_provider_omics.core.attempt_record import AttemptRecord
-    from airflow_provider_omics.core.attempts import Begun
-    from airflow_provider_omics.core.identity import TaskIdentity
-    from airflow_provider_omics.core.rerunning import RerunRules
+    from airflow_provider_omics.core.attempt.flow import Begun
+    from airflow_provider_omics.core.attempt.identity import TaskIdentity
+    from airflow_provider_omics.core.attempt.record import AttemptRecord
+    from airflow_provider_omics.core.batch.rerun import RerunRules
     from airflow_provider_omics.operators.batch_memory import BatchMemory
     from airflow_provider_omics.operators.batch_recording import ResultsSettings
     from airflow_provider_omics.operators.batch_rerun import BatchRerun
@@ -99,7 +98,7 @@ class OmicsBatchChoice(OmicsBatchEnd):
 
     def _choose(self, record: AttemptRecord) -> bool:
         """Choose the samples to submit, by what is known of them."""
-        from airflow_provider_omics.core.rerunning import RerunRules  # for running tasks, not for DAG files
+        from airflow_provider_omics.core.batch.rerun import RerunRules  # for running tasks, not for DAG files
 
         assert self._whole is not None  # noqa: S101 - set by _build_request
         default = self._whole.checked.request["defaultRunSetting"]
@@ -119,7 +118,7 @@ class OmicsBatchChoice(OmicsBatchEnd):
         return chosen.total_runs > 0
 
     def _retry_rules(self, record: AttemptRecord | None) -> RerunRules:
-        from airflow_provider_omics.core.rerunning import RerunRules  # for running tasks, not for DAG files
+        from airflow_provider_omics.core.batch.rerun import RerunRules  # for running tasks, not for DAG files
 
         is_first = record is None or (record.attempts == 1 and not record.chosen)
         return RerunRules(
@@ -150,7 +149,7 @@ class OmicsBatchChoice(OmicsBatchEnd):
         staging = self._named_place()
         if staging or self.run_settings_s3_uri is None:
             return staging
-        from airflow_provider_omics.core.identity import TaskIdentity  # for running tasks, not for DAG files
+        from airflow_provider_omics.core.attempt.identity import TaskIdentity  # for running tasks, not for DAG files
 
         identity = TaskIdentity("dag", "task", "run") if self._attempt is None else self._attempt.identity
         return self._place(identity)
@@ -241,7 +240,7 @@ class OmicsBatchChoice(OmicsBatchEnd):
             return
         if self._batch.spool is None and record.previous_request_id is not None:
             self._all_settings(default)  # what has left it counts no more
-        from airflow_provider_omics.core.rerunning import RerunRules  # for running tasks, not for DAG files
+        from airflow_provider_omics.core.batch.rerun import RerunRules  # for running tasks, not for DAG files
 
         has_cache = bool(self._rerun_settings().merged(default, record).get("cacheId"))
         self._rerun().start_over(record, self._batch.spool, default, RerunRules(everything=True, has_cache=has_cache))

@@ -19,17 +19,17 @@ from airflow_provider_omics.core.errors import (
     OmicsError,
     ServiceError,
 )
-from airflow_provider_omics.core.events import Outcome, WaitEvent
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.operators.start import OmicsStartOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_omics.core.attempt_record import AttemptRecord
-    from airflow_provider_omics.core.attempts import Begun
-    from airflow_provider_omics.core.batch_diagnosis import BatchDiagnosis
-    from airflow_provider_omics.core.rerunning import RerunRules
-    from airflow_provider_omics.core.verdict import BatchCounts, Tolerance, Verdict
+    from airflow_provider_omics.core.attempt.flow import Begun
+    from airflow_provider_omics.core.attempt.record import AttemptRecord
+    from airflow_provider_omics.core.batch.rerun import RerunRules
+    from airflow_provider_omics.core.batch.verdict import BatchCounts, Tolerance, Verdict
+    from airflow_provider_omics.core.failure.batch import BatchDiagnosis
     from airflow_provider_omics.operators.batch_memory import BatchMemory
     from airflow_provider_omics.operators.batch_recording import BatchRecording
     from airflow_provider_omics.operators.batch_staging import BatchStaging
@@ -101,7 +101,7 @@ class OmicsBatchEnd(OmicsStartOperator):
             raise
 
     def _conclude_idle(self, context: Context, begun: Begun) -> dict[str, Any]:
-        from airflow_provider_omics.core.attempt_record import Ended  # for running tasks, not for DAG files
+        from airflow_provider_omics.core.attempt.record import Ended  # for running tasks, not for DAG files
 
         assert self._attempt is not None  # noqa: S101 - set by _begin
         batch = batch_of(begun.snapshot)
@@ -173,7 +173,7 @@ class OmicsBatchEnd(OmicsStartOperator):
     def _verdict(self, batch: BatchSnapshot, collection: Collection | None) -> tuple[Verdict, list[FailedRun]]:
         """Judge all samples: by their merged results where they are collected, else by counts and lists."""
         # For running tasks, not for DAG files.
-        from airflow_provider_omics.core.verdict import BatchCounts, judge
+        from airflow_provider_omics.core.batch.verdict import BatchCounts, judge
         from airflow_provider_omics.results import failed_runs
 
         tolerance = self._tolerance()
@@ -195,7 +195,7 @@ class OmicsBatchEnd(OmicsStartOperator):
 
     def _may_pass(self, context: Context, diagnosis: BatchDiagnosis, collection: Collection | None) -> bool:
         """Decide whether a retry of Airflow's own would submit anything."""
-        from airflow_provider_omics.core.run_record import RecordStatus  # for running tasks, not for DAG files
+        from airflow_provider_omics.core.batch.sample import RecordStatus  # for running tasks, not for DAG files
 
         if self._is_idle:
             return False
@@ -260,7 +260,7 @@ class OmicsBatchEnd(OmicsStartOperator):
         return self._carried_by[request_id]
 
     def _counts(self, batch: BatchSnapshot, carried: CarriedSamples) -> BatchCounts:
-        from airflow_provider_omics.core.verdict import BatchCounts  # for running tasks, not for DAG files
+        from airflow_provider_omics.core.batch.verdict import BatchCounts  # for running tasks, not for DAG files
 
         return carried.counts if self._is_idle else BatchCounts.of(batch) + carried.counts
 
@@ -274,7 +274,7 @@ class OmicsBatchEnd(OmicsStartOperator):
         return self._batch_result(batch_of(snapshot), succeeded=None)
 
     def _result_after_trouble(self, batch: BatchSnapshot) -> dict[str, Any]:
-        from airflow_provider_omics.core.outcomes import batch_result  # for running tasks, not for DAG files
+        from airflow_provider_omics.core.wait.outcome import batch_result  # for running tasks, not for DAG files
 
         try:
             return self._batch_result(batch, succeeded=False)
@@ -283,7 +283,7 @@ class OmicsBatchEnd(OmicsStartOperator):
             return batch_result(batch, succeeded=False)
 
     def _batch_result(self, batch: BatchSnapshot, counts: BatchCounts | None = None, **more: Any) -> dict[str, Any]:
-        from airflow_provider_omics.core.outcomes import batch_result  # for running tasks, not for DAG files
+        from airflow_provider_omics.core.wait.outcome import batch_result  # for running tasks, not for DAG files
 
         if self._attempt is None:
             return {**batch_result(batch, **more), "results_uri": None}
@@ -339,7 +339,7 @@ class OmicsBatchEnd(OmicsStartOperator):
     def _cancel_stragglers(self, batch_id: str) -> None:
         """Cancel what a failed batch has left going, and give it a moment to stop, so that it has its results."""
         # For tasks that fail, not for DAG files.
-        from airflow_provider_omics.core.cancelling import cancel_stragglers
+        from airflow_provider_omics.core.wait.cancel import cancel_stragglers
         from airflow_provider_omics.operators.waiting import Driver, pause
 
         def settle() -> None:

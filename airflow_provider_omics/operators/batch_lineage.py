@@ -14,18 +14,18 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from airflow_provider_omics.core.errors import ServiceError, SettingsError
-from airflow_provider_omics.core.outcomes import run_result
-from airflow_provider_omics.core.sample_sheet import SampleSheet
-from airflow_provider_omics.core.settings import merge_settings, merged_run_settings
+from airflow_provider_omics.core.settings.requests import merge_settings, merged_run_settings
+from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import SubmissionStatus
+from airflow_provider_omics.core.wait.outcome import run_result
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import s3_hook
 from airflow_provider_omics.operators.batch_settings import BatchSettings
 from airflow_provider_omics.operators.lineage import Lineage
-from airflow_provider_omics.sheets import open_runs
 from airflow_provider_omics.sheets.json_array import json_array
 from airflow_provider_omics.sheets.opening import open_bytes
+from airflow_provider_omics.sheets.read import open_runs
 
 SETTINGS = 100
 """Run settings that are looked at, from the first: a batch may have 100,000."""

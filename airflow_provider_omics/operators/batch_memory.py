@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_omics.core.identity import TaskIdentity
-from airflow_provider_omics.core.run_record import Sample
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
+from airflow_provider_omics.core.batch.sample import Sample
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.results.places import results_place

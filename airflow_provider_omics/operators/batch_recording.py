@@ -6,11 +6,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_omics.core.collecting import ResultsDetail
-from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.identity import TaskIdentity
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.core.run_record import BatchOrigin
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
+from airflow_provider_omics.core.batch.collect import ResultsDetail
+from airflow_provider_omics.core.batch.sample import BatchOrigin
+from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.results.collection import Collected, Collection

@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from typing import Any
 
-from airflow_provider_omics.core.attempt_record import AttemptRecord
-from airflow_provider_omics.core.errors import NotFound, SettingsError
-from airflow_provider_omics.core.fingerprints import sample_fingerprint
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.core.rerunning import Fate, RerunRules, rerun_sentence
-from airflow_provider_omics.core.run_record import RecordStatus, RunRecord, Sample
-from airflow_provider_omics.core.settings import merged_run_settings
+from airflow_provider_omics.core.attempt.record import AttemptRecord
+from airflow_provider_omics.core.batch.rerun import Fate, RerunRules, rerun_sentence
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample, sample_fingerprint
+from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
+from airflow_provider_omics.core.settings.requests import merged_run_settings
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.diagnosis import Diagnoser
 from airflow_provider_omics.hooks.omics import OmicsHook

@@ -8,8 +8,7 @@ from typing import Any
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_omics.core.errors import OmicsError, SettingsError
-from airflow_provider_omics.core.problems import Problem
+from airflow_provider_omics.core.errors import OmicsError, Problem, SettingsError
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.operators.base import OmicsBaseOperator
 
@@ -61,8 +60,8 @@ class OmicsCollectBatchResultsOperator(OmicsBaseOperator):
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
         """
         # For running tasks, not for DAG files.
-        from airflow_provider_omics.core.collecting import ResultsDetail
-        from airflow_provider_omics.core.identity import TaskIdentity
+        from airflow_provider_omics.core.attempt.identity import TaskIdentity
+        from airflow_provider_omics.core.batch.collect import ResultsDetail
         from airflow_provider_omics.results.collecting import collect_results
         from airflow_provider_omics.results.places import results_place
 

@@ -6,18 +6,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
-from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.input_checks import RunInputs
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.core.run_setting_checks import RunSettingRules, check_run_setting, run_setting_rules
-from airflow_provider_omics.core.setting_checks import clean_setting, setting_problems
-from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS, MAX_RUNS_IN_BATCH, Place
-from airflow_provider_omics.core.settings import (
+from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.inputs import RunInputs
+from airflow_provider_omics.core.settings.checks import clean_setting, setting_problems
+from airflow_provider_omics.core.settings.connection import ConnectionDefaults
+from airflow_provider_omics.core.settings.fields import MAX_INLINE_SETTINGS, MAX_RUNS_IN_BATCH, Place
+from airflow_provider_omics.core.settings.requests import (
     CheckedRequest,
     build_start_run_batch_request,
     merge_settings,
     merged_run_settings,
+)
+from airflow_provider_omics.core.settings.run_setting import (
+    RunSettingRules,
+    check_run_setting,
+    run_setting_rules,
 )
 from airflow_provider_omics.staging import MAX_FILE_BYTES, MAX_INLINE_BYTES, RunSettingsSpool
 

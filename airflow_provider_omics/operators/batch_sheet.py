@@ -7,13 +7,12 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.core.run_setting_checks import RunSettingRules
-from airflow_provider_omics.core.sample_sheet import SampleSheet
-from airflow_provider_omics.core.setting_checks import clean_setting
-from airflow_provider_omics.core.setting_fields import Place
-from airflow_provider_omics.sheets import open_runs
+from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.settings.checks import clean_setting
+from airflow_provider_omics.core.settings.fields import Place
+from airflow_provider_omics.core.settings.run_setting import RunSettingRules
+from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
+from airflow_provider_omics.sheets.read import open_runs
 from airflow_provider_omics.staging import RunSettingsSpool
 
 if TYPE_CHECKING:

@@ -6,15 +6,21 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_omics.core.errors import AttemptError, NotFound, QuotaExceeded, ServiceError, SettingsError
-from airflow_provider_omics.core.problems import Problem
+from airflow_provider_omics.core.errors import (
+    AttemptError,
+    NotFound,
+    Problem,
+    QuotaExceeded,
+    ServiceError,
+    SettingsError,
+)
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.staging import StagingPlace, remove_staged
 
 if TYPE_CHECKING:
-    from airflow_provider_omics.core.identity import TaskIdentity
+    from airflow_provider_omics.core.attempt.identity import TaskIdentity
     from airflow_provider_omics.hooks.s3 import S3Place
     from airflow_provider_omics.operators.batch_settings import CheckedBatch
 

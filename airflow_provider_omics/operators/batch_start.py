@@ -24,9 +24,9 @@ from airflow_provider_omics.operators.batch_choice import OmicsBatchChoice
 from airflow_provider_omics.operators.batch_staging import BatchStaging, with_reading_advice
 
 if TYPE_CHECKING:
-    from airflow_provider_omics.core.attempt_record import AttemptRecord
-    from airflow_provider_omics.core.attempts import Begun
-    from airflow_provider_omics.core.commands import WaitPlan
+    from airflow_provider_omics.core.attempt.flow import Begun
+    from airflow_provider_omics.core.attempt.record import AttemptRecord
+    from airflow_provider_omics.core.wait.plan import WaitPlan
 
 REFUSALS = (AccessDenied, CredentialsExpired, InvalidRequest, NotFound, QuotaExceeded, Throttled)
 """What a start is answered that has started nothing; after any other failure it may have arrived all the same."""
@@ -75,7 +75,7 @@ class OmicsBatchStart(OmicsBatchChoice):
         record = None if self._attempt is None else self._attempt.record
         if record is None or record.resource_id is None:
             return
-        from airflow_provider_omics.core.attempt_record import Ended  # loaded with the record; not for DAG files
+        from airflow_provider_omics.core.attempt.record import Ended  # loaded with the record; not for DAG files
 
         if record.ended is Ended.BADLY:
             self._staging().unstage(record.request_id)

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_omics.core.errors import AccessDenied, SettingsError
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.core.workflow_parameters import check_parameters
+from airflow_provider_omics.core.errors import AccessDenied, Problem, SettingsError
+from airflow_provider_omics.core.settings.workflow_parameters import check_parameters
 from airflow_provider_omics.hooks.omics import OmicsHook
 
 MAX_PROBLEMS = 50

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_provider_omics.operators.masking import OmicsMaskingOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_omics.core.input_checks import RunInputs
+    from airflow_provider_omics.core.inputs import RunInputs
     from airflow_provider_omics.operators.before_start import Workflow
 
 
@@ -63,6 +63,6 @@ class OmicsCheckingOperator(OmicsMaskingOperator):
 
     def _inputs_by_run(self, request: Mapping[str, Any]) -> Iterable[RunInputs]:
         """Give what each run is given, to be searched for inputs."""
-        from airflow_provider_omics.core.input_checks import RunInputs  # for those who want it
+        from airflow_provider_omics.core.inputs import RunInputs  # for those who want it
 
         return (RunInputs(None, argument, parameters) for argument, parameters in self._parameters_by_run(request))

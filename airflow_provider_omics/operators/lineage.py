@@ -13,7 +13,7 @@ import attrs
 from airflow.providers.common.compat.openlineage.facet import Dataset, ExternalQueryRunFacet, RunFacet
 from airflow.providers.openlineage.extractors.base import OperatorLineage
 
-from airflow_provider_omics.core.input_uris import s3_uris
+from airflow_provider_omics.core.uris import s3_uris
 
 DATASETS = 100
 """Inputs and outputs that are told; a batch of 100,000 runs has many more."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
-from airflow_provider_omics.core.cancelling import cancel
-from airflow_provider_omics.core.commands import Cancel, WaitPlan
+from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
+from airflow_provider_omics.core.commands import Cancel
 from airflow_provider_omics.core.errors import NotOwner, OmicsError, Unavailable
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
+from airflow_provider_omics.core.wait.cancel import cancel
+from airflow_provider_omics.core.wait.plan import WaitPlan
 from airflow_provider_omics.hooks.commands import Call, CallResult
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.attempt_stores import AttemptStore, TaskStateAttemptStore, TryAttemptStore

@@ -16,8 +16,8 @@ from airflow_provider_omics.operators.base import OmicsBaseOperator
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors.base import OperatorLineage
 
-    from airflow_provider_omics.core.batch_diagnosis import BatchDiagnosis
-    from airflow_provider_omics.core.diagnosis import RunDiagnosis
+    from airflow_provider_omics.core.failure.batch import BatchDiagnosis
+    from airflow_provider_omics.core.failure.diagnosis import RunDiagnosis
     from airflow_provider_omics.diagnosis import Diagnoser
     from airflow_provider_omics.operators.lineage import Lineage
 
@@ -74,9 +74,8 @@ class OmicsReportingOperator(OmicsBaseOperator):
         :param final: whether Airflow shall spend no retry on it; default: as its class says.
         """
         # For tasks that fail, not for DAG files.
-        from airflow_provider_omics.core.diagnosis import RunDiagnosis, retry_sentence
-        from airflow_provider_omics.core.failure_reasons import FailureClass
-        from airflow_provider_omics.core.retrying import is_final
+        from airflow_provider_omics.core.failure.diagnosis import RunDiagnosis, retry_sentence
+        from airflow_provider_omics.core.failure.reasons import FailureClass, is_final
 
         task_instance = context["ti"]
         before = self._unclear_before(task_instance) if diagnosis.failure_class is FailureClass.UNCLEAR else 0

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_omics.core.attempt_record import AttemptRecord
-from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.core.rerunning import checked_on_changed, rerun_setting_problems
-from airflow_provider_omics.core.setting_checks import clean_setting
-from airflow_provider_omics.core.setting_fields import Place
-from airflow_provider_omics.core.settings import merge_settings
+from airflow_provider_omics.core.attempt.record import AttemptRecord
+from airflow_provider_omics.core.batch.rerun import checked_on_changed, rerun_setting_problems
+from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.settings.checks import clean_setting
+from airflow_provider_omics.core.settings.fields import Place
+from airflow_provider_omics.core.settings.requests import merge_settings
 from airflow_provider_omics.operators.batch_rerun import EarlierResults
 
 _NOT_SET = (None, "", "None")  # what a template makes of a param that is not given

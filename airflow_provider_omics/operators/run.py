@@ -11,7 +11,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_omics.core.errors import Conflict, InvalidRequest, OmicsError, RunError, RunFailed
-from airflow_provider_omics.core.setting_fields import START_RUN_ARGUMENTS
+from airflow_provider_omics.core.settings.fields import START_RUN_ARGUMENTS
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.links.omics import (
@@ -25,8 +25,8 @@ from airflow_provider_omics.operators.masking import unmasked
 from airflow_provider_omics.operators.start import OmicsStartOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_omics.core.commands import WaitPlan
-    from airflow_provider_omics.core.settings import CheckedRequest
+    from airflow_provider_omics.core.settings.requests import CheckedRequest
+    from airflow_provider_omics.core.wait.plan import WaitPlan
     from airflow_provider_omics.operators.lineage import Lineage
     from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 
@@ -149,7 +149,9 @@ class OmicsStartRunOperator(OmicsStartOperator):
         self.run_timeout = run_timeout
 
     def _build_request(self, request_id: str) -> CheckedRequest:
-        from airflow_provider_omics.core.settings import build_start_run_request  # for running tasks, not for DAG files
+        from airflow_provider_omics.core.settings.requests import (
+            build_start_run_request,  # for running tasks, not for DAG files
+        )
 
         given = {name: unmasked(getattr(self, argument)) for argument, name in START_RUN_ARGUMENTS.items()}
         return build_start_run_request(
@@ -196,13 +198,15 @@ class OmicsStartRunOperator(OmicsStartOperator):
             return
         self._reported = self._result(seen)
         if isinstance(error, RunFailed):
-            from airflow_provider_omics.core.diagnosis import RunDiagnosis  # for tasks that fail, not for DAG files
+            from airflow_provider_omics.core.failure.diagnosis import (
+                RunDiagnosis,  # for tasks that fail, not for DAG files
+            )
 
             known = RunDiagnosis(seen, self.hook.conn_region_name)
             self._explain(context, error, self._collect(lambda diagnoser: diagnoser.run(seen), known))
 
     def _lineage(self) -> Lineage:
-        from airflow_provider_omics.core.settings import merge_settings
+        from airflow_provider_omics.core.settings.requests import merge_settings
         from airflow_provider_omics.operators.lineage import Lineage
 
         documents: tuple[Any, ...] = ()
@@ -216,7 +220,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
         yield "parameters", request.get("parameters") or {}
 
     def _result(self, snapshot: Snapshot) -> dict[str, Any]:
-        from airflow_provider_omics.core.outcomes import run_result  # for running tasks, not for DAG files
+        from airflow_provider_omics.core.wait.outcome import run_result  # for running tasks, not for DAG files
 
         assert isinstance(snapshot, RunSnapshot)  # noqa: S101 - tells mypy what `kind` says
         return run_result(snapshot)

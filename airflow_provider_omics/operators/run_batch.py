@@ -26,10 +26,10 @@ from airflow_provider_omics.operators.run_batch_actions import (
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
-    from airflow_provider_omics.core.input_checks import RunInputs
-    from airflow_provider_omics.core.sample_sheet import SampleSheet
-    from airflow_provider_omics.core.settings import CheckedRequest
-    from airflow_provider_omics.core.verdict import Tolerance
+    from airflow_provider_omics.core.batch.verdict import Tolerance
+    from airflow_provider_omics.core.inputs import RunInputs
+    from airflow_provider_omics.core.settings.requests import CheckedRequest
+    from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
     from airflow_provider_omics.operators.batch_recording import BatchRecording, ResultsSettings
     from airflow_provider_omics.operators.batch_settings import BatchSettings
     from airflow_provider_omics.operators.lineage import Lineage
@@ -58,7 +58,7 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
     :param run_settings_s3_uri: an S3 object with the runs as one JSON array, up to 100,000; it must not change while
         the batch is being submitted.
     :param sample_sheet: a sheet of samples, each of which becomes a run: a path (the first column is the id), a mapping
-        with the fields of :class:`~airflow_provider_omics.core.sample_sheet.SampleSheet`, or such a sheet.
+        with the fields of :class:`~airflow_provider_omics.core.sheet.sample_sheet.SampleSheet`, or such a sheet.
     :param staging_s3_uri: where more than 100 run settings, and the runs' own sheets, are put for HealthOmics to read:
         ``s3://bucket/prefix/``; default: the connection's.
     :param keep_staging: leave the staged settings when the batch has ended; default: they are deleted, unless nobody
@@ -238,9 +238,9 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
 
     def _default_run_setting(self) -> Mapping[str, Any]:
         # For running tasks, not for DAG files.
-        from airflow_provider_omics.core.setting_checks import clean_setting
-        from airflow_provider_omics.core.setting_fields import Place
-        from airflow_provider_omics.core.setting_layers import merge_settings
+        from airflow_provider_omics.core.settings.checks import clean_setting
+        from airflow_provider_omics.core.settings.fields import Place
+        from airflow_provider_omics.core.settings.layers import merge_settings
 
         given = unmasked(self.default_run_setting) or {}
         layers = (self.defaults.default_run_setting, given, {"scratchStorageMode": self.scratch_storage_mode})
@@ -279,7 +279,7 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
         return s3_hook(self.hook)
 
     def _tolerance(self) -> Tolerance:
-        from airflow_provider_omics.core.verdict import Tolerance  # for running tasks, not for DAG files
+        from airflow_provider_omics.core.batch.verdict import Tolerance  # for running tasks, not for DAG files
 
         return Tolerance.checked(self.max_failed_runs, self.max_failed_percent, self.must_succeed)
 

@@ -8,8 +8,8 @@ from typing import Any
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from airflow_provider_omics.core.errors import BatchFailed, Conflict, InvalidRequest, NotFound
-from airflow_provider_omics.core.events import Outcome
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.wait.events import Outcome
 from airflow_provider_omics.operators.base import OmicsActionOperator
 
 
@@ -72,9 +72,9 @@ class OmicsDeleteRunBatchOperator(OmicsActionOperator):
         if not self.wait_for_completion:
             return f"Deleting the runs of batch {self.batch_id}"
         # For running tasks, not for DAG files.
-        from airflow_provider_omics.core.commands import WaitPlan
-        from airflow_provider_omics.core.outcomes import error_of
-        from airflow_provider_omics.core.polling import wait
+        from airflow_provider_omics.core.wait.flow import wait
+        from airflow_provider_omics.core.wait.outcome import error_of
+        from airflow_provider_omics.core.wait.plan import WaitPlan
         from airflow_provider_omics.operators.waiting import Driver
 
         plan = WaitPlan("batch", self.batch_id, poll_interval=self.poll_interval, cancel=False)

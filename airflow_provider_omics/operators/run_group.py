@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_omics.core.errors import OmicsError, SettingsError
-from airflow_provider_omics.core.problems import Problem
+from airflow_provider_omics.core.errors import OmicsError, Problem, SettingsError
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.operators.base import OmicsActionOperator, OmicsBaseOperator
 

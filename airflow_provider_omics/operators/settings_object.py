@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_omics.core.run_setting_checks import run_setting_rules
+from airflow_provider_omics.core.settings.run_setting import run_setting_rules
 from airflow_provider_omics.operators.batch_settings import read_list
 from airflow_provider_omics.staging import RunSettingsSpool
 

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, Context, conf
 
 from airflow_provider_omics.core.errors import AttemptError, OmicsError, ServiceError, SettingsError, StartTimedOut
-from airflow_provider_omics.core.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.operators.checking import OmicsCheckingOperator
 from airflow_provider_omics.operators.reporting import OmicsReportingOperator
 from airflow_provider_omics.task_state import task_state
 
 if TYPE_CHECKING:
-    from airflow_provider_omics.core.attempt_record import AttemptRecord
-    from airflow_provider_omics.core.attempts import Begun
-    from airflow_provider_omics.core.commands import WaitPlan
-    from airflow_provider_omics.core.identity import TaskIdentity
-    from airflow_provider_omics.core.settings import CheckedRequest
+    from airflow_provider_omics.core.attempt.flow import Begun
+    from airflow_provider_omics.core.attempt.identity import TaskIdentity
+    from airflow_provider_omics.core.attempt.record import AttemptRecord
+    from airflow_provider_omics.core.settings.requests import CheckedRequest
+    from airflow_provider_omics.core.wait.plan import WaitPlan
     from airflow_provider_omics.hooks.s3 import S3Place
     from airflow_provider_omics.operators.attempt import Attempt
     from airflow_provider_omics.triggers.base import OmicsWaitTrigger
@@ -269,7 +269,7 @@ class OmicsStartOperator(OmicsCheckingOperator, OmicsReportingOperator):
 
     def _new_attempt(self, context: Context) -> Attempt:
         # For running tasks, not for DAG files. All that a kill needs is loaded before there is something to cancel.
-        from airflow_provider_omics.core.identity import TaskIdentity
+        from airflow_provider_omics.core.attempt.identity import TaskIdentity
         from airflow_provider_omics.operators.attempt import Attempt, Starter
         from airflow_provider_omics.operators.attempt_stores import TryAttemptStore, attempt_store
 
@@ -312,7 +312,7 @@ class OmicsStartOperator(OmicsCheckingOperator, OmicsReportingOperator):
 
     def _wait(self, context: Context, plan: WaitPlan, started: Snapshot) -> dict[str, Any]:
         # For running tasks, not for DAG files.
-        from airflow_provider_omics.core.polling import wait
+        from airflow_provider_omics.core.wait.flow import wait
 
         assert self._attempt is not None  # noqa: S101 - set by execute
         if started.phase is not Phase.ACTIVE:
@@ -362,8 +362,8 @@ class OmicsStartOperator(OmicsCheckingOperator, OmicsReportingOperator):
     def _conclude(self, context: Context, event: WaitEvent) -> dict[str, Any]:
         """Turn the end of the wait into the task's result or error, and record how the attempt ended."""
         # For running tasks, not for DAG files.
-        from airflow_provider_omics.core.attempt_record import Ended
-        from airflow_provider_omics.core.outcomes import error_of
+        from airflow_provider_omics.core.attempt.record import Ended
+        from airflow_provider_omics.core.wait.outcome import error_of
 
         assert self._attempt is not None  # noqa: S101 - set by execute and execute_complete
         try:
@@ -382,8 +382,10 @@ class OmicsStartOperator(OmicsCheckingOperator, OmicsReportingOperator):
         return self._report_success(context, result)
 
     def _plan(self, started: Snapshot, started_at: float) -> WaitPlan:
-        from airflow_provider_omics.core.commands import WaitPlan  # for running tasks, not for DAG files
-        from airflow_provider_omics.core.time_limits import time_limits
+        from airflow_provider_omics.core.wait.plan import (
+            WaitPlan,  # for running tasks, not for DAG files
+            time_limits,
+        )
 
         return WaitPlan(
             kind=self.kind,

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from contextlib import closing
 from typing import Any
 
-from airflow_provider_omics.core.collecting import ResultsDetail
-from airflow_provider_omics.core.run_record import Sample
+from airflow_provider_omics.core.batch.collect import ResultsDetail
+from airflow_provider_omics.core.batch.sample import Sample
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results.collection import Collected, Collection
 from airflow_provider_omics.results.store import ResultsStore

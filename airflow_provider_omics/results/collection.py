@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_provider_omics.core.collecting import (
+from airflow_provider_omics.core.batch.collect import (
     ResultsDetail,
     attempt_number,
     completed_if_not_listed,
@@ -16,12 +16,11 @@ from airflow_provider_omics.core.collecting import (
     leaves_out_runs,
     statuses_to_list,
 )
-from airflow_provider_omics.core.errors import NotFound, OmicsError, ServiceError, SettingsError
-from airflow_provider_omics.core.polling import LIST_LAG
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.core.run_record import BatchOrigin, RecordStatus, RunRecord, Sample, Submission
+from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, RunRecord, Sample, Submission
+from airflow_provider_omics.core.errors import NotFound, OmicsError, Problem, ServiceError, SettingsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
+from airflow_provider_omics.core.wait.flow import LIST_LAG
 from airflow_provider_omics.hooks.calls import before_each_call
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import RunLogsHook

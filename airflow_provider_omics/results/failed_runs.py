@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_omics.core.causes import read_cause
-from airflow_provider_omics.core.run_record import RecordStatus, Sample
+from airflow_provider_omics.core.batch.sample import RecordStatus, Sample
+from airflow_provider_omics.core.batch.verdict import BatchCounts
+from airflow_provider_omics.core.failure.causes import read_cause
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import RunStatus, SubmissionStatus
-from airflow_provider_omics.core.verdict import BatchCounts
 from airflow_provider_omics.hooks.omics import OmicsHook
 
 PAGE = 100

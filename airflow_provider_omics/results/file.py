@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 from typing import IO, Any, TypeVar, cast
 
-from airflow_provider_omics.core.errors import NotFound, SettingsError
-from airflow_provider_omics.core.problems import Problem
+from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import encryption, s3_hook
 from airflow_provider_omics.hooks.service_errors import service_errors

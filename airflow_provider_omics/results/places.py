@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.identity import TaskIdentity
-from airflow_provider_omics.core.problems import Problem
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
+from airflow_provider_omics.core.errors import Problem, SettingsError
 
 
 def results_place(argument: str | None, default: str | None, identity: TaskIdentity) -> str | None:

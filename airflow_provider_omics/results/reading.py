@@ -10,9 +10,8 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.core.run_record import RecordStatus, RunRecord
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
+from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.results.file import parsed_lines
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_omics.core.batch.sample import RunRecord
 from airflow_provider_omics.core.errors import Conflict
-from airflow_provider_omics.core.run_record import RunRecord
 from airflow_provider_omics.results.file import JsonLinesFile
 from airflow_provider_omics.results.store import ResultsStore
 

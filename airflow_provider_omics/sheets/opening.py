@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from airflow_provider_omics.core.errors import AccessDenied, ServiceError, SettingsError
-from airflow_provider_omics.core.problems import Problem
+from airflow_provider_omics.core.errors import AccessDenied, Problem, ServiceError, SettingsError
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook

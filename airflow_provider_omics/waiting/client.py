@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from asgiref.sync import sync_to_async
 
-from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
 from airflow_provider_omics.core.errors import ServiceError, SettingsError, Throttled, Unavailable
-from airflow_provider_omics.core.watching import CONFIRM_SHARE, Budget
+from airflow_provider_omics.core.settings.connection import ConnectionDefaults
+from airflow_provider_omics.core.wait.rounds import CONFIRM_SHARE, Budget
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.service_errors import service_errors
 from airflow_provider_omics.waiting.threads import in_thread

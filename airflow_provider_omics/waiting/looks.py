@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from airflow_provider_omics.core.errors import Unavailable
-from airflow_provider_omics.core.watching import CONFIRM_AFTER
+from airflow_provider_omics.core.wait.rounds import CONFIRM_AFTER
 from airflow_provider_omics.waiting.calls import Calls, Urgency
 from airflow_provider_omics.waiting.wait import Subject
 

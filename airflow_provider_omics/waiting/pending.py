@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_omics.core.errors import ServiceError
-from airflow_provider_omics.core.queueing import queueing_line
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES, RunStatus
+from airflow_provider_omics.core.wait.queueing import queueing_line
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.waiting.calls import Calls, Urgency
 

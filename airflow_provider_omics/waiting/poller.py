@@ -2,7 +2,7 @@
 
 A wait joins the poller of its connection and asks for looks; the poller answers. A round costs what is cheaper: one
 GetRun for each run that is due, or the pages of ListRuns by active status, and GetRun for each that they do not show.
-What is cheaper, and how fast calls follow each other, is decided in :mod:`airflow_provider_omics.core.watching`.
+What is cheaper, and how fast calls follow each other, is decided in :mod:`airflow_provider_omics.core.wait.rounds`.
 
 ListRuns tells neither the uuid nor how a run ended. So a listed run counts only if it was created when GetRun has said,
 and every wait ends by a GetRun. A run that no GetRun has shown yet but that is listed as going is confirmed by one when
@@ -22,10 +22,10 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from airflow_provider_omics.core.commands import WaitPlan
 from airflow_provider_omics.core.errors import Unavailable
 from airflow_provider_omics.core.snapshots import RunSnapshot
-from airflow_provider_omics.core.watching import SHORTEST_PAUSE
+from airflow_provider_omics.core.wait.plan import WaitPlan
+from airflow_provider_omics.core.wait.rounds import SHORTEST_PAUSE
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.waiting.calls import Calls, Urgency
 from airflow_provider_omics.waiting.client import SharedClient

@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_provider_omics.core.errors import ServiceError, Unavailable
 from airflow_provider_omics.core.snapshots import ListedRun, RunSnapshot
-from airflow_provider_omics.core.watching import (
+from airflow_provider_omics.core.wait.rounds import (
     CONFIRM_AFTER,
     ListingCost,
     brought_up_to_date,

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from airflow_provider_omics import diagnosis
 from airflow_provider_omics.core.errors import BatchFailed, BatchVerdictError, OmicsError, RunFailed, ServiceError
-from airflow_provider_omics.core.polling import LIST_LAG
+from airflow_provider_omics.core.wait.flow import LIST_LAG
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator

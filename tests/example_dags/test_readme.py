@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from airflow_provider_omics.core.batch.rerun import rerun_sentence
+from airflow_provider_omics.core.batch.sample import RecordStatus
 from airflow_provider_omics.core.errors import OmicsError
-from airflow_provider_omics.core.events import Outcome, WaitEvent
-from airflow_provider_omics.core.outcomes import error_of
-from airflow_provider_omics.core.rerunning import rerun_sentence
-from airflow_provider_omics.core.run_record import RecordStatus
-from airflow_provider_omics.core.settings import build_start_run_batch_request
+from airflow_provider_omics.core.settings.requests import build_start_run_batch_request
+from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
+from airflow_provider_omics.core.wait.outcome import error_of
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import TaskInstanceRecord

@@ -26,7 +26,7 @@ from airflow_provider_omics.core.errors import (
     Unavailable,
 )
 from airflow_provider_omics.emulator.errors import error_statuses
-from airflow_provider_omics.emulator.faults import Fault
+from airflow_provider_omics.emulator.script.faults import Fault
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.service_errors import complete, service_error, service_errors
 from tests.airflow_support import DEFAULT_RUN_SETTING, ONE_TRY

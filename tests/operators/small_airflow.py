@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, TaskDeferred
 
-from airflow_provider_omics.core.cancelling import cancel
-from airflow_provider_omics.core.polling import wait
-from airflow_provider_omics.core.time_limits import time_limits
+from airflow_provider_omics.core.wait.cancel import cancel
+from airflow_provider_omics.core.wait.flow import wait
+from airflow_provider_omics.core.wait.plan import time_limits
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from airflow_provider_omics.operators.waiting import Driver

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from airflow_provider_omics.core.attempt_record import Ended as RecordEnded
+from airflow_provider_omics.core.attempt.record import Ended as RecordEnded
 from airflow_provider_omics.core.errors import AttemptError, NotOwner
 from airflow_provider_omics.operators.attempt_stores import TaskStateAttemptStore
 from airflow_provider_omics.operators.start import OmicsStartOperator

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
+from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
 from airflow_provider_omics.core.errors import AccessDenied, AttemptError, NotOwner, Unavailable
-from airflow_provider_omics.core.identity import TaskIdentity
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.operators.attempt_stores import (
     KEY,

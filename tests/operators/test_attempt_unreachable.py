@@ -9,7 +9,7 @@ import botocore.endpoint
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
 
-from airflow_provider_omics.core.attempt_record import Ended as RecordEnded
+from airflow_provider_omics.core.attempt.record import Ended as RecordEnded
 from airflow_provider_omics.core.errors import AttemptError, BatchTimedOut, RunTimedOut
 from airflow_provider_omics.operators.start import OmicsStartOperator
 from tests.airflow_support import SteppedTime, samples

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_omics.core.errors import ServiceError, Unavailable
-from airflow_provider_omics.emulator import application
 from airflow_provider_omics.emulator import errors as emulator_errors
+from airflow_provider_omics.emulator.http import application
 from airflow_provider_omics.operators.connecting import DOUBT, SUSPICION
 from tests.connection_support import be_machine, fails, misses, others
 from tests.operators.tries import START, Crash, NewTask, Task, at_sleep, crash, kinds, stores, waits

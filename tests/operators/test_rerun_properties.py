@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from airflow_provider_omics.core.collecting import ResultsDetail
+from airflow_provider_omics.core.batch.collect import ResultsDetail
 from airflow_provider_omics.core.errors import BatchCancelled, BatchFailed, BatchVerdictError, SettingsError
 from airflow_provider_omics.core.snapshots import LOG_GROUP
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock, in_process_client

@@ -19,7 +19,7 @@ from airflow_provider_omics.core.errors import (
     RunVanished,
     ServiceError,
 )
-from airflow_provider_omics.core.settings import START_RUN_ARGUMENTS
+from airflow_provider_omics.core.settings.requests import START_RUN_ARGUMENTS
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from tests.airflow_support import BUCKET, ONE_TRY, OUTPUT, ROLE, RUN, own_tags, perform
 

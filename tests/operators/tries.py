@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_provider_omics.core.attempt_record import AttemptRecord
-from airflow_provider_omics.core.identity import TaskIdentity
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
+from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.operators import attempt_stores
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator

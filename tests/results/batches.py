@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.collecting import ResultsDetail
-from airflow_provider_omics.core.run_record import BatchOrigin, Sample
+from airflow_provider_omics.core.batch.collect import ResultsDetail
+from airflow_provider_omics.core.batch.sample import BatchOrigin, Sample
 from airflow_provider_omics.core.snapshots import LOG_GROUP
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_omics.core.collecting import ResultsDetail
+from airflow_provider_omics.core.batch.collect import ResultsDetail
+from airflow_provider_omics.core.batch.sample import Sample
 from airflow_provider_omics.core.errors import Unavailable
-from airflow_provider_omics.core.run_record import Sample
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.results.samples import write_samples

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.identity import TaskIdentity
-from airflow_provider_omics.core.run_record import RecordStatus, RunRecord
-from airflow_provider_omics.core.sample_sheet import SampleSheet
 from airflow_provider_omics.results import completed_chunks, read_batch_results
 from airflow_provider_omics.results.places import results_place, samples_place
-from airflow_provider_omics.sheets import open_runs
+from airflow_provider_omics.sheets import SampleSheet
+from airflow_provider_omics.sheets.read import open_runs
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_omics.core.collecting import ResultsDetail
+from airflow_provider_omics.core.batch.collect import ResultsDetail
+from airflow_provider_omics.core.batch.sample import RunRecord
 from airflow_provider_omics.core.errors import NotFound, SettingsError
-from airflow_provider_omics.core.run_record import RunRecord
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results.file import JsonLinesFile
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, quick_hook, samples

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import BaseSessionFactory
 
-from airflow_provider_omics.core.events import Outcome
+from airflow_provider_omics.core.wait.events import Outcome
 from airflow_provider_omics.emulator import application, service
 from airflow_provider_omics.emulator.errors import ServiceError, error_statuses
 from airflow_provider_omics.triggers.run import OmicsRunTrigger

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.events import Outcome
+from airflow_provider_omics.core.wait.events import Outcome
 from airflow_provider_omics.waiting import pending
 from tests.watching_support import World, world
 

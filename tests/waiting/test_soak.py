@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_omics.core.events import WaitEvent
+from airflow_provider_omics.core.wait.events import WaitEvent
 from tests.airflow_support import pollers
 from tests.watching_support import World, world
 

@@ -11,7 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_omics.core.errors import Unavailable
-from airflow_provider_omics.core.events import Outcome
+from airflow_provider_omics.core.wait.events import Outcome
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.triggers import base
 from airflow_provider_omics.triggers.run import OmicsRunTrigger

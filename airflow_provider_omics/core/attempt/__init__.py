@@ -1,0 +1,1 @@
+"""An attempt: one start, and what became of it."""
