@@ -187,6 +187,26 @@ class BatchSnapshot:
 
 
 Snapshot = RunSnapshot | BatchSnapshot
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """What ListRuns tells of a run: neither its uuid nor its outputs.
+
+    :param id: id of the run.
+    :param status: as AWS spells it.
+    :param creation_time: when it was created.
+    :param start_time: when it entered RUNNING; None before.
+    :param storage_type: ``"STATIC"`` or ``"DYNAMIC"``.
+    """
+
+    id: str
+    status: str
+    creation_time: datetime | None
+    start_time: datetime | None = None
+    storage_type: str | None = None
+
+
 """What a wait may look at."""
 
 

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_omics.core.errors import InvalidRequest
-from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
+from airflow_provider_omics.core.snapshots import BatchSnapshot, ListedRun, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES
-from airflow_provider_omics.core.wait.rounds import ListedRun
 from airflow_provider_omics.hooks.client import OmicsClientHook, given_parameters, items_of
 from airflow_provider_omics.hooks.service_errors import complete, service_errors
 

@@ -12,10 +12,9 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_omics.core.errors import ServiceError, Unavailable
-from airflow_provider_omics.core.snapshots import RunSnapshot
+from airflow_provider_omics.core.snapshots import ListedRun, RunSnapshot
 from airflow_provider_omics.core.wait.rounds import (
     CONFIRM_AFTER,
-    ListedRun,
     ListingCost,
     brought_up_to_date,
     is_same_run,

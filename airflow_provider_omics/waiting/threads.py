@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import os
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
@@ -71,31 +72,47 @@ async def in_thread(work: Callable[[], T], ended: Callable[[], None] = lambda: N
     :raises BaseException: as the work.
     """
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[tuple[T | None, BaseException | None]] = loop.create_future()
+    over: asyncio.Future[None] = loop.create_future()
+    outcome: list[tuple[T, None] | tuple[None, BaseException]] = []
 
     def do() -> Callable[[], None]:
-        result, error = None, None
-        try:
-            result = contextvars.Context().run(work)
-        except BaseException as raised:  # noqa: BLE001 - raised where the answer is awaited
-            error = raised
-
-        def tell() -> None:
-            with suppress(RuntimeError):  # the event loop has been closed
-                loop.call_soon_threadsafe(told, (result, error))
-
+        outcome.append(contextvars.Context().run(_outcome, work))
         return tell
 
-    def told(outcome: tuple[T | None, BaseException | None]) -> None:
+    def tell() -> None:
+        with suppress(RuntimeError):  # the event loop has been closed
+            loop.call_soon_threadsafe(told)
+
+    def told() -> None:
         ended()
-        if not answer.done():
-            answer.set_result(outcome)
+        if not over.done():
+            over.set_result(None)
 
     _threads.begin(do)
-    result, error = await answer
-    if error is not None:
-        try:
-            raise error
-        finally:
-            del error  # it knows this frame by its traceback
-    return result  # type: ignore[return-value]  # None only where T is
+    await over
+    result, error = outcome.pop()
+    if error is None:
+        return result  # type: ignore[return-value]  # without an error it is a T
+    try:
+        raise error
+    finally:
+        del error  # its traceback knows this frame: a circle would keep connections open until they are collected
+
+
+def _outcome(work: Callable[[], T]) -> tuple[T, None] | tuple[None, BaseException]:
+    try:
+        return work(), None
+    except BaseException as error:  # noqa: BLE001 - raised where the answer is awaited
+        _let_go(error)
+        return None, error
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Clear what the frames of an error know, those of its causes included, but for files and lines.
+
+    urllib3 closes connections when nothing knows their pool any more, and an error is kept for long: by the wait that
+    met it, until that looks again.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
+from airflow_provider_omics.core.snapshots import ListedRun, RunSnapshot, Snapshot
 from airflow_provider_omics.core.wait.plan import WaitPlan
 from airflow_provider_omics.core.wait.queueing import queueing_seconds
-from airflow_provider_omics.core.wait.rounds import ListedRun, limit_of, stretched
+from airflow_provider_omics.core.wait.rounds import limit_of, stretched
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.waiting.calls import Urgency
 

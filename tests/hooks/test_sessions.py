@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
-from botocore.loaders import JSONFileLoader
+from botocore.config import Config
+from botocore.loaders import Loader
 from botocore.useragent import UserAgentString
 from botocore.utils import parse_timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.sessions import _loader, parse_time
+from airflow_provider_omics.hooks.sessions import _LeanFiles, _loader, parse_time, prepare
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
@@ -40,15 +42,15 @@ def test_other_timestamps(value: Any) -> None:
 def test_data_files_are_read_once(emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """They take 0.1 s and 8 MB: once for all clients, also for one that takes the place of another."""
     read: list[str] = []
-    load = JSONFileLoader.load_file
+    load = _LeanFiles.load_file
 
-    def noted(loader: JSONFileLoader, path: str) -> Any:
+    def noted(loader: _LeanFiles, path: str) -> Any:
         data = load(loader, path)
         if data is not None and "omics" in path:  # a file that is not there is nothing to read
             read.append(path)
         return data
 
-    monkeypatch.setattr(JSONFileLoader, "load_file", noted)
+    monkeypatch.setattr(_LeanFiles, "load_file", noted)
     _loader.cache_clear()
 
     list(OmicsHook().list_runs())
@@ -57,6 +59,49 @@ def test_data_files_are_read_once(emulator: OmicsEmulator, connect: Connect, mon
 
     assert first
     assert read == first
+
+
+@pytest.mark.parametrize("service", ["omics", "sts"])
+def test_model_is_botocores(service: str) -> None:
+    """Nothing is left out of a service model but documentation: not a member of that name either."""
+
+    def documented(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: documented(v) for k, v in value.items() if k != "documentation" or not isinstance(v, str)}
+        return [documented(item) for item in value] if isinstance(value, list) else value
+
+    ours = _loader(None).load_service_model(service, "service-2")
+
+    assert ours == documented(Loader().load_service_model(service, "service-2"))
+    assert "documentation" not in ours["operations"]["GetRun" if service == "omics" else "AssumeRole"]
+
+
+def test_endpoints_are_botocores() -> None:
+    """Of the services that are called, those of all partitions."""
+    theirs = Loader().load_data("endpoints")
+    for partition in theirs["partitions"]:
+        services = partition["services"]
+        partition["services"] = {name: services[name] for name in services if name in ("iam", "omics", "sts")}
+
+    assert _loader.__wrapped__(None).load_data("endpoints") == theirs  # a loader of its own: botocore adds to the data
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "il-central-1", "us-gov-west-1", "cn-north-1"])
+@pytest.mark.parametrize("service", ["omics", "sts", "iam"])
+def test_clients_call_the_same_address(service: str, region: str) -> None:
+    """Where a client of ours sends its calls, and for what it signs them, is what botocore has found by itself."""
+    keys = {"region_name": region, "aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+    theirs = boto3.Session().client(service, **keys)
+    ours = prepare(boto3.Session(), Config()).client(service, **keys)
+
+    assert ours.meta.endpoint_url == theirs.meta.endpoint_url
+    assert ours._request_signer.signing_name == theirs._request_signer.signing_name
+    assert ours._request_signer.region_name == theirs._request_signer.region_name
+
+
+def test_file_that_is_not_there() -> None:
+    """It is nothing, as botocore asks for files that need not be there."""
+    assert _loader(None).file_loader.load_file("/no/such/file") is None
 
 
 def test_user_agent_is_put_together_once(

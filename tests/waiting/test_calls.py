@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_omics.core.wait.rounds import Budget
-from airflow_provider_omics.emulator import service
+from airflow_provider_omics.emulator.api import service
 from airflow_provider_omics.waiting.calls import Calls, Urgency
 from airflow_provider_omics.waiting.client import CANCELS, LOOKS
 from tests.watching_support import World, world

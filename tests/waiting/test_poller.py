@@ -16,8 +16,9 @@ import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import BaseSessionFactory
 
 from airflow_provider_omics.core.wait.events import Outcome
-from airflow_provider_omics.emulator import application, service
+from airflow_provider_omics.emulator.api import service
 from airflow_provider_omics.emulator.errors import ServiceError, error_statuses
+from airflow_provider_omics.emulator.http import application
 from airflow_provider_omics.triggers.run import OmicsRunTrigger
 from airflow_provider_omics.waiting import poller as waiting_poller
 from airflow_provider_omics.waiting.client import SharedClient

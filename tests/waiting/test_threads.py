@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import subprocess
 import sys
 import threading
+import traceback
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -135,6 +138,57 @@ async def test_nothing_is_kept(threads: Threads) -> None:
     await in_thread(lambda: "another")
 
     assert pages[0]() is None
+
+
+async def test_error_keeps_nothing_open() -> None:
+    """What its frames know, such as a connection, goes with the call, though the error and its causes are kept."""
+
+    class Connection:
+        """What the work had open."""
+
+    connections: list[weakref.ref[Connection]] = []
+
+    def send() -> None:
+        connection = Connection()
+        connections.append(weakref.ref(connection))
+        raise ConnectionError("lost")
+
+    def call() -> None:
+        try:
+            send()
+        except ConnectionError as error:
+            raise LookupError("gone") from error
+
+    with pytest.raises(LookupError) as kept:
+        await in_thread(call)
+    await in_thread(lambda: "another")
+
+    assert connections[0]() is None
+    assert "in send" in "".join(traceback.format_exception(kept.value))
+
+
+async def test_error_is_in_no_circle() -> None:
+    """It goes when nobody keeps it, not only when the garbage is collected."""
+    errors: list[weakref.ref[BaseException]] = []
+
+    class Lost(Exception):
+        """An error."""
+
+    def fail() -> None:
+        error = Lost()
+        errors.append(weakref.ref(error))
+        raise error
+
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(Lost):
+            await in_thread(fail)
+        await in_thread(lambda: "another")
+
+        assert errors[0]() is None
+    finally:
+        gc.enable()
 
 
 FORK = """

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 
-from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
+from airflow_provider_omics.core.snapshots import ListedRun, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES
 from airflow_provider_omics.core.wait.plan import WaitPlan
 
@@ -153,24 +152,6 @@ class ListingCost:
     def refused(self, now: float) -> None:
         """Note that ListRuns was refused: AccessDenied, or a filter that the service does not take."""
         self._refused_at = now
-
-
-@dataclass(frozen=True)
-class ListedRun:
-    """A run as ListRuns shows it: without its uuid and its outputs.
-
-    :param id: id of the run.
-    :param status: as AWS spells it.
-    :param creation_time: when it was created.
-    :param start_time: when it entered RUNNING; None before.
-    :param storage_type: ``"STATIC"`` or ``"DYNAMIC"``.
-    """
-
-    id: str
-    status: str
-    creation_time: datetime | None
-    start_time: datetime | None = None
-    storage_type: str | None = None
 
 
 def is_same_run(seen: RunSnapshot, listed: ListedRun) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_omics.core.snapshots import RunSnapshot
+from airflow_provider_omics.core.snapshots import ListedRun, RunSnapshot
 from airflow_provider_omics.core.wait.plan import WaitPlan
 from airflow_provider_omics.core.wait.rounds import (
     FORGET_COST,
@@ -17,7 +17,6 @@ from airflow_provider_omics.core.wait.rounds import (
     REFUSED_FOR,
     TOGETHER,
     Budget,
-    ListedRun,
     ListingCost,
     brought_up_to_date,
     is_same_run,
