@@ -28,7 +28,7 @@ from airflow_provider_omics.core.wait.cancel import cancel
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.core.wait.flow import LIST_LAG
 from airflow_provider_omics.core.wait.plan import WaitPlan
-from airflow_provider_omics.hooks.calls import before_each_request
+from airflow_provider_omics.hooks.client import before_each_request
 from airflow_provider_omics.jobs.driver import Driver, pause
 from airflow_provider_omics.jobs.owner import Owner
 from airflow_provider_omics.jobs.search import find_started

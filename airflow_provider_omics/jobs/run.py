@@ -33,11 +33,11 @@ class RunArguments:
     """The rendered arguments of the operator for a run.
 
     :param settings: the fields of StartRun that were given, as AWS spells them; None: not given.
-    :param run_timeout: how long the run may take from its own start; None: no limit.
+    :param run_timeout: seconds that the run may take from its own start; None: no limit.
     """
 
     settings: Mapping[str, Any]
-    run_timeout: timedelta | None
+    run_timeout: float | None
 
     @classmethod
     def of(cls, rendered: Mapping[str, Any]) -> RunArguments:
@@ -46,7 +46,8 @@ class RunArguments:
         :param rendered: argument -> value.
         """
         settings = {name: rendered[argument] for argument, name in START_RUN_ARGUMENTS.items()}
-        return cls(settings, rendered["run_timeout"])
+        timeout: timedelta | None = rendered["run_timeout"]
+        return cls(settings, None if timeout is None else timeout.total_seconds())
 
 
 @dataclass(eq=False)
@@ -64,6 +65,11 @@ class RunJob:
 
     arguments: RunArguments
     owner: Owner
+
+    @property
+    def run_timeout(self) -> float | None:
+        """Seconds that the run may take from its own start; None: no limit."""
+        return self.arguments.run_timeout
 
     def request(self, request_id: str) -> StartRequest:
         """Check the settings, make the request, and check what the user wants checked.
@@ -137,12 +143,6 @@ class RunJob:
         uri = run.run_output_uri if isinstance(run, RunSnapshot) else None
         if uri is not None:
             self.owner.link(OmicsRunOutputsLink, run_output_uri=uri)
-
-    @property
-    def run_timeout(self) -> float | None:
-        """Seconds that the run may take from its own start; None: no limit."""
-        timeout = self.arguments.run_timeout
-        return None if timeout is None else timeout.total_seconds()
 
     def trigger(self, plan: WaitPlan, **shared: Any) -> Any:
         """Make the trigger that waits for the run.

@@ -137,8 +137,7 @@ class S3AttemptStore:
 class TryAttemptStore:
     """Keeps the record for the length of this try: where Airflow has no store and no ``staging_s3_uri`` is set."""
 
-    def __init__(self) -> None:
-        self._record: AttemptRecord | None = None
+    _record: AttemptRecord | None = None
 
     def load(self) -> AttemptRecord | None:
         """Give the record of this try; None: there is none."""

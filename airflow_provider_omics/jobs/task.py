@@ -45,16 +45,16 @@ class Job(Startable, Protocol):
     """What differs between a run and a batch of runs."""
 
     @property
+    def run_timeout(self) -> float | None:
+        """Seconds that a run may take from its own start; None: no limit."""
+
+    @property
     def place(self) -> S3Place | None:
         """Where in S3 the task writes; None: nowhere."""
 
     @property
     def nothing(self) -> Snapshot:
         """An empty snapshot: its result has the keys of every result."""
-
-    @property
-    def run_timeout(self) -> float | None:
-        """Seconds that a run may take from its own start; None: no limit."""
 
     def request(self, request_id: str) -> StartRequest:
         """Check all settings, and make the request."""

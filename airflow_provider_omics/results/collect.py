@@ -24,7 +24,7 @@ from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
 from airflow_provider_omics.core.uris import S3Address, s3_address
 from airflow_provider_omics.core.wait.flow import LIST_LAG
-from airflow_provider_omics.hooks.calls import before_each_call
+from airflow_provider_omics.hooks.client import before_each_call
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import RunLogsHook
 from airflow_provider_omics.hooks.s3 import S3Store

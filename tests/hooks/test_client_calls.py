@@ -10,7 +10,7 @@ import botocore.endpoint
 import pytest
 
 from airflow_provider_omics.core.errors import InvalidRequest, NotOwner, ServiceError, Throttled, Unavailable
-from airflow_provider_omics.hooks.calls import Requests, before_each_request, counted_requests
+from airflow_provider_omics.hooks.client import Requests, before_each_request, counted_requests
 from airflow_provider_omics.hooks.omics import OmicsHook
 from tests.airflow_support import DEFAULT_RUN_SETTING, ONE_TRY, ROLE, SteppedTime, samples
 

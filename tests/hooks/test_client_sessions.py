@@ -14,8 +14,8 @@ from botocore.utils import parse_timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_omics.hooks.client import _LeanFiles, _loader, parse_time, prepare
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.sessions import _LeanFiles, _loader, parse_time, prepare
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
