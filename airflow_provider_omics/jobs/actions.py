@@ -22,9 +22,8 @@ from airflow_provider_omics.core.errors import (
 )
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome
-from airflow_provider_omics.core.wait.flow import wait
+from airflow_provider_omics.core.wait.flow import WaitPlan, wait
 from airflow_provider_omics.core.wait.outcome import error_of
-from airflow_provider_omics.core.wait.plan import WaitPlan
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.driver import Driver

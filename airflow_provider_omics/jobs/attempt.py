@@ -24,10 +24,8 @@ from airflow_provider_omics.core.commands import Answer, Choose, Find, Flow, IsS
 from airflow_provider_omics.core.errors import NotFound, NotOwner, ServiceError, Unavailable
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
-from airflow_provider_omics.core.wait.cancel import cancel
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
-from airflow_provider_omics.core.wait.flow import LIST_LAG
-from airflow_provider_omics.core.wait.plan import WaitPlan
+from airflow_provider_omics.core.wait.flow import LIST_LAG, WaitPlan, cancel
 from airflow_provider_omics.hooks.client import before_each_request
 from airflow_provider_omics.jobs.driver import Driver, pause
 from airflow_provider_omics.jobs.owner import Owner

@@ -15,8 +15,7 @@ from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
 from airflow_provider_omics.core.errors import AttemptError, NotOwner, OmicsError, Unavailable
 from airflow_provider_omics.core.settings.checks import is_true
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
-from airflow_provider_omics.core.wait.cancel import cancel
-from airflow_provider_omics.core.wait.plan import WaitPlan
+from airflow_provider_omics.core.wait.flow import WaitPlan, cancel
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.jobs.stores import AttemptStore, TaskStateAttemptStore, TryAttemptStore

@@ -17,8 +17,8 @@ from airflow_provider_omics.core.settings.requests import build_start_run_reques
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import WaitEvent
+from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.core.wait.outcome import error_of, run_result
-from airflow_provider_omics.core.wait.plan import WaitPlan
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.attempt import StartRequest
 from airflow_provider_omics.jobs.checks import check_inputs, check_workflow, show_request

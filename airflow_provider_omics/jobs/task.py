@@ -25,8 +25,7 @@ from airflow_provider_omics.core.errors import (
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
-from airflow_provider_omics.core.wait.flow import wait
-from airflow_provider_omics.core.wait.plan import WaitPlan, time_limits
+from airflow_provider_omics.core.wait.flow import WaitPlan, time_limits, wait
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place

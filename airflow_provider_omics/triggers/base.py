@@ -13,10 +13,8 @@ from airflow_provider_omics.core.commands import Answer, Cancel, Flow, Look, Rea
 from airflow_provider_omics.core.errors import ServiceError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
-from airflow_provider_omics.core.wait.cancel import cancel
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
-from airflow_provider_omics.core.wait.flow import wait
-from airflow_provider_omics.core.wait.plan import WaitPlan
+from airflow_provider_omics.core.wait.flow import WaitPlan, cancel, wait
 from airflow_provider_omics.hooks.commands import carry_out
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.waiting.calls import Urgency

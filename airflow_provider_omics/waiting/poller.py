@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from airflow_provider_omics.core.errors import Unavailable
 from airflow_provider_omics.core.snapshots import RunSnapshot
-from airflow_provider_omics.core.wait.plan import WaitPlan
+from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.core.wait.rounds import SHORTEST_PAUSE
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.waiting.calls import Calls, Urgency

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from airflow_provider_omics.core.snapshots import ListedRun, RunSnapshot, Snapshot
-from airflow_provider_omics.core.wait.plan import WaitPlan
+from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.core.wait.queueing import queueing_seconds
 from airflow_provider_omics.core.wait.rounds import limit_of, stretched
 from airflow_provider_omics.hooks.omics import OmicsHook

@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, TaskDeferred
 
-from airflow_provider_omics.core.wait.cancel import cancel
-from airflow_provider_omics.core.wait.flow import wait
-from airflow_provider_omics.core.wait.plan import time_limits
+from airflow_provider_omics.core.wait.flow import cancel, time_limits, wait
 from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator

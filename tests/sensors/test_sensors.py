@@ -29,7 +29,7 @@ from airflow_provider_omics.core.errors import (
     Throttled,
 )
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
-from airflow_provider_omics.core.wait.plan import WaitPlan
+from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.hooks.run_logs import ended_run
 from airflow_provider_omics.sensors import base as sensors_base
 from airflow_provider_omics.sensors.run import OmicsRunSensor

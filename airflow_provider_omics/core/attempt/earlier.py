@@ -23,10 +23,16 @@ from airflow_provider_omics.core.errors import (
 )
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
-from airflow_provider_omics.core.wait.cancel import cancel, cancel_stragglers, has_stragglers
-from airflow_provider_omics.core.wait.flow import LIST_LAG, SECOND_LOOK, read_manifest
+from airflow_provider_omics.core.wait.flow import (
+    LIST_LAG,
+    SECOND_LOOK,
+    WaitPlan,
+    cancel,
+    cancel_stragglers,
+    has_stragglers,
+    read_manifest,
+)
 from airflow_provider_omics.core.wait.patience import Patience
-from airflow_provider_omics.core.wait.plan import WaitPlan
 
 REQUEST_ID_MEMORY = 600.0
 """Seconds for which the service is trusted to remember a request id; its real memory is not documented."""

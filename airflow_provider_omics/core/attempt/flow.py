@@ -51,8 +51,8 @@ from airflow_provider_omics.core.errors import (
 )
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
+from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.core.wait.patience import Patience
-from airflow_provider_omics.core.wait.plan import WaitPlan
 
 CREDENTIAL_TRIES = 3
 """Starts tried with credentials that are refused; waiting longer does not make wrong ones right."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from airflow_provider_omics.core.snapshots import ListedRun, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES
-from airflow_provider_omics.core.wait.plan import WaitPlan
+from airflow_provider_omics.core.wait.flow import WaitPlan
 
 CONFIRM_AFTER = 1800.0
 """Seconds after which a run that ListRuns has shown as going ever since is looked at by GetRun all the same."""

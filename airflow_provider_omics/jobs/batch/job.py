@@ -31,8 +31,8 @@ from airflow_provider_omics.core.settings.layers import merge_settings
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
+from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.core.wait.outcome import error_of
-from airflow_provider_omics.core.wait.plan import WaitPlan
 from airflow_provider_omics.hooks.client import Requests, counted_requests
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.jobs.attempt import StartRequest

@@ -26,7 +26,7 @@ from airflow_provider_omics.core.errors import (
 from airflow_provider_omics.core.failure.batch import BatchDiagnosis
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
-from airflow_provider_omics.core.wait.cancel import cancel_stragglers
+from airflow_provider_omics.core.wait.flow import cancel_stragglers
 from airflow_provider_omics.core.wait.outcome import batch_result
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
 from airflow_provider_omics.jobs.diagnosis import diagnosis_of_lists

@@ -10,8 +10,7 @@ from airflow_provider_omics.core.commands import WARNING, Answer, Cancel, Comman
 from airflow_provider_omics.core.errors import AccessDenied, Conflict, InvalidRequest, NotFound, ServiceError, Throttled
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.wait.events import WaitEvent
-from airflow_provider_omics.core.wait.flow import wait
-from airflow_provider_omics.core.wait.plan import WaitPlan
+from airflow_provider_omics.core.wait.flow import WaitPlan, wait
 
 T = TypeVar("T")
 Result = Snapshot | ServiceError | None

@@ -10,8 +10,8 @@ from airflow_provider_omics.core.commands import INFO, Cancel, ListActive, Look,
 from airflow_provider_omics.core.errors import NotFound
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
-from airflow_provider_omics.core.wait.cancel import cancel, cancel_stragglers
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
+from airflow_provider_omics.core.wait.flow import cancel, cancel_stragglers
 from tests.core.wait.flows import (
     BATCH,
     CANCEL,

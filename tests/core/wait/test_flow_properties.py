@@ -14,8 +14,7 @@ from airflow_provider_omics.core.errors import AccessDenied, Conflict, InvalidRe
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
-from airflow_provider_omics.core.wait.flow import passed_limit, wait
-from airflow_provider_omics.core.wait.plan import WaitPlan
+from airflow_provider_omics.core.wait.flow import WaitPlan, passed_limit, wait
 
 START = 1_750_000_000.0
 MODEL = botocore.session.get_session().get_service_model("omics")

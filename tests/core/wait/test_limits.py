@@ -12,8 +12,7 @@ from airflow_provider_omics.core.errors import (
 )
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
-from airflow_provider_omics.core.wait.flow import passed_limit
-from airflow_provider_omics.core.wait.plan import WaitPlan
+from airflow_provider_omics.core.wait.flow import WaitPlan, passed_limit
 from tests.core.wait.flows import (
     BATCH,
     CANCEL,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_omics.core.snapshots import ListedRun, RunSnapshot
-from airflow_provider_omics.core.wait.plan import WaitPlan
+from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.core.wait.rounds import (
     FORGET_COST,
     FULL_RECOVERY,
