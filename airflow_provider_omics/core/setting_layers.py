@@ -11,11 +11,13 @@ from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.run_setting_checks import REQUIRED_BY_CONNECTION
 from airflow_provider_omics.core.setting_checks import (
     NOT_SET,
+    ReadModel,
     clean_setting,
     parameters_size_problems,
     setting_problems,
     show_value,
     tag_count_problems,
+    younger_problems,
 )
 from airflow_provider_omics.core.setting_fields import FIELDS, MERGED_BY_KEY, SETTING_FIELDS, Place
 from airflow_provider_omics.core.setting_names import nearest_name
@@ -108,6 +110,13 @@ class MergedSettings:
             if self.place in field.required and name not in exempt and name not in self.values
         ]
 
+    def younger_problems(self, model: ReadModel | None) -> list[Problem]:
+        """Name the settings that the installed boto3 cannot send, wherever they were set.
+
+        :param model: reads the installed model; None: every field can be sent.
+        """
+        return younger_problems(self.values, self.place, self.label, model)
+
     def companion_problems(self) -> list[Problem]:
         """Name the settings that need another one with them."""
         problems = []
@@ -119,6 +128,14 @@ class MergedSettings:
             allowed = f"needs a configuration: set {self.label('configurationName')} too"
             problems.append(Problem(self.label("networkingMode"), "'VPC'", allowed))
         return problems
+
+    def parameters_problems(self) -> list[Problem]:
+        """Refuse parameters from two sources: StartRun takes ``parameters`` or ``parametersUri``, not both."""
+        if "parametersUri" not in self.values or "parameters" not in self.values:
+            return []
+        other = self.label("parameters")
+        allowed = f"{self.label('parametersUri')} or {other}, not both: leave one out, or put all in the S3 object"
+        return [Problem(self.label("parametersUri"), f"set, and {other} too", allowed)]
 
     def size_problems(self) -> list[Problem]:
         """Check the size of the merged parameters and the number of merged tags."""

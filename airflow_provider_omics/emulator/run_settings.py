@@ -7,10 +7,15 @@ import json
 from typing import Any
 
 from airflow_provider_omics.emulator import statuses, workflows
-from airflow_provider_omics.emulator.errors import not_found, quota_exceeded, validation_error
+from airflow_provider_omics.emulator.batch_settings import split_uri
+from airflow_provider_omics.emulator.errors import ServiceError, not_found, quota_exceeded, validation_error
 from airflow_provider_omics.emulator.lifecycle import forget
 from airflow_provider_omics.emulator.region import Region
 from airflow_provider_omics.emulator.store import Workflow
+
+
+class ParametersFileError(Exception):
+    """A parameters object that makes its run fail."""
 
 
 def check_common_settings(region: Region, settings: dict[str, Any]) -> Workflow:
@@ -78,6 +83,39 @@ def check_parameters(region: Region, workflow: Workflow, parameters: Any) -> Non
         raise validation_error("parameters must be a JSON object.")
     if parameters and len(json.dumps(parameters, ensure_ascii=False).encode()) > region.limits.parameter_bytes:
         raise validation_error(f"parameters exceed {region.limits.parameter_bytes} bytes.")
+    _check_names(workflow, parameters)
+
+
+def read_parameters(region: Region, workflow: Workflow, uri: str) -> dict[str, Any]:
+    """
+    Read the object behind a run's parametersUri.
+
+    AWS does so after StartRun has answered; here it is read at once, so that a later change of it does not count.
+
+    :param region: Where the run is.
+    :param workflow: Of the run, with the template that the parameters have to fit.
+    :param uri: Of the object.
+    :return: The parameters.
+    :raises ParametersFileError: It is not there, is no JSON object, or does not fit the template.
+    """
+    bucket, key = split_uri(uri) or ("", "")
+    stored = region.surroundings.read_object(region.account, region.name, bucket, key)
+    if stored is None:
+        raise ParametersFileError(f"The run parameters file {uri} cannot be read.")
+    try:
+        parameters = json.loads(stored.body)
+    except ValueError as error:
+        raise ParametersFileError(f"The run parameters file {uri} is not valid JSON: {error}") from None
+    if not isinstance(parameters, dict):
+        raise ParametersFileError(f"The run parameters file {uri} must hold a JSON object.")
+    try:
+        _check_names(workflow, parameters)
+    except ServiceError as error:
+        raise ParametersFileError(f"The run parameters file {uri} is not valid: {error.message}") from None
+    return parameters
+
+
+def _check_names(workflow: Workflow, parameters: dict[str, Any]) -> None:
     if workflow.parameter_template is None:
         return
     names = parameters.keys()

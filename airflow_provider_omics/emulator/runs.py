@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_omics.emulator import lifecycle, statuses, workflows
@@ -11,14 +13,17 @@ from airflow_provider_omics.emulator.errors import ServiceError, conflict, not_f
 from airflow_provider_omics.emulator.paging import cut_page, start_of_page
 from airflow_provider_omics.emulator.region import Region
 from airflow_provider_omics.emulator.run_settings import (
+    ParametersFileError,
     check_common_settings,
     check_output_uri,
     check_parameters,
     make_room,
+    read_parameters,
 )
 from airflow_provider_omics.emulator.store import Batch, Entry, Run, Workflow, to_datetime
 from airflow_provider_omics.emulator.tags import check_tags
 
+INVALID_RUN_PARAMETERS = "INVALID_RUN_PARAMETERS"
 LOG_GROUP = "/aws/omics/WorkflowLog"
 #: GetRun gives these back as they were asked for; absent ones stay absent.
 _ECHOED = (
@@ -31,6 +36,7 @@ _ECHOED = (
     "workflowOwnerId",
     "workflowVersionName",
     "networkingMode",
+    "requesterPaysEnabled",
     "scratchStorageMode",
     "sessionPolicy",
 )
@@ -41,12 +47,15 @@ _NOT_DUPLICATED = ("requestId", "runId", "tags")
 def start_run(region: Region, request: dict[str, Any]) -> dict[str, Any]:
     """StartRun: a new run, or a duplicate of an old one."""
     settings = dict(request)
+    if "parameters" in request and "parametersUri" in request:
+        raise validation_error("Specify either parameters or parametersUri, not both.")
     if "runId" in request:
-        settings = {**_settings_to_duplicate(find(region, request["runId"])), **request}
+        settings = {**_settings_to_duplicate(find(region, request["runId"]), request), **request}
     elif "workflowId" not in request:
         raise validation_error("Give workflowId, or runId to duplicate a run.")
     workflow = check_common_settings(region, settings)
-    check_parameters(region, workflow, settings.get("parameters"))
+    if "parametersUri" not in settings:
+        check_parameters(region, workflow, settings.get("parameters"))
     tags = check_tags(settings.get("tags"))
     run = create(region, workflow, settings, tags)
     run.source_run_id = request.get("runId")
@@ -105,6 +114,18 @@ def create(
         raise validation_error("outputUri is missing, both in defaultRunSetting and for this run.")
     check_output_uri(output_uri)
     make_room(region)
+    file_parameters = None
+    if "parametersUri" in settings:
+        try:
+            file_parameters = read_parameters(region, workflow, settings["parametersUri"])
+        except ParametersFileError as error:
+            rule = replace(
+                rule,
+                outcome=statuses.FAILED,
+                fails_in=statuses.PENDING,
+                failure_reason=INVALID_RUN_PARAMETERS,
+                status_message=str(error),
+            )
     region.sequence += 1
     run = Run(
         id=region.next_run_id(),
@@ -122,6 +143,7 @@ def create(
         batch=batch,
         entry=entry,
         group=region.groups.get(settings.get("runGroupId", "")),
+        file_parameters=file_parameters,
     )
     lifecycle.begin(region, run)
     return run
@@ -138,8 +160,9 @@ def get_run(region: Region, request: dict[str, Any]) -> dict[str, Any]:
         "workflowUuid": workflow.uuid,
         "digest": workflows.digest(workflow),
         "runId": run.source_run_id,
-        "parameters": run.parameters,
+        **_parameters(region, run),
         "outputUri": run.output_uri,
+        "outputUriPrefixMode": run.setting("outputUriPrefixMode") or "SERVICE_DEFINED",
         "runOutputUri": run.run_output_uri,
         "startedBy": f"arn:aws:iam::{region.account}:user/emulator",
         "statusMessage": run.status_message,
@@ -227,7 +250,20 @@ def engine_version(run: Run) -> str:
     return asked if asked.count(".") > 1 else f"{asked}.0"
 
 
-def _settings_to_duplicate(source: Run) -> dict[str, Any]:
+def _parameters(region: Region, run: Run) -> dict[str, Any]:
+    """Answer as GetRun documents it: parametersUri as given until there is a copy, then a presigned URL of that."""
+    uri = run.setting("parametersUri")
+    if uri is None:
+        return {"parameters": run.parameters}
+    if run.file_parameters is None or run.status == statuses.PENDING:
+        return {"parametersUri": uri}
+    # Looser than AWS: nothing answers there, and the signature is made up; as there, it differs from time to time.
+    signature = hashlib.sha256(f"{run.uuid} {region.now}".encode()).hexdigest()
+    host = f"omics-run-parameters.s3.{region.name}.amazonaws.com"
+    return {"parametersUri": f"https://{host}/{run.uuid}.json?X-Amz-Expires=3600&X-Amz-Signature={signature}"}
+
+
+def _settings_to_duplicate(source: Run, request: dict[str, Any]) -> dict[str, Any]:
     settings = dict(source.settings)
     if source.entry is not None:
         settings |= source.entry.setting
@@ -235,6 +271,9 @@ def _settings_to_duplicate(source: Run) -> dict[str, Any]:
         settings["parameters"] = source.parameters
     for key in (*_NOT_DUPLICATED, "runTags", "outputBucketOwnerId"):
         settings.pop(key, None)
+    if "parameters" in request or "parametersUri" in request:
+        for key in ("parameters", "parametersUri"):
+            settings.pop(key, None)
     return {key: value for key, value in settings.items() if value is not None}
 
 

@@ -30,6 +30,28 @@ HOST_PREFIXES = ("workflows-", "tags-")
 OTHER_ERROR_STATUSES = {"UnknownOperationException": 404, "NotEmulated": 501}
 
 
+#: Members of answers that came with a release after botocore 1.42.74, the oldest that this package takes. The service
+#: sends them to every client, and an older model passes over them; here they are left out of an answer whose shape does
+#: not have them.
+YOUNGER_MEMBERS = frozenset(
+    {
+        "configuration",
+        "engineSettings",
+        "networkingMode",
+        "outputUriPrefixMode",
+        "parametersUri",
+        "requesterPaysEnabled",
+        "scratchStorageMode",
+        "sessionPolicy",
+        "vpcConfig",
+        "workflowName",
+    }
+)
+
+#: The same of values of enumerations: both are statuses of batches.
+YOUNGER_VALUES = frozenset({"CREATING", "RUNS_DELETE_FAILED"})
+
+
 class UnknownOperation(Exception):
     """No operation has the method and path of a request."""
 
@@ -275,7 +297,7 @@ def _scalar_writer(kind: type, where: str, allowed: frozenset[str] = frozenset()
     def write(value: Any) -> Any:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise TypeError(f"{where} must be {kind.__name__}, not {value!r}")
-        if allowed and value not in allowed:
+        if allowed and value not in allowed and value not in YOUNGER_VALUES:
             raise TypeError(f"{where} must be one of {sorted(allowed)}, not {value!r}")
         return value
 
@@ -289,6 +311,8 @@ def _structure_writer(shape: StructureShape, where: str) -> Writer:
         written = {}
         for name, item in value.items():
             if item is None:
+                continue
+            if name not in writers and name in YOUNGER_MEMBERS:
                 continue
             if name not in writers:
                 raise TypeError(f"{where} has no member {name!r}")

@@ -8,10 +8,13 @@ from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import botocore
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.config import Config
 
 from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
+from airflow_provider_omics.core.setting_checks import InstalledModel
+from airflow_provider_omics.core.setting_fields import Place
 from airflow_provider_omics.hooks.service_errors import complete, service_errors, unreadable
 
 if TYPE_CHECKING:
@@ -54,6 +57,24 @@ class OmicsClientHook(AwsBaseHook):
         :raises SettingsError: a key is unknown, or a value has the wrong form.
         """
         return ConnectionDefaults.from_service_config(self.service_config)
+
+    def installed_model(self) -> InstalledModel:
+        """Read which run settings the installed boto3 can send.
+
+        :return: the fields of StartRun and StartRunBatch in the client's own service model.
+        :raises ServiceError: there is no client, as its credentials or its Region could not be had.
+        """
+        with service_errors("StartRun"):
+            model = self.conn.meta.service_model
+        batch: Any = model.operation_model("StartRunBatch").input_shape
+        runs = batch.members["batchRunSettings"]
+        shapes: dict[Place, Any] = {
+            Place.START_RUN: model.operation_model("StartRun").input_shape,
+            Place.DEFAULT_RUN_SETTING: batch.members["defaultRunSetting"],
+            Place.PER_RUN: runs.members["inlineSettings"].member,
+            Place.BATCH: batch,
+        }
+        return InstalledModel(botocore.__version__, {place: set(shape.members) for place, shape in shapes.items()})
 
     @property
     def misses_connection(self) -> bool:

@@ -11,7 +11,7 @@ from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.core.input_checks import RunInputs
 from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.run_setting_checks import RunSettingRules, check_run_setting, run_setting_rules
-from airflow_provider_omics.core.setting_checks import clean_setting, setting_problems
+from airflow_provider_omics.core.setting_checks import ReadModel, clean_setting, setting_problems
 from airflow_provider_omics.core.setting_fields import MAX_INLINE_SETTINGS, MAX_RUNS_IN_BATCH, Place
 from airflow_provider_omics.core.settings import (
     CheckedRequest,
@@ -114,6 +114,7 @@ def check_batch(
     request_id: str,
     log: Any,
     *,
+    model: ReadModel | None = None,
     workflow: Callable[[Mapping[str, Any]], Workflow | None] = lambda _: None,
 ) -> CheckedBatch:
     """Read, check and count the settings of a batch, and build its request; nothing is sent.
@@ -123,6 +124,7 @@ def check_batch(
     :param s3_hook: reads a sheet that lies in S3.
     :param request_id: the idempotency token.
     :param log: the task's logger.
+    :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
     :param workflow: looks up the workflow of a ``defaultRunSetting``, whose template the rows of a sheet have to fit;
         not called where its name is wrong. Default: they are not compared.
     :return: the request, and the settings on their way to S3.
@@ -147,6 +149,7 @@ def check_batch(
         "defaults": defaults.default_run_setting,
         "require": defaults.require_settings,
         "request_id": request_id,
+        "model": model,
     }
     if given.run_settings_s3_uri is not None:
         if given.max_runs not in (None, ""):
@@ -174,7 +177,7 @@ def _checked_spool(
 ) -> CheckedBatch:
     layers = (defaults.default_run_setting, given.default_run_setting or {})
     default = merge_settings(*(layer for layer in layers if isinstance(layer, Mapping)))
-    rules = run_setting_rules(default, defaults.require_settings)
+    rules = run_setting_rules(default, defaults.require_settings, common["model"])
     problems: list[Problem] = []
     inline = _short_list(given.run_settings)
     sheet: BatchSheet | None = None

@@ -10,7 +10,7 @@ from airflow_provider_omics.core.attempt_record import AttemptRecord
 from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.core.rerunning import checked_on_changed, rerun_setting_problems
-from airflow_provider_omics.core.setting_checks import clean_setting
+from airflow_provider_omics.core.setting_checks import ReadModel, clean_setting
 from airflow_provider_omics.core.setting_fields import Place
 from airflow_provider_omics.core.settings import merge_settings
 from airflow_provider_omics.operators.batch_rerun import EarlierResults
@@ -50,13 +50,14 @@ class RerunSettings:
             allowed = "a dict, as AWS spells defaultRunSetting (a template that gives one needs native rendering)"
             raise SettingsError([Problem("rerun_setting", type(self.given).__name__, allowed)])
 
-    def check_merged(self, default: Mapping[str, Any]) -> None:
+    def check_merged(self, default: Mapping[str, Any], model: ReadModel) -> None:
         """Look for problems of ``rerun_setting``, by itself and in its place.
 
         :param default: the request's ``defaultRunSetting``.
+        :param model: reads the model of the installed boto3.
         :raises SettingsError: there are some.
         """
-        problems = rerun_setting_problems(default, self.rerun_setting)
+        problems = rerun_setting_problems(default, self.rerun_setting, model)
         if problems:
             raise SettingsError(problems)
 

@@ -202,9 +202,15 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
         self._rerun_settings().check()
         self._results_settings().check()
         self._batch = self._whole = check_batch(
-            self._given(), self.defaults, self._s3_hook(), request_id, self.log, workflow=self._workflow
+            self._given(),
+            self.defaults,
+            self._s3_hook(),
+            request_id,
+            self.log,
+            model=self.hook.installed_model,
+            workflow=self._workflow,
         )
-        self._rerun_settings().check_merged(self._whole.checked.request["defaultRunSetting"])
+        self._rerun_settings().check_merged(self._whole.checked.request["defaultRunSetting"], self.hook.installed_model)
         self._check_place()
         return self._whole.checked
 
