@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 
 from airflow_provider_omics.emulator.errors import error_statuses, validation_error
-from airflow_provider_omics.emulator.model import service_model
+from airflow_provider_omics.emulator.model import YOUNGER_MEMBERS, YOUNGER_STATUSES, service_model
 from airflow_provider_omics.emulator.request_check import RequestCheck
 
 #: Host prefixes of the operations that get a route: runs, batches, workflows and their tags. The storage and
@@ -28,28 +28,6 @@ HOST_PREFIXES = ("workflows-", "tags-")
 #: a path it does not know. ``NotEmulated`` is ours alone: an operation or a service that is not emulated here must not
 #: look like any answer of AWS, and the SDKs retry 500, but not 501.
 OTHER_ERROR_STATUSES = {"UnknownOperationException": 404, "NotEmulated": 501}
-
-
-#: Members of answers that came with a release after botocore 1.42.74, the oldest that this package takes. The service
-#: sends them to every client, and an older model passes over them; here they are left out of an answer whose shape does
-#: not have them.
-YOUNGER_MEMBERS = frozenset(
-    {
-        "configuration",
-        "engineSettings",
-        "networkingMode",
-        "outputUriPrefixMode",
-        "parametersUri",
-        "requesterPaysEnabled",
-        "scratchStorageMode",
-        "sessionPolicy",
-        "vpcConfig",
-        "workflowName",
-    }
-)
-
-#: The same of values of enumerations: both are statuses of batches.
-YOUNGER_VALUES = frozenset({"CREATING", "RUNS_DELETE_FAILED"})
 
 
 class UnknownOperation(Exception):
@@ -297,7 +275,7 @@ def _scalar_writer(kind: type, where: str, allowed: frozenset[str] = frozenset()
     def write(value: Any) -> Any:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise TypeError(f"{where} must be {kind.__name__}, not {value!r}")
-        if allowed and value not in allowed and value not in YOUNGER_VALUES:
+        if allowed and value not in allowed and value not in YOUNGER_STATUSES:
             raise TypeError(f"{where} must be one of {sorted(allowed)}, not {value!r}")
         return value
 
@@ -305,6 +283,7 @@ def _scalar_writer(kind: type, where: str, allowed: frozenset[str] = frozenset()
 
 
 def _structure_writer(shape: StructureShape, where: str) -> Writer:
+    younger = YOUNGER_MEMBERS.get(shape.name, ())
     writers = {name: _writer(member, f"{where}.{name}") for name, member in shape.members.items()}
 
     def write(value: Any) -> dict[str, Any]:
@@ -312,11 +291,10 @@ def _structure_writer(shape: StructureShape, where: str) -> Writer:
         for name, item in value.items():
             if item is None:
                 continue
-            if name not in writers and name in YOUNGER_MEMBERS:
-                continue
-            if name not in writers:
+            if name in writers:
+                written[name] = writers[name](item)
+            elif name not in younger:
                 raise TypeError(f"{where} has no member {name!r}")
-            written[name] = writers[name](item)
         return written
 
     return write

@@ -13,8 +13,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.session import Session
 
+from airflow_provider_omics.core.setting_fields import Place
 from airflow_provider_omics.emulator.service import OPERATIONS
 from airflow_provider_omics.emulator.wire import Wire
+from tests.model_support import sendable
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
@@ -96,7 +98,10 @@ def has(count: int) -> Callable[[Any], bool]:
 
 CASES: dict[str, Case] = {
     "StartRun": Case(
-        lambda _: {"workflowId": "1234567", "roleArn": ROLE, "outputUri": OUTPUT, "scratchStorageMode": "LOCAL"},
+        lambda _: sendable(
+            Place.START_RUN,
+            {"workflowId": "1234567", "roleArn": ROLE, "outputUri": OUTPUT, "scratchStorageMode": "LOCAL"},
+        ),
         {"status": "PENDING", "uuid": uuid.UUID, "runOutputUri": str},
     ),
     "GetRun": Case(

@@ -12,7 +12,7 @@ from botocore.model import ListShape, MapShape, StructureShape
 
 from airflow_provider_omics.emulator.clock import SteppedClock
 from airflow_provider_omics.emulator.errors import ServiceError
-from airflow_provider_omics.emulator.model import service_model
+from airflow_provider_omics.emulator.model import YOUNGER_MEMBERS, YOUNGER_STATUSES, service_model
 from airflow_provider_omics.emulator.request_check import RequestCheck
 from airflow_provider_omics.emulator.scenario import Scenario
 from airflow_provider_omics.emulator.service import HealthOmics
@@ -33,10 +33,11 @@ def fits(value: Any, shape: Shape, path: str) -> None:
         if shape.is_document_type:
             json.dumps(value, allow_nan=False)
             return
-        assert set(value) <= set(shape.members), path
+        assert set(value) <= {*shape.members, *YOUNGER_MEMBERS.get(shape.name, ())}, path
         assert set(shape.required_members) <= set(value), path
-        for name, member in value.items():
-            fits(member, shape.members[name], f"{path}.{name}")
+        for name, member in shape.members.items():
+            if name in value:
+                fits(value[name], member, f"{path}.{name}")
     elif isinstance(shape, ListShape):
         for number, member in enumerate(value):
             fits(member, shape.member, f"{path}[{number}]")
@@ -50,7 +51,7 @@ def fits(value: Any, shape: Shape, path: str) -> None:
         kinds: dict[str, type] = {"string": str, "integer": int, "boolean": bool}
         assert type(value) is kinds[shape.type_name], path
         if enum := shape.metadata.get("enum"):
-            assert value in enum, path
+            assert value in {*enum, *YOUNGER_STATUSES}, path
         if shape.type_name == "string":
             assert shape.metadata.get("min", 0) <= len(str(value)) <= shape.metadata.get("max", 10_000), path
 
