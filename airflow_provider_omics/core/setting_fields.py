@@ -168,7 +168,7 @@ SETTING_FIELDS: tuple[SettingField, ...] = (
     ),
     _field("outputBucketOwnerId", "output_bucket_owner_id", "dr", limits=(12, 12), pattern=DIGITS),
     _field("parameters", "parameters", "sdr", kind=_JSON),
-    _field("parametersUri", "parameters_uri", "s", limits=(1, 1093), pattern=OBJECT_URI, s3_uri=True, since="1.44.8"),
+    _field("parametersUri", "parameters_uri", "s", limits=(1, 1093), pattern=OBJECT_URI, since="1.44.8"),
     _field("engineSettings", "engine_settings", "sdr", kind=_JSON, since=("1.43.18", "1.43.20")),
     _field("cacheId", "cache_id", "sd", limits=(1, 18), pattern=DIGITS),
     _field("cacheBehavior", "cache_behavior", "sd", choices=("CACHE_ON_FAILURE", "CACHE_ALWAYS")),
