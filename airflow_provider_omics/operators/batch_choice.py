@@ -137,7 +137,9 @@ class OmicsBatchChoice(OmicsBatchEnd):
         if self._whole.spool is None:
             from airflow_provider_omics.operators.settings_object import read_object  # for some reruns only
 
-            self._whole.spool = read_object(str(self.run_settings_s3_uri), default, self._s3_hook())
+            self._whole.spool = read_object(
+                str(self.run_settings_s3_uri), default, self._s3_hook(), self.hook.installed_model
+            )
         return self._whole.spool
 
     def _named_place(self) -> S3Place | None:

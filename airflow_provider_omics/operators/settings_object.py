@@ -13,13 +13,16 @@ from airflow_provider_omics.staging import RunSettingsSpool
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
+    from airflow_provider_omics.core.setting_checks import ReadModel
 
-def read_object(uri: str, default: Mapping[str, Any], s3_hook: S3Hook) -> RunSettingsSpool:
+
+def read_object(uri: str, default: Mapping[str, Any], s3_hook: S3Hook, model: ReadModel) -> RunSettingsSpool:
     """Read the run settings of an S3 object of the user's, which is done for a rerun only.
 
     :param uri: the object, a JSON array.
     :param default: the request's ``defaultRunSetting``.
     :param s3_hook: reads it.
+    :param model: reads the model of the installed boto3, which may have to send some of them itself.
     :return: the settings, to be closed by the caller.
     :raises SettingsError: it is something else, or its settings are not right.
     :raises ServiceError: S3 refused.
@@ -30,7 +33,7 @@ def read_object(uri: str, default: Mapping[str, Any], s3_hook: S3Hook) -> RunSet
     spool = RunSettingsSpool()
     try:
         with open_bytes(uri, s3_hook) as stream:
-            read_list(json_array(stream, uri), run_setting_rules(default), spool)
+            read_list(json_array(stream, uri), run_setting_rules(default, model=model), spool)
     except BaseException:
         spool.close()
         raise
