@@ -12,7 +12,7 @@ from botocore.model import ListShape, MapShape, StructureShape
 
 from airflow_provider_omics.emulator.clock import SteppedClock
 from airflow_provider_omics.emulator.errors import ServiceError
-from airflow_provider_omics.emulator.model import YOUNGER_MEMBERS, YOUNGER_STATUSES, service_model
+from airflow_provider_omics.emulator.model import YOUNGER_MEMBERS, YOUNGER_VALUES, service_model
 from airflow_provider_omics.emulator.request_check import RequestCheck
 from airflow_provider_omics.emulator.scenario import Scenario
 from airflow_provider_omics.emulator.service import HealthOmics
@@ -51,7 +51,7 @@ def fits(value: Any, shape: Shape, path: str) -> None:
         kinds: dict[str, type] = {"string": str, "integer": int, "boolean": bool}
         assert type(value) is kinds[shape.type_name], path
         if enum := shape.metadata.get("enum"):
-            assert value in {*enum, *YOUNGER_STATUSES}, path
+            assert value in {*enum, *YOUNGER_VALUES.get(shape.name, ())}, path
         if shape.type_name == "string":
             assert shape.metadata.get("min", 0) <= len(str(value)) <= shape.metadata.get("max", 10_000), path
 
