@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from airflow_provider_omics.hooks.async_client import PollerClient
 
 TOTAL_ATTEMPTS = 10
-"""HTTP tries of one call in botocore's ``standard`` mode: about two minutes of throttling. The default, ``legacy``,
-gives up after five and does not retry RequestTimeoutException."""
+"""HTTP tries of one call in botocore's ``standard`` mode: about two minutes of throttling. ``legacy``, which was the
+default before botocore 1.44, gives up after five and does not retry RequestTimeoutException."""
 
 _OF_EACH_ITEM = {
     "ListRuns": ("id", "status"),

@@ -16,7 +16,7 @@ from botocore.session import Session
 from airflow_provider_omics.core.setting_fields import Place
 from airflow_provider_omics.emulator.service import OPERATIONS
 from airflow_provider_omics.emulator.wire import Wire
-from tests.model_support import sendable
+from tests.model_support import INSTALLED, sendable
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
@@ -159,13 +159,14 @@ CASES: dict[str, Case] = {
     "ListTagsForResource": Case(lambda world: {"resourceArn": world.run_arn()}, {"tags": {"a": "b"}}),
 }
 
-#: Parameters of the operations that have a route and are not implemented.
-NOT_EMULATED: dict[str, dict[str, Any]] = {
+#: Parameters of the operations that have a route and are not implemented; all came with botocore 1.42.78.
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "CreateConfiguration": {"name": "vpc", "runConfigurations": {}},
     "GetConfiguration": {"name": "vpc"},
     "ListConfigurations": {},
     "DeleteConfiguration": {"name": "vpc"},
 }
+NOT_EMULATED = CONFIGURATIONS if INSTALLED >= (1, 42, 78) else {}
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from botocore.config import Config
+from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 
 from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
@@ -129,6 +130,10 @@ def test_without_a_connection(emulator: OmicsEmulator, monkeypatch: pytest.Monke
     assert hook.defaults.default_run_setting == {}
 
 
+# Its own default, where something is said of attempts and nothing of the mode: `legacy`, and `standard` from 1.44 on.
+OF_BOTOCORE = BOTOCORE_DEFAUT_SESSION_VARIABLES["retry_mode"][2]
+
+
 @pytest.mark.parametrize(
     ("extra", "environment", "config", "mode", "attempts"),
     [
@@ -136,9 +141,9 @@ def test_without_a_connection(emulator: OmicsEmulator, monkeypatch: pytest.Monke
         ({}, {}, {"connect_timeout": 5}, "standard", 10),
         ({"config_kwargs": {"retries": {"mode": "adaptive", "total_max_attempts": 3}}}, {}, None, "adaptive", 3),
         ({}, {}, {"retries": {"mode": "legacy", "total_max_attempts": 2}}, "legacy", 2),
-        ({}, {}, {"retries": {"total_max_attempts": 4}}, "legacy", 4),
+        ({}, {}, {"retries": {"total_max_attempts": 4}}, OF_BOTOCORE, 4),
         ({}, {"AWS_RETRY_MODE": "adaptive"}, None, "adaptive", None),
-        ({}, {"AWS_MAX_ATTEMPTS": "7"}, None, "legacy", 7),
+        ({}, {"AWS_MAX_ATTEMPTS": "7"}, None, OF_BOTOCORE, 7),
     ],
 )
 def test_retries(
