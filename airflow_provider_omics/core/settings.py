@@ -148,7 +148,9 @@ def build_start_run_request(
     merged = MergedSettings(merge_settings(base, given), Place.START_RUN, (connection, arguments))
     problems += _workflow_problems(merged.values, given)
     problems += merged.missing_problems(exempt=("requestId",))
-    problems += merged.require_problems(require, exempt)
+    # Where parameters are required, those in S3 are as good as those in the request.
+    in_s3 = ("parameters",) if "parametersUri" in merged.values else ()
+    problems += merged.require_problems(require, {*exempt, *in_s3})
     if "runId" not in given:
         problems += merged.companion_problems()
     problems += merged.parameters_problems() + merged.size_problems() + merged.younger_problems(model)

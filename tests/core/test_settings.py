@@ -322,6 +322,14 @@ def test_required_settings_of_the_connection() -> None:
     ]
 
 
+def test_parameters_in_s3_are_parameters() -> None:
+    """A connection that requires parameters is content with those that lie in S3."""
+    given = {**RUN, "parametersUri": "s3://bucket/parameters.json"}
+
+    assert run_request(given, require=["parameters"]) == {**given, "requestId": "id"}
+    assert [problem.argument for problem in run_problems(RUN, require=["parameters"])] == ["parameters"]
+
+
 def test_misspelt_requirement_is_a_problem() -> None:
     """A requirement that names no setting would never be met or never be missed."""
     (problem,) = run_problems(RUN, require=["workflowVersion"])
