@@ -7,7 +7,7 @@ from typing import Any
 
 import botocore
 
-from airflow_provider_omics.core.setting_fields import FIELDS, Place
+from airflow_provider_omics.core.settings.fields import FIELDS, Place
 
 
 def number(release: str) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The botocore service model of HealthOmics: where the emulator takes its truth from."""
+"""The botocore service model of HealthOmics, the emulator's source of truth."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ YOUNGER_VALUES: Mapping[str, frozenset[str]] = {"BatchStatus": frozenset({"CREAT
 
 @lru_cache(maxsize=1)
 def loader() -> Loader:
-    """Find the loader of botocore's own data, shared because it keeps what it has read (100 ms a service).
+    """Return the loader of botocore's own data, shared because it caches each service's files (100 ms to read).
 
-    :return: the loader; it belongs to no session: a session may fail on the profile or the files of whoever runs this.
+    :return: the loader. It belongs to no session, because a session fails on a broken profile of the machine's user.
     """
     return create_loader()
 
@@ -52,6 +52,6 @@ def loader() -> Loader:
 def service_model() -> ServiceModel:
     """Read the model of ``omics``.
 
-    :return: the model that the installed botocore has.
+    :return: the model of the installed botocore.
     """
     return ServiceModel(loader().load_service_model("omics", "service-2"), "omics")

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import botocore
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from botocore.config import Config
 
-from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
-from airflow_provider_omics.core.setting_checks import InstalledModel
-from airflow_provider_omics.core.setting_fields import Place
+from airflow_provider_omics.core.settings.checks import InstalledModel
+from airflow_provider_omics.core.settings.connection import ConnectionDefaults
+from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.hooks.service_errors import complete, service_errors, unreadable
+from airflow_provider_omics.hooks.sessions import prepare
 
 if TYPE_CHECKING:
     from mypy_boto3_omics.client import OmicsClient
 
-    from airflow_provider_omics.hooks.async_client import PollerClient
-
 TOTAL_ATTEMPTS = 10
 """HTTP tries of one call in botocore's ``standard`` mode: about two minutes of throttling. ``legacy``, which was the
 default before botocore 1.44, gives up after five and does not retry RequestTimeoutException."""
+
+CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 15.0
+"""Seconds, for a client that many threads share: one call that hangs holds up one thread, and while credentials are
+renewed all threads wait. botocore's own are 60 each. The API answers within a second or two."""
 
 _OF_EACH_ITEM = {
     "ListRuns": ("id", "status"),
@@ -111,14 +114,27 @@ class OmicsClientHook(AwsBaseHook):
             ours["inject_host_prefix"] = False
         return given.merge(Config(**ours)) if ours else given
 
-    def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
-        """Make a session; one for asyncio blocks the event loop neither now nor when its credentials are renewed."""
-        session = super().get_session(region_name=region_name, deferrable=deferrable)
-        if not deferrable:
-            return session
-        from airflow_provider_omics.hooks.async_sessions import for_event_loop  # for triggerers, not for DAG files
+    def prepare_for_threads(self, count: int) -> None:
+        """Read the connection, and have a client made of it that many threads may call; their callers repeat the calls.
 
-        return for_event_loop(session, self.service_name, self.config)
+        Its time limits hold for STS as well, which the Amazon provider calls with the same configuration. What the user
+        has configured stays, but for repeats (botocore sleeps between them, in the thread) and too few connections.
+        Airflow is asked for everything here: the client itself (:attr:`conn`) is made without it.
+
+        :param count: how many threads call at the same time at most.
+        """
+        self.conn_config = AwsConnectionWrapper(
+            conn=self.conn_config,
+            region_name=self.region_name,
+            botocore_config=_shared_config(self.config, count),
+            verify=self.verify,
+        )
+        self._get_config()  # its user agent asks Airflow's ProvidersManager, which is not made for several threads
+
+    def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
+        """Make a session whose clients take less time a call: see :mod:`airflow_provider_omics.hooks.sessions`."""
+        session = super().get_session(region_name=region_name, deferrable=deferrable)
+        return session if deferrable else prepare(session, self.config)
 
     def _has_endpoint_override(self) -> bool:
         if self.conn_config.get_service_endpoint_url(service_name="omics"):
@@ -126,18 +142,6 @@ class OmicsClientHook(AwsBaseHook):
         if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
             return False
         return any(os.environ.get(name) for name in _ENDPOINT_VARIABLES)
-
-    @asynccontextmanager
-    async def async_client(self) -> AsyncIterator[PollerClient]:
-        """Open a client for asyncio; what takes long of that is done in a thread, a role is assumed there as well.
-
-        :return: a context manager that gives the client and closes it.
-        """
-        from airflow_provider_omics.hooks.async_client import PollerClient  # for triggerers, not for DAG files
-
-        make_client: Callable[[], Awaitable[Any]] = self.get_async_conn  # the Amazon provider gives it no types
-        async with await make_client() as client:
-            yield PollerClient(client)
 
     def _items(self, operation: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         method = {
@@ -150,10 +154,22 @@ class OmicsClientHook(AwsBaseHook):
         client: Any = self.conn  # a paginator's name is not a literal here, which the stubs ask for
         with service_errors(operation):
             for page in client.get_paginator(method).paginate(**given_parameters(**parameters)):
-                if "json" not in page["ResponseMetadata"]["HTTPHeaders"].get("content-type", "json"):
-                    raise unreadable(operation, "no JSON")  # botocore takes the page of a proxy for an empty list
-                for item in page.get(key) or ():
-                    yield complete(operation, item, *_OF_EACH_ITEM[operation])
+                yield from items_of(operation, page, key)
+
+
+def items_of(operation: str, page: Mapping[str, Any], key: str) -> Iterator[dict[str, Any]]:
+    """Iterate over the items on a page of a list.
+
+    :param operation: the API operation: ``"ListRuns"``.
+    :param page: its answer.
+    :param key: where the items are: ``"items"``.
+    :return: the items.
+    :raises Unavailable: the page is no list, or an item lacks what everything else rests on.
+    """
+    if "json" not in page["ResponseMetadata"]["HTTPHeaders"].get("content-type", "json"):
+        raise unreadable(operation, "no JSON")  # botocore takes the page of a proxy for an empty list
+    for item in page.get(key) or ():
+        yield complete(operation, item, *_OF_EACH_ITEM[operation])
 
 
 def given_parameters(**parameters: Any) -> dict[str, Any]:
@@ -162,3 +178,13 @@ def given_parameters(**parameters: Any) -> dict[str, Any]:
     :param parameters: of a call, by the API's names.
     """
     return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _shared_config(given: Config, threads: int) -> Config:
+    limits = Config(connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT).merge(given)
+    return limits.merge(
+        Config(
+            max_pool_connections=max(given.max_pool_connections, threads),
+            retries={"mode": "standard", "total_max_attempts": 1},
+        )
+    )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow_provider_omics.core.errors import InvalidRequest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES
-from airflow_provider_omics.hooks.client import OmicsClientHook, given_parameters
+from airflow_provider_omics.core.wait.rounds import ListedRun
+from airflow_provider_omics.hooks.client import OmicsClientHook, given_parameters, items_of
 from airflow_provider_omics.hooks.service_errors import complete, service_errors
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ class OmicsHook(OmicsClientHook):
     def start_run(self, request: Mapping[str, Any]) -> StartRunResponseTypeDef:
         """Start a run, or duplicate one.
 
-        :param request: a StartRun request as :func:`airflow_provider_omics.core.settings.build_start_run_request`
-            makes it, with its ``requestId``.
+        :param request: a StartRun request, made by
+            :func:`airflow_provider_omics.core.settings.requests.build_start_run_request`, with its ``requestId``.
         :return: the answer of StartRun: ``id``, ``uuid``, ``arn``, ``status``, ``runOutputUri``, ...
         :raises ServiceError: the call was refused or did not get through.
         """
@@ -140,6 +141,30 @@ class OmicsHook(OmicsClientHook):
                 if item["status"] == status:
                     yield item
 
+    def list_runs_page(
+        self, status: str, token: str | None = None, *, batch_id: str | None = None, run_group_id: str | None = None
+    ) -> tuple[list[ListedRun], str | None]:
+        """List one page of the runs in a status, 100 at most.
+
+        :param status: as AWS spells it.
+        :param token: from the page before; None: the first page.
+        :param batch_id: only runs of this batch; None: all.
+        :param run_group_id: only runs of this run group; None: all.
+        :return: the runs, and the token of the next page, None after the last.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        filters = given_parameters(startingToken=token, batchId=batch_id, runGroupId=run_group_id)
+        client: Any = self.conn  # the stubs ask for a literal status
+        with service_errors("ListRuns"):
+            page = client.list_runs(status=status, maxResults=100, **filters)
+            runs = [
+                ListedRun(
+                    item["id"], item["status"], item.get("creationTime"), item.get("startTime"), item.get("storageType")
+                )
+                for item in items_of("ListRuns", page, "items")
+            ]
+        return runs, page.get("nextToken")
+
     def active_run_ids(self, batch_id: str) -> list[str]:
         """List the runs of a batch that have not ended.
 
@@ -177,8 +202,9 @@ class OmicsHook(OmicsClientHook):
     def start_run_batch(self, request: Mapping[str, Any]) -> StartRunBatchResponseTypeDef:
         """Start a batch of runs.
 
-        :param request: a StartRunBatch request as
-            :func:`airflow_provider_omics.core.settings.build_start_run_batch_request` makes it, with its ``requestId``.
+        :param request: a StartRunBatch request, made by
+            :func:`airflow_provider_omics.core.settings.requests.build_start_run_batch_request`, with its
+            ``requestId``.
         :return: the answer of StartRunBatch: ``id``, ``uuid``, ``arn``, ``status``, ``tags``.
         :raises ServiceError: the call was refused or did not get through.
         """

@@ -11,7 +11,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from airflow_provider_omics.core.setting_fields import (
+from airflow_provider_omics.core.settings.fields import (
     BATCH_FIELDS,
     FIELDS,
     MAX_INLINE_SETTINGS,

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from botocore.session import get_session
 
-from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
+from airflow_provider_omics.core.settings.connection import ConnectionDefaults
 from airflow_provider_omics.emulator.__main__ import _parser as emulator_parser
 from tests.docs.blocks import BLOCKS, ROOT, Block, files_of, of_kind
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import airflow_provider_omics.operators.run_batch  # noqa: F401  # `stepped` steps the time of modules that are loaded
-from airflow_provider_omics.core.setting_fields import Place
+from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, ONE_TRY, RUN, TASK_LOG, perform, rendered

@@ -10,7 +10,7 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 from botocore.session import Session
 from botocore.validate import validate_parameters
 
-from airflow_provider_omics.core.setting_fields import YOUNGER_FIELDS, Place
+from airflow_provider_omics.core.settings.fields import YOUNGER_FIELDS, Place
 from airflow_provider_omics.emulator.errors import ServiceError
 from airflow_provider_omics.emulator.request_check import MAX_PROBLEMS, RequestCheck
 from tests.model_support import is_sendable, sendable

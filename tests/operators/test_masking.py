@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.serialization.helpers import serialize_template_field
 
-from airflow_provider_omics.core.setting_fields import Place
+from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.operators.masking import Masked, unmasked
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator

@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_omics.core.errors import BatchVerdictError
-from airflow_provider_omics.core.setting_fields import Place
+from airflow_provider_omics.core.settings.fields import Place
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, samples
 from tests.model_support import sendable
 

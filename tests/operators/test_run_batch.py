@@ -15,7 +15,7 @@ from airflow_provider_omics.core.errors import (
     OmicsError,
     SettingsError,
 )
-from airflow_provider_omics.core.setting_fields import Place
+from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.operators.run_batch import (
     OmicsStartRunBatchOperator,
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_omics.core.errors import RunFailed, SettingsError
-from airflow_provider_omics.core.settings import Place
+from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from tests.airflow_support import BUCKET, RUN, Ended, perform

@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_omics.core.errors import BatchVerdictError
-from airflow_provider_omics.operators.attempt_stores import S3AttemptStore, TaskStateAttemptStore
+from airflow_provider_omics.jobs.stores import S3AttemptStore, TaskStateAttemptStore
 from tests.operators.reruns import TRANSIENT, fails, script, submitted
 from tests.operators.tries import ENDED_WELL, NewTask, kinds, stores
 

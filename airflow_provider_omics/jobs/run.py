@@ -1,0 +1,240 @@
+"""The job that starts a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_omics.core.attempt.flow import Begun
+from airflow_provider_omics.core.attempt.record import AttemptRecord
+from airflow_provider_omics.core.errors import OmicsError, RunError, RunFailed
+from airflow_provider_omics.core.failure.diagnosis import RunDiagnosis
+from airflow_provider_omics.core.inputs import RunInputs
+from airflow_provider_omics.core.settings.fields import START_RUN_ARGUMENTS
+from airflow_provider_omics.core.settings.requests import build_start_run_request, merge_settings
+from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
+from airflow_provider_omics.core.statuses import UNKNOWN, Phase
+from airflow_provider_omics.core.wait.events import WaitEvent
+from airflow_provider_omics.core.wait.outcome import run_result
+from airflow_provider_omics.core.wait.plan import WaitPlan
+from airflow_provider_omics.hooks.s3 import S3Place
+from airflow_provider_omics.jobs.attempt import StartRequest
+from airflow_provider_omics.jobs.checks import check_wanted_inputs, check_workflow, show_request
+from airflow_provider_omics.jobs.lineage import Lineage
+from airflow_provider_omics.jobs.report import Report
+from airflow_provider_omics.jobs.tries import Try
+from airflow_provider_omics.links.omics import OmicsRunLink, OmicsRunLogsLink, OmicsRunOutputsLink
+
+
+@dataclass(frozen=True)
+class RunArguments:
+    """The rendered arguments of the operator for a run.
+
+    :param settings: the fields of StartRun that were given, as AWS spells them; None: not given.
+    :param run_timeout: how long the run may take from its own start; None: no limit.
+    """
+
+    settings: Mapping[str, Any]
+    run_timeout: timedelta | None
+
+    @classmethod
+    def of(cls, rendered: Mapping[str, Any]) -> RunArguments:
+        """Take them from the operator's arguments.
+
+        :param rendered: argument -> value.
+        """
+        settings = {name: rendered[argument] for argument, name in START_RUN_ARGUMENTS.items()}
+        return cls(settings, rendered["run_timeout"])
+
+
+class RunJob:
+    """Starts a run, and turns its end into a result.
+
+    :param arguments: the operator's, rendered.
+    :param try_: the try.
+    :param report: reports the end.
+    """
+
+    kind = "run"
+    operation = "StartRun"
+    nothing: Snapshot = RunSnapshot("", UNKNOWN)
+
+    def __init__(self, arguments: RunArguments, try_: Try, report: Report) -> None:
+        self._arguments = arguments
+        self._try = try_
+        self._report = report
+        timeout = arguments.run_timeout
+        self.run_timeout: float | None = None if timeout is None else timeout.total_seconds()
+
+    def place(self) -> S3Place | None:
+        """Name where in S3 the task writes: nowhere."""
+        return None
+
+    def request(self, request_id: str) -> StartRequest:
+        """Check the settings, make the request, and check what the user wants checked.
+
+        :param request_id: the idempotency token.
+        :return: the request.
+        :raises SettingsError: bad settings: all problems at once; nothing was sent.
+        :raises ServiceError: a check could not be made.
+        """
+        defaults = self._try.hook.defaults
+        checked = build_start_run_request(
+            self._arguments.settings,
+            defaults=defaults.default_run_setting,
+            require=defaults.require_settings,
+            request_id=request_id,
+            model=self._try.hook.installed_model,
+        )
+        for warning in checked.warnings:
+            self._try.log.warning("%s", warning)
+        request = checked.request
+        check_workflow(self._try, request, _parameters_by_run(request))
+        check_wanted_inputs(self._try, request, lambda: [_inputs(request)])
+        return StartRequest(request)
+
+    def show(self, request: StartRequest) -> None:
+        """Show what would be started, in the log.
+
+        :param request: the request.
+        """
+        content = request.content
+        show_request(self._try.log, content, _parameters_by_run(content))
+
+    def choose(self, record: AttemptRecord) -> bool:
+        """Say that there is something to start: a run is not chosen from others.
+
+        :param record: the attempt.
+        """
+        return True
+
+    def prepare(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Leave the request as it is: a run needs nothing in S3.
+
+        :param record: the attempt.
+        :param request: the request, with its request id.
+        """
+        return request
+
+    def start(self, request: Mapping[str, Any]) -> Snapshot:
+        """Send the request.
+
+        :param request: a StartRun request.
+        :return: the run, with all that the answer and the request say of it.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        started = RunSnapshot.from_response(self._try.hook.start_run(request))
+        asked = {
+            "name": request.get("name"),
+            "workflow_id": request.get("workflowId"),
+            "workflow_version_name": request.get("workflowVersionName"),
+            "role_arn": request.get("roleArn"),
+            "log_level": request.get("logLevel"),
+        }
+        missing = {name: value for name, value in asked.items() if value is not None and getattr(started, name) is None}
+        return replace(started, **missing)
+
+    def not_started(self) -> None:
+        """Tidy up after a start that has failed: a run leaves nothing behind."""
+
+    def started(self, run: Snapshot) -> None:
+        """Store the console links of a run that has started.
+
+        :param run: the run.
+        """
+        for link in (OmicsRunLink, OmicsRunLogsLink):
+            self._report.link(link, run_id=run.id)
+        uri = run.run_output_uri if isinstance(run, RunSnapshot) else None
+        if uri is not None:
+            self._report.link(OmicsRunOutputsLink, run_output_uri=uri)
+
+    def trigger(self, plan: WaitPlan, **shared: Any) -> Any:
+        """Make the trigger that waits for the run.
+
+        :param plan: what is waited for.
+        :param shared: arguments that the triggers share.
+        """
+        from airflow_provider_omics.triggers.run import OmicsRunTrigger  # a wait in a worker needs none
+
+        return OmicsRunTrigger(plan.id, plan.uuid, run_timeout=plan.run_timeout, **shared)
+
+    def is_success(self, ended: Snapshot) -> bool:
+        """Whether a run that has ended completed.
+
+        :param ended: the run.
+        """
+        return ended.phase is Phase.SUCCEEDED
+
+    def result(self, run: Snapshot) -> dict[str, Any]:
+        """Make the task's result of a run that has not ended, or that completed.
+
+        :param run: the run.
+        """
+        assert isinstance(run, RunSnapshot)  # noqa: S101 - tells mypy what `kind` says
+        return run_result(run)
+
+    def nothing_left(self, begun: Begun) -> dict[str, Any]:
+        """Make the result of a task to which nothing is left to do.
+
+        :param begun: the attempt in hand.
+        """
+        return self.result(begun.snapshot)
+
+    def over(self, event: WaitEvent | None) -> None:
+        """Tidy up once the wait is over: a run leaves nothing behind.
+
+        :param event: the end of the wait; None: nobody waits.
+        """
+
+    def finish(self, ended: Snapshot) -> dict[str, Any]:
+        """Make the result of a run that completed.
+
+        :param ended: the run.
+        """
+        return self.result(ended)
+
+    def failed(self, seen: Snapshot, error: OmicsError) -> None:
+        """Explain why a run failed.
+
+        :param seen: the run, as last seen.
+        :param error: the error that the task is about to raise.
+        """
+        if not isinstance(error, RunError) or not isinstance(seen, RunSnapshot):
+            return
+        self._report.reported = self.result(seen)
+        if isinstance(error, RunFailed):
+            known = RunDiagnosis(seen, self._try.hook.conn_region_name)
+            self._report.explain(error, self._report.diagnose(lambda diagnoser: diagnoser.run(seen), known))
+
+    def killed(self) -> None:
+        """Tidy up after a kill: a run leaves nothing behind."""
+
+    def close(self) -> None:
+        """End the job: a run holds nothing open."""
+
+    def lineage(self) -> Lineage:
+        """Collect inputs and outputs of the run for OpenLineage."""
+        reported = self._report.reported
+        documents: tuple[Any, ...] = ()
+        if not self._try.arguments.masks_parameters:
+            own = self._arguments.settings.get("parameters")
+            layers = [
+                self._try.hook.defaults.default_run_setting,
+                {"parameters": own} if isinstance(own, Mapping) else {},
+            ]
+            documents = (merge_settings(*layers).get("parameters"), self._arguments.settings.get("parametersUri"))
+        return Lineage(reported, documents, (reported.get("run_output_uri"),))
+
+
+def _parameters_by_run(request: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """List the one run's parameters; none where they lie in S3: HealthOmics alone reads them there, and checks them."""
+    return [] if "parametersUri" in request else [("parameters", request.get("parameters") or {})]
+
+
+def _inputs(request: Mapping[str, Any]) -> RunInputs:
+    """Name the inputs of the run; the object with its parameters is one where they lie in S3."""
+    if "parametersUri" in request:
+        return RunInputs(None, "parameters_uri", request["parametersUri"])
+    return RunInputs(None, "parameters", request.get("parameters") or {})
