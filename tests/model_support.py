@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import botocore
+from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 
 from airflow_provider_omics.core.settings.fields import FIELDS, Place
 
@@ -18,6 +19,8 @@ def number(release: str) -> tuple[int, ...]:
 FLOOR = (1, 42, 74)
 INSTALLED = number(botocore.__version__)
 
+RETRY_MODE = BOTOCORE_DEFAUT_SESSION_VARIABLES["retry_mode"][2]
+"""botocore's own, where nobody names a mode: ``legacy``, and ``standard`` from 1.44 on."""
 
 STATUSES_SINCE = {"CREATING": "1.42.97", "RUNS_DELETE_FAILED": "1.43.90"}
 """Statuses of batches that the model at the floor does not have."""

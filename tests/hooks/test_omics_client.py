@@ -9,11 +9,11 @@ import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import BaseSessionFactory
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from botocore.config import Config
-from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 
 from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
 from tests.airflow_support import DEFAULT_RUN_SETTING, ROLE
+from tests.model_support import RETRY_MODE
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
@@ -126,10 +126,6 @@ def test_without_a_connection(emulator: OmicsEmulator, monkeypatch: pytest.Monke
     assert hook.defaults.default_run_setting == {}
 
 
-# Its own default, where something is said of attempts and nothing of the mode: `legacy`, and `standard` from 1.44 on.
-OF_BOTOCORE = BOTOCORE_DEFAUT_SESSION_VARIABLES["retry_mode"][2]
-
-
 @pytest.mark.parametrize(
     ("extra", "environment", "config", "mode", "attempts"),
     [
@@ -137,9 +133,9 @@ OF_BOTOCORE = BOTOCORE_DEFAUT_SESSION_VARIABLES["retry_mode"][2]
         ({}, {}, {"connect_timeout": 5}, "standard", 10),
         ({"config_kwargs": {"retries": {"mode": "adaptive", "total_max_attempts": 3}}}, {}, None, "adaptive", 3),
         ({}, {}, {"retries": {"mode": "legacy", "total_max_attempts": 2}}, "legacy", 2),
-        ({}, {}, {"retries": {"total_max_attempts": 4}}, OF_BOTOCORE, 4),
+        ({}, {}, {"retries": {"total_max_attempts": 4}}, RETRY_MODE, 4),
         ({}, {"AWS_RETRY_MODE": "adaptive"}, None, "adaptive", None),
-        ({}, {"AWS_MAX_ATTEMPTS": "7"}, None, OF_BOTOCORE, 7),
+        ({}, {"AWS_MAX_ATTEMPTS": "7"}, None, RETRY_MODE, 7),
     ],
 )
 def test_retries(
