@@ -171,9 +171,11 @@ comma := ,
 		--editable '.[emulator,parquet]' --group bench 'apache-airflow==3.3.*'
 	@touch $@
 
-# The floors of pyproject.toml are what is installed here, so that none of them is a guess.
+# The floors of pyproject.toml are what is installed here, so that none of them is a guess. Those of the package itself are
+# named: uv takes the lowest of them only as far as nothing else that it has chosen by then asks for more.
+FLOORS = $(shell sed -n '/^dependencies = \[/,/^\]/s/^ *"\([a-z0-9-]*\)>=\([0-9.]*\)",.*/\1==\2/p' pyproject.toml | grep -v '^apache-airflow==')
 .venv-2.11/.installed .venv-3.3-floors/.installed: .venv-%/.installed: pyproject.toml | $(UV)
 	@$(make-venv)
 	$(UV) pip install --quiet --python $(@D) --compile-bytecode --resolution lowest-direct \
-		--editable '.[emulator]' --group test 'apache-airflow==$(*:-floors=).*'
+		--editable '.[emulator]' --group test 'apache-airflow==$(*:-floors=).*' $(FLOORS)
 	@touch $@

@@ -9,7 +9,34 @@ from botocore.loaders import create_loader
 from botocore.model import ServiceModel
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from botocore.loaders import Loader
+
+#: Shape -> members of answers that came with a release after botocore 1.42.74, the oldest that this package takes. The
+#: service sends them to every client, and an old one passes over them: where the installed model does not have them,
+#: they are left out.
+YOUNGER_MEMBERS: Mapping[str, frozenset[str]] = {
+    "GetRunResponse": frozenset(
+        {
+            "configuration",
+            "engineSettings",
+            "networkingMode",
+            "outputUriPrefixMode",
+            "parametersUri",
+            "requesterPaysEnabled",
+            "scratchStorageMode",
+            "sessionPolicy",
+        }
+    ),
+    "GetRunTaskResponse": frozenset({"uuid"}),
+    "RunListItem": frozenset({"workflowName"}),
+    "StartRunResponse": frozenset({"configuration", "networkingMode"}),
+    "TaskListItem": frozenset({"uuid"}),
+}
+
+#: Shape -> values that came later, too. The service tells and takes them whatever the client is, which checks none.
+YOUNGER_VALUES: Mapping[str, frozenset[str]] = {"BatchStatus": frozenset({"CREATING", "RUNS_DELETE_FAILED"})}
 
 
 @lru_cache(maxsize=1)

@@ -15,6 +15,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import botocore
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from botocore.config import Config
@@ -23,15 +24,17 @@ from botocore.loaders import JSONFileLoader, Loader, create_loader
 from botocore.utils import parse_timestamp
 
 from airflow_provider_omics.core.errors import ServiceError
+from airflow_provider_omics.core.settings.checks import InstalledModel
 from airflow_provider_omics.core.settings.connection import ConnectionDefaults
+from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.hooks.service_errors import complete, service_error, service_errors, unreadable
 
 if TYPE_CHECKING:
     from mypy_boto3_omics.client import OmicsClient
 
 TOTAL_ATTEMPTS = 10
-"""HTTP tries of one call in botocore's ``standard`` mode: about two minutes of throttling. The default, ``legacy``,
-gives up after five and does not retry RequestTimeoutException."""
+"""HTTP tries of one call in botocore's ``standard`` mode: about two minutes of throttling. ``legacy``, which was the
+default before botocore 1.44, gives up after five and does not retry RequestTimeoutException."""
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 15.0
 """Seconds, for a client that many threads share: one call that hangs holds up one thread, and while credentials are
@@ -68,6 +71,24 @@ class OmicsClientHook(AwsBaseHook):
         :raises SettingsError: a key is unknown, or a value has the wrong form.
         """
         return ConnectionDefaults.from_service_config(self.service_config)
+
+    def installed_model(self) -> InstalledModel:
+        """Read which run settings the installed boto3 can send.
+
+        :return: the fields of StartRun and StartRunBatch in the client's own service model.
+        :raises ServiceError: there is no client, as its credentials or its Region could not be had.
+        """
+        with service_errors("StartRun"):
+            model = self.conn.meta.service_model
+        batch: Any = model.operation_model("StartRunBatch").input_shape
+        runs = batch.members["batchRunSettings"]
+        shapes: dict[Place, Any] = {
+            Place.START_RUN: model.operation_model("StartRun").input_shape,
+            Place.DEFAULT_RUN_SETTING: batch.members["defaultRunSetting"],
+            Place.PER_RUN: runs.members["inlineSettings"].member,
+            Place.BATCH: batch,
+        }
+        return InstalledModel(botocore.__version__, {place: set(shape.members) for place, shape in shapes.items()})
 
     @property
     def misses_connection(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_omics.core.errors import InvalidRequest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, ListedRun, RunSnapshot, Snapshot
@@ -81,12 +81,13 @@ class OmicsHook(OmicsClientHook):
         """Get one run.
 
         :param run_id: id of the run.
-        :return: the answer of GetRun.
+        :return: the answer of GetRun, without ``parametersUri``: a presigned URL, which AWS says to treat as a
+            credential (API reference, GetRun). A run that was started with it has no ``parameters`` either.
         :raises NotFound: there is no such run (any more).
         :raises ServiceError: the call was refused or did not get through.
         """
         with service_errors("GetRun"):
-            return complete("GetRun", self.conn.get_run(id=run_id), "id", "status")
+            return _without_credential(complete("GetRun", self.conn.get_run(id=run_id), "id", "status"))
 
     def cancel_run(self, run_id: str) -> None:
         """Cancel a run; allowed while it is PENDING, STARTING, RUNNING or STOPPING (user guide, "Cancel a run").
@@ -399,3 +400,10 @@ class OmicsHook(OmicsClientHook):
         """
         with service_errors("ListTagsForResource"):
             return dict(self.conn.list_tags_for_resource(resourceArn=arn)["tags"])
+
+
+def _without_credential(answer: GetRunResponseTypeDef) -> GetRunResponseTypeDef:
+    """Take out of an answer of GetRun what opens the run's parameters to whoever reads it."""
+    members: dict[str, Any] = {**answer}
+    members.pop("parametersUri", None)
+    return cast("GetRunResponseTypeDef", members)

@@ -90,7 +90,7 @@ def show_request(log: Any, request: Mapping[str, Any], parameters_by_run: Parame
 
     :param log: the task's logger.
     :param request: of StartRun or StartRunBatch, checked.
-    :param parameters_by_run: its runs; none: they lie in S3.
+    :param parameters_by_run: its runs; none: they, or the parameters of the one, lie in S3.
     """
     count = 0
     lines = []
@@ -100,6 +100,9 @@ def show_request(log: Any, request: Mapping[str, Any], parameters_by_run: Parame
             lines.append(f"  {argument} with parameters {', '.join(parameters) or '(none)'}")
     if count:
         log.info("Dry run: nothing is started. %d run(s) would be:", count)
+    elif "parametersUri" in request:
+        in_s3 = request["parametersUri"]
+        log.info("Dry run: nothing is started. The run would be one with parameters of %s, not looked at", in_s3)
     else:
         in_s3 = request["batchRunSettings"]["s3UriSettings"]
         log.info("Dry run: nothing is started. The runs would be those of %s, which is not looked at", in_s3)

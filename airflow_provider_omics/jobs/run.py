@@ -85,15 +85,15 @@ class RunJob:
             defaults=defaults.default_run_setting,
             require=defaults.require_settings,
             request_id=request_id,
+            model=self.owner.hook.installed_model,
         )
         for warning in checked.warnings:
             self.owner.log.warning("%s", warning)
         request = checked.request
-        parameters = request.get("parameters") or {}
         if wanted.check_workflow:
-            check_workflow(self.owner, request, [("parameters", parameters)])
+            check_workflow(self.owner, request, _parameters_by_run(request))
         if wanted.flag("check_inputs"):
-            check_inputs(self.owner, request, lambda: [RunInputs(None, "parameters", parameters)])
+            check_inputs(self.owner, request, lambda: [_inputs(request)])
         return StartRequest(request)
 
     def show(self, request: StartRequest) -> None:
@@ -101,8 +101,7 @@ class RunJob:
 
         :param request: the request.
         """
-        parameters = request.content.get("parameters") or {}
-        show_request(self.owner.log, request.content, [("parameters", parameters)])
+        show_request(self.owner.log, request.content, _parameters_by_run(request.content))
 
     def choose(self, record: AttemptRecord) -> bool:
         """Say that there is something to start: a run is not chosen from others.
@@ -219,5 +218,17 @@ class RunJob:
             own = self.arguments.settings.get("parameters")
             given = {"parameters": own} if isinstance(own, Mapping) else {}
             merged = merge_settings(self.owner.hook.defaults.default_run_setting, given)
-            documents = (merged.get("parameters"),)
+            documents = (merged.get("parameters"), self.arguments.settings.get("parametersUri"))
         return Lineage(reported, documents, (reported.get("run_output_uri"),))
+
+
+def _parameters_by_run(request: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """List the one run's parameters; none where they lie in S3: HealthOmics alone reads them there, and checks them."""
+    return [] if "parametersUri" in request else [("parameters", request.get("parameters") or {})]
+
+
+def _inputs(request: Mapping[str, Any]) -> RunInputs:
+    """Name the inputs of the run; the object with its parameters is one where they lie in S3."""
+    if "parametersUri" in request:
+        return RunInputs(None, "parameters_uri", request["parametersUri"])
+    return RunInputs(None, "parameters", request.get("parameters") or {})

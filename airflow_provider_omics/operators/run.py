@@ -29,8 +29,14 @@ class OmicsStartRunOperator(OmicsStartOperator):
     :param source_run_id: id of a run to repeat (the API's ``runId``): its settings are the defaults of the new run.
     :param role_arn: service role of the run.
     :param output_uri: where the outputs go: ``s3://bucket/prefix/``.
+    :param output_uri_prefix_mode: ``SERVICE_DEFINED`` (outputs in a folder of the run's own below ``output_uri``) or
+        ``NONE_WITH_OVERWRITE`` (outputs right under it, over those of the run before). Unset: AWS means
+        SERVICE_DEFINED. Needs boto3 1.43.123.
     :param run_name: name of the run, at most 128 characters.
     :param parameters: workflow parameters, a JSON object of at most 256,000 bytes.
+    :param parameters_uri: an S3 object with the workflow parameters as JSON, instead of ``parameters``. HealthOmics
+        reads it after the start, and fails the run with ``INVALID_RUN_PARAMETERS`` if it is not valid. Needs boto3
+        1.44.8.
     :param workflow_type: ``PRIVATE`` or ``READY2RUN``.
     :param workflow_owner_id: account of the owner of a shared workflow.
     :param workflow_version_name: version of the workflow.
@@ -46,8 +52,10 @@ class OmicsStartRunOperator(OmicsStartOperator):
     :param networking_mode: ``RESTRICTED`` or ``VPC``; VPC needs ``configuration_name``.
     :param configuration_name: name of a configuration.
     :param scratch_storage_mode: ``LOCAL`` or ``SHARED``: the storage mounted at /tmp of CPU tasks. Unset: AWS means
-        SHARED.
-    :param session_policy: JSON text of a policy that narrows the role, at most 2,048 characters.
+        SHARED. Needs boto3 1.43.35.
+    :param requester_pays_enabled: whether the run may read inputs from Requester Pays buckets, at the cost of your
+        account. Unset: AWS means False. Needs boto3 1.44.8.
+    :param session_policy: JSON text of a policy that narrows the role, at most 2,048 characters. Needs boto3 1.43.90.
     :param engine_settings: settings of the workflow engine (Nextflow: ``{"profile": "test"}``).
     :param run_timeout: how long the run may take from its own start; queueing in PENDING is free. Default: no limit.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
@@ -87,8 +95,10 @@ class OmicsStartRunOperator(OmicsStartOperator):
         source_run_id: str | None = None,
         role_arn: str | None = None,
         output_uri: str | None = None,
+        output_uri_prefix_mode: str | None = None,
         run_name: str | None = None,
         parameters: Mapping[str, Any] | None = None,
+        parameters_uri: str | None = None,
         workflow_type: str | None = None,
         workflow_owner_id: str | None = None,
         workflow_version_name: str | None = None,
@@ -104,6 +114,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
         networking_mode: str | None = None,
         configuration_name: str | None = None,
         scratch_storage_mode: str | None = None,
+        requester_pays_enabled: bool | str | None = None,
         session_policy: str | None = None,
         engine_settings: Mapping[str, Any] | None = None,
         run_timeout: timedelta | None = None,
@@ -114,8 +125,10 @@ class OmicsStartRunOperator(OmicsStartOperator):
         self.source_run_id = source_run_id
         self.role_arn = role_arn
         self.output_uri = output_uri
+        self.output_uri_prefix_mode = output_uri_prefix_mode
         self.run_name = run_name
         self.parameters = parameters
+        self.parameters_uri = parameters_uri
         self.workflow_type = workflow_type
         self.workflow_owner_id = workflow_owner_id
         self.workflow_version_name = workflow_version_name
@@ -131,6 +144,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
         self.networking_mode = networking_mode
         self.configuration_name = configuration_name
         self.scratch_storage_mode = scratch_storage_mode
+        self.requester_pays_enabled = requester_pays_enabled
         self.session_policy = session_policy
         self.engine_settings = engine_settings
         self.run_timeout = run_timeout

@@ -16,7 +16,7 @@ from airflow_provider_omics.emulator.api.service import HealthOmics
 from airflow_provider_omics.emulator.errors import ServiceError
 from airflow_provider_omics.emulator.http.wire import Wire
 from airflow_provider_omics.emulator.life.surroundings import MemorySurroundings
-from airflow_provider_omics.emulator.model import service_model
+from airflow_provider_omics.emulator.model import YOUNGER_MEMBERS, YOUNGER_VALUES, service_model
 from airflow_provider_omics.emulator.request_check import RequestCheck
 from airflow_provider_omics.emulator.script.clock import SteppedClock
 from airflow_provider_omics.emulator.script.scenario import Scenario
@@ -75,10 +75,11 @@ def fits(value: Any, shape: Shape, path: str) -> None:
         if shape.is_document_type:
             json.dumps(value, allow_nan=False)
             return
-        assert set(value) <= set(shape.members), path
+        assert set(value) <= {*shape.members, *YOUNGER_MEMBERS.get(shape.name, ())}, path
         assert set(shape.required_members) <= set(value), path
-        for name, member in value.items():
-            fits(member, shape.members[name], f"{path}.{name}")
+        for name, member in shape.members.items():
+            if name in value:
+                fits(value[name], member, f"{path}.{name}")
     elif isinstance(shape, ListShape):
         for number, member in enumerate(value):
             fits(member, shape.member, f"{path}[{number}]")
@@ -92,7 +93,7 @@ def fits(value: Any, shape: Shape, path: str) -> None:
         kinds: dict[str, type] = {"string": str, "integer": int, "boolean": bool}
         assert type(value) is kinds[shape.type_name], path
         if enum := shape.metadata.get("enum"):
-            assert value in enum, path
+            assert value in {*enum, *YOUNGER_VALUES.get(shape.name, ())}, path
         if shape.type_name == "string":
             assert shape.metadata.get("min", 0) <= len(str(value)) <= shape.metadata.get("max", 10_000), path
 

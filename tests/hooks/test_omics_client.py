@@ -13,6 +13,7 @@ from botocore.config import Config
 from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
 from tests.airflow_support import DEFAULT_RUN_SETTING, ROLE
+from tests.model_support import RETRY_MODE
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
@@ -132,9 +133,9 @@ def test_without_a_connection(emulator: OmicsEmulator, monkeypatch: pytest.Monke
         ({}, {}, {"connect_timeout": 5}, "standard", 10),
         ({"config_kwargs": {"retries": {"mode": "adaptive", "total_max_attempts": 3}}}, {}, None, "adaptive", 3),
         ({}, {}, {"retries": {"mode": "legacy", "total_max_attempts": 2}}, "legacy", 2),
-        ({}, {}, {"retries": {"total_max_attempts": 4}}, "legacy", 4),
+        ({}, {}, {"retries": {"total_max_attempts": 4}}, RETRY_MODE, 4),
         ({}, {"AWS_RETRY_MODE": "adaptive"}, None, "adaptive", None),
-        ({}, {"AWS_MAX_ATTEMPTS": "7"}, None, "legacy", 7),
+        ({}, {"AWS_MAX_ATTEMPTS": "7"}, None, RETRY_MODE, 7),
     ],
 )
 def test_retries(

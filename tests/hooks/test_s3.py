@@ -28,6 +28,7 @@ from airflow_provider_omics.hooks.run_logs import RunLogsHook
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from tests.airflow_support import BUCKET, quick_hook
 from tests.connection_support import misses
+from tests.model_support import RETRY_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +144,7 @@ def test_threads_are_given_patience(connect: Connect) -> None:
         store.connect()
 
     assert patient._client.meta.config.retries == {"mode": "standard", "total_max_attempts": 10}
-    assert hasty._client.meta.config.retries["mode"] == "legacy"
+    assert hasty._client.meta.config.retries["mode"] == RETRY_MODE
 
 
 def test_store_of_a_connection(emulator: OmicsEmulator, connect: Connect) -> None:

@@ -105,7 +105,7 @@ class IdentifiedRequest:
     """A request with our name and tags in it.
 
     :param request: to be sent; the same to the letter whenever it is made from the same settings and record.
-    :param warnings: what had to be left out.
+    :param warnings: what had to be left out, and what is overwritten.
     """
 
     request: dict[str, Any]
@@ -131,8 +131,9 @@ def identified_request(
     if name is None:
         name = generated_name(kind, identity, record.request_id)
     result: dict[str, Any] = {**request, "requestId": record.request_id, name_field: name}
+    warnings = _overwrite_warnings(request, record)
     if not record.tagged:
-        return IdentifiedRequest(result)
+        return IdentifiedRequest(result, warnings)
     ours = {
         REQUEST_ID_TAG: record.request_id,
         "airflow:try_number": str(record.first_try),
@@ -149,9 +150,23 @@ def identified_request(
         run_tags, left_out_of_runs = _with_room(identity.tags(), shared, used)
         result["defaultRunSetting"] = {**default, "runTags": run_tags}
         left_out += [key for key in left_out_of_runs if key not in left_out]
-    if not left_out:
-        return IdentifiedRequest(result)
-    return IdentifiedRequest(result, (f"No room under {TAG_LIMIT} tags: {', '.join(left_out)} left out",))
+    if left_out:
+        warnings = (f"No room under {TAG_LIMIT} tags: {', '.join(left_out)} left out", *warnings)
+    return IdentifiedRequest(result, warnings)
+
+
+def _overwrite_warnings(request: Mapping[str, Any], record: AttemptRecord) -> tuple[str, ...]:
+    """Warn of outputs that lie right under ``outputUri``, where an earlier run of the same task has left its own."""
+    if request.get("outputUriPrefixMode") != "NONE_WITH_OVERWRITE":
+        return ()
+    if "runId" in request:
+        earlier = f"run {request['runId']}"
+    elif record.attempts > 1 or record.first_try > 1:
+        earlier = "an earlier attempt"
+    else:
+        return ()
+    place = f"outputs that {earlier} has left under {request['outputUri']}"
+    return (f"This run overwrites {place}: output_uri_prefix_mode is NONE_WITH_OVERWRITE",)
 
 
 def _with_room(ours: Mapping[str, str], theirs: Mapping[str, str], used: int) -> tuple[dict[str, str], list[str]]:

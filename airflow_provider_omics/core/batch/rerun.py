@@ -10,6 +10,7 @@ from typing import Any
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.failure.reasons import FailureClass, is_final, reason_of_end
+from airflow_provider_omics.core.settings.checks import ReadModel
 from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.core.settings.layers import Layer, MergedSettings, merge_settings
 
@@ -126,11 +127,14 @@ def checked_on_changed(value: object) -> str:
     return str(value)
 
 
-def rerun_setting_problems(default: Mapping[str, Any], rerun_setting: Mapping[str, Any]) -> list[Problem]:
+def rerun_setting_problems(
+    default: Mapping[str, Any], rerun_setting: Mapping[str, Any], model: ReadModel | None = None
+) -> list[Problem]:
     """Check what a rerun changes, by itself and in its place.
 
     :param default: the request's ``defaultRunSetting``, checked.
     :param rerun_setting: what is merged into it.
+    :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
     :return: all problems.
     """
     place = Place.DEFAULT_RUN_SETTING
@@ -139,7 +143,7 @@ def rerun_setting_problems(default: Mapping[str, Any], rerun_setting: Mapping[st
     if problems or not rerun_setting:
         return problems
     merged = MergedSettings(merge_settings(*(layer.cleaned() for layer in layers)), place, layers)
-    return merged.companion_problems() + merged.size_problems()
+    return merged.companion_problems() + merged.size_problems() + merged.younger_problems(model)
 
 
 def rerun_sentence(again: Mapping[RecordStatus, int], new: int, changed: int, kept: int, carried: int) -> str:

@@ -2,7 +2,8 @@
 
 Sources: user guide, "Run failure reasons" (the codes of ``failureReason`` of GetRun and GetRunTask), "Advanced resource
 configuration" (ALL_PROFILES_INSTANCE_RESERVATION_FAILED), "Run batches" (``submissionFailureReason`` of
-ListRunsInBatch). Owner and class are this package's judgement; a code that is not here is shown as it is.
+ListRunsInBatch); API reference, StartRun (INVALID_RUN_PARAMETERS). Owner and class are this package's judgement; a code
+that is not here is shown as it is.
 """
 
 from __future__ import annotations
@@ -155,6 +156,13 @@ RUN_REASONS = _table(
         _AUTHOR,
         "The URI of a container image is not one of ECR.",
         "Correct the image URI in the workflow or its parameters.",
+    ),
+    (
+        "INVALID_RUN_PARAMETERS",
+        _PERMANENT,
+        _DATA,
+        "The S3 object that parameters_uri names holds no valid parameters, or cannot be read.",
+        "Put one JSON object there that fits the workflow's template; the status message says what is wrong.",
     ),
     (
         "INVALID_TASK_RESOURCE_VALUE",

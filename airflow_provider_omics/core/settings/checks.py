@@ -9,6 +9,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_omics.core.errors import GivenValue, Problem, SettingsError
@@ -23,8 +24,10 @@ from airflow_provider_omics.core.settings.fields import (
     MAX_TAG_VALUE,
     MAX_TAGS,
     NAME,
+    OBJECT_URI,
     VISIBLE_LINES,
     VISIBLE_TEXT,
+    YOUNGER_FIELDS,
     Place,
     SettingField,
     SettingKind,
@@ -38,11 +41,34 @@ _PATTERN_WORDS = {
     ACCOUNT_ID: "an account id of 12 digits",
     ARN: "an ARN (arn:...)",
     NAME: "letters, digits, '-', '.' and '_', beginning with a letter or digit",
+    OBJECT_URI: "an object in a bucket (s3://bucket/key)",
     VISIBLE_TEXT: "no control or other invisible characters",
     VISIBLE_LINES: "no control or other invisible characters but tab and line ends",
 }
 # Buckets from before 2018 may have upper case, underscores and up to 255 characters.
 _S3_URI = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9](/.*)?", re.DOTALL)
+
+
+# Not shown: a policy tells what an account holds, and in the place of an object's URI may stand a presigned URL, which
+# opens the object to whoever reads it.
+_NOT_SHOWN = frozenset({"sessionPolicy", "parametersUri"})
+_FLAGS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class InstalledModel:
+    """The fields that the installed boto3 can send.
+
+    :param release: its release: ``"1.42.84"``.
+    :param fields: for each place the names of its fields.
+    """
+
+    release: str
+    fields: Mapping[Place, Collection[str]]
+
+
+ReadModel = Callable[[], InstalledModel]
+"""Reads the installed model, which takes a client: it is called only where a field younger than the floor is set."""
 
 
 def show_value(value: Any) -> str:
@@ -75,6 +101,9 @@ def convert_value(field: SettingField, value: Any) -> Any:
     if field.kind is SettingKind.WHOLE_NUMBER:
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
             return int(value)
+    elif field.kind is SettingKind.FLAG:
+        if isinstance(value, str):
+            return _FLAGS.get(value.strip().lower(), value)
     elif field.kind is SettingKind.TEXT:
         if type(value) is int and value >= 0 and field.pattern in (DIGITS, ACCOUNT_ID):
             return str(value)
@@ -118,6 +147,29 @@ def setting_problems(setting: Mapping[Any, Any], place: Place, label: Callable[[
     return problems
 
 
+def younger_problems(
+    setting: Mapping[Any, Any], place: Place, label: Callable[[Any], str], model: ReadModel | None
+) -> list[Problem]:
+    """Refuse fields that the installed boto3 cannot send, as they are younger than it.
+
+    :param setting: settings by their names in ``place``; None values are unset.
+    :param place: where they stand.
+    :param label: how the user calls a setting of this origin, from its name.
+    :param model: reads the installed model; None: every field can be sent.
+    :return: a problem for each.
+    """
+    given = [name for name in YOUNGER_FIELDS[place] if setting.get(name) is not None]
+    if model is None or not given:
+        return []
+    installed = model()
+    problems = []
+    for name in given:
+        if name not in installed.fields[place]:
+            needed = f"{name} needs boto3 {FIELDS[place][name].since(place)}; {installed.release} is installed"
+            problems.append(Problem(label(name), "set", f"{needed}: upgrade boto3 and botocore, or leave it out"))
+    return problems
+
+
 def value_faults(field: SettingField, value: Any) -> list[Fault]:
     """Check one value against its field.
 
@@ -133,6 +185,8 @@ def value_faults(field: SettingField, value: Any) -> list[Fault]:
         if isinstance(value, bool) or not isinstance(value, int) or not _within(value, low, high):
             return [Fault("", show_value(value), f"a whole number from {low} to {high}")]
         return []
+    if field.kind is SettingKind.FLAG:
+        return [] if isinstance(value, bool) else [Fault("", show_value(value), "true or false")]
     if field.kind is SettingKind.TAGS:
         return tag_faults(value)
     return document_faults(value)
@@ -196,7 +250,7 @@ def _text_faults(field: SettingField, value: Any) -> list[Fault]:
     if not _within(len(value), field.minimum, field.maximum) or not _matches(field.pattern, value):
         return [Fault("", _show_text(field, value), _text_allowed(field))]
     if field.s3_uri and not _S3_URI.fullmatch(value):
-        return [Fault("", show_value(value), "an S3 URI: s3://bucket/...")]
+        return [Fault("", _show_text(field, value), "an S3 URI: s3://bucket/...")]
     if field.name == "sessionPolicy" and not _is_json_object(value):
         return [Fault("", _show_text(field, value), "an IAM policy as JSON text")]
     return []
@@ -205,13 +259,12 @@ def _text_faults(field: SettingField, value: Any) -> list[Fault]:
 def _show_misplaced(name: Any, value: Any) -> str:
     # A name that nobody knows may be misspelt workflow parameters, whose values can identify a patient.
     field = meant_field(name) if isinstance(name, str) else None
-    shown = field is not None and field.kind is not SettingKind.JSON_OBJECT and field.name != "sessionPolicy"
+    shown = field is not None and field.kind is not SettingKind.JSON_OBJECT and field.name not in _NOT_SHOWN
     return show_value(value) if shown else type(value).__name__
 
 
 def _show_text(field: SettingField, value: str) -> str:
-    # A policy is not shown: it tells what an account holds.
-    return f"text of {len(value)} characters" if field.name == "sessionPolicy" else show_value(value)
+    return f"text of {len(value)} characters" if field.name in _NOT_SHOWN else show_value(value)
 
 
 def _text_allowed(field: SettingField) -> str:

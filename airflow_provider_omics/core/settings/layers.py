@@ -9,11 +9,13 @@ from typing import Any
 from airflow_provider_omics.core.errors import Problem
 from airflow_provider_omics.core.settings.checks import (
     NOT_SET,
+    ReadModel,
     clean_setting,
     parameters_size_problems,
     setting_problems,
     show_value,
     tag_count_problems,
+    younger_problems,
 )
 from airflow_provider_omics.core.settings.documents import document_faults, document_size
 from airflow_provider_omics.core.settings.fields import FIELDS, MERGED_BY_KEY, SETTING_FIELDS, Place
@@ -126,6 +128,13 @@ class MergedSettings:
                 problems.append(Problem(self.label(here), NOT_SET, REQUIRED_BY_CONNECTION))
         return problems
 
+    def younger_problems(self, model: ReadModel | None) -> list[Problem]:
+        """Name the settings that the installed boto3 cannot send, wherever they were set.
+
+        :param model: reads the installed model; None: every field can be sent.
+        """
+        return younger_problems(self.values, self.place, self.label, model)
+
     def companion_problems(self) -> list[Problem]:
         """Find the settings that lack a companion."""
         problems = []
@@ -137,6 +146,14 @@ class MergedSettings:
             allowed = f"needs a configuration: set {self.label('configurationName')} too"
             problems.append(Problem(self.label("networkingMode"), "'VPC'", allowed))
         return problems
+
+    def parameters_problems(self) -> list[Problem]:
+        """Refuse parameters from two sources: StartRun takes ``parameters`` or ``parametersUri``, not both."""
+        if "parametersUri" not in self.values or "parameters" not in self.values:
+            return []
+        other = self.label("parameters")
+        allowed = f"{self.label('parametersUri')} or {other}, not both: leave one out, or put all in the S3 object"
+        return [Problem(self.label("parametersUri"), f"set, and {other} too", allowed)]
 
     def size_problems(self) -> list[Problem]:
         """Check the size of the merged parameters and the number of merged tags."""

@@ -68,5 +68,7 @@ def _misplaced_advice(field: SettingField, place: Place) -> str:
         return "belongs to each run of a batch: run_settings[...]['runSettingId']"
     if place is Place.START_RUN:
         return "StartRun has no such field; it exists for batches only"
+    if not field.default_run_setting:
+        return f"exists for single runs only: OmicsStartRunOperator({field.argument}=...)"
     also = " or to the argument scratch_storage_mode" if field.name == "scratchStorageMode" else ""
     return f"cannot differ between the runs of a batch: move it to default_run_setting[{field.name!r}]{also}"

@@ -19,6 +19,8 @@ from typing import Any
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.settings.checks import (
     NOT_SET,
+    InstalledModel,
+    ReadModel,
     clean_setting,
     setting_problems,
     show_value,
@@ -52,7 +54,9 @@ __all__ = [
     "SETTING_FIELDS",
     "START_RUN_ARGUMENTS",
     "CheckedRequest",
+    "InstalledModel",
     "Place",
+    "ReadModel",
     "RunSettingRules",
     "SettingField",
     "SettingKind",
@@ -112,6 +116,7 @@ def build_start_run_request(
     defaults: Mapping[str, Any] | None = None,
     require: Collection[str] = (),
     request_id: str,
+    model: ReadModel | None = None,
 ) -> CheckedRequest:
     """Check and build the request of StartRun.
 
@@ -123,6 +128,7 @@ def build_start_run_request(
         ``tags``; ``outputBucketOwnerId`` has no place in StartRun and is left out. Default: none.
     :param require: settings that the connection wants to see (``require_settings``). Default: none.
     :param request_id: the idempotency token, 1 to 128 characters.
+    :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
     :return: the request and its warnings.
     :raises SettingsError: with all problems.
     """
@@ -145,10 +151,12 @@ def build_start_run_request(
     elif "workflowId" not in merged.values and "runId" not in given:
         allowed = f"required: workflow_id, source_run_id, or {in_connection('workflowId')}"
         problems.append(Problem("workflow_id", NOT_SET, allowed))
-    problems += merged.missing_problems(require, exempt={"requestId", *exempt})
+    # Where parameters are required, those in S3 are as good as those in the request.
+    in_s3 = ("parameters",) if "parametersUri" in merged.values else ()
+    problems += merged.missing_problems(require, exempt={"requestId", *exempt, *in_s3})
     if "runId" not in given:
         problems += merged.companion_problems()
-    problems += merged.size_problems()
+    problems += merged.parameters_problems() + merged.size_problems() + merged.younger_problems(model)
     problems += setting_problems({"requestId": request_id}, Place.START_RUN, lambda _: "request_id")
     _raise_all(problems)
     return CheckedRequest({**merged.values, "requestId": request_id}, _storage_warnings(merged.values))
@@ -166,6 +174,7 @@ def build_start_run_batch_request(
     require: Collection[str] = (),
     request_id: str,
     total_runs: int | None = None,
+    model: ReadModel | None = None,
 ) -> CheckedRequest:
     """Check and build the request of StartRunBatch.
 
@@ -182,6 +191,7 @@ def build_start_run_batch_request(
     :param request_id: the idempotency token, 1 to 128 characters.
     :param total_runs: the number of runs in the S3 object, for a caller that wrote it and checked each of them
         with :func:`check_run_setting`. Default: not known.
+    :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
     :return: the request and its warnings.
     :raises SettingsError: with all problems.
     """
@@ -196,7 +206,7 @@ def build_start_run_batch_request(
     if default.get("workflowType") == "READY2RUN":
         allowed = "PRIVATE: a batch cannot run READY2RUN workflows; start single runs"
         problems.append(Problem(merged.label("workflowType"), "'READY2RUN'", allowed))
-    problems += merged.companion_problems() + merged.size_problems()
+    problems += merged.companion_problems() + merged.size_problems() + merged.younger_problems(model)
     # What may differ between the runs is looked for in each of them, where they can be seen.
     runs_are_seen = run_settings is not None or total_runs is not None
     problems += merged.missing_problems(require, FIELDS[Place.PER_RUN] if runs_are_seen else ())
@@ -216,7 +226,7 @@ def build_start_run_batch_request(
     inline: list[Any] = []
     if run_settings is not None:
         inline, found = _inline_settings(run_settings)
-        problems += found or _inline_problems(inline, run_setting_rules(default, require), merged)
+        problems += found or _inline_problems(inline, run_setting_rules(default, require, model), merged)
         total_runs = len(inline)
     elif total_runs is not None and not 1 <= total_runs <= MAX_RUNS_IN_BATCH:
         problems.append(Problem("total_runs", str(total_runs), f"1 to {MAX_RUNS_IN_BATCH:,} runs in one batch"))
@@ -256,7 +266,7 @@ def _inline_problems(inline: list[Any], rules: RunSettingRules, merged: MergedSe
             allowed = f"{reason}; give it here, in each run, or {in_connection(name)}"
             problems.append(Problem(merged.label(name), NOT_SET, allowed))
     required = {name: reason for name, reason in rules.required.items() if name in given}
-    rules = RunSettingRules(rules.default, required, rules.parameters_size)
+    rules = RunSettingRules(rules.default, required, rules.parameters_size, rules.model)
     positions: dict[str, int] = {}
     for index, item in enumerate(inline):
         problems += check_run_setting(item, index, rules, positions)

@@ -13,10 +13,12 @@ from typing import Any
 from airflow_provider_omics.core.errors import Problem
 from airflow_provider_omics.core.settings.checks import (
     NOT_SET,
+    ReadModel,
     parameters_size_problems,
     setting_problems,
     show_value,
     tag_count_problems,
+    younger_problems,
 )
 from airflow_provider_omics.core.settings.documents import document_faults, document_size
 from airflow_provider_omics.core.settings.fields import FIELDS, MAX_PARAMETERS_BYTES, Place
@@ -32,18 +34,23 @@ class RunSettingRules:
     :param default: the ``defaultRunSetting`` of the batch.
     :param required: names that each run must give itself, as the default does not, each with the reason.
     :param parameters_size: bytes of the default's ``parameters``.
+    :param model: reads the model of the installed boto3, which has to know each field; None: any will do.
     """
 
     default: Mapping[str, Any]
     required: Mapping[str, str]
     parameters_size: int
+    model: ReadModel | None = None
 
 
-def run_setting_rules(default: Mapping[str, Any], require: Collection[str] = ()) -> RunSettingRules:
+def run_setting_rules(
+    default: Mapping[str, Any], require: Collection[str] = (), model: ReadModel | None = None
+) -> RunSettingRules:
     """Compute once what every run of a batch is checked against.
 
     :param default: the merged ``defaultRunSetting``; its own problems are not looked for.
     :param require: settings that the connection wants to see (``require_settings``). Default: none.
+    :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
     :return: the rules for :func:`check_run_setting`.
     """
     required = {}
@@ -55,7 +62,7 @@ def run_setting_rules(default: Mapping[str, Any], require: Collection[str] = ())
                 required[name] = REQUIRED_BY_CONNECTION
     parameters = default.get("parameters")
     size = document_size(parameters) if parameters and not document_faults(parameters) else 0
-    return RunSettingRules(default=default, required=required, parameters_size=size)
+    return RunSettingRules(default=default, required=required, parameters_size=size, model=model)
 
 
 def check_run_setting(
@@ -79,6 +86,7 @@ def check_run_setting(
     if not isinstance(setting, Mapping):
         return [Problem(place, type(setting).__name__, "a dict: runSettingId, and what differs for this run")]
     problems = setting_problems(setting, Place.PER_RUN, lambda name: f"{place}[{name!r}]")
+    problems += younger_problems(setting, Place.PER_RUN, lambda name: f"{place}[{name!r}]", rules.model)
     problems += _identity_problems(setting.get("runSettingId"), index, positions, argument)
     for name, reason in rules.required.items():
         if setting.get(name) in (None, {}):

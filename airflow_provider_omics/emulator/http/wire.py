@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 
 from airflow_provider_omics.emulator.errors import error_statuses, validation_error
-from airflow_provider_omics.emulator.model import service_model
+from airflow_provider_omics.emulator.model import YOUNGER_MEMBERS, YOUNGER_VALUES, service_model
 from airflow_provider_omics.emulator.request_check import RequestCheck
 
 #: Host prefixes of the operations that get a route: runs, batches, workflows and their tags. The storage and
@@ -253,7 +253,7 @@ def _writer(shape: Shape, where: str) -> Writer:
     if shape.type_name == "timestamp":
         return _write_timestamp
     if shape.type_name == "string":
-        return _scalar_writer(str, where, frozenset(shape.metadata.get("enum", ())))
+        return _scalar_writer(str, where, _allowed(shape))
     if shape.type_name in ("integer", "long"):
         return _scalar_writer(int, where)
     if shape.type_name == "boolean":
@@ -271,6 +271,11 @@ def _write_timestamp(value: datetime) -> str:
     return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
 
 
+def _allowed(shape: Shape) -> frozenset[str]:
+    values = shape.metadata.get("enum", ())
+    return frozenset({*values, *YOUNGER_VALUES.get(shape.name, ())}) if values else frozenset()
+
+
 def _scalar_writer(kind: type, where: str, allowed: frozenset[str] = frozenset()) -> Writer:
     def write(value: Any) -> Any:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
@@ -283,6 +288,7 @@ def _scalar_writer(kind: type, where: str, allowed: frozenset[str] = frozenset()
 
 
 def _structure_writer(shape: StructureShape, where: str) -> Writer:
+    younger = YOUNGER_MEMBERS.get(shape.name, ())
     writers = {name: _writer(member, f"{where}.{name}") for name, member in shape.members.items()}
 
     def write(value: Any) -> dict[str, Any]:
@@ -290,9 +296,10 @@ def _structure_writer(shape: StructureShape, where: str) -> Writer:
         for name, item in value.items():
             if item is None:
                 continue
-            if name not in writers:
+            if name in writers:
+                written[name] = writers[name](item)
+            elif name not in younger:
                 raise TypeError(f"{where} has no member {name!r}")
-            written[name] = writers[name](item)
         return written
 
     return write

@@ -51,4 +51,5 @@ def output_objects(run: Run) -> dict[str, bytes]:
 
 
 def _folder(run: Run) -> str:
-    return run.run_output_uri.removeprefix("s3://").partition("/")[2] + "/"
+    folder = run.run_output_uri.removeprefix("s3://").partition("/")[2]
+    return f"{folder}/" if folder else ""

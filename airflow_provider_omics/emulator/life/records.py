@@ -113,6 +113,8 @@ class Run:
     failure_reason: str | None = None
     status_message: str | None = None
     first_task_id: int = 0
+    #: What the object behind parametersUri held when the run was started.
+    file_parameters: dict[str, Any] | None = None
     #: Lines written so far of each log stream.
     logged: dict[str, int] | None = None
 
@@ -130,12 +132,16 @@ class Run:
 
     @property
     def run_output_uri(self) -> str:
-        """S3 URI of the outputs."""
+        """Where the outputs are: in a folder of the run's own, unless it asks for none."""
+        if self.setting("outputUriPrefixMode") == "NONE_WITH_OVERWRITE":
+            return self.output_uri.rstrip("/")
         return f"{self.output_uri.rstrip('/')}/{self.id}"
 
     @property
     def parameters(self) -> Any:
         """The parameters: those of the batch and of the entry, merged key by key."""
+        if self.file_parameters is not None:
+            return self.file_parameters
         default, own = self.settings.get("parameters"), None
         if self.entry is not None:
             own = self.entry.setting.get("parameters")

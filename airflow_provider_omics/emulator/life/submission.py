@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import heapq
 import json
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_omics.emulator import statuses
 from airflow_provider_omics.emulator.errors import ServiceError, not_found, quota_exceeded, validation_error
 from airflow_provider_omics.emulator.life import catalog, run_lifecycle
+from airflow_provider_omics.emulator.life.batch_settings import split_uri
 from airflow_provider_omics.emulator.life.records import Batch, Entry, Run, Workflow
 from airflow_provider_omics.emulator.life.region import Region
+
+INVALID_RUN_PARAMETERS = "INVALID_RUN_PARAMETERS"
+
+
+class ParametersFileError(Exception):
+    """A parameters object that makes its run fail."""
 
 
 def check_common_settings(region: Region, settings: dict[str, Any]) -> Workflow:
@@ -66,6 +74,38 @@ def check_parameters(region: Region, workflow: Workflow, parameters: Any) -> Non
         raise validation_error("parameters must be a JSON object.")
     if parameters and len(json.dumps(parameters, ensure_ascii=False).encode()) > region.limits.parameter_bytes:
         raise validation_error(f"parameters exceed {region.limits.parameter_bytes} bytes.")
+    _check_names(workflow, parameters)
+
+
+def read_parameters(region: Region, workflow: Workflow, uri: str) -> dict[str, Any]:
+    """Read the object behind a run's parametersUri.
+
+    AWS does so after StartRun has answered; here it is read at once, so that a later change of it does not count.
+
+    :param region: the region of the run.
+    :param workflow: the run's workflow, with the template that the parameters have to fit.
+    :param uri: the URI of the object.
+    :return: the parameters.
+    :raises ParametersFileError: it is not there, is no JSON object, or does not fit the template.
+    """
+    bucket, key = split_uri(uri) or ("", "")
+    stored = region.surroundings.read_object(region.account, region.name, bucket, key)
+    if stored is None:
+        raise ParametersFileError(f"The run parameters file {uri} cannot be read.")
+    try:
+        parameters = json.loads(stored.body)
+    except ValueError as error:
+        raise ParametersFileError(f"The run parameters file {uri} is not valid JSON: {error}") from None
+    if not isinstance(parameters, dict):
+        raise ParametersFileError(f"The run parameters file {uri} must hold a JSON object.")
+    try:
+        _check_names(workflow, parameters)
+    except ServiceError as error:
+        raise ParametersFileError(f"The run parameters file {uri} is not valid: {error.message}") from None
+    return parameters
+
+
+def _check_names(workflow: Workflow, parameters: dict[str, Any]) -> None:
     if workflow.parameter_template is None:
         return
     names = parameters.keys()
@@ -116,6 +156,18 @@ def create_run(
         raise validation_error("outputUri is missing, both in defaultRunSetting and for this run.")
     check_output_uri(output_uri)
     _make_room(region)
+    file_parameters = None
+    if "parametersUri" in settings:
+        try:
+            file_parameters = read_parameters(region, workflow, settings["parametersUri"])
+        except ParametersFileError as error:
+            rule = replace(
+                rule,
+                outcome=statuses.FAILED,
+                fails_in=statuses.PENDING,
+                failure_reason=INVALID_RUN_PARAMETERS,
+                status_message=str(error),
+            )
     region.sequence += 1
     run = Run(
         id=region.next_run_id(),
@@ -133,6 +185,7 @@ def create_run(
         batch=batch,
         entry=entry,
         group=region.groups.get(settings.get("runGroupId", "")),
+        file_parameters=file_parameters,
     )
     run_lifecycle.begin(region, run)
     return run

@@ -169,11 +169,12 @@ class BatchJob:
             S3Store(self.owner.hook),
             request_id,
             self.owner.log,
+            model=self.owner.hook.installed_model,
             workflow=self._workflow_to_check,
         )
         content = batch.checked.request
         default = content["defaultRunSetting"]
-        rerun.check_merged(default)
+        rerun.check_merged(default, self.owner.hook.installed_model)
         self._check_place()
         for warning in batch.checked.warnings:
             self.owner.log.warning("%s", warning)
@@ -326,7 +327,8 @@ class BatchJob:
         """Read all run settings; those of an S3 object of the user's only now."""
         assert self._whole is not None  # noqa: S101 - set by request()
         if self._whole.spool is None:
-            self._whole.spool = read_object(str(self.arguments.run_settings_s3_uri), default, S3Store(self.owner.hook))
+            uri, hook = str(self.arguments.run_settings_s3_uri), self.owner.hook
+            self._whole.spool = read_object(uri, default, S3Store(hook), hook.installed_model)
         return self._whole.spool
 
     def _take(self, record: AttemptRecord, chosen: RunSettingsSpool) -> CheckedBatch:

@@ -19,7 +19,7 @@ from airflow_provider_omics.core.batch.rerun import (
 )
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample, sample_fingerprint
 from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
-from airflow_provider_omics.core.settings.checks import clean_setting
+from airflow_provider_omics.core.settings.checks import ReadModel, clean_setting
 from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.core.settings.requests import merge_settings, merged_run_settings
 from airflow_provider_omics.core.statuses import Phase
@@ -97,13 +97,14 @@ class RerunSettings:
             allowed = "a dict, as AWS spells defaultRunSetting (a template that gives one needs native rendering)"
             raise SettingsError([Problem("rerun_setting", type(self.given).__name__, allowed)])
 
-    def check_merged(self, default: Mapping[str, Any]) -> None:
+    def check_merged(self, default: Mapping[str, Any], model: ReadModel) -> None:
         """Look for problems of ``rerun_setting``, by itself and in its place.
 
         :param default: the request's ``defaultRunSetting``.
+        :param model: reads the model of the installed boto3.
         :raises SettingsError: there are some.
         """
-        problems = rerun_setting_problems(default, self.rerun_setting)
+        problems = rerun_setting_problems(default, self.rerun_setting, model)
         if problems:
             raise SettingsError(problems)
 

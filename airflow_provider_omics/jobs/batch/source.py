@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.inputs import RunInputs
-from airflow_provider_omics.core.settings.checks import clean_setting, setting_problems
+from airflow_provider_omics.core.settings.checks import ReadModel, clean_setting, setting_problems
 from airflow_provider_omics.core.settings.connection import ConnectionDefaults
 from airflow_provider_omics.core.settings.fields import MAX_INLINE_SETTINGS, MAX_RUNS_IN_BATCH, Place
 from airflow_provider_omics.core.settings.requests import (
@@ -116,6 +116,7 @@ def check_batch(
     request_id: str,
     log: Any,
     *,
+    model: ReadModel | None = None,
     workflow: Callable[[Mapping[str, Any]], Workflow | None] = lambda _: None,
 ) -> CheckedBatch:
     """Read, check and count the settings of a batch, and build its request; nothing is sent.
@@ -125,6 +126,7 @@ def check_batch(
     :param store: reads a sheet that lies in S3.
     :param request_id: the idempotency token.
     :param log: the task's logger.
+    :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
     :param workflow: looks up the workflow of a ``defaultRunSetting``, whose template the rows of a sheet have to fit;
         not called where its name is wrong. Default: they are not compared.
     :return: the request, and the settings on their way to S3.
@@ -149,6 +151,7 @@ def check_batch(
         "defaults": defaults.default_run_setting,
         "require": defaults.require_settings,
         "request_id": request_id,
+        "model": model,
     }
     if given.run_settings_s3_uri is not None:
         if given.max_runs not in (None, ""):
@@ -176,7 +179,7 @@ def _checked_spool(
 ) -> CheckedBatch:
     layers = (defaults.default_run_setting, given.default_run_setting or {})
     default = merge_settings(*(layer for layer in layers if isinstance(layer, Mapping)))
-    rules = run_setting_rules(default, defaults.require_settings)
+    rules = run_setting_rules(default, defaults.require_settings, common["model"])
     problems: list[Problem] = []
     inline = _short_list(given.run_settings)
     sheet: BatchSheet | None = None
@@ -338,12 +341,13 @@ class BatchSheet:
         return f"{(self._staging_s3_uri or '').rstrip('/')}/input-sheets/{name}-{digest}.csv"
 
 
-def read_object(uri: str, default: Mapping[str, Any], store: S3Store) -> RunSettingsSpool:
+def read_object(uri: str, default: Mapping[str, Any], store: S3Store, model: ReadModel) -> RunSettingsSpool:
     """Read the run settings of an S3 object of the user's, which is done for a rerun only.
 
     :param uri: the object, a JSON array.
     :param default: the request's ``defaultRunSetting``.
     :param store: reads it.
+    :param model: reads the model of the installed boto3, which may have to send some of them itself.
     :return: the settings, to be closed by the caller.
     :raises SettingsError: it is something else, or its settings are not right.
     :raises ServiceError: S3 refused.
@@ -351,7 +355,7 @@ def read_object(uri: str, default: Mapping[str, Any], store: S3Store) -> RunSett
     spool = RunSettingsSpool()
     try:
         with open_bytes(uri, store) as stream:
-            read_list(json_array(stream, uri), run_setting_rules(default), spool)
+            read_list(json_array(stream, uri), run_setting_rules(default, model=model), spool)
     except BaseException:
         spool.close()
         raise

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import botocore.session
@@ -156,6 +157,33 @@ def test_ours_give_way_to_theirs(kind: str, request_: dict[str, Any], count: int
     for warning in identified.warnings:
         assert "airflow:map_index" in warning
         assert (REQUEST_ID_TAG in warning) is (count == TAG_LIMIT)
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+@pytest.mark.parametrize(
+    ("mode", "source", "attempts", "first_try", "earlier"),
+    [
+        ("NONE_WITH_OVERWRITE", None, 1, 1, None),
+        ("NONE_WITH_OVERWRITE", None, 2, 2, "an earlier attempt"),
+        ("NONE_WITH_OVERWRITE", None, 1, 2, "an earlier attempt"),
+        ("NONE_WITH_OVERWRITE", "10000001", 1, 1, "run 10000001"),
+        ("SERVICE_DEFINED", "10000001", 2, 2, None),
+        (None, "10000001", 2, 2, None),
+    ],
+)
+def test_overwritten_outputs_are_warned_of(
+    mode: str | None, source: str | None, attempts: int, first_try: int, earlier: str | None, *, tagged: bool
+) -> None:
+    """Another attempt, and a repeated run, write over what was there, where outputs lie right under outputUri."""
+    optional = {"outputUriPrefixMode": mode, "runId": source}
+    request = {**RUN, "outputUri": "s3://b/out", **{name: value for name, value in optional.items() if value}}
+    record = replace(RECORD, tagged=tagged, attempts=attempts, first_try=first_try, owner_try=first_try)
+
+    warnings = identified_request("run", request, WHO, record).warnings
+
+    place = f"outputs that {earlier} has left under s3://b/out"
+    told = f"This run overwrites {place}: output_uri_prefix_mode is NONE_WITH_OVERWRITE"
+    assert warnings == ((told,) if earlier else ())
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from airflow_provider_omics.core.failure.reasons import (
     worth_of,
 )
 
-# User guide, "Run failure reasons", and "Advanced resource configuration" for the first.
+# User guide, "Run failure reasons"; "Advanced resource configuration" for the first; StartRun's `parametersUri`.
 DOCUMENTED = [
     "ALL_PROFILES_INSTANCE_RESERVATION_FAILED",
     "ASSUME_ROLE_FAILED",
@@ -30,6 +30,7 @@ DOCUMENTED = [
     "INPUT_URI_NOT_FOUND",
     "INSTANCE_RESERVATION_FAILED",
     "INVALID_ECR_IMAGE_URI",
+    "INVALID_RUN_PARAMETERS",
     "INVALID_TASK_RESOURCE_VALUE",
     "INVALID_URI_INPUT",
     "MODIFIED_INPUT_RESOURCE",

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.settings.requests import (
     START_RUN_ARGUMENTS,
+    Place,
     build_start_run_request,
     merge_settings,
     merged_run_settings,
 )
+from tests.model_support import sendable
 
 ROLE = "arn:aws:iam::123456789012:role/omics"
 RUN = {"workflowId": "1234567", "roleArn": ROLE, "outputUri": "s3://bucket/out"}
@@ -184,6 +186,8 @@ def test_run_request_holds_what_was_given() -> None:
         "storageType": "STATIC",
         "storageCapacity": 2400,
         "scratchStorageMode": "LOCAL",
+        "requesterPaysEnabled": True,
+        "outputUriPrefixMode": "NONE_WITH_OVERWRITE",
         "logLevel": "ALL",
         "retentionMode": "REMOVE",
         "networkingMode": "VPC",
@@ -194,7 +198,7 @@ def test_run_request_holds_what_was_given() -> None:
     request = run_request({**dict.fromkeys(START_RUN_ARGUMENTS.values()), **setting})
 
     assert request == {**setting, "requestId": "id"}
-    assert_valid("StartRun", request)
+    assert_valid("StartRun", sendable(Place.START_RUN, request))
 
 
 def test_connection_defaults_lie_under_the_arguments() -> None:
@@ -260,6 +264,20 @@ def test_source_run_displaces_the_default_workflow() -> None:
         ({**RUN, "parameters": {"a": {1, 2}}}, {}, "parameters['a']", "sorted(value)"),
         ({**RUN, "parameters": {"a": "x" * 256_000}}, {}, "parameters", "256,000 bytes"),
         ({**RUN, "parameters": {"a": 1}}, {"parameters": {"b": "x" * 255_990}}, "parameters", "256,000 bytes"),
+        ({**RUN, "parametersUri": "s3://bucket/a.json", "parameters": {}}, {}, "parameters_uri", "leave one out"),
+        (
+            {**RUN, "parametersUri": "s3://bucket/a.json"},
+            {"parameters": {"a": 1}},
+            "parameters_uri",
+            "parameters_uri or connection default_run_setting['parameters'], not both",
+        ),
+        (
+            {**RUN, "outputUriPrefixMode": "NONE"},
+            {},
+            "output_uri_prefix_mode",
+            "SERVICE_DEFINED or NONE_WITH_OVERWRITE",
+        ),
+        ({**RUN, "requesterPaysEnabled": "maybe"}, {}, "requester_pays_enabled", "true or false"),
         ({**RUN, "engineSettings": {"a": b""}}, {}, "engine_settings['a']", "JSON carries"),
         (
             {**RUN, "tags": {f"t{n}": "" for n in range(30)}},
@@ -301,6 +319,14 @@ def test_required_settings_of_the_connection() -> None:
         "tags",
         "scratch_storage_mode",
     ]
+
+
+def test_parameters_in_s3_are_parameters() -> None:
+    """A connection that requires parameters is content with those that lie in S3."""
+    given = {**RUN, "parametersUri": "s3://bucket/parameters.json"}
+
+    assert run_request(given, require=["parameters"]) == {**given, "requestId": "id"}
+    assert [problem.argument for problem in run_problems(RUN, require=["parameters"])] == ["parameters"]
 
 
 def test_misspelt_requirement_is_a_problem() -> None:

@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_omics.core.settings.fields import Place
+from tests.model_support import is_sendable, sendable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,7 +19,7 @@ def test_get_run_gives_back_what_was_asked(omics: Any) -> None:
     """GetRun tells each setting that StartRun took."""
     cache = omics("CreateRunCache", cacheS3Location="s3://cache", requestId="c")["id"]
     group = omics("CreateRunGroup", name="g", requestId="g")["id"]
-    asked = {
+    everything = {
         "name": "sample-1",
         "cacheId": cache,
         "cacheBehavior": "CACHE_ALWAYS",
@@ -31,15 +34,21 @@ def test_get_run_gives_back_what_was_asked(omics: Any) -> None:
         "scratchStorageMode": "LOCAL",
         "sessionPolicy": "{}",
         "engineSettings": {"engineVersion": "24.10"},
+        "outputUriPrefixMode": "SERVICE_DEFINED",
+        "requesterPaysEnabled": False,
+        "configurationName": "vpc-1",
         "outputUri": "s3://results/runs/",
     }
-    started = omics.start_run(**asked, configurationName="vpc-1")
+    asked = sendable(Place.START_RUN, everything)
+    started = omics.start_run(**asked)
     run = omics.run(started["id"])
+    name = asked.pop("configurationName", None)
     assert {key: run[key] for key in asked} == asked
-    assert run["engineVersion"] == "24.10.0"
+    assert run["engineVersion"] == ("24.10.0" if "engineSettings" in asked else "25.10.0")
     assert run["runOutputUri"] == started["runOutputUri"] == f"s3://results/runs/{started['id']}"
-    assert run["configuration"] == started["configuration"]
-    assert (run["configuration"]["name"], started["networkingMode"]) == ("vpc-1", "VPC")
+    assert run.get("configuration") == started.get("configuration")
+    assert run.get("configuration", {}).get("name") == name
+    assert started.get("networkingMode") == asked.get("networkingMode")
     assert (run["uuid"], run["arn"]) == (started["uuid"], started["arn"])
 
 
@@ -63,7 +72,8 @@ def test_get_run_leaves_out_what_was_not_asked(omics: Any, absent: str) -> None:
 
 def test_engine_settings_are_for_nextflow_only(omics: Any) -> None:
     """For WDL and CWL, engineSettings are passed over in silence, and there is no engineVersion."""
-    run = omics.run(omics.start_run(workflowId="3456789", engineSettings={"profile": "test"})["id"])
+    asked = sendable(Place.START_RUN, {"engineSettings": {"profile": "test"}})
+    run = omics.run(omics.start_run(workflowId="3456789", **asked)["id"])
     assert {"engineSettings", "engineVersion"}.isdisjoint(run)
 
 
@@ -105,11 +115,13 @@ def test_storage_type_comes_from_request_workflow_or_service(
 
 def test_duplicate_takes_the_old_runs_values(omics: Any) -> None:
     """StartRun with runId: the old run's settings are defaults, but for tags; new ones win."""
-    old = omics.start_run(name="old", parameters={"a": 1}, priority=7, tags={"x": "y"}, scratchStorageMode="LOCAL")
+    scratch = sendable(Place.START_RUN, {"scratchStorageMode": "LOCAL"})
+    old = omics.start_run(name="old", parameters={"a": 1}, priority=7, tags={"x": "y"}, **scratch)
     request = {"roleArn": "arn:aws:iam::123456789012:role/other", "outputUri": "s3://other", "requestId": "d"}
     new = omics.run(omics("StartRun", runId=old["id"], priority=9, **request)["id"])
     assert (new["runId"], new["workflowId"], new["name"]) == (old["id"], "1234567", "old")
-    assert (new["parameters"], new["priority"], new["scratchStorageMode"]) == ({"a": 1}, 9, "LOCAL")
+    assert (new["parameters"], new["priority"]) == ({"a": 1}, 9)
+    assert new.get("scratchStorageMode") == scratch.get("scratchStorageMode")
     assert (new["roleArn"], new["outputUri"], new["tags"]) == (request["roleArn"], "s3://other", {})
 
 
@@ -151,7 +163,10 @@ def test_duplicate_of_a_batchs_run_takes_the_merged_values(omics: Any) -> None:
         ({"workflowId": "5678901", "workflowOwnerId": "111122223333"}, ""),
         ({"workflowOwnerId": "123456789012"}, ""),
         ({"workflowId": "4567890", "workflowVersionName": "3.18.0", "parameters": {"input": "x"}}, ""),
-        ({"networkingMode": "VPC", "configurationName": "vpc"}, ""),
+        (
+            {"networkingMode": "VPC", "configurationName": "vpc"},
+            "" if is_sendable(Place.START_RUN, "networkingMode") else "ValidationException",
+        ),
         ({"tags": {str(number): "" for number in range(50)}}, ""),
     ],
 )

@@ -11,8 +11,10 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 from botocore.session import Session
 
+from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.emulator.api.service import OPERATIONS
 from airflow_provider_omics.emulator.http.wire import Wire
+from tests.model_support import INSTALLED, sendable
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
@@ -94,7 +96,10 @@ def has(count: int) -> Callable[[Any], bool]:
 
 CASES: dict[str, Case] = {
     "StartRun": Case(
-        lambda _: {"workflowId": "1234567", "roleArn": ROLE, "outputUri": OUTPUT, "scratchStorageMode": "LOCAL"},
+        lambda _: sendable(
+            Place.START_RUN,
+            {"workflowId": "1234567", "roleArn": ROLE, "outputUri": OUTPUT, "scratchStorageMode": "LOCAL"},
+        ),
         {"status": "PENDING", "uuid": uuid.UUID, "runOutputUri": str},
     ),
     "GetRun": Case(
@@ -152,13 +157,14 @@ CASES: dict[str, Case] = {
     "ListTagsForResource": Case(lambda world: {"resourceArn": world.run_arn()}, {"tags": {"a": "b"}}),
 }
 
-#: Parameters of the operations that have a route and are not implemented.
-NOT_EMULATED: dict[str, dict[str, Any]] = {
+#: Parameters of the operations that have a route and are not implemented; all came with botocore 1.42.78.
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "CreateConfiguration": {"name": "vpc", "runConfigurations": {}},
     "GetConfiguration": {"name": "vpc"},
     "ListConfigurations": {},
     "DeleteConfiguration": {"name": "vpc"},
 }
+NOT_EMULATED = CONFIGURATIONS if INSTALLED >= (1, 42, 78) else {}
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from botocore.session import Session
 from airflow_provider_omics.emulator.errors import ServiceError, error_statuses
 from airflow_provider_omics.emulator.http import wire as wire_module
 from airflow_provider_omics.emulator.http.wire import HOST_PREFIXES, UnknownOperation, Wire
+from tests.model_support import INSTALLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +26,11 @@ RUN_ARN = "arn:aws:omics:us-east-1:123456789012:run/1234567"
 
 
 def test_workflow_and_tag_operations_have_a_route(wire: Wire) -> None:
-    """The 38 operations of the workflows host and the three of the tags host have a route, and no others."""
-    assert len(wire.operations) == 41
+    """The 38 operations of the workflows host and the three of the tags host have a route, and no others.
+
+    The four on configurations came with botocore 1.42.78.
+    """
+    assert len(wire.operations) == (41 if INSTALLED >= (1, 42, 78) else 37)
     assert sorted(wire.operations) == ROUTED
 
 

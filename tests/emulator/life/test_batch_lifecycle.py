@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.emulator.statuses import BATCH_STATUSES
+from tests.model_support import sendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +49,7 @@ def submissions_told(batch: dict[str, Any]) -> dict[str, int]:
 
 @pytest.mark.parametrize("status", BATCH_STATUSES)
 def test_each_status_can_be_produced(make_omics: Callable[..., Any], status: str) -> None:
-    """Every status of the model is reached by some script, and found by ListBatch."""
+    """Every status is reached by some script, and found by ListBatch, also one that the installed model lacks."""
     omics, batch_id = bring_to(make_omics, status)
     assert [batch["id"] for batch in omics.pages("ListBatch", status=status)] == [batch_id]
 
@@ -111,13 +113,15 @@ def test_times_of_a_processed_batch(omics: Any) -> None:
 
 def test_get_batch_gives_back_what_was_asked(omics: Any) -> None:
     """GetBatch tells name, tags and the default settings as they were sent."""
-    default = {
+    everything = {
         "name": "n",
         "parameters": {"a": [1]},
         "scratchStorageMode": "LOCAL",
+        "requesterPaysEnabled": True,
         "runTags": {"x": "y"},
         "outputBucketOwnerId": "111122223333",
     }
+    default = sendable(Place.DEFAULT_RUN_SETTING, everything)
     batch_id = omics.start_batch(2, default, batchName="nightly", tags={"team": "genomics"})
     batch = omics.batch(batch_id)
     assert (batch["name"], batch["tags"], batch["totalRuns"]) == ("nightly", {"team": "genomics"}, 2)
@@ -127,7 +131,7 @@ def test_get_batch_gives_back_what_was_asked(omics: Any) -> None:
 
 def test_runs_get_the_merged_settings(omics: Any) -> None:
     """Parameters and runTags are merged key by key, the run's value wins; all else is replaced."""
-    default = {
+    everything = {
         "name": "default",
         "priority": 1,
         "parameters": {"a": 1, "b": {"x": 1}},
@@ -136,7 +140,7 @@ def test_runs_get_the_merged_settings(omics: Any) -> None:
         "scratchStorageMode": "LOCAL",
         "logLevel": "ERROR",
     }
-    own = {
+    everything_of_one = {
         "name": "own",
         "priority": 0,
         "parameters": {"b": {"y": 2}, "c": None},
@@ -144,28 +148,30 @@ def test_runs_get_the_merged_settings(omics: Any) -> None:
         "engineSettings": {"profile": "q"},
         "outputUri": "s3://elsewhere",
     }
+    default = sendable(Place.DEFAULT_RUN_SETTING, everything)
+    own = sendable(Place.PER_RUN, everything_of_one)
     batch_id = omics.start_batch([{"runSettingId": "S0"}, {"runSettingId": "S1", **own}], default, tags={"no": "run's"})
     omics.advance(10)
     plain, special = (omics.run(entry["runId"]) for entry in omics.entries(batch_id))
     told = ("name", "priority", "parameters", "tags", "engineSettings", "outputUri", "scratchStorageMode", "logLevel")
-    assert [plain[key] for key in told] == [
+    assert [plain.get(key) for key in told] == [
         "default",
         1,
         default["parameters"],
         default["runTags"],
-        default["engineSettings"],
+        default.get("engineSettings"),
         "s3://results/runs",
-        "LOCAL",
+        default.get("scratchStorageMode"),
         "ERROR",
     ]
-    assert [special[key] for key in told] == [
+    assert [special.get(key) for key in told] == [
         "own",
         0,
         {"a": 1, "b": {"y": 2}, "c": None},
         {"k": "v", "l": "w"},
-        {"profile": "q"},
+        own.get("engineSettings"),
         "s3://elsewhere",
-        "LOCAL",
+        default.get("scratchStorageMode"),
         "ERROR",
     ]
     assert plain["batchId"] == special["batchId"] == batch_id
