@@ -30,7 +30,7 @@ from airflow_provider_omics.hooks.client import before_each_request
 from airflow_provider_omics.jobs.driver import Driver, pause
 from airflow_provider_omics.jobs.owner import Owner
 from airflow_provider_omics.jobs.search import find_started
-from airflow_provider_omics.task_state import asked_within
+from airflow_provider_omics.waiting.task_states import asked_within
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from airflow_provider_omics.core.wait.flow import WaitPlan, cancel
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.jobs.stores import AttemptStore, TaskStateAttemptStore, TryAttemptStore
-from airflow_provider_omics.task_state import within
+from airflow_provider_omics.waiting.task_states import within
 
 
 @dataclass(frozen=True)

@@ -72,13 +72,7 @@ class RunJob:
         return self.arguments.run_timeout
 
     def request(self, request_id: str) -> StartRequest:
-        """Check the settings, make the request, and check what the user wants checked.
-
-        :param request_id: the idempotency token.
-        :return: the request.
-        :raises SettingsError: bad settings: all problems at once; nothing was sent.
-        :raises ServiceError: a check could not be made.
-        """
+        """Check the settings, make the request, and check what the user wants checked."""
         defaults, wanted = self.owner.hook.defaults, self.owner.arguments
         checked = build_start_run_request(
             self.arguments.settings,
@@ -97,27 +91,15 @@ class RunJob:
         return StartRequest(request)
 
     def show(self, request: StartRequest) -> None:
-        """Show what would be started, in the log.
-
-        :param request: the request.
-        """
+        """Show what would be started, in the log."""
         show_request(self.owner.log, request.content, _parameters_by_run(request.content))
 
     def choose(self, record: AttemptRecord) -> bool:
-        """Say that there is something to start: a run is not chosen from others.
-
-        :param record: the attempt.
-        """
+        """Say that there is something to start: a run is not chosen from others."""
         return True
 
     def start(self, record: AttemptRecord, request: Mapping[str, Any]) -> Snapshot:
-        """Send the request.
-
-        :param record: the attempt.
-        :param request: a StartRun request.
-        :return: the run, with all that the answer and the request say of it.
-        :raises ServiceError: the call was refused or did not get through.
-        """
+        """Send the request."""
         started = RunSnapshot.from_response(self.owner.hook.start_run(request))
         asked = {
             "name": request.get("name"),
@@ -133,10 +115,7 @@ class RunJob:
         """Tidy up after a start that has failed: a run leaves nothing behind."""
 
     def started(self, run: Snapshot) -> None:
-        """Store the console links of a run that has started.
-
-        :param run: the run.
-        """
+        """Store the console links of a run that has started."""
         for link in (OmicsRunLink, OmicsRunLogsLink):
             self.owner.link(link, run_id=run.id)
         uri = run.run_output_uri if isinstance(run, RunSnapshot) else None
@@ -144,11 +123,7 @@ class RunJob:
             self.owner.link(OmicsRunOutputsLink, run_output_uri=uri)
 
     def trigger(self, plan: WaitPlan, **shared: Any) -> Any:
-        """Make the trigger that waits for the run.
-
-        :param plan: what is waited for.
-        :param shared: arguments that the triggers share.
-        """
+        """Make the trigger that waits for the run."""
         from airflow_provider_omics.triggers.run import OmicsRunTrigger  # a wait in a worker needs none
 
         return OmicsRunTrigger(plan.id, plan.uuid, run_timeout=plan.run_timeout, **shared)
@@ -157,45 +132,27 @@ class RunJob:
         """Leave a run that nobody waits for: it has all that it needs."""
 
     def is_success(self, ended: Snapshot) -> bool:
-        """Whether a run that has ended completed.
-
-        :param ended: the run.
-        """
+        """Whether a run that has ended completed."""
         return ended.phase is Phase.SUCCEEDED
 
     def result(self, run: Snapshot) -> dict[str, Any]:
-        """Make the task's result.
-
-        :param run: the run.
-        """
+        """Make the task's result."""
         assert isinstance(run, RunSnapshot)  # noqa: S101 - tells mypy what `kind` says
         return run_result(run)
 
     def nothing_left(self, begun: Begun) -> dict[str, Any]:
-        """Make the result of a task to which nothing is left to do.
-
-        :param begun: the attempt in hand.
-        """
+        """Make the result of a task to which nothing is left to do."""
         return self.result(begun.snapshot)
 
     def conclude(self, event: WaitEvent) -> dict[str, Any]:
-        """Make the result of a run that completed.
-
-        :param event: the end of the wait.
-        :return: the result.
-        :raises OmicsError: it did not complete.
-        """
+        """Make the result of a run that completed."""
         ended_badly = error_of(event, self.owner.hook.conn_region_name)
         if ended_badly is not None:
             raise ended_badly
         return self.result(event.snapshot)
 
     def failed(self, seen: Snapshot, error: OmicsError) -> None:
-        """Explain why a run failed.
-
-        :param seen: the run, as last seen.
-        :param error: the error that the task is about to raise.
-        """
+        """Explain why a run failed."""
         if not isinstance(error, RunError) or not isinstance(seen, RunSnapshot):
             return
         self.owner.reported = self.result(seen)

@@ -37,53 +37,73 @@ from airflow_provider_omics.jobs.lineage import Lineage
 from airflow_provider_omics.jobs.owner import Owner, StartArguments
 from airflow_provider_omics.jobs.run import RunArguments, RunJob
 from airflow_provider_omics.jobs.stores import TaskStateAttemptStore, attempt_store
-from airflow_provider_omics.task_state import task_state
+from airflow_provider_omics.waiting.task_states import task_state
 
 
 class Job(Startable, Protocol):
-    """What differs between a run and a batch of runs."""
+    """What differs between a run and a batch of runs; ``jobs/run.py`` and ``jobs/batch/job.py`` implement it."""
 
     @property
-    def run_timeout(self) -> float | None:
-        """Seconds that a run may take from its own start; None: no limit."""
+    def nothing(self) -> Snapshot:
+        """An empty snapshot: its result has the keys of every result."""
 
     @property
     def place(self) -> S3Place | None:
         """Where in S3 the task writes; None: nowhere."""
 
     @property
-    def nothing(self) -> Snapshot:
-        """An empty snapshot: its result has the keys of every result."""
+    def run_timeout(self) -> float | None:
+        """Seconds that a run may take from its own start; None: no limit."""
 
     def request(self, request_id: str) -> StartRequest:
-        """Check all settings, and make the request."""
+        """Check the settings, make the request, and check what the user wants checked.
+
+        :param request_id: the idempotency token.
+        :raises SettingsError: bad settings: all problems at once; nothing was sent.
+        :raises ServiceError: a check could not be made.
+        """
 
     def show(self, request: StartRequest) -> None:
-        """Show what would be started."""
+        """Show in the log what would be started."""
 
     def not_started(self) -> None:
         """Tidy up after a start that has failed."""
 
     def started(self, snapshot: Snapshot) -> None:
-        """Store the console links."""
+        """Store the console links of what has started."""
 
     def trigger(self, plan: WaitPlan, **shared: Any) -> Any:
-        """Make the trigger that waits."""
+        """Make the trigger that waits.
+
+        :param plan: what is waited for.
+        :param shared: arguments that both triggers take.
+        """
 
     def let_go(self) -> None:
         """Leave what nobody waits for."""
 
     def nothing_left(self, begun: Begun) -> dict[str, Any]:
-        """Make the result of a task to which nothing is left to do."""
+        """Make the result of a task to which nothing is left to do.
+
+        :raises BatchVerdictError: more than tolerated did not complete.
+        """
 
     def result(self, snapshot: Snapshot) -> dict[str, Any]:
         """Make the result of what has not ended."""
 
     def conclude(self, event: WaitEvent) -> dict[str, Any]:
-        """Tidy up once the wait is over, judge what has ended, and make the result."""
+        """Tidy up once the wait is over, judge what has ended, and make the result.
+
+        :param event: the end of the wait.
+        :raises OmicsError: it did not end well.
+        """
 
     def failed(self, seen: Snapshot, error: OmicsError) -> None:
-        """Explain a failure, and save what there is of results."""
+        """Explain a failure, and save what there is of results.
+
+        :param seen: the run or batch, as last seen.
+        :param error: the error that the task is about to raise.
+        """
 
     def killed(self) -> None:
         """Tidy up after a kill."""

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_omics.task_state import task_states as task_states_of
 from airflow_provider_omics.waiting import task_states, uninterrupted
 from airflow_provider_omics.waiting.task_states import AT_ONCE, TOGETHER, state_of
+from airflow_provider_omics.waiting.task_states import task_states as task_states_of
 from tests.airflow_support import TaskInstanceRecord
 
 

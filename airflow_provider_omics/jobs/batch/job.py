@@ -152,13 +152,7 @@ class BatchJob:
     # -- the request -----------------------------------------------------------------------------------------------
 
     def request(self, request_id: str) -> StartRequest:
-        """Read, check and count the settings, make the request, and check what the user wants checked.
-
-        :param request_id: the idempotency token.
-        :return: the request.
-        :raises SettingsError: bad settings or a bad sheet: all problems; nothing was sent.
-        :raises ServiceError: a check could not be made.
-        """
+        """Read, check and count the settings, make the request, and check what the user wants checked."""
         arguments, rerun = self.arguments, self._rerun_settings
         arguments.tolerance()
         rerun.check()
@@ -213,10 +207,7 @@ class BatchJob:
         )
 
     def show(self, request: StartRequest) -> None:
-        """Show what would be started, in the log.
-
-        :param request: the request.
-        """
+        """Show what would be started, in the log."""
         assert self._batch is not None  # noqa: S101 - set by request()
         content = request.content
         show_request(self.owner.log, content, self._batch.parameters_by_run(content["defaultRunSetting"]))
@@ -243,11 +234,7 @@ class BatchJob:
             raise SettingsError([Problem("run_settings_s3_uri", f"more than {MAX_INLINE_SETTINGS} runs", allowed)])
 
     def _check_memory(self) -> None:
-        """Refuse to choose samples where nothing can tell a later try what was chosen.
-
-        :raises AttemptError: this may be a later try.
-        :raises SettingsError: earlier results are named.
-        """
+        """Refuse to choose samples where nothing can tell a later try what was chosen."""
         if self.arguments.rerun != "failed" or not self.owner.arguments.durable or self.owner.lasts:
             return
         if self.owner.try_number > 1:
@@ -274,13 +261,7 @@ class BatchJob:
     # -- the choice and the start ----------------------------------------------------------------------------------
 
     def choose(self, record: AttemptRecord) -> bool:
-        """Choose the samples to submit, by what is known of them.
-
-        :param record: the attempt.
-        :return: whether any is left.
-        :raises SettingsError: completed samples have other settings now, and ``on_changed`` is ``"fail"``.
-        :raises ServiceError: what is known could not be read, or the choice not be kept.
-        """
+        """Choose the samples to submit, by what is known of them."""
         default, settings = self._default(), self._rerun_settings
         merged = settings.merged(default, record)
         rules = RerunRules(
@@ -298,10 +279,7 @@ class BatchJob:
         return chosen.total_runs > 0
 
     def _retry_rules(self, record: AttemptRecord | None) -> RerunRules:
-        """Make the rules by which a retry of Airflow's own would choose after this attempt.
-
-        :param record: the attempt; None: no record of it is left.
-        """
+        """Make the rules by which a retry of Airflow's own would choose after this attempt."""
         is_first = record is None or (record.attempts == 1 and not record.chosen)
         return RerunRules(
             rerun_setting_changes=is_first and self._rerun_settings.changes(self._default_run_setting()),
@@ -361,10 +339,7 @@ class BatchJob:
         return self._staging().stage(request, batch.spool, self.owner.check_not_killed, is_staged=batch.is_staged)
 
     def _remember(self, record: AttemptRecord, batch: CheckedBatch, default: Mapping[str, Any]) -> None:
-        """Keep what is known of the samples, before they are submitted: later the sheet may be another.
-
-        It is also the proof, in time, that there is leave to write at the place of the results.
-        """
+        """Keep what is known of the samples, before they are submitted: later the sheet may be another."""
         if not self._places.memory().lasts:
             return
         if batch.spool is None and record.previous_request_id is not None:
@@ -373,14 +348,7 @@ class BatchJob:
         self._rerun().start_over(record, batch.spool, default, RerunRules(everything=True, has_cache=has_cache))
 
     def start(self, record: AttemptRecord, request: Mapping[str, Any]) -> Snapshot:
-        """Put into S3 what belongs there, and send the request.
-
-        :param record: the attempt.
-        :param request: a StartRunBatch request.
-        :return: the batch.
-        :raises AttemptError: the task was ended meanwhile.
-        :raises ServiceError: a call was refused or did not get through.
-        """
+        """Put into S3 what belongs there, and send the request."""
         request = self._prepared(record, request)
         spool = None if self._batch is None else self._batch.spool
         self._requests = self._requests or Requests()
@@ -403,20 +371,13 @@ class BatchJob:
             self._staging().unstage(record.request_id)
 
     def started(self, batch: Snapshot) -> None:
-        """Store the console link of a batch that has started.
-
-        :param batch: the batch.
-        """
+        """Store the console link of a batch that has started."""
         self.owner.link(OmicsRunBatchLink, batch_id=batch.id)
 
     # -- the wait and the end --------------------------------------------------------------------------------------
 
     def trigger(self, plan: WaitPlan, **shared: Any) -> Any:
-        """Make the trigger that waits for the batch.
-
-        :param plan: what is waited for.
-        :param shared: arguments that the triggers share.
-        """
+        """Make the trigger that waits for the batch."""
         from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger  # a wait in a worker needs none
 
         request_id = self.owner.request_id
@@ -430,12 +391,7 @@ class BatchJob:
             self._staging().leave(self.owner.request_id, reason)
 
     def conclude(self, event: WaitEvent) -> dict[str, Any]:
-        """Delete the staged settings once the wait is over, collect the results, and judge the batch.
-
-        :param event: the end of the wait.
-        :return: the result.
-        :raises OmicsError: it did not end well; its staged settings stay where it may be going.
-        """
+        """Delete the staged settings once the wait is over, collect the results, and judge the batch."""
         request_id, batch = self.owner.request_id, batch_of(event.snapshot)
         if request_id is not None:
             if event.outcome in (Outcome.ENDED, Outcome.VANISHED) or event.cancelled:
@@ -466,26 +422,15 @@ class BatchJob:
         return BatchStaging(self.owner.hook, self.owner.log, self._places.staging, self.owner.identity, keep=keep)
 
     def is_success(self, ended: Snapshot) -> bool:
-        """Whether a batch that has ended is within the tolerance.
-
-        :param ended: the batch.
-        """
+        """Whether a batch that has ended is within the tolerance."""
         return self._judge.is_success(batch_of(ended))
 
     def result(self, batch: Snapshot) -> dict[str, Any]:
-        """Make the task's result of a batch that has not ended.
-
-        :param batch: the batch.
-        """
+        """Make the task's result of a batch that has not ended."""
         return self._judge.result(batch_of(batch), succeeded=None)
 
     def nothing_left(self, begun: Begun) -> dict[str, Any]:
-        """Judge what earlier attempts have left, where nothing is left to submit.
-
-        :param begun: the attempt in hand.
-        :return: the result.
-        :raises BatchVerdictError: more than tolerated did not complete.
-        """
+        """Judge what earlier attempts have left, where nothing is left to submit."""
         batch, record = batch_of(begun.snapshot), begun.record
         if record.previous_request_id is not None:
             self._staging(earlier=True).unstage_earlier(record.previous_request_id, record.previous_id)
@@ -504,11 +449,7 @@ class BatchJob:
         return result
 
     def failed(self, seen: Snapshot, error: OmicsError) -> None:
-        """Explain a failure, push the result, and collect what there is of results.
-
-        :param seen: the batch, as last seen.
-        :param error: the error that the task is about to raise.
-        """
+        """Explain a failure, push the result, and collect what there is of results."""
         self._judge.failed(batch_of(seen), error)
 
     def close(self) -> None:
