@@ -10,7 +10,6 @@ from airflow_provider_omics.core.errors import AccessDenied, Problem, SettingsEr
 from airflow_provider_omics.core.inputs import RunInputs
 from airflow_provider_omics.core.settings.workflow_parameters import check_parameters
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.jobs import inputs
 from airflow_provider_omics.jobs.owner import Owner
 
 MAX_PROBLEMS = 50
@@ -159,6 +158,8 @@ def look_up_inputs(owner: Owner, setting: Mapping[str, Any], runs: Callable[[], 
     :raises SettingsError: inputs are missing or archived; at most 50 problems.
     :raises ServiceError: S3 or STS did not answer.
     """
+    from airflow_provider_omics.jobs import inputs  # for who wants it
+
     inputs.check_inputs(
         runs,
         owner.hook,

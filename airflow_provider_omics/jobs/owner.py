@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -20,6 +20,20 @@ from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.jobs.stores import AttemptStore, TaskStateAttemptStore, TryAttemptStore
 from airflow_provider_omics.waiting.task_states import within
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What there is to be told.
+
+    :param facts: of the run or batch, by the names of a task's result.
+    :param documents: parameters and settings, with URIs of inputs in them.
+    :param outputs: URIs of outputs; what is no text is passed over.
+    """
+
+    facts: Mapping[str, Any]
+    documents: Iterable[Any]
+    outputs: Iterable[Any]
 
 
 @dataclass(frozen=True)

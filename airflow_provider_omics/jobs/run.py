@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.core.errors import OmicsError, RunError, RunFailed
-from airflow_provider_omics.core.failure.diagnosis import RunDiagnosis
 from airflow_provider_omics.core.inputs import RunInputs
 from airflow_provider_omics.core.settings.fields import START_RUN_ARGUMENTS
 from airflow_provider_omics.core.settings.requests import build_start_run_request, merge_settings
@@ -22,9 +21,7 @@ from airflow_provider_omics.core.wait.outcome import error_of, run_result
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.attempt import StartRequest
 from airflow_provider_omics.jobs.checks import check_inputs, check_workflow, show_request
-from airflow_provider_omics.jobs.lineage import Lineage
-from airflow_provider_omics.jobs.owner import Owner
-from airflow_provider_omics.jobs.report import Report
+from airflow_provider_omics.jobs.owner import Lineage, Owner
 from airflow_provider_omics.links.omics import OmicsRunLink, OmicsRunLogsLink, OmicsRunOutputsLink
 
 
@@ -38,16 +35,6 @@ class RunArguments:
 
     settings: Mapping[str, Any]
     run_timeout: float | None
-
-    @classmethod
-    def of(cls, rendered: Mapping[str, Any]) -> RunArguments:
-        """Take them from the operator's arguments.
-
-        :param rendered: argument -> value.
-        """
-        settings = {name: rendered[argument] for argument, name in START_RUN_ARGUMENTS.items()}
-        timeout: timedelta | None = rendered["run_timeout"]
-        return cls(settings, None if timeout is None else timeout.total_seconds())
 
 
 @dataclass(eq=False)
@@ -157,6 +144,10 @@ class RunJob:
             return
         self.owner.reported = self.result(seen)
         if isinstance(error, RunFailed):
+            # A diagnosis takes as long to load as all the rest of a task; most runs do without.
+            from airflow_provider_omics.core.failure.diagnosis import RunDiagnosis
+            from airflow_provider_omics.jobs.report import Report
+
             report = Report(self.owner)
             known = RunDiagnosis(seen, self.owner.hook.conn_region_name)
             report.explain(error, report.diagnose(lambda diagnoser: diagnoser.run(seen), known))
@@ -177,6 +168,17 @@ class RunJob:
             merged = merge_settings(self.owner.hook.defaults.default_run_setting, given)
             documents = (merged.get("parameters"), self.arguments.settings.get("parametersUri"))
         return Lineage(reported, documents, (reported.get("run_output_uri"),))
+
+
+def make_job(given: Mapping[str, Any], owner: Owner) -> RunJob:
+    """Make the job of a task that starts a run.
+
+    :param given: the operator's arguments, rendered: name -> value.
+    :param owner: the try.
+    """
+    settings = {name: given[argument] for argument, name in START_RUN_ARGUMENTS.items()}
+    timeout: timedelta | None = given["run_timeout"]
+    return RunJob(RunArguments(settings, None if timeout is None else timeout.total_seconds()), owner)
 
 
 def _parameters_by_run(request: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import partial
+from importlib import import_module
 from typing import Any, NoReturn, Protocol
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, Asset, AssetAlias, Context, TaskDeferred
@@ -30,12 +31,9 @@ from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.attempt import Attempt, Startable, StartRequest
-from airflow_provider_omics.jobs.batch.job import BatchArguments, BatchJob
 from airflow_provider_omics.jobs.connection import find_connection
 from airflow_provider_omics.jobs.driver import Driver
-from airflow_provider_omics.jobs.lineage import Lineage
-from airflow_provider_omics.jobs.owner import Owner, StartArguments
-from airflow_provider_omics.jobs.run import RunArguments, RunJob
+from airflow_provider_omics.jobs.owner import Lineage, Owner, StartArguments
 from airflow_provider_omics.jobs.stores import TaskStateAttemptStore, attempt_store
 from airflow_provider_omics.waiting.task_states import task_state
 
@@ -325,10 +323,8 @@ class StartTask:
         raise airflow_error(error, final=final) from error
 
 
-_JOBS: Mapping[str, tuple[Callable[[Mapping[str, Any]], Any], Callable[[Any, Owner], Job]]] = {
-    "run": (RunArguments.of, RunJob),
-    "batch": (BatchArguments.of, BatchJob),
-}
+_JOBS = {"run": f"{__package__}.run", "batch": f"{__package__}.batch.job"}
+"""Kind -> the module of its job, loaded for tasks of this kind only; its ``make_job`` makes one."""
 
 
 def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, context: Context) -> StartTask:
@@ -345,6 +341,5 @@ def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, co
     arguments = StartArguments(**{field.name: given[field.name] for field in fields(StartArguments)})
     identity = TaskIdentity.of(task_instance)
     owner = Owner(hook, log, arguments, context, identity, task_instance.try_number, task_instance.max_tries)
-    take, make = _JOBS[kind]
-    job = make(take(given), owner)
+    job: Job = import_module(_JOBS[kind]).make_job(given, owner)
     return StartTask(job, Attempt(job, owner, Driver(hook, log, owner)), owner)

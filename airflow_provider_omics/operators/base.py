@@ -168,7 +168,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         :param task_instance: Airflow's task instance.
         :return: datasets and facets.
         """
-        from airflow_provider_omics.jobs.lineage import lineage_of  # where the OpenLineage provider is installed
+        from airflow_provider_omics.jobs.openlineage import lineage_of  # where the OpenLineage provider is installed
 
         task = self._task or self._open(Context({"ti": task_instance, "task": self}))
         return lineage_of(task.lineage())

@@ -36,7 +36,6 @@ from airflow_provider_omics.core.wait.outcome import error_of
 from airflow_provider_omics.hooks.client import Requests, counted_requests
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.jobs.attempt import StartRequest
-from airflow_provider_omics.jobs.batch.lineage import BatchSources
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
 from airflow_provider_omics.jobs.batch.selection import BatchRerun, RerunSettings
 from airflow_provider_omics.jobs.batch.source import (
@@ -60,8 +59,7 @@ from airflow_provider_omics.jobs.checks import (
     show_request,
     workflow_to_check,
 )
-from airflow_provider_omics.jobs.lineage import Lineage
-from airflow_provider_omics.jobs.owner import Owner
+from airflow_provider_omics.jobs.owner import Lineage, Owner
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
 
 REFUSALS = (AccessDenied, CredentialsExpired, InvalidRequest, NotFound, QuotaExceeded, Throttled)
@@ -93,14 +91,6 @@ class BatchArguments:
     results_s3_uri: str | None
     results_detail: str
     read_outputs: bool
-
-    @classmethod
-    def of(cls, rendered: Mapping[str, Any]) -> BatchArguments:
-        """Take them from the operator's arguments.
-
-        :param rendered: argument -> value.
-        """
-        return cls(**{field.name: rendered[field.name] for field in fields(cls)})
 
     def tolerance(self) -> Tolerance:
         """Read what the user allows to fail.
@@ -460,6 +450,17 @@ class BatchJob:
 
     def lineage(self) -> Lineage:
         """Collect inputs and outputs of the batch for OpenLineage."""
+        from airflow_provider_omics.jobs.batch.lineage import BatchSources  # where OpenLineage asks
+
         masked = self.owner.arguments.masks_parameters
         sources = BatchSources(self.owner.hook, self.owner.log, self._given, masked=masked)
         return sources.lineage(self.owner.reported, self.arguments.previous_results)
+
+
+def make_job(given: Mapping[str, Any], owner: Owner) -> BatchJob:
+    """Make the job of a task that starts a batch.
+
+    :param given: the operator's arguments, rendered: name -> value.
+    :param owner: the try.
+    """
+    return BatchJob(BatchArguments(**{field.name: given[field.name] for field in fields(BatchArguments)}), owner)

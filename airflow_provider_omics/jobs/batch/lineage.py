@@ -22,7 +22,7 @@ from airflow_provider_omics.core.wait.outcome import run_result
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.jobs.batch.source import BatchSettings
-from airflow_provider_omics.jobs.lineage import Lineage
+from airflow_provider_omics.jobs.owner import Lineage
 from airflow_provider_omics.sheets.json_array import json_array
 from airflow_provider_omics.sheets.opening import open_bytes
 from airflow_provider_omics.sheets.read import open_runs

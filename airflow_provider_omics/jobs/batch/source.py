@@ -27,7 +27,6 @@ from airflow_provider_omics.jobs.batch.staging import MAX_FILE_BYTES, MAX_INLINE
 from airflow_provider_omics.jobs.checks import Workflow
 from airflow_provider_omics.sheets.json_array import json_array
 from airflow_provider_omics.sheets.opening import open_bytes
-from airflow_provider_omics.sheets.read import open_runs
 
 MAX_PROBLEMS = 50
 """Problems of a list that are told; reading stops there."""
@@ -317,6 +316,8 @@ class BatchSheet:
         :raises SettingsError: with all problems (the first 50).
         :raises ServiceError: S3 refused.
         """
+        from airflow_provider_omics.sheets.read import open_runs  # 20 ms, which only a batch with a sheet takes
+
         uris: dict[str, str] = {}
 
         def input_sheet_uri(run_setting_id: str, text: str) -> str:

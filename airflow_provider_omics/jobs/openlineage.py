@@ -5,8 +5,7 @@ Names of datasets are those of OpenLineage's naming page for S3: namespace ``s3:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
@@ -14,6 +13,7 @@ from airflow.providers.common.compat.openlineage.facet import Dataset, ExternalQ
 from airflow.providers.openlineage.extractors.base import OperatorLineage
 
 from airflow_provider_omics.core.uris import s3_address, s3_uris
+from airflow_provider_omics.jobs.owner import Lineage
 
 DATASETS = 100
 """Inputs and outputs that are told; a batch of 100,000 runs has many more."""
@@ -45,20 +45,6 @@ class HealthOmicsRunFacet(RunFacet):
     batchId: str | None = None  # noqa: N815
     batchUuid: str | None = None  # noqa: N815
     status: str | None = None
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """What there is to be told.
-
-    :param facts: of the run or batch, by the names of a task's result.
-    :param documents: parameters and settings, with URIs of inputs in them.
-    :param outputs: URIs of outputs; what is no text is passed over.
-    """
-
-    facts: Mapping[str, Any]
-    documents: Iterable[Any]
-    outputs: Iterable[Any]
 
 
 def lineage_of(lineage: Lineage) -> OperatorLineage[Any, Any]:
