@@ -64,14 +64,15 @@ def act(action: str, arguments: Mapping[str, Any], hook: OmicsHook, log: Any, co
     try:
         return _ACTIONS[action](Call(hook, log, TaskIdentity.of(context["ti"])), **arguments)
     except OmicsError as error:
+        if isinstance(error, NotFound) and action in _DONE_WHEN_GONE:
+            log.info("Nothing to do: %s", error)
+            return None
         raise airflow_error(error) from error
 
 
 def _cancel_run(call: Call, run_id: str) -> None:
     try:
         call.hook.cancel_run(run_id)
-    except NotFound as error:
-        call.log.info("Nothing to do: %s", error)
     except (Conflict, InvalidRequest):  # which of them a state that does not allow it gets is not documented
         run = call.hook.look("run", run_id)
         if run.phase is Phase.ACTIVE and run.status != "STOPPING":
@@ -84,9 +85,6 @@ def _cancel_run(call: Call, run_id: str) -> None:
 def _delete_run(call: Call, run_id: str) -> None:
     try:
         call.hook.delete_run(run_id)
-    except NotFound as error:
-        call.log.info("Nothing to do: %s", error)
-        return
     except Conflict:
         if call.hook.look("run", run_id).phase is not Phase.DELETED:
             raise  # still going
@@ -96,8 +94,6 @@ def _delete_run(call: Call, run_id: str) -> None:
 def _cancel_run_batch(call: Call, batch_id: str) -> None:
     try:
         call.hook.cancel_run_batch(batch_id)
-    except NotFound as error:
-        call.log.info("Nothing to do: %s", error)
     except (Conflict, InvalidRequest):  # which of them a state that does not allow it gets is not documented
         batch = call.hook.look("batch", batch_id)
         if batch.phase is Phase.ACTIVE and batch.status != "STOPPING":
@@ -110,9 +106,6 @@ def _cancel_run_batch(call: Call, batch_id: str) -> None:
 def _delete_run_batch(call: Call, batch_id: str, wait_for_completion: bool, poll_interval: float) -> None:
     try:
         call.hook.delete_run_batch(batch_id)
-    except NotFound as error:
-        call.log.info("Nothing to do: %s", error)
-        return
     except Conflict:
         if call.hook.look("batch", batch_id).status not in ("RUNS_DELETING", "RUNS_DELETED"):
             raise
@@ -132,12 +125,8 @@ def _delete_run_batch(call: Call, batch_id: str, wait_for_completion: bool, poll
 
 
 def _delete_batch(call: Call, batch_id: str) -> None:
-    try:
-        call.hook.delete_batch(batch_id)
-    except NotFound as error:
-        call.log.info("Nothing to do: %s", error)
-    else:
-        call.log.info("Deleted batch %s", batch_id)
+    call.hook.delete_batch(batch_id)
+    call.log.info("Deleted batch %s", batch_id)
 
 
 def _create_run_group(call: Call, name: str | None, tags: Mapping[str, str] | None, **caps: Any) -> str:
@@ -161,12 +150,8 @@ def _create_run_group(call: Call, name: str | None, tags: Mapping[str, str] | No
 
 
 def _delete_run_group(call: Call, run_group_id: str) -> None:
-    try:
-        call.hook.delete_run_group(run_group_id)
-    except NotFound as error:
-        call.log.info("Nothing to do: %s", error)
-    else:
-        call.log.info("Deleted run group %s", run_group_id)
+    call.hook.delete_run_group(run_group_id)
+    call.log.info("Deleted run group %s", run_group_id)
 
 
 def _collect_batch_results(
@@ -183,6 +168,10 @@ def _collect_batch_results(
         raise SettingsError([Problem("results_s3_uri", "not set", allowed)])
     return collect_results(call.hook, batch_id, uri, call.log, detail=detail, read_outputs=read_outputs).to_result()
 
+
+_DONE_WHEN_GONE = frozenset(
+    {"cancel_run", "delete_run", "cancel_run_batch", "delete_run_batch", "delete_batch", "delete_run_group"}
+)
 
 _ACTIONS: Mapping[str, Callable[..., Any]] = {
     "cancel_run": _cancel_run,

@@ -67,7 +67,8 @@ class BatchResults:
 
         :raises SettingsError: there is one.
         """
-        if self.read_outputs and ResultsDetail.checked(self.detail) is ResultsDetail.LISTED:
+        detail = ResultsDetail.checked(self.detail)
+        if self.read_outputs and detail is ResultsDetail.LISTED:
             allowed = "with results_detail='full': lists tell no output URI"
             raise SettingsError([Problem("read_outputs", "True", allowed)])
         results_place(self.places.results_s3_uri, None, self.owner.identity)
