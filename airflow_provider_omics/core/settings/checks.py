@@ -6,6 +6,7 @@ No check raises: each returns the problems that it found, so that the user sees 
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
@@ -178,18 +179,34 @@ def value_faults(field: SettingField, value: Any) -> list[Fault]:
     :return: what is wrong with it.
     """
     value = convert_value(field, value)
-    if field.kind is SettingKind.TEXT:
-        return _text_faults(field, value)
-    if field.kind is SettingKind.WHOLE_NUMBER:
-        low, high = field.minimum, field.maximum
-        if isinstance(value, bool) or not isinstance(value, int) or not _within(value, low, high):
-            return [Fault("", show_value(value), f"a whole number from {low} to {high}")]
-        return []
-    if field.kind is SettingKind.FLAG:
-        return [] if isinstance(value, bool) else [Fault("", show_value(value), "true or false")]
+    low, high = field.minimum, field.maximum
     if field.kind is SettingKind.TAGS:
         return tag_faults(value)
-    return document_faults(value)
+    if field.kind is SettingKind.JSON_OBJECT:
+        return document_faults(value)
+    if field.kind is SettingKind.FLAG:
+        return [] if isinstance(value, bool) else [Fault("", show_value(value), "true or false")]
+    if field.kind is SettingKind.WHOLE_NUMBER:
+        if isinstance(value, bool) or not isinstance(value, int) or not (low or 0) <= value <= (high or math.inf):
+            return [Fault("", show_value(value), f"a whole number from {low} to {high}")]
+        return []
+    if field.choices:
+        is_one = isinstance(value, str) and value in field.choices
+        return [] if is_one else [Fault("", show_value(value), " or ".join(field.choices))]
+    if not isinstance(value, str):
+        hint = " (JSON text: json.dumps(value))" if field.name == "sessionPolicy" else ""
+        return [Fault("", show_value(value), f"text{hint}")]
+    if field.pattern in (VISIBLE_TEXT, VISIBLE_LINES):
+        matches = value.isprintable() or all(_is_visible(letter, field.pattern) for letter in value)
+    else:
+        matches = field.pattern is None or re.fullmatch(field.pattern, value) is not None
+    if not matches or not (low or 0) <= len(value) <= (high or math.inf):
+        return [Fault("", _show_text(field, value), _text_allowed(field))]
+    if field.s3_uri and not _S3_URI.fullmatch(value):
+        return [Fault("", _show_text(field, value), "an S3 URI: s3://bucket/...")]
+    if field.name == "sessionPolicy" and not _is_json_object(value):
+        return [Fault("", _show_text(field, value), "an IAM policy as JSON text")]
+    return []
 
 
 def tag_faults(tags: Any) -> list[Fault]:
@@ -239,23 +256,6 @@ def parameters_size_problems(size: int, argument: str) -> list[Problem]:
     return [Problem(argument, f"{size:,} bytes", allowed)]
 
 
-def _text_faults(field: SettingField, value: Any) -> list[Fault]:
-    if field.choices:
-        if isinstance(value, str) and value in field.choices:
-            return []
-        return [Fault("", show_value(value), " or ".join(field.choices))]
-    if not isinstance(value, str):
-        hint = " (JSON text: json.dumps(value))" if field.name == "sessionPolicy" else ""
-        return [Fault("", show_value(value), f"text{hint}")]
-    if not _within(len(value), field.minimum, field.maximum) or not _matches(field.pattern, value):
-        return [Fault("", _show_text(field, value), _text_allowed(field))]
-    if field.s3_uri and not _S3_URI.fullmatch(value):
-        return [Fault("", _show_text(field, value), "an S3 URI: s3://bucket/...")]
-    if field.name == "sessionPolicy" and not _is_json_object(value):
-        return [Fault("", _show_text(field, value), "an IAM policy as JSON text")]
-    return []
-
-
 def _show_misplaced(name: Any, value: Any) -> str:
     # A name that nobody knows may be misspelt workflow parameters, whose values can identify a patient.
     field = meant_field(name) if isinstance(name, str) else None
@@ -276,18 +276,6 @@ def _text_allowed(field: SettingField) -> str:
     if field.pattern:
         words.append(_PATTERN_WORDS[field.pattern])
     return ", ".join(words)
-
-
-def _within(number: int, low: int | None, high: int | None) -> bool:
-    return (low is None or number >= low) and (high is None or number <= high)
-
-
-def _matches(pattern: str | None, text: str) -> bool:
-    if pattern is None:
-        return True
-    if pattern in (VISIBLE_TEXT, VISIBLE_LINES):
-        return text.isprintable() or all(_is_visible(letter, pattern) for letter in text)
-    return re.fullmatch(pattern, text) is not None
 
 
 def _is_visible(letter: str, pattern: str) -> bool:

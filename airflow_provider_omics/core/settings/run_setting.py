@@ -87,7 +87,13 @@ def check_run_setting(
         return [Problem(place, type(setting).__name__, "a dict: runSettingId, and what differs for this run")]
     problems = setting_problems(setting, Place.PER_RUN, lambda name: f"{place}[{name!r}]")
     problems += younger_problems(setting, Place.PER_RUN, lambda name: f"{place}[{name!r}]", rules.model)
-    problems += _identity_problems(setting.get("runSettingId"), index, positions, argument)
+    identity = setting.get("runSettingId")
+    if identity is None:
+        allowed = "required: text that is unique in the batch, such as the sample's name"
+        problems.append(Problem(f"{place}['runSettingId']", NOT_SET, allowed))
+    elif isinstance(identity, str) and (first := positions.setdefault(identity, index)) != index:
+        allowed = f"unique in the batch; {argument}[{first}] has the same"
+        problems.append(Problem(f"{place}['runSettingId']", show_value(identity), allowed))
     for name, reason in rules.required.items():
         if setting.get(name) in (None, {}):
             allowed = f"{reason}; give it here or in default_run_setting[{name!r}]"
@@ -105,15 +111,3 @@ def check_run_setting(
         keys = {*(default_tags if isinstance(default_tags, Mapping) else ()), *tags}
         problems += tag_count_problems(keys, f"{place}['runTags']")
     return problems
-
-
-def _identity_problems(value: Any, index: int, positions: dict[str, int], argument: str) -> list[Problem]:
-    label = f"{argument}[{index}]['runSettingId']"
-    if value is None:
-        return [Problem(label, NOT_SET, "required: text that is unique in the batch, such as the sample's name")]
-    if not isinstance(value, str):
-        return []  # its type is among the problems of the values
-    first = positions.setdefault(value, index)
-    if first == index:
-        return []
-    return [Problem(label, show_value(value), f"unique in the batch; {argument}[{first}] has the same")]
