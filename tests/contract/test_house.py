@@ -146,7 +146,8 @@ def walked(task: Any) -> dict[str, list[str]]:
 @pytest.mark.parametrize(("kind", "functions", "files"), [("run", 90, 20), ("batch", 160, 34)])
 def test_roads_are_short(emulator: OmicsEmulator, stepped: SteppedTime, kind: str, functions: int, files: int) -> None:
     """What somebody steps through who debugs a run, or a batch of five, that is waited for in a worker."""
-    assert OmicsHook().conn  # a process reads botocore's data files once, for all its clients
+    # A process reads botocore's data files once, for all its clients.
+    assert OmicsHook().conn.meta.service_model.service_name == "omics"
     tasks = {
         "run": OmicsStartRunOperator(task_id="align", **RUN, deferrable=False),
         "batch": OmicsStartRunBatchOperator(
