@@ -139,15 +139,16 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
         answer = yield from Look(plan.kind, plan.id)
         seen, now = answer.value, answer.now
         if not isinstance(seen, ServiceError) and not plan.is_another(seen):
-            is_due = (
-                seen.status != last.status
-                or isinstance(seen, RunSnapshot)
-                or seen.total_runs <= LARGE_BATCH
-                or now - said_at >= PROGRESS_INTERVAL
-            )
+            if isinstance(seen, BatchSnapshot):
+                line = f"Batch {seen.id}: {seen.progress}"
+                is_small, is_long_ago = seen.total_runs <= LARGE_BATCH, now - said_at >= PROGRESS_INTERVAL
+                is_due = is_small or is_long_ago or seen.status != last.status
+            else:
+                line, is_due = f"Run {seen.id}: {seen.status}", True
+            if not seen.is_known_status:
+                line += " (a status unknown to this version: treated as still going)"
             doubted_since, trouble, last = None, patience, seen
             plan = replace(plan, uuid=plan.uuid or seen.uuid)
-            line = _line(seen)
             if line != said and is_due:
                 said, said_at = line, now
                 is_news = not seen.is_known_status and seen.status != warned
@@ -241,11 +242,6 @@ def _completed(ended: RunSnapshot, last: Snapshot) -> RunSnapshot:
     """Fill the fields that a manifest lacks (the output URI, for one) from the last look at the same run."""
     silent = [f.name for f in fields(ended) if getattr(ended, f.name) is None]
     return replace(ended, **{name: getattr(last, name) for name in silent})
-
-
-def _line(seen: Snapshot) -> str:
-    text = f"Batch {seen.id}: {seen.progress}" if isinstance(seen, BatchSnapshot) else f"Run {seen.id}: {seen.status}"
-    return text if seen.is_known_status else f"{text} (a status unknown to this version: treated as still going)"
 
 
 # -- the cancel --------------------------------------------------------------------------------------------------------
