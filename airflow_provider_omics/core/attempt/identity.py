@@ -10,11 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_omics.core.attempt.record import AttemptRecord
-
-TAG_LIMIT = 50
-"""Tags of one resource (API reference, ``TagMap``)."""
-
-TAG_VALUE_LENGTH = 256
+from airflow_provider_omics.core.settings.fields import MAX_TAG_VALUE, MAX_TAGS
 
 REQUEST_ID_TAG = "airflow:request_id"
 
@@ -57,7 +53,7 @@ class TaskIdentity:
             "airflow:map_index": str(self.map_index),
         }
         # Characters that every AWS service takes in a tag: letters, digits, spaces and these signs.
-        return {key: re.sub(r"[^\w .:/=+\-@]", "_", value)[:TAG_VALUE_LENGTH] for key, value in values.items()}
+        return {key: re.sub(r"[^\w .:/=+\-@]", "_", value)[:MAX_TAG_VALUE] for key, value in values.items()}
 
 
 def fingerprint(request: Mapping[str, Any]) -> str:
@@ -143,11 +139,11 @@ def identified_request(
         result["defaultRunSetting"] = {**default, "runTags": run_tags}
         left_out += [key for key in left_out_of_runs if key not in left_out]
     if left_out:
-        warnings = (f"No room under {TAG_LIMIT} tags: {', '.join(left_out)} left out", *warnings)
+        warnings = (f"No room under {MAX_TAGS} tags: {', '.join(left_out)} left out", *warnings)
     return IdentifiedRequest(result, warnings)
 
 
 def _with_room(ours: Mapping[str, str], theirs: Mapping[str, str], used: int) -> tuple[dict[str, str], list[str]]:
     added = [key for key in ours if key not in theirs]
-    fitting, left_out = added[: max(0, TAG_LIMIT - used)], added[max(0, TAG_LIMIT - used) :]
+    fitting, left_out = added[: max(0, MAX_TAGS - used)], added[max(0, MAX_TAGS - used) :]
     return {**theirs, **{key: ours[key] for key in fitting}}, left_out

@@ -19,9 +19,13 @@ from typing import Any
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.settings.checks import (
     NOT_SET,
+    REQUIRED_BY_CONNECTION,
     ReadModel,
+    RunSettingRules,
+    check_run_setting,
     clean_setting,
     parameters_size_problems,
+    run_setting_rules,
     setting_problems,
     show_value,
     tag_count_problems,
@@ -37,12 +41,6 @@ from airflow_provider_omics.core.settings.fields import (
     Place,
 )
 from airflow_provider_omics.core.settings.names import nearest_name
-from airflow_provider_omics.core.settings.run_setting import (
-    REQUIRED_BY_CONNECTION,
-    RunSettingRules,
-    check_run_setting,
-    run_setting_rules,
-)
 
 MAX_PROBLEMS = 100
 """Problems of one error; a list of 100,000 settings with one mistake in each helps nobody."""
