@@ -187,6 +187,7 @@ class BatchSnapshot:
 
 
 Snapshot = RunSnapshot | BatchSnapshot
+"""What a wait may look at."""
 
 
 @dataclass(frozen=True)
@@ -205,9 +206,6 @@ class ListedRun:
     creation_time: datetime | None
     start_time: datetime | None = None
     storage_type: str | None = None
-
-
-"""What a wait may look at."""
 
 
 def _camel_case(name: str) -> str:

@@ -87,7 +87,10 @@ class OmicsHook(OmicsClientHook):
         :raises ServiceError: the call was refused or did not get through.
         """
         with service_errors("GetRun"):
-            return _without_credential(complete("GetRun", self.conn.get_run(id=run_id), "id", "status"))
+            answer = complete("GetRun", self.conn.get_run(id=run_id), "id", "status")
+        members: dict[str, Any] = {**answer}
+        members.pop("parametersUri", None)
+        return cast("GetRunResponseTypeDef", members)
 
     def cancel_run(self, run_id: str) -> None:
         """Cancel a run; allowed while it is PENDING, STARTING, RUNNING or STOPPING (user guide, "Cancel a run").
@@ -400,10 +403,3 @@ class OmicsHook(OmicsClientHook):
         """
         with service_errors("ListTagsForResource"):
             return dict(self.conn.list_tags_for_resource(resourceArn=arn)["tags"])
-
-
-def _without_credential(answer: GetRunResponseTypeDef) -> GetRunResponseTypeDef:
-    """Take out of an answer of GetRun what opens the run's parameters to whoever reads it."""
-    members: dict[str, Any] = {**answer}
-    members.pop("parametersUri", None)
-    return cast("GetRunResponseTypeDef", members)

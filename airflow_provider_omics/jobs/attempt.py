@@ -12,10 +12,10 @@ from typing import Any, Protocol, TypeGuard, TypeVar
 from airflow_provider_omics.core.attempt.earlier import REQUEST_ID_MEMORY
 from airflow_provider_omics.core.attempt.flow import Begun, begin
 from airflow_provider_omics.core.attempt.identity import (
+    NAME_FIELDS,
     REQUEST_ID_TAG,
     IdentifiedRequest,
     fingerprint,
-    given_name,
     identified_request,
     name_hash,
 )
@@ -125,7 +125,7 @@ class Attempt:
             fingerprint=fingerprint(content if request.also is None else {**content, "also": request.also}),
             new_request_id=str(uuid.uuid4()),
             tagged=tag,
-            name_hash=name_hash(given_name(self.job.kind, content)),
+            name_hash=name_hash(content.get(NAME_FIELDS[self.job.kind])),
             durable=arguments.durable,
             chooses=request.chooses,
             has_earlier=request.has_earlier,

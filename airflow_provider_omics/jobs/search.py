@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_omics.core.attempt.identity import (
+    NAME_FIELDS,
     REQUEST_ID_TAG,
     TaskIdentity,
     generated_name,
-    given_name,
     name_hash,
 )
 from airflow_provider_omics.core.attempt.record import AttemptRecord
@@ -40,7 +40,7 @@ def find_started(
     :param is_tagged: whether the attempt's request carries its request id as a tag.
     :return: what was started; None: nothing; an error: it cannot be searched.
     """
-    name = given_name(kind, request)
+    name = request.get(NAME_FIELDS[kind])
     if record.name_hash is None:
         name = generated_name(kind, identity, record.request_id)
     elif not is_tagged:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_omics.core.errors import OmicsError, Problem, SettingsError
-from airflow_provider_omics.core.settings.run_setting import run_setting_rules
+from airflow_provider_omics.core.settings.checks import run_setting_rules
 from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
 from airflow_provider_omics.sheets.read import open_runs
 

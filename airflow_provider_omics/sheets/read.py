@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_omics.core.settings.run_setting import RunSettingRules, run_setting_rules
+from airflow_provider_omics.core.settings.checks import RunSettingRules, run_setting_rules
 from airflow_provider_omics.core.sheet.runs import SheetRows, SheetRuns
 from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
 from airflow_provider_omics.core.uris import is_s3_uri

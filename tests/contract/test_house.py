@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import airflow_provider_omics
+from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import DEFAULT_RUN_SETTING, RUN, perform, samples
@@ -145,6 +146,8 @@ def walked(task: Any) -> dict[str, list[str]]:
 @pytest.mark.parametrize(("kind", "functions", "files"), [("run", 110, 21), ("batch", 192, 38)])
 def test_roads_are_short(emulator: OmicsEmulator, stepped: SteppedTime, kind: str, functions: int, files: int) -> None:
     """What somebody steps through who debugs a run, or a batch of five, that is waited for in a worker."""
+    # A process reads botocore's data files once, for all its clients.
+    assert OmicsHook().conn.meta.service_model.service_name == "omics"
     tasks = {
         "run": OmicsStartRunOperator(task_id="align", **RUN, deferrable=False),
         "batch": OmicsStartRunBatchOperator(

@@ -7,8 +7,9 @@ import re
 import pytest
 
 from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.settings.checks import InstalledModel
 from airflow_provider_omics.core.settings.fields import FIELDS, YOUNGER_FIELDS, Place
-from airflow_provider_omics.core.settings.requests import InstalledModel, build_start_run_request
+from airflow_provider_omics.core.settings.requests import build_start_run_request
 from tests.docs.blocks import DOCS, of_kind
 
 PAGE = "how-to/run.md"

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.config import Config
 from botocore.loaders import Loader
 from botocore.useragent import UserAgentString
 from botocore.utils import parse_timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_omics.hooks.client import _LeanFiles, _loader, parse_time, prepare
+from airflow_provider_omics.hooks.client import _LeanFiles, _loader, parse_time
 from airflow_provider_omics.hooks.omics import OmicsHook
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def test_clients_call_the_same_address(service: str, region: str) -> None:
     """Where a client of ours sends its calls, and for what it signs them, is what botocore has found by itself."""
     keys = {"region_name": region, "aws_access_key_id": "key", "aws_secret_access_key": "secret"}
     theirs = boto3.Session().client(service, **keys)
-    ours = prepare(boto3.Session(), Config()).client(service, **keys)
+    ours = OmicsHook(None).get_session(region).client(service, **keys)
 
     assert ours.meta.endpoint_url == theirs.meta.endpoint_url
     assert ours._request_signer.signing_name == theirs._request_signer.signing_name

@@ -20,8 +20,7 @@ from airflow_provider_omics.core.errors import (
     ServiceError,
     SettingsError,
 )
-from airflow_provider_omics.core.settings.fields import Place
-from airflow_provider_omics.core.settings.requests import START_RUN_ARGUMENTS
+from airflow_provider_omics.core.settings.fields import START_RUN_ARGUMENTS, Place
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from tests.airflow_support import BUCKET, ONE_TRY, OUTPUT, ROLE, RUN, own_tags, perform
 from tests.model_support import is_sendable, refusal, sendable

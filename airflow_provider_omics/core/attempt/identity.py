@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_omics.core.attempt.record import AttemptRecord
-
-TAG_LIMIT = 50
-"""Tags of one resource (API reference, ``TagMap``)."""
-
-TAG_VALUE_LENGTH = 256
+from airflow_provider_omics.core.settings.fields import MAX_TAG_VALUE, MAX_TAGS
 
 REQUEST_ID_TAG = "airflow:request_id"
 
-_NAME_FIELDS = {"run": ("name", 128), "batch": ("batchName", 64)}
-"""Kind -> the request's name field and its longest value (API reference, ``RunName`` and ``BatchName``)."""
+NAME_FIELDS = {"run": "name", "batch": "batchName"}
+"""Kind -> the request's field for the name that the user chose."""
+
+_LONGEST_NAMES = {"run": 128, "batch": 64}
+"""API reference, ``RunName`` and ``BatchName``."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class TaskIdentity:
             "airflow:map_index": str(self.map_index),
         }
         # Characters that every AWS service takes in a tag: letters, digits, spaces and these signs.
-        return {key: re.sub(r"[^\w .:/=+\-@]", "_", value)[:TAG_VALUE_LENGTH] for key, value in values.items()}
+        return {key: re.sub(r"[^\w .:/=+\-@]", "_", value)[:MAX_TAG_VALUE] for key, value in values.items()}
 
 
 def fingerprint(request: Mapping[str, Any]) -> str:
@@ -65,17 +64,6 @@ def fingerprint(request: Mapping[str, Any]) -> str:
     """
     content = {name: value for name, value in request.items() if name != "requestId"}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def given_name(kind: str, request: Mapping[str, Any]) -> str | None:
-    """Read the name that the user chose.
-
-    :param kind: ``"run"`` or ``"batch"``.
-    :param request: a StartRun or StartRunBatch request before a name of ours is added.
-    :return: the name; None: the user chose none.
-    """
-    field, _ = _NAME_FIELDS[kind]
-    return request.get(field)
 
 
 def name_hash(name: str | None) -> str | None:
@@ -95,7 +83,7 @@ def generated_name(kind: str, identity: TaskIdentity, request_id: str) -> str:
     :param request_id: the attempt's.
     :return: ``"{dag_id}.{task_id}.{request_id}"``, its beginning cut to the length that AWS allows.
     """
-    _, longest = _NAME_FIELDS[kind]
+    longest = _LONGEST_NAMES[kind]
     prefix = re.sub(r"[^A-Za-z0-9_.\-]", "_", f"{identity.dag_id}.{identity.task_id}")
     return f"{prefix[: longest - len(request_id) - 1]}.{request_id}"
 
@@ -126,19 +114,19 @@ def identified_request(
     :param staged_run_tags: how many tags of its own a run has at most among those that are not in the request.
     :return: the request to send.
     """
-    name_field, _ = _NAME_FIELDS[kind]
-    name = given_name(kind, request)
-    if name is None:
-        name = generated_name(kind, identity, record.request_id)
-    result: dict[str, Any] = {**request, "requestId": record.request_id, name_field: name}
-    warnings = _overwrite_warnings(request, record)
+    result: dict[str, Any] = {**request, "requestId": record.request_id}
+    result.setdefault(NAME_FIELDS[kind], generated_name(kind, identity, record.request_id))
+    warnings: tuple[str, ...] = ()
+    # Right under the output URI lie the outputs of an earlier run of the same task.
+    is_again = "runId" in request or record.attempts > 1 or record.first_try > 1
+    if is_again and request.get("outputUriPrefixMode") == "NONE_WITH_OVERWRITE":
+        earlier = f"run {request['runId']}" if "runId" in request else "an earlier attempt"
+        place = f"outputs that {earlier} has left under {request['outputUri']}"
+        warnings = (f"This run overwrites {place}: output_uri_prefix_mode is NONE_WITH_OVERWRITE",)
     if not record.tagged:
         return IdentifiedRequest(result, warnings)
-    ours = {
-        REQUEST_ID_TAG: record.request_id,
-        "airflow:try_number": str(record.first_try),
-        **identity.tags(),
-    }
+    who = identity.tags()
+    ours = {REQUEST_ID_TAG: record.request_id, "airflow:try_number": str(record.first_try), **who}
     result["tags"], left_out = _with_room(ours, request.get("tags") or {}, len(request.get("tags") or {}))
     if kind == "batch":
         default = request["defaultRunSetting"]
@@ -147,29 +135,15 @@ def identified_request(
         # Of staged settings the keys are not at hand: none of them counts as one of the shared ones.
         staged = 0 if per_run else staged_run_tags
         used = max([len(shared) + staged, *(len({*shared, *(setting.get("runTags") or {})}) for setting in per_run)])
-        run_tags, left_out_of_runs = _with_room(identity.tags(), shared, used)
+        run_tags, left_out_of_runs = _with_room(who, shared, used)
         result["defaultRunSetting"] = {**default, "runTags": run_tags}
         left_out += [key for key in left_out_of_runs if key not in left_out]
     if left_out:
-        warnings = (f"No room under {TAG_LIMIT} tags: {', '.join(left_out)} left out", *warnings)
+        warnings = (f"No room under {MAX_TAGS} tags: {', '.join(left_out)} left out", *warnings)
     return IdentifiedRequest(result, warnings)
-
-
-def _overwrite_warnings(request: Mapping[str, Any], record: AttemptRecord) -> tuple[str, ...]:
-    """Warn of outputs that lie right under ``outputUri``, where an earlier run of the same task has left its own."""
-    if request.get("outputUriPrefixMode") != "NONE_WITH_OVERWRITE":
-        return ()
-    if "runId" in request:
-        earlier = f"run {request['runId']}"
-    elif record.attempts > 1 or record.first_try > 1:
-        earlier = "an earlier attempt"
-    else:
-        return ()
-    place = f"outputs that {earlier} has left under {request['outputUri']}"
-    return (f"This run overwrites {place}: output_uri_prefix_mode is NONE_WITH_OVERWRITE",)
 
 
 def _with_room(ours: Mapping[str, str], theirs: Mapping[str, str], used: int) -> tuple[dict[str, str], list[str]]:
     added = [key for key in ours if key not in theirs]
-    fitting, left_out = added[: max(0, TAG_LIMIT - used)], added[max(0, TAG_LIMIT - used) :]
+    fitting, left_out = added[: max(0, MAX_TAGS - used)], added[max(0, MAX_TAGS - used) :]
     return {**theirs, **{key: ours[key] for key in fitting}}, left_out

@@ -12,7 +12,7 @@ from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.failure.reasons import FailureClass, is_final, reason_of_end
 from airflow_provider_omics.core.settings.checks import ReadModel
 from airflow_provider_omics.core.settings.fields import Place
-from airflow_provider_omics.core.settings.layers import Layer, MergedSettings, merge_settings
+from airflow_provider_omics.core.settings.requests import Layer, MergedSettings, merge_settings
 
 
 class Fate(str, Enum):
@@ -143,7 +143,7 @@ def rerun_setting_problems(
     if problems or not rerun_setting:
         return problems
     merged = MergedSettings(merge_settings(*(layer.cleaned() for layer in layers)), place, layers)
-    return merged.companion_problems() + merged.size_problems() + merged.younger_problems(model)
+    return merged.problems(model)
 
 
 def rerun_sentence(again: Mapping[RecordStatus, int], new: int, changed: int, kept: int, carried: int) -> str:

@@ -1,4 +1,4 @@
-"""Checks of run settings one by one: their names, their values, their sizes.
+"""Checks of run settings: their names, their values, their sizes, and those of the runs of a batch, one run at a time.
 
 No check raises: each returns the problems that it found, so that the user sees all of them at once.
 """
@@ -6,6 +6,7 @@ No check raises: each returns the problems that it found, so that the user sees 
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_omics.core.errors import GivenValue, Problem, SettingsError
-from airflow_provider_omics.core.settings.documents import Fault, document_faults
+from airflow_provider_omics.core.settings.documents import Fault, document_faults, document_size
 from airflow_provider_omics.core.settings.fields import (
     ACCOUNT_ID,
     ARN,
@@ -35,6 +36,8 @@ from airflow_provider_omics.core.settings.fields import (
 from airflow_provider_omics.core.settings.names import meant_field, unknown_name_advice
 
 NOT_SET = "not set"
+REQUIRED_BY_CONNECTION = "required by the connection's require_settings"
+_OUTPUT_URI_NEEDED = "every run needs an output URI"
 
 _PATTERN_WORDS = {
     DIGITS: "digits only",
@@ -178,18 +181,34 @@ def value_faults(field: SettingField, value: Any) -> list[Fault]:
     :return: what is wrong with it.
     """
     value = convert_value(field, value)
-    if field.kind is SettingKind.TEXT:
-        return _text_faults(field, value)
-    if field.kind is SettingKind.WHOLE_NUMBER:
-        low, high = field.minimum, field.maximum
-        if isinstance(value, bool) or not isinstance(value, int) or not _within(value, low, high):
-            return [Fault("", show_value(value), f"a whole number from {low} to {high}")]
-        return []
-    if field.kind is SettingKind.FLAG:
-        return [] if isinstance(value, bool) else [Fault("", show_value(value), "true or false")]
+    low, high = field.minimum, field.maximum
     if field.kind is SettingKind.TAGS:
         return tag_faults(value)
-    return document_faults(value)
+    if field.kind is SettingKind.JSON_OBJECT:
+        return document_faults(value)
+    if field.kind is SettingKind.FLAG:
+        return [] if isinstance(value, bool) else [Fault("", show_value(value), "true or false")]
+    if field.kind is SettingKind.WHOLE_NUMBER:
+        if isinstance(value, bool) or not isinstance(value, int) or not (low or 0) <= value <= (high or math.inf):
+            return [Fault("", show_value(value), f"a whole number from {low} to {high}")]
+        return []
+    if field.choices:
+        is_one = isinstance(value, str) and value in field.choices
+        return [] if is_one else [Fault("", show_value(value), " or ".join(field.choices))]
+    if not isinstance(value, str):
+        hint = " (JSON text: json.dumps(value))" if field.name == "sessionPolicy" else ""
+        return [Fault("", show_value(value), f"text{hint}")]
+    if field.pattern in (VISIBLE_TEXT, VISIBLE_LINES):
+        matches = value.isprintable() or all(_is_visible(letter, field.pattern) for letter in value)
+    else:
+        matches = field.pattern is None or re.fullmatch(field.pattern, value) is not None
+    if not matches or not (low or 0) <= len(value) <= (high or math.inf):
+        return [Fault("", _show_text(field, value), _text_allowed(field))]
+    if field.s3_uri and not _S3_URI.fullmatch(value):
+        return [Fault("", _show_text(field, value), "an S3 URI: s3://bucket/...")]
+    if field.name == "sessionPolicy" and not _is_json_object(value):
+        return [Fault("", _show_text(field, value), "an IAM policy as JSON text")]
+    return []
 
 
 def tag_faults(tags: Any) -> list[Fault]:
@@ -239,21 +258,92 @@ def parameters_size_problems(size: int, argument: str) -> list[Problem]:
     return [Problem(argument, f"{size:,} bytes", allowed)]
 
 
-def _text_faults(field: SettingField, value: Any) -> list[Fault]:
-    if field.choices:
-        if isinstance(value, str) and value in field.choices:
-            return []
-        return [Fault("", show_value(value), " or ".join(field.choices))]
-    if not isinstance(value, str):
-        hint = " (JSON text: json.dumps(value))" if field.name == "sessionPolicy" else ""
-        return [Fault("", show_value(value), f"text{hint}")]
-    if not _within(len(value), field.minimum, field.maximum) or not _matches(field.pattern, value):
-        return [Fault("", _show_text(field, value), _text_allowed(field))]
-    if field.s3_uri and not _S3_URI.fullmatch(value):
-        return [Fault("", _show_text(field, value), "an S3 URI: s3://bucket/...")]
-    if field.name == "sessionPolicy" and not _is_json_object(value):
-        return [Fault("", _show_text(field, value), "an IAM policy as JSON text")]
-    return []
+@dataclass(frozen=True)
+class RunSettingRules:
+    """The rules for all runs of a batch; made once by :func:`run_setting_rules`.
+
+    So 100,000 runs can be checked one by one while they stream from a sample sheet to S3.
+
+    :param default: the ``defaultRunSetting`` of the batch.
+    :param required: names that each run must give itself, as the default does not, each with the reason.
+    :param parameters_size: bytes of the default's ``parameters``.
+    :param model: reads the model of the installed boto3, which has to know each field; None: any will do.
+    """
+
+    default: Mapping[str, Any]
+    required: Mapping[str, str]
+    parameters_size: int
+    model: ReadModel | None = None
+
+
+def run_setting_rules(
+    default: Mapping[str, Any], require: Collection[str] = (), model: ReadModel | None = None
+) -> RunSettingRules:
+    """Compute once what every run of a batch is checked against.
+
+    :param default: the merged ``defaultRunSetting``; its own problems are not looked for.
+    :param require: settings that the connection wants to see (``require_settings``). Default: none.
+    :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
+    :return: the rules for :func:`check_run_setting`.
+    """
+    required = {}
+    for name, field in FIELDS[Place.PER_RUN].items():
+        if default.get(name) in (None, "", {}):
+            if name == "outputUri":
+                required[name] = _OUTPUT_URI_NEEDED
+            elif name in require or field.start_run in require:
+                required[name] = REQUIRED_BY_CONNECTION
+    parameters = default.get("parameters")
+    size = document_size(parameters) if parameters and not document_faults(parameters) else 0
+    return RunSettingRules(default=default, required=required, parameters_size=size, model=model)
+
+
+def check_run_setting(
+    setting: Any,
+    index: int,
+    rules: RunSettingRules,
+    positions: dict[str, int],
+    *,
+    argument: str = "run_settings",
+) -> list[Problem]:
+    """Check the setting of one run of a batch, by itself and together with the default.
+
+    :param setting: should be a dict in the spelling of AWS, with its ``runSettingId``.
+    :param index: its position, from 0.
+    :param rules: from :func:`run_setting_rules`, the same for all runs of the batch.
+    :param positions: ``runSettingId`` -> position of the settings checked so far; this one is added.
+    :param argument: the name of the list in messages. Default: "run_settings".
+    :return: all problems of this setting.
+    """
+    place = f"{argument}[{index}]"
+    if not isinstance(setting, Mapping):
+        return [Problem(place, type(setting).__name__, "a dict: runSettingId, and what differs for this run")]
+    problems = setting_problems(setting, Place.PER_RUN, lambda name: f"{place}[{name!r}]")
+    problems += younger_problems(setting, Place.PER_RUN, lambda name: f"{place}[{name!r}]", rules.model)
+    identity = setting.get("runSettingId")
+    if identity is None:
+        allowed = "required: text that is unique in the batch, such as the sample's name"
+        problems.append(Problem(f"{place}['runSettingId']", NOT_SET, allowed))
+    elif isinstance(identity, str) and (first := positions.setdefault(identity, index)) != index:
+        allowed = f"unique in the batch; {argument}[{first}] has the same"
+        problems.append(Problem(f"{place}['runSettingId']", show_value(identity), allowed))
+    for name, reason in rules.required.items():
+        if setting.get(name) in (None, {}):
+            allowed = f"{reason}; give it here or in default_run_setting[{name!r}]"
+            problems.append(Problem(f"{place}[{name!r}]", NOT_SET, allowed))
+    parameters = setting.get("parameters")
+    if parameters and not any(problem.argument.startswith(f"{place}['parameters']") for problem in problems):
+        size = document_size(dict(parameters)) + rules.parameters_size
+        if size > MAX_PARAMETERS_BYTES and rules.parameters_size:
+            # Keys that stand in both were counted twice: count again, merged.
+            size = document_size({**rules.default["parameters"], **parameters})
+        problems += parameters_size_problems(size, f"{place}['parameters']")
+    tags = setting.get("runTags")
+    if tags and isinstance(tags, Mapping):
+        default_tags = rules.default.get("runTags")
+        keys = {*(default_tags if isinstance(default_tags, Mapping) else ()), *tags}
+        problems += tag_count_problems(keys, f"{place}['runTags']")
+    return problems
 
 
 def _show_misplaced(name: Any, value: Any) -> str:
@@ -276,18 +366,6 @@ def _text_allowed(field: SettingField) -> str:
     if field.pattern:
         words.append(_PATTERN_WORDS[field.pattern])
     return ", ".join(words)
-
-
-def _within(number: int, low: int | None, high: int | None) -> bool:
-    return (low is None or number >= low) and (high is None or number <= high)
-
-
-def _matches(pattern: str | None, text: str) -> bool:
-    if pattern is None:
-        return True
-    if pattern in (VISIBLE_TEXT, VISIBLE_LINES):
-        return text.isprintable() or all(_is_visible(letter, pattern) for letter in text)
-    return re.fullmatch(pattern, text) is not None
 
 
 def _is_visible(letter: str, pattern: str) -> bool:

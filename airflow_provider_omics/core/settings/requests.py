@@ -13,67 +13,41 @@ Everything is checked before anything is sent, and the user gets all problems at
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.settings.checks import (
     NOT_SET,
-    InstalledModel,
+    REQUIRED_BY_CONNECTION,
     ReadModel,
+    RunSettingRules,
+    check_run_setting,
     clean_setting,
+    parameters_size_problems,
+    run_setting_rules,
     setting_problems,
     show_value,
     tag_count_problems,
+    younger_problems,
 )
+from airflow_provider_omics.core.settings.documents import document_faults, document_size
 from airflow_provider_omics.core.settings.fields import (
     FIELDS,
     MAX_INLINE_SETTINGS,
     MAX_RUNS_IN_BATCH,
+    MERGED_BY_KEY,
     SETTING_FIELDS,
-    START_RUN_ARGUMENTS,
     Place,
-    SettingField,
-    SettingKind,
 )
-from airflow_provider_omics.core.settings.layers import (
-    CONNECTION_DEFAULT,
-    Layer,
-    MergedSettings,
-    in_connection,
-    merge_settings,
-)
-from airflow_provider_omics.core.settings.run_setting import (
-    RunSettingRules,
-    check_run_setting,
-    run_setting_rules,
-)
-
-__all__ = [
-    "FIELDS",
-    "SETTING_FIELDS",
-    "START_RUN_ARGUMENTS",
-    "CheckedRequest",
-    "InstalledModel",
-    "Place",
-    "ReadModel",
-    "RunSettingRules",
-    "SettingField",
-    "SettingKind",
-    "build_start_run_batch_request",
-    "build_start_run_request",
-    "check_run_setting",
-    "clean_setting",
-    "merge_settings",
-    "merged_run_settings",
-    "run_setting_rules",
-]
+from airflow_provider_omics.core.settings.names import nearest_name
 
 MAX_PROBLEMS = 100
 """Problems of one error; a list of 100,000 settings with one mistake in each helps nobody."""
 RETENTION_WARNING_RUNS = 1_000
 RUN_GROUP_WARNING_RUNS = 100
 
+_CONNECTION_DEFAULT = "connection default_run_setting"
 _WORKFLOW_FIELDS = frozenset({"workflowId", "workflowType", "workflowOwnerId", "workflowVersionName"})
 
 
@@ -87,6 +61,29 @@ class CheckedRequest:
 
     request: dict[str, Any]
     warnings: tuple[str, ...] = ()
+
+
+def merge_settings(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge layers of settings; later layers win.
+
+    ``parameters``, ``engineSettings``, ``runTags`` and ``tags`` are merged key by key, one level deep: a value
+    below them, None (JSON's null) included, replaces the earlier one. So an empty dict adds nothing and removes
+    nothing. Every other setting is replaced as a whole. None as a setting means "not set" and never overrides.
+
+    :param layers: settings by name, weakest first; not changed.
+    :return: a new dict without None values.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            if value is None:
+                continue
+            earlier = merged.get(name)
+            if name in MERGED_BY_KEY and isinstance(value, Mapping):
+                merged[name] = {**earlier, **value} if isinstance(earlier, Mapping) else dict(value)
+            else:
+                merged[name] = value
+    return merged
 
 
 def merged_run_settings(
@@ -108,6 +105,115 @@ def merged_run_settings(
             if name in default:
                 merged[name] = {**default[name], **merged[name]}
         yield merged
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Settings of one origin.
+
+    :param prefix: how the user calls the dict; empty for operator arguments, which go by their own names.
+    :param values: the settings; None: nothing was given.
+    :param place: whose names are used.
+    """
+
+    prefix: str
+    values: Any
+    place: Place
+
+    def label(self, name: Any) -> str:
+        """Name a setting of this layer as the user typed it."""
+        if self.prefix:
+            return f"{self.prefix}[{name!r}]"
+        field = FIELDS[self.place].get(name)
+        return field.argument if field else str(name)
+
+    def problems(self) -> list[Problem]:
+        """Check each setting by itself."""
+        if self.values is not None and not isinstance(self.values, Mapping):
+            allowed = "a dict of settings, spelled as AWS spells them"
+            return [Problem(self.prefix or "setting", type(self.values).__name__, allowed)]
+        return setting_problems(self.values or {}, self.place, self.label)
+
+    def cleaned(self) -> dict[str, Any]:
+        """Keep the settings that are set, in the types that AWS takes."""
+        return clean_setting(self.values, self.place) if isinstance(self.values, Mapping) else {}
+
+
+@dataclass(frozen=True)
+class MergedSettings:
+    """Settings merged from layers, which know where each of them came from.
+
+    :param values: the merged settings, by their names in ``place``.
+    :param place: StartRun or defaultRunSetting.
+    :param layers: where they came from, weakest first.
+    """
+
+    values: dict[str, Any]
+    place: Place
+    layers: Sequence[Layer]
+
+    def label(self, name: str) -> str:
+        """Name a setting as it was typed where it was set; if it was not set, as it should be."""
+        field = FIELDS[self.place][name]
+        for layer in reversed(self.layers):
+            here = field.name_in(layer.place)
+            if layer.cleaned().get(here) is not None:
+                return layer.label(here)
+        return field.argument if self.place is Place.START_RUN else f"default_run_setting[{name!r}]"
+
+    def missing_problems(self, require: Collection[str] = (), exempt: Collection[str] = ()) -> list[Problem]:
+        """Find the settings that the API or the connection requires and nobody gave.
+
+        :param require: names in either spelling, ``tags`` or ``runTags``; one without a place here is no matter.
+        :param exempt: names, as in ``place``, that need not be here.
+        :return: all problems, unknown names in ``require`` included.
+        """
+        problems = [
+            Problem(self.label(name), NOT_SET, f"required: give it here, or {_in_connection(field.name)}")
+            for name, field in FIELDS[self.place].items()
+            if self.place in field.required and name not in exempt and name not in self.values
+        ]
+        fields = {name: field for field in SETTING_FIELDS for name in (field.name, field.start_run) if name}
+        for name in require:
+            field = fields.get(name)
+            if field is None:
+                near = nearest_name(str(name), fields)
+                allowed = f"the name of a run setting{f'; did you mean {near!r}?' if near else ''}"
+                problems.append(Problem("connection require_settings", show_value(name), allowed))
+                continue
+            here = field.name_in(self.place)
+            known = here in FIELDS[self.place] and here not in exempt
+            if known and self.values.get(here) in (None, "", {}):
+                problems.append(Problem(self.label(here), NOT_SET, REQUIRED_BY_CONNECTION))
+        return problems
+
+    def problems(self, model: ReadModel | None, *, has_source_run: bool = False) -> list[Problem]:
+        """Find the settings that do not go together, are too large, or that the installed boto3 cannot send.
+
+        :param model: reads the installed model; None: every field can be sent.
+        :param has_source_run: the service may inherit a missing companion from the run that is repeated.
+        :return: all problems, each by the name of a setting where it was set.
+        """
+        values, label = self.values, self.label
+        problems = []
+        if "cacheBehavior" in values and "cacheId" not in values and not has_source_run:
+            allowed = f"needs a run cache: set {label('cacheId')} too"
+            problems.append(Problem(label("cacheBehavior"), show_value(values["cacheBehavior"]), allowed))
+        if values.get("networkingMode") == "VPC" and "configurationName" not in values and not has_source_run:
+            allowed = f"needs a configuration: set {label('configurationName')} too"
+            problems.append(Problem(label("networkingMode"), "'VPC'", allowed))
+        if self.place is Place.START_RUN and "parametersUri" in values and "parameters" in values:
+            uri, other = label("parametersUri"), label("parameters")
+            allowed = f"{uri} or {other}, not both: leave one out, or put all in the S3 object"
+            problems.append(Problem(uri, f"set, and {other} too", allowed))
+        parameters = values.get("parameters")
+        if parameters and not document_faults(parameters):
+            problems += parameters_size_problems(document_size(parameters), label("parameters"))
+        tags_name = "tags" if self.place is Place.START_RUN else "runTags"
+        tags = values.get(tags_name)
+        if isinstance(tags, Mapping):
+            problems += tag_count_problems(tags, label(tags_name))
+        return problems + younger_problems(values, self.place, label, model)
 
 
 def build_start_run_request(
@@ -132,7 +238,7 @@ def build_start_run_request(
     :return: the request and its warnings.
     :raises SettingsError: with all problems.
     """
-    connection = Layer(CONNECTION_DEFAULT, defaults, Place.DEFAULT_RUN_SETTING)
+    connection = Layer(_CONNECTION_DEFAULT, defaults, Place.DEFAULT_RUN_SETTING)
     arguments = Layer("", setting, Place.START_RUN)
     problems = connection.problems() + arguments.problems()
     given = arguments.cleaned()
@@ -149,17 +255,15 @@ def build_start_run_request(
         allowed = "workflow_id or source_run_id, not both: a repeated run has its workflow already"
         problems.append(Problem("workflow_id", show_value(given["workflowId"]), allowed))
     elif "workflowId" not in merged.values and "runId" not in given:
-        allowed = f"required: workflow_id, source_run_id, or {in_connection('workflowId')}"
+        allowed = f"required: workflow_id, source_run_id, or {_in_connection('workflowId')}"
         problems.append(Problem("workflow_id", NOT_SET, allowed))
     # Where parameters are required, those in S3 are as good as those in the request.
     in_s3 = ("parameters",) if "parametersUri" in merged.values else ()
     problems += merged.missing_problems(require, exempt={"requestId", *exempt, *in_s3})
-    if "runId" not in given:
-        problems += merged.companion_problems()
-    problems += merged.parameters_problems() + merged.size_problems() + merged.younger_problems(model)
+    problems += merged.problems(model, has_source_run="runId" in given)
     problems += setting_problems({"requestId": request_id}, Place.START_RUN, lambda _: "request_id")
     _raise_all(problems)
-    return CheckedRequest({**merged.values, "requestId": request_id}, _storage_warnings(merged.values))
+    return CheckedRequest({**merged.values, "requestId": request_id}, _warnings(merged.values, total_runs=1))
 
 
 def build_start_run_batch_request(
@@ -196,7 +300,7 @@ def build_start_run_batch_request(
     :raises SettingsError: with all problems.
     """
     layers = (
-        Layer(CONNECTION_DEFAULT, defaults, Place.DEFAULT_RUN_SETTING),
+        Layer(_CONNECTION_DEFAULT, defaults, Place.DEFAULT_RUN_SETTING),
         Layer("default_run_setting", default_run_setting, Place.DEFAULT_RUN_SETTING),
         Layer("", {"scratchStorageMode": scratch_storage_mode}, Place.DEFAULT_RUN_SETTING),
     )
@@ -206,7 +310,7 @@ def build_start_run_batch_request(
     if default.get("workflowType") == "READY2RUN":
         allowed = "PRIVATE: a batch cannot run READY2RUN workflows; start single runs"
         problems.append(Problem(merged.label("workflowType"), "'READY2RUN'", allowed))
-    problems += merged.companion_problems() + merged.size_problems() + merged.younger_problems(model)
+    problems += merged.problems(model)
     # What may differ between the runs is looked for in each of them, where they can be seen.
     runs_are_seen = run_settings is not None or total_runs is not None
     problems += merged.missing_problems(require, FIELDS[Place.PER_RUN] if runs_are_seen else ())
@@ -225,8 +329,8 @@ def build_start_run_batch_request(
         problems.append(Problem("run_settings and run_settings_s3_uri", shown, allowed))
     inline: list[Any] = []
     if run_settings is not None:
-        inline, found = _inline_settings(run_settings)
-        problems += found or _inline_problems(inline, run_setting_rules(default, require, model), merged)
+        inline, found = _inline_settings(run_settings, run_setting_rules(default, require, model), merged)
+        problems += found
         total_runs = len(inline)
     elif total_runs is not None and not 1 <= total_runs <= MAX_RUNS_IN_BATCH:
         problems.append(Problem("total_runs", str(total_runs), f"1 to {MAX_RUNS_IN_BATCH:,} runs in one batch"))
@@ -243,18 +347,18 @@ def build_start_run_batch_request(
         request["batchName"] = batch_name
     if tags is not None:
         request["tags"] = dict(tags)
-    return CheckedRequest(request, _storage_warnings(default) + _batch_size_warnings(default, total_runs))
+    return CheckedRequest(request, _warnings(default, total_runs))
 
 
-def _inline_settings(run_settings: Any) -> tuple[list[Any], list[Problem]]:
+def _inline_settings(
+    run_settings: Any, rules: RunSettingRules, merged: MergedSettings
+) -> tuple[list[Any], list[Problem]]:
     if isinstance(run_settings, (str, bytes, Mapping)) or not isinstance(run_settings, Iterable):
         allowed = "a list of dicts, one for each run (a template that gives a list needs native rendering)"
         return [], [Problem("run_settings", type(run_settings).__name__, allowed)]
     inline = list(run_settings)
-    return inline, [] if inline else [Problem("run_settings", "empty", "at least one run")]
-
-
-def _inline_problems(inline: list[Any], rules: RunSettingRules, merged: MergedSettings) -> list[Problem]:
+    if not inline:
+        return [], [Problem("run_settings", "empty", "at least one run")]
     problems = []
     if len(inline) > MAX_INLINE_SETTINGS:
         allowed = f"at most {MAX_INLINE_SETTINGS} inline: put more in an S3 object, use run_settings_s3_uri"
@@ -263,33 +367,30 @@ def _inline_problems(inline: list[Any], rules: RunSettingRules, merged: MergedSe
     given = {name for item in inline if isinstance(item, Mapping) for name, value in item.items() if value}
     for name, reason in rules.required.items():
         if name not in given:
-            allowed = f"{reason}; give it here, in each run, or {in_connection(name)}"
+            allowed = f"{reason}; give it here, in each run, or {_in_connection(name)}"
             problems.append(Problem(merged.label(name), NOT_SET, allowed))
     required = {name: reason for name, reason in rules.required.items() if name in given}
-    rules = RunSettingRules(rules.default, required, rules.parameters_size, rules.model)
+    rules = replace(rules, required=required)
     positions: dict[str, int] = {}
     for index, item in enumerate(inline):
         problems += check_run_setting(item, index, rules, positions)
-    return problems
+    return inline, problems
 
 
-def _storage_warnings(merged: Mapping[str, Any]) -> tuple[str, ...]:
-    if merged.get("storageType") == "DYNAMIC" and "storageCapacity" in merged:
-        return ("storageCapacity has no effect with storageType DYNAMIC: the service ignores it.",)
-    return ()
-
-
-def _batch_size_warnings(default: Mapping[str, Any], total_runs: int | None) -> tuple[str, ...]:
+def _warnings(setting: Mapping[str, Any], total_runs: int | None) -> tuple[str, ...]:
+    warnings = []
+    if setting.get("storageType") == "DYNAMIC" and "storageCapacity" in setting:
+        warnings.append("storageCapacity has no effect with storageType DYNAMIC: the service ignores it.")
     retention = "retentionMode is not set: REMOVE keeps the account under its limit of stored runs."
     group = "runGroupId is not set: without a run group the batch competes with urgent single runs."
     if total_runs is None:
-        large = [text for name, text in (("retentionMode", retention), ("runGroupId", group)) if name not in default]
+        large = [text for name, text in (("retentionMode", retention), ("runGroupId", group)) if name not in setting]
         unknown = "The runs behind run_settings_s3_uri are not looked at here; their number is not known."
-        return (" ".join([unknown, *(["If they are many:", *large] if large else [])]),)
-    warnings = []
-    if total_runs > RETENTION_WARNING_RUNS and "retentionMode" not in default:
+        warnings.append(" ".join([unknown, *(["If they are many:", *large] if large else [])]))
+        return tuple(warnings)
+    if total_runs > RETENTION_WARNING_RUNS and "retentionMode" not in setting:
         warnings.append(f"A batch of {total_runs:,} runs, and {retention}")
-    if total_runs > RUN_GROUP_WARNING_RUNS and "runGroupId" not in default:
+    if total_runs > RUN_GROUP_WARNING_RUNS and "runGroupId" not in setting:
         warnings.append(f"A batch of {total_runs:,} runs, and {group}")
     return tuple(warnings)
 
@@ -300,3 +401,7 @@ def _raise_all(problems: Sequence[Problem]) -> None:
         problems = [*problems[:MAX_PROBLEMS], rest]
     if problems:
         raise SettingsError(problems)
+
+
+def _in_connection(name: str) -> str:
+    return f"default_run_setting[{name!r}] in the connection's extra (service_config.omics)"

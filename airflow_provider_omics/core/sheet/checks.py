@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_omics.core.errors import Problem
-from airflow_provider_omics.core.settings.checks import NOT_SET
-from airflow_provider_omics.core.settings.run_setting import RunSettingRules, check_run_setting
+from airflow_provider_omics.core.settings.checks import NOT_SET, RunSettingRules, check_run_setting
 from airflow_provider_omics.core.settings.workflow_parameters import check_parameters
 from airflow_provider_omics.core.sheet.cells import Row
 from airflow_provider_omics.core.sheet.mapping import SETTINGS

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
-from airflow_provider_omics.core.settings.checks import convert_value, show_value
+from airflow_provider_omics.core.settings.checks import RunSettingRules, convert_value, show_value
 from airflow_provider_omics.core.settings.fields import FIELDS, Place
-from airflow_provider_omics.core.settings.run_setting import RunSettingRules
 from airflow_provider_omics.core.sheet.cells import CELL_TYPES, Row, convert_cells, is_empty, text_of
 from airflow_provider_omics.core.sheet.checks import setting_faults
 from airflow_provider_omics.core.sheet.mapping import SheetMapping

@@ -139,55 +139,46 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
         answer = yield from Look(plan.kind, plan.id)
         seen, now = answer.value, answer.now
         if not isinstance(seen, ServiceError) and not plan.is_another(seen):
-            is_due = (
-                seen.status != last.status
-                or isinstance(seen, RunSnapshot)
-                or seen.total_runs <= LARGE_BATCH
-                or now - said_at >= PROGRESS_INTERVAL
-            )
+            if isinstance(seen, BatchSnapshot):
+                line = f"Batch {seen.id}: {seen.progress}"
+                is_small, is_long_ago = seen.total_runs <= LARGE_BATCH, now - said_at >= PROGRESS_INTERVAL
+                is_due = is_small or is_long_ago or seen.status != last.status
+            else:
+                line, is_due = f"Run {seen.id}: {seen.status}", True
+            if not seen.is_known_status:
+                line += " (a status unknown to this version: treated as still going)"
             doubted_since, trouble, last = None, patience, seen
             plan = replace(plan, uuid=plan.uuid or seen.uuid)
-            line = _line(seen)
             if line != said and is_due:
                 said, said_at = line, now
                 is_news = not seen.is_known_status and seen.status != warned
                 yield from Say(WARNING if is_news else INFO, line, seen)
                 warned = seen.status if is_news else warned
-            limit = passed_limit(plan, seen, now)
+            limit = next((name for name, moment in plan.limits(seen).items() if now >= moment), None)
             if seen.phase is not Phase.ACTIVE:
                 return _ended(plan, seen, limit)
             if limit:
                 return (yield from _time_out(plan, seen, limit))
-            yield from Sleep(_pause(plan, seen, now, plan.poll_interval, spread()))
-            continue
-
-        error = seen if isinstance(seen, ServiceError) else id_reused()
-        if not isinstance(error, Unavailable):
-            if doubted_since is not None:
-                return (yield from _gone(plan, last, error, now - doubted_since))
-            doubted_since = now
-            yield from Say(WARNING, f"{error}; looking once more before this is believed")
-            yield from Sleep(SECOND_LOOK)
-            continue
-        trouble = trouble.failed(now)
-        if trouble.failures == 1:
-            yield from Say(WARNING, f"{error}; trying again for up to {plan.patience:.0f} s")
-        if plan.deadline is not None and now >= plan.deadline:
-            return (yield from _time_out(plan, last, "execution_timeout"))
-        if trouble.is_over(now):
-            return WaitEvent(Outcome.LOST_CONTACT, last, error=str(error), seconds=trouble.spent(now))
-        yield from Sleep(_pause(plan, last, now, trouble.pause, spread()))
-
-
-def passed_limit(plan: WaitPlan, snapshot: Snapshot, now: float) -> str | None:
-    """Find the time limit that a run or batch has passed while still going.
-
-    :param plan: the limits.
-    :param snapshot: the run or batch as seen last.
-    :param now: seconds since the epoch.
-    :return: ``"execution_timeout"``, ``"run_timeout"`` or None.
-    """
-    return next((name for name, moment in plan.limits(snapshot).items() if now >= moment), None)
+            interval = plan.poll_interval
+        else:
+            error = seen if isinstance(seen, ServiceError) else id_reused()
+            if not isinstance(error, Unavailable):
+                if doubted_since is not None:
+                    return (yield from _gone(plan, last, error, now - doubted_since))
+                doubted_since = now
+                yield from Say(WARNING, f"{error}; looking once more before this is believed")
+                yield from Sleep(SECOND_LOOK)
+                continue
+            trouble = trouble.failed(now)
+            if trouble.failures == 1:
+                yield from Say(WARNING, f"{error}; trying again for up to {plan.patience:.0f} s")
+            if plan.deadline is not None and now >= plan.deadline:
+                return (yield from _time_out(plan, last, "execution_timeout"))
+            if trouble.is_over(now):
+                return WaitEvent(Outcome.LOST_CONTACT, last, error=str(error), seconds=trouble.spent(now))
+            interval = trouble.pause
+        ahead = (moment - now for moment in plan.limits(last).values() if moment > now)
+        yield from Sleep(min([interval * (1 + JITTER * (2 * spread() - 1)), *ahead]))
 
 
 def _time_out(plan: WaitPlan, last: Snapshot, limit: str) -> Flow[WaitEvent]:
@@ -251,17 +242,6 @@ def _completed(ended: RunSnapshot, last: Snapshot) -> RunSnapshot:
     """Fill the fields that a manifest lacks (the output URI, for one) from the last look at the same run."""
     silent = [f.name for f in fields(ended) if getattr(ended, f.name) is None]
     return replace(ended, **{name: getattr(last, name) for name in silent})
-
-
-def _line(seen: Snapshot) -> str:
-    text = f"Batch {seen.id}: {seen.progress}" if isinstance(seen, BatchSnapshot) else f"Run {seen.id}: {seen.status}"
-    return text if seen.is_known_status else f"{text} (a status unknown to this version: treated as still going)"
-
-
-def _pause(plan: WaitPlan, last: Snapshot, now: float, seconds: float, spread: float) -> float:
-    """Spread an interval by :data:`JITTER`, and cut it at the next limit."""
-    ahead = (moment - now for moment in plan.limits(last).values() if moment > now)
-    return min([seconds * (1 + JITTER * (2 * spread - 1)), *ahead])
 
 
 # -- the cancel --------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from airflow_provider_omics.core.errors import (
     RunTimedOut,
     RunVanished,
 )
-from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
+from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 
@@ -50,20 +50,40 @@ def error_of(event: WaitEvent, region: str) -> OmicsError | None:
     seen = event.snapshot
     if event.outcome in (Outcome.LOST_CONTACT, Outcome.REFUSED):
         return LostContact(event.kind, seen.id, seen.uuid, event.seconds, event.error or "none")
+    run_class: type[RunError]
+    batch_class: type[BatchError]
     if event.outcome is Outcome.TIMED_OUT:
-        fate = "it was cancelled" if event.cancelled else "it may still be going"
-        text = f"{event.limit} passed; {fate}."
-        return _run_error(RunTimedOut, text, seen, region) or _batch_error(BatchTimedOut, text, seen, region)
-    if event.outcome is Outcome.VANISHED:
+        run_class, batch_class = RunTimedOut, BatchTimedOut
+        text = f"{event.limit} passed; {'it was cancelled' if event.cancelled else 'it may still be going'}."
+    elif event.outcome is Outcome.VANISHED:
+        run_class, batch_class = RunVanished, BatchVanished
         text = f"Its record is gone, and its end cannot be found out ({event.error}). It is not started again."
-        return _run_error(RunVanished, text, seen, region) or _batch_error(BatchVanished, text, seen, region)
-    if seen.phase in (Phase.SUCCEEDED, Phase.PROCESSED):
+    elif seen.phase in (Phase.SUCCEEDED, Phase.PROCESSED):
         return None
-    if isinstance(seen, RunSnapshot):
+    elif isinstance(seen, RunSnapshot):
         run_class, text = _RUN_ENDS[seen.phase]
-        return _run_error(run_class, text, seen, region)
-    batch_class, text = _BATCH_ENDS[seen.phase]
-    return _batch_error(batch_class, text, seen, region)
+    else:
+        batch_class, text = _BATCH_ENDS[seen.phase]
+    if isinstance(seen, RunSnapshot):
+        return run_class(
+            text,
+            run_id=seen.id,
+            run_uuid=seen.uuid,
+            status=seen.status,
+            failure_reason=seen.failure_reason,
+            status_message=seen.status_message,
+            log_streams=seen.log_streams,
+            console_url=run_url(region, seen.id),
+        )
+    return batch_class(
+        text,
+        batch_id=seen.id,
+        batch_uuid=seen.uuid,
+        status=seen.status,
+        failure_reason=seen.failure_reason,
+        counts=BatchCounts.of(seen).as_dict(),
+        console_url=run_list_url(region),
+    )
 
 
 def run_result(run: RunSnapshot) -> dict[str, Any]:
@@ -123,32 +143,3 @@ def batch_result(
         "failed_run_setting_ids": list(failed_ids[:20]),
         "causes": [dict(cause) for cause in causes],
     }
-
-
-def _run_error(cls: type[RunError], message: str, seen: Snapshot, region: str) -> RunError | None:
-    if not isinstance(seen, RunSnapshot):
-        return None
-    return cls(
-        message,
-        run_id=seen.id,
-        run_uuid=seen.uuid,
-        status=seen.status,
-        failure_reason=seen.failure_reason,
-        status_message=seen.status_message,
-        log_streams=seen.log_streams,
-        console_url=run_url(region, seen.id),
-    )
-
-
-def _batch_error(cls: type[BatchError], message: str, seen: Snapshot, region: str) -> BatchError | None:
-    if not isinstance(seen, BatchSnapshot):
-        return None
-    return cls(
-        message,
-        batch_id=seen.id,
-        batch_uuid=seen.uuid,
-        status=seen.status,
-        failure_reason=seen.failure_reason,
-        counts=BatchCounts.of(seen).as_dict(),
-        console_url=run_list_url(region),
-    )

@@ -27,7 +27,7 @@ from airflow_provider_omics.core.errors import (
 )
 from airflow_provider_omics.core.settings.checks import clean_setting
 from airflow_provider_omics.core.settings.fields import MAX_INLINE_SETTINGS, Place
-from airflow_provider_omics.core.settings.layers import merge_settings
+from airflow_provider_omics.core.settings.requests import merge_settings
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent

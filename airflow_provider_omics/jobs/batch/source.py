@@ -11,7 +11,14 @@ from typing import Any
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.inputs import RunInputs
-from airflow_provider_omics.core.settings.checks import ReadModel, clean_setting, setting_problems
+from airflow_provider_omics.core.settings.checks import (
+    ReadModel,
+    RunSettingRules,
+    check_run_setting,
+    clean_setting,
+    run_setting_rules,
+    setting_problems,
+)
 from airflow_provider_omics.core.settings.connection import ConnectionDefaults
 from airflow_provider_omics.core.settings.fields import MAX_INLINE_SETTINGS, MAX_RUNS_IN_BATCH, Place
 from airflow_provider_omics.core.settings.requests import (
@@ -20,7 +27,6 @@ from airflow_provider_omics.core.settings.requests import (
     merge_settings,
     merged_run_settings,
 )
-from airflow_provider_omics.core.settings.run_setting import RunSettingRules, check_run_setting, run_setting_rules
 from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
 from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.jobs.batch.staging import MAX_FILE_BYTES, MAX_INLINE_BYTES, RunSettingsSpool

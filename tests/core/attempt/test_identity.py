@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from airflow_provider_omics.core.attempt.identity import (
     REQUEST_ID_TAG,
-    TAG_LIMIT,
     TaskIdentity,
     fingerprint,
     generated_name,
@@ -20,6 +19,7 @@ from airflow_provider_omics.core.attempt.identity import (
     name_hash,
 )
 from airflow_provider_omics.core.attempt.record import AttemptRecord
+from airflow_provider_omics.core.settings.fields import MAX_TAGS
 
 MODEL = botocore.session.get_session().get_service_model("omics")
 REQUEST_ID = "0b0f0c9e-7f3b-4a52-9d51-0c8a5d5b2f11"
@@ -151,12 +151,12 @@ def test_ours_give_way_to_theirs(kind: str, request_: dict[str, Any], count: int
 
     sent = identified.request["tags"]
     assert tags(count).items() <= sent.items()
-    assert len(sent) == min(count + 6, TAG_LIMIT)
-    assert (REQUEST_ID_TAG in sent) is (count < TAG_LIMIT)
+    assert len(sent) == min(count + 6, MAX_TAGS)
+    assert (REQUEST_ID_TAG in sent) is (count < MAX_TAGS)
     assert len(identified.warnings) == (1 if count > 44 else 0)
     for warning in identified.warnings:
         assert "airflow:map_index" in warning
-        assert (REQUEST_ID_TAG in warning) is (count == TAG_LIMIT)
+        assert (REQUEST_ID_TAG in warning) is (count == MAX_TAGS)
 
 
 @pytest.mark.parametrize("tagged", [True, False])
@@ -208,7 +208,7 @@ def test_tags_of_a_batch_leave_room_for_those_of_each_run(shared: int, own: list
 
     run_tags = identified.request["defaultRunSetting"]["runTags"]
     assert len(run_tags) == shared + fitting
-    assert max(len({**run_tags, **o}) for o in own) <= TAG_LIMIT
+    assert max(len({**run_tags, **o}) for o in own) <= MAX_TAGS
     assert len(identified.warnings) == (fitting < 4)
 
 

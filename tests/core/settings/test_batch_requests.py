@@ -153,6 +153,16 @@ def test_refused_batch_names_the_argument(given: dict[str, Any], argument: str, 
     assert allowed in problem.allowed
 
 
+def test_a_setting_of_single_runs_beside_one_of_batches() -> None:
+    """What excludes another setting in StartRun is unknown in a batch, and nothing more is said of it."""
+    own = {**RUN, "parametersUri": "s3://bucket/parameters.json", "parameters": {"x": 1}}
+
+    found = problems_of(default_run_setting=own)
+
+    assert [problem.argument for problem in found] == ["default_run_setting['parametersUri']"]
+    assert "exists for single runs only" in found[0].allowed
+
+
 def test_output_uri_may_stand_in_each_run() -> None:
     """Without a default each run needs its own; the one without is named."""
     default = {"workflowId": "1", "roleArn": ROLE}

@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_omics.core.settings.checks import (
+    check_run_setting,
     clean_setting,
+    run_setting_rules,
     setting_problems,
     show_value,
     tag_faults,
@@ -22,7 +24,6 @@ from airflow_provider_omics.core.settings.checks import (
 )
 from airflow_provider_omics.core.settings.documents import document_faults, document_size
 from airflow_provider_omics.core.settings.fields import FIELDS, Place
-from airflow_provider_omics.core.settings.run_setting import check_run_setting, run_setting_rules
 
 FIELD = {**FIELDS[Place.START_RUN], **FIELDS[Place.PER_RUN]}
 # How long one example takes says nothing on a machine that others use too.

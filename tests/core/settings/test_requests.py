@@ -12,13 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
-from airflow_provider_omics.core.settings.requests import (
-    START_RUN_ARGUMENTS,
-    Place,
-    build_start_run_request,
-    merge_settings,
-    merged_run_settings,
-)
+from airflow_provider_omics.core.settings.fields import START_RUN_ARGUMENTS, Place
+from airflow_provider_omics.core.settings.requests import build_start_run_request, merge_settings, merged_run_settings
 from tests.model_support import sendable
 
 ROLE = "arn:aws:iam::123456789012:role/omics"

@@ -9,13 +9,9 @@ import pytest
 
 from airflow_provider_omics.core.batch.rerun import rerun_setting_problems
 from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.settings.checks import InstalledModel, run_setting_rules
 from airflow_provider_omics.core.settings.fields import FIELDS, YOUNGER_FIELDS, Place
-from airflow_provider_omics.core.settings.requests import (
-    InstalledModel,
-    build_start_run_batch_request,
-    build_start_run_request,
-    run_setting_rules,
-)
+from airflow_provider_omics.core.settings.requests import build_start_run_batch_request, build_start_run_request
 
 RUN = {"workflowId": "1234567", "roleArn": "arn:aws:iam::123456789012:role/omics", "outputUri": "s3://bucket/out"}
 VALUES: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_omics.core.settings.run_setting import run_setting_rules
+from airflow_provider_omics.core.settings.checks import run_setting_rules
 from airflow_provider_omics.core.sheet.runs import SheetRows, SheetRuns
 from airflow_provider_omics.sheets import SampleSheet, each, one
 from tests.core.sheet.sheet_rows import LANES, TRIO, runs_of, setting_of

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
-from airflow_provider_omics.core.settings.run_setting import run_setting_rules
+from airflow_provider_omics.core.settings.checks import run_setting_rules
 from airflow_provider_omics.core.sheet.runs import MAX_PROBLEMS, SheetRows, SheetRuns
 from airflow_provider_omics.sheets import SampleSheet, each, one
 

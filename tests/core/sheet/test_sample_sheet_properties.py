@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.settings.checks import run_setting_rules
 from airflow_provider_omics.core.settings.requests import merged_run_settings
-from airflow_provider_omics.core.settings.run_setting import run_setting_rules
 from airflow_provider_omics.core.sheet.cells import CELL_TYPES, is_empty
 from airflow_provider_omics.core.sheet.runs import SheetRows, SheetRuns
 from airflow_provider_omics.sheets import SampleSheet, each, one

@@ -12,7 +12,7 @@ from airflow_provider_omics.core.errors import (
 )
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
-from airflow_provider_omics.core.wait.flow import WaitPlan, passed_limit
+from airflow_provider_omics.core.wait.flow import WaitPlan
 from tests.core.wait.flows import (
     BATCH,
     CANCEL,
@@ -58,12 +58,19 @@ def test_a_deadline_shorter_than_the_interval() -> None:
 
 def test_the_moment_before_the_deadline_is_in_time() -> None:
     """A limit is passed when it is reached, not before."""
-    plan = replace(RUN, deadline=START, run_timeout=5.0)
+    running = run("RUNNING", started=0.0)
+    for limit, late, early in (
+        ("execution_timeout", replace(RUN, deadline=START), replace(RUN, deadline=START + 0.125)),
+        ("run_timeout", replace(RUN, run_timeout=0.0), replace(RUN, run_timeout=0.125)),
+    ):
+        event, commands, _ = play(steadily(late), [running, None])
+        assert (event.limit, sleeps(commands)) == (limit, [])
+        event, commands, _ = play(steadily(early), [running, running, None])
+        assert (event.limit, sleeps(commands)) == (limit, [0.125])
 
-    assert passed_limit(plan, run("RUNNING"), START - 0.001) is None
-    assert passed_limit(plan, run("RUNNING"), START) == "execution_timeout"
-    assert passed_limit(replace(plan, deadline=None), run("RUNNING", started=0), START + 4.999) is None
-    assert passed_limit(replace(plan, deadline=None), run("RUNNING", started=0), START + 5.0) == "run_timeout"
+    plan = replace(RUN, deadline=START, run_timeout=5.0)
+    assert plan.limits(run("RUNNING")) == {"execution_timeout": START}
+    assert plan.limits(running) == {"execution_timeout": START, "run_timeout": START + 5.0}
 
 
 def test_run_timeout_counts_from_the_start_of_the_run() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -24,25 +25,42 @@ SECOND_DEPLOYMENT = "OMICS_E2E_SECOND" in os.environ
 COMMON = {"poll_interval": 1, "deferrable": True, "retries": 2, "retry_delay": timedelta(seconds=1)}
 
 
-class KilledBeforeTheCall:
+class Dying:
+    """Lets the process of a task die around the call that starts its run or batch."""
+
+    def _open(self: Any, context: Context) -> Any:
+        for name in ("start_run", "start_run_batch"):
+            setattr(self.hook, name, self._dying(getattr(self.hook, name), context["ti"]))
+        return super()._open(context)  # type: ignore[misc]  # beside an operator
+
+
+class KilledBeforeTheCall(Dying):
     """Dies on its first try when the request id is saved and nothing is sent, as when memory runs out."""
 
-    def _start(self: Any, request: Any) -> Any:
-        if self._task_instance.try_number == 1 and not SECOND_DEPLOYMENT:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super()._start(request)  # type: ignore[misc]  # beside an operator
+    @staticmethod
+    def _dying(call: Callable[[Any], Any], task_instance: Any) -> Callable[[Any], Any]:
+        def start(request: Any) -> Any:
+            if task_instance.try_number == 1 and not SECOND_DEPLOYMENT:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(request)
+
+        return start
 
 
-class KilledBeforeSaving:
+class KilledBeforeSaving(Dying):
     """Dies on its first try when the call is answered and the id of the run is not saved."""
 
-    def _start(self: Any, request: Any) -> Any:
-        started = super()._start(request)  # type: ignore[misc]  # beside an operator
-        # -1 is the index of a task that is not mapped; of mapped tasks every fifth dies.
-        dies = self._task_instance.try_number == 1 and self._task_instance.map_index % 5 == 4
-        if dies and not SECOND_DEPLOYMENT:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return started
+    @staticmethod
+    def _dying(call: Callable[[Any], Any], task_instance: Any) -> Callable[[Any], Any]:
+        def start(request: Any) -> Any:
+            started = call(request)
+            # -1 is the index of a task that is not mapped; of mapped tasks every fifth dies.
+            dies = task_instance.try_number == 1 and task_instance.map_index % 5 == 4
+            if dies and not SECOND_DEPLOYMENT:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return started
+
+        return start
 
 
 class WithoutStateStore:
