@@ -202,18 +202,7 @@ class Collection:
 
     def cohort(self) -> Cohort:
         """Give all samples of the attempt that started the batch, those that it did not submit included."""
-        return Cohort.of(self._store, self._batch.total_runs)
-
-    def failures(self) -> Iterator[tuple[RecordStatus | None, str | None, int]]:
-        """Give of each sample of the batch that did not complete how it ended, AWS's code, and its count before.
-
-        That is how often it had failed before, and nobody could tell whether that passes. One that has no record yet
-        ended in None.
-        """
-        for sample, ended, record in self._store.not_completed():
-            if sample.carried is None:
-                code = None if record is None else record.failure_code
-                yield None if ended is None else RecordStatus(ended), code, sample.unclear
+        return Cohort.of_results(self._store, self._batch.total_runs)
 
     def add_causes(self, causes: Mapping[str, str]) -> None:
         """Let records say why their samples did not complete, where more than AWS's code is known.
