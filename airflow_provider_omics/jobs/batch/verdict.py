@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.core.batch.collect import ResultsDetail
 from airflow_provider_omics.core.batch.rerun import RerunRules
 from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus
-from airflow_provider_omics.core.batch.verdict import Tolerance, Verdict, judge
+from airflow_provider_omics.core.batch.verdict import BatchCounts, Tolerance, Verdict, judge
 from airflow_provider_omics.core.console import run_list_url
 from airflow_provider_omics.core.errors import (
     BatchError,
@@ -134,7 +134,7 @@ class BatchJudge:
         """
         if batch.phase is not Phase.PROCESSED:
             return False
-        with self._collected(batch) as collection:
+        with self._collected(batch) as collection, paced_calls(self.owner.hook):
             return self._verdict(batch, collection)[0].succeeded
 
     def finish(self, batch: BatchSnapshot) -> dict[str, Any]:
@@ -145,7 +145,8 @@ class BatchJudge:
         :raises BatchVerdictError: more than tolerated did not complete; its ``diagnosis`` says why.
         :raises ServiceError: a call was refused or did not get through.
         """
-        with self._collected(batch) as collection:
+        asks = BatchCounts.of(batch).not_completed > 0
+        with self._collected(batch) as collection, paced_calls(self.owner.hook) if asks else nullcontext():
             verdict, cohort = self._verdict(batch, collection)
             if verdict.succeeded and not verdict.counts.not_completed:
                 self.owner.log.info("Batch %s: %s", batch.id, verdict.sentence)
@@ -159,9 +160,7 @@ class BatchJudge:
         failed, region = cohort.not_completed, self.owner.hook.conn_region_name
         diagnosis = diagnosis_of(batch, cohort, region)
         if failed:
-            with paced_calls(self.owner.hook):
-                known = diagnosis
-                diagnosis = Report(self.owner).diagnose(lambda diagnoser: diagnoser.batch(batch, cohort), known)
+            diagnosis = Report(self.owner).diagnose(lambda diagnoser: diagnoser.batch(batch, cohort), diagnosis)
         if collection is not None:
             collection.add_causes(diagnosis.causes_by_id())
             cohort = collection.cohort()
@@ -198,8 +197,7 @@ class BatchJudge:
         cohort = self._counted(batch) if collection is None else collection.cohort()
         if collection is None and cohort.counts.not_completed > len(cohort.carried):
             try:
-                with paced_calls(self.owner.hook):
-                    cohort = cohort.with_failed(self.owner.hook, batch)
+                cohort = cohort.with_failed(self.owner.hook, batch)
             except ServiceError as error:
                 if tolerance.must_succeed and _judged(cohort, tolerance).succeeded:
                     raise  # it depends on who failed
