@@ -330,7 +330,10 @@ class Collection:
                 if not self._reasons or run.phase is not Phase.FAILED or run.failure_reason is not None:
                     return run
             elif self._rest_completed:
-                return RunSnapshot(run_id, RunStatus.COMPLETED.value)
+                known = self._store.record(submission.run_setting_id)
+                # What GetRun did not find is not found out by counts: a sample that was told UNKNOWN stays so.
+                if known is None or known.run_id != run_id or known.end is not RecordStatus.UNKNOWN:
+                    return RunSnapshot(run_id, RunStatus.COMPLETED.value)
         try:
             run = RunSnapshot.from_response(self._hook.get_run(run_id))
         except NotFound:
