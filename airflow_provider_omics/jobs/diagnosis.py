@@ -14,20 +14,20 @@ from typing import Any, TypeVar
 
 from airflow.providers.common.compat.sdk import redact
 
-from airflow_provider_omics.core.batch.verdict import BatchCounts
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 from airflow_provider_omics.core.console import run_list_url
 from airflow_provider_omics.core.errors import NotFound, ServiceError
 from airflow_provider_omics.core.failure.batch import DIAGNOSED_GROUPS, BatchDiagnosis
 from airflow_provider_omics.core.failure.causes import GENERAL_REASONS, cause_of, deciding_code
 from airflow_provider_omics.core.failure.diagnosis import FailedTask, RunDiagnosis, task_order
-from airflow_provider_omics.core.failure.groups import SampleFailure, group_failures, spread
+from airflow_provider_omics.core.failure.groups import group_failures, spread
 from airflow_provider_omics.core.failure.manifest import failed_tasks_from_manifest
 from airflow_provider_omics.core.failure.text import clean_line, clean_message, last_lines
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import RunLogsHook
-from airflow_provider_omics.results import FailedRun
+from airflow_provider_omics.results.cohort import Cohort, not_submitted
 
 LISTED_TASKS = 100
 """Failed tasks that are listed: one page."""
@@ -77,21 +77,25 @@ class Diagnoser:
         diagnosis = self._diagnose(run, SHOWN_TASKS)
         return replace(diagnosis, notes=self._take_notes())
 
-    def batch(self, batch: BatchSnapshot, failed: Sequence[FailedRun]) -> BatchDiagnosis:
+    def batch(self, batch: BatchSnapshot, cohort: Cohort) -> BatchDiagnosis:
         """Diagnose a batch: at most 3 * 50 calls to look at its runs, and those of five diagnosed runs.
 
+        The first runs that failed while executing are looked at, and some spread over the others.
+
         :param batch: its last snapshot.
-        :param failed: the runs that did not complete.
+        :param cohort: all samples.
         :return: the diagnosis.
         """
-        samples, runs = self._look_at(failed)
-        groups = group_failures(samples)
+        runs: dict[str, RunSnapshot] = {}
+        executed = [run for run in cohort.failed if run.status is RecordStatus.FAILED]
+        looked_at = [self._looked_at(run, runs) for run in self._some_of(executed)]
+        groups = group_failures((*_known(cohort), *(run for run in looked_at if run is not None)))
         examples = {}
         for group in groups[:DIAGNOSED_GROUPS]:
             first = group.failures[0]
             if first.run_id in runs:
                 examples[first.run_setting_id or first.run_id or ""] = self._diagnose(runs[str(first.run_id)], 1)
-        known = diagnosis_of_lists(batch, failed, self._hook.conn_region_name)
+        known = diagnosis_of(batch, cohort, self._hook.conn_region_name)
         return replace(known, groups=groups, examples=examples, notes=self._take_notes())
 
     def failed_batch(self, batch: BatchSnapshot) -> BatchDiagnosis:
@@ -106,22 +110,22 @@ class Diagnoser:
             lambda: list(islice(self._hook.list_runs_in_batch(batch.id, submission_status="FAILED"), LISTED_RUNS)),
             list[dict[str, Any]](),
         )
-        refused = [FailedRun.not_submitted(item) for item in listed]
-        known = diagnosis_of_lists(batch, refused, self._hook.conn_region_name)
+        refused = replace(Cohort().with_counts(batch), failed=tuple(map(not_submitted, listed)))
+        known = diagnosis_of(batch, refused, self._hook.conn_region_name)
         return replace(known, notes=self._take_notes())
 
-    def causes(self, failed: Sequence[FailedRun]) -> tuple[dict[str, str], tuple[str, ...]]:
+    def causes(self, failed: Sequence[RunRecord]) -> tuple[dict[str, str], tuple[str, ...]]:
         """Find the tasks that failed in runs of which only a general reason is known: at most 2 * 50 calls.
 
-        :param failed: the runs, with the ``failureReason`` of each as its code.
+        :param failed: the runs.
         :return: ``runSettingId`` -> cause, of those whose task was found; and what could not be found out.
         """
         causes = {}
         for failure in self._some_of(failed):
-            run = RunSnapshot(str(failure.run_id), failure.status, failure_reason=failure.code)
+            run = RunSnapshot(str(failure.run_id), failure.status.value, failure_reason=failure.failure_code)
             for task in self._failed_tasks(run, 1)[:1]:
-                code = deciding_code(failure.code, task.reason)
-                causes[failure.run_setting_id] = cause_of(failure.status, code, task.name)
+                code = deciding_code(failure.failure_code, task.reason)
+                causes[failure.run_setting_id] = cause_of(failure.status.value, code, task.name)
         return causes, self._take_notes()
 
     # -- one run ---------------------------------------------------------------------------------------------------
@@ -183,25 +187,14 @@ class Diagnoser:
 
     # -- the runs of a batch ---------------------------------------------------------------------------------------
 
-    def _look_at(self, failed: Sequence[FailedRun]) -> tuple[list[SampleFailure], dict[str, RunSnapshot]]:
-        """Ask for the reasons of the first runs that failed while executing, and of some spread over the others."""
-        executed = [run for run in failed if run.status == "FAILED" and not run.is_carried]
-        samples = [sample_of(run) for run in failed if run.status != "FAILED" or run.is_carried]
-        runs: dict[str, RunSnapshot] = {}
-        for run in self._some_of(executed):
-            sample = self._looked_at(run, runs)
-            if sample is not None:
-                samples.append(sample)
-        return samples, runs
-
     @staticmethod
-    def _some_of(failed: Sequence[FailedRun]) -> Iterator[FailedRun]:
+    def _some_of(failed: Sequence[RunRecord]) -> Iterator[RunRecord]:
         """Give the first runs, and some spread over the others."""
         yield from failed[:FIRST_RUNS]
         others = failed[FIRST_RUNS:]
         yield from (others[position] for position in spread(len(others), SPREAD_RUNS))
 
-    def _looked_at(self, failed: FailedRun, runs: dict[str, RunSnapshot]) -> SampleFailure | None:
+    def _looked_at(self, failed: RunRecord, runs: dict[str, RunSnapshot]) -> RunRecord | None:
         run_id = str(failed.run_id)
         run = self._ask(
             "omics",
@@ -217,14 +210,8 @@ class Diagnoser:
         diagnosis = RunDiagnosis(run, self._hook.conn_region_name, tuple(tasks[:1]))
         task = diagnosis.failed_tasks[0] if diagnosis.failed_tasks else None
         message = task.message if task and diagnosis.code != run.failure_reason else run.status_message
-        return SampleFailure(
-            run_setting_id=failed.run_setting_id,
-            run_id=run_id,
-            status="FAILED",
-            code=diagnosis.code,
-            message=clean_message(_masked(message)),
-            task=task.name if task else None,
-        )
+        cause = cause_of(failed.status.value, diagnosis.code, task.name if task else None)
+        return replace(failed, cause=cause, message=clean_message(_masked(message)))
 
     def _present(self, run_id: str) -> RunSnapshot | None:
         return RunSnapshot.from_response(self._hook.get_run(run_id))
@@ -279,21 +266,20 @@ class Diagnoser:
         return notes
 
 
-def diagnosis_of_lists(batch: BatchSnapshot, failed: Sequence[FailedRun], region: str) -> BatchDiagnosis:
+def diagnosis_of(batch: BatchSnapshot, cohort: Cohort, region: str) -> BatchDiagnosis:
     """Diagnose a batch by what its counts and lists tell, without asking for more.
 
     :param batch: its last snapshot.
-    :param failed: the runs that did not complete, as far as they are known.
+    :param cohort: all samples, as far as they are known.
     :param region: AWS Region, for the address.
     :return: the diagnosis; of runs that failed while executing it has no cause.
     """
-    counts = BatchCounts.of(batch)
     return BatchDiagnosis(
         batch_id=batch.id,
-        total_runs=counts.total_runs,
-        failed_runs=counts.not_completed,
-        ends={} if batch.phase is Phase.FAILED else counts.ends,
-        groups=group_failures(sample_of(run) for run in failed),
+        total_runs=cohort.counts.total_runs,
+        failed_runs=cohort.counts.not_completed,
+        ends={} if batch.phase is Phase.FAILED else cohort.counts.ends,
+        groups=group_failures(_known(cohort)),
         examples={},
         console_url=run_list_url(region),
         batch_failed=batch.phase is Phase.FAILED,
@@ -301,20 +287,10 @@ def diagnosis_of_lists(batch: BatchSnapshot, failed: Sequence[FailedRun], region
     )
 
 
-def sample_of(failed: FailedRun) -> SampleFailure:
-    """Give a run that did not complete as a failure to be grouped.
-
-    :param failed: the run, as :func:`airflow_provider_omics.results.failed_runs` gives it.
-    """
-    return SampleFailure(
-        run_setting_id=failed.run_setting_id,
-        run_id=failed.run_id,
-        status=failed.status,
-        code=failed.code,
-        message=clean_message(_masked(failed.message)),
-        task=failed.task,
-        looked_at=failed.status != "FAILED" or failed.is_carried,
-    )
+def _known(cohort: Cohort) -> Iterator[RunRecord]:
+    """Give the failures that are known without a look at the run."""
+    for run in (*(run for run in cohort.failed if run.status is not RecordStatus.FAILED), *cohort.carried):
+        yield replace(run, message=clean_message(_masked(run.message)))
 
 
 def _task(response: Mapping[str, Any], task_id: str) -> FailedTask:

@@ -6,15 +6,6 @@
 from __future__ import annotations
 
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
-from airflow_provider_omics.results.failed_runs import FailedRun, failed_runs, started_run_ids
 from airflow_provider_omics.results.read import completed_chunks, read_batch_results
 
-__all__ = [
-    "FailedRun",
-    "RecordStatus",
-    "RunRecord",
-    "completed_chunks",
-    "failed_runs",
-    "read_batch_results",
-    "started_run_ids",
-]
+__all__ = ["RecordStatus", "RunRecord", "completed_chunks", "read_batch_results"]

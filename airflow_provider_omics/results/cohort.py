@@ -1,55 +1,196 @@
-"""All samples of a task's last attempt, by how they ended: what a verdict rests on where results are collected."""
+"""All samples of a task's last attempt, by how they ended: what its verdict rests on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
 
-from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
 from airflow_provider_omics.core.batch.verdict import BatchCounts
-from airflow_provider_omics.core.failure.causes import read_cause
-from airflow_provider_omics.results.failed_runs import FailedRun
+from airflow_provider_omics.core.snapshots import BatchSnapshot
+from airflow_provider_omics.core.statuses import RunStatus, SubmissionStatus
+from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results.store import ResultsStore
+
+PAGE = 100
+"""Items that one list call brings."""
+
+NOT_AGAIN = "not tried again"
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """The samples of an attempt, whichever attempt submitted them last, as the merged results tell of them.
+    """The samples of an attempt, whichever attempt submitted them last. Their records hold what a verdict needs.
 
     :param counts: how they ended; one that has no record is of unknown end.
-    :param failed: those that did not complete.
+    :param failed: those of the last batch that did not complete.
+    :param carried: those that earlier attempts have left, and that did not complete.
+    :param carried_forward: how many earlier attempts have left, the completed ones included.
+    :param unclear: ``runSettingId`` -> how often a sample of the last batch had failed before, and nobody could tell
+        whether that passes; those that had not are left out.
+    :param unrecorded: how many of ``failed`` have no record yet.
     """
 
-    counts: BatchCounts
-    failed: list[FailedRun]
+    counts: BatchCounts = field(default_factory=lambda: BatchCounts.of_statuses({}))
+    failed: tuple[RunRecord, ...] = ()
+    carried: tuple[RunRecord, ...] = ()
+    carried_forward: int = 0
+    unclear: Mapping[str, int] = field(default_factory=dict)
+    unrecorded: int = 0
 
     @classmethod
-    def of(cls, store: ResultsStore, total_runs: int) -> Cohort:
-        """Take it out of the collected results.
+    def of_samples(cls, samples: Iterable[Sample]) -> Cohort:
+        """Take what earlier attempts have left out of an attempt's samples.
+
+        :param samples: all of them; what has left the sheet is passed over.
+        """
+        statuses: Counter[str] = Counter()
+        carried, unclear = [], {}
+        for sample in samples:
+            if sample.removed:
+                continue
+            if sample.carried is None:
+                if sample.unclear:
+                    unclear[sample.run_setting_id] = sample.unclear
+                continue
+            statuses[sample.carried] += 1
+            if sample.carried != RecordStatus.COMPLETED:
+                carried.append(_left(sample, RecordStatus(sample.carried)))
+        counts = BatchCounts.of_statuses(statuses)
+        return cls(counts, (), tuple(carried), counts.total_runs, unclear)
+
+    @classmethod
+    def of_results(cls, store: ResultsStore, total_runs: int) -> Cohort:
+        """Take all samples out of the collected results.
 
         :param store: samples, submissions and records.
         :param total_runs: of the batch, as GetBatch tells it.
         """
-        statuses = store.cohort_counts()
-        unlisted = max(0, total_runs - store.count_submitted())
-        unknown = statuses.pop(None, 0) + statuses.get("UNKNOWN", 0) + unlisted
+        statuses, submitted = store.cohort_counts(), store.count_submitted()
+        carried_forward = sum(statuses.values()) - submitted
+        unknown = statuses.pop(None, 0) + statuses.get("UNKNOWN", 0) + max(0, total_runs - submitted)
         ends = {status: number for status, number in statuses.items() if status is not None}
         counts = BatchCounts.of_statuses({**ends, "UNKNOWN": unknown})
-        return cls(counts, list(_failed(store)))
+        failed, carried, unclear, unrecorded = [], [], {}, 0
+        for sample, ended, record in store.not_completed():
+            name = sample.run_setting_id
+            if sample.carried is not None:
+                carried.append(_left(sample, RecordStatus(ended or sample.carried), record))
+                continue
+            if sample.unclear:
+                unclear[name] = sample.unclear
+            if record is None or ended is None:
+                unrecorded += 1
+                failed.append(RunRecord(name, None, None, RecordStatus.UNKNOWN, message="it has no record yet"))
+            else:
+                failed.append(_slim(record, RecordStatus(ended), record.message))
+        return cls(counts, tuple(failed), tuple(carried), carried_forward, unclear, unrecorded)
+
+    def with_counts(self, batch: BatchSnapshot) -> Cohort:
+        """Add the runs of a batch, counted and not named.
+
+        :param batch: the batch.
+        """
+        return replace(self, counts=self.counts + BatchCounts.of(batch))
+
+    def with_failed(self, hook: OmicsHook, batch: BatchSnapshot) -> Cohort:
+        """Name the runs of an ended batch that did not complete.
+
+        ListRunsInBatch knows submissions only, so executions come from ListRuns; why they failed is for
+        :mod:`airflow_provider_omics.jobs.diagnosis` to find out.
+
+        :param hook: where to ask.
+        :param batch: the batch, ended.
+        :return: first the runs that were not submitted, then those that failed, then the cancelled ones, then those
+            that nobody can tell of.
+        :raises ServiceError: a call was refused or did not get through.
+        """
+        return replace(self, failed=tuple(_failed_runs(hook, batch)))
+
+    @property
+    def not_completed(self) -> tuple[RunRecord, ...]:
+        """Those that did not complete, as far as they are named."""
+        return *self.failed, *self.carried
 
 
-def _failed(store: ResultsStore) -> Iterator[FailedRun]:
-    for sample, ended, record in store.not_completed():
-        if sample.carried is not None:
-            code, task = read_cause(sample.reason) if record is None else (record.failure_code, record.failed_task)
-            run_id, status = None if record is None else record.run_id, ended or sample.carried
-            yield FailedRun(sample.run_setting_id, run_id, status, code, "not tried again", True, task)
-        elif record is None or ended is None:
-            yield FailedRun(sample.run_setting_id, None, "UNKNOWN", None, "it has no record yet")
-        else:
-            yield _failed_run(record, RecordStatus(ended))
+def not_submitted(item: Mapping[str, Any]) -> RunRecord:
+    """Take a run that was never created from an item of ListRunsInBatch.
+
+    :param item: the item, with submissionStatus FAILED.
+    """
+    code, message = item.get("submissionFailureReason"), item.get("submissionFailureMessage")
+    status = RecordStatus.NOT_SUBMITTED
+    return RunRecord(item["runSettingId"], None, None, status, failure_reason=code, message=message)
 
 
-def _failed_run(record: RunRecord, ended: RecordStatus) -> FailedRun:
-    code, task = record.failure_code, record.failed_task
-    return FailedRun(record.run_setting_id, record.run_id, ended.value, code, record.message, task=task)
+def started_run_ids(hook: OmicsHook, batch_id: str, limit: int) -> list[str]:
+    """Give the ids of runs that a batch has started.
+
+    :param hook: where to ask.
+    :param batch_id: id of the batch.
+    :param limit: how many at most.
+    :return: run ids.
+    :raises ServiceError: a call was refused or did not get through.
+    """
+    items = hook.list_runs_in_batch(batch_id, submission_status=SubmissionStatus.SUCCESS.value)
+    return [item["runId"] for item in islice(items, limit)]
+
+
+def _left(sample: Sample, ended: RecordStatus, record: RunRecord | None = None) -> RunRecord:
+    if record is None:
+        return RunRecord(sample.run_setting_id, None, None, ended, message=NOT_AGAIN, cause=sample.reason)
+    return _slim(record, ended, NOT_AGAIN)
+
+
+def _slim(record: RunRecord, ended: RecordStatus, message: str | None) -> RunRecord:
+    """Keep what a verdict needs: 100,000 samples may have failed."""
+    code, cause = record.failure_reason, record.cause
+    return RunRecord(
+        record.run_setting_id, record.run_id, None, ended, failure_reason=code, message=message, cause=cause
+    )
+
+
+def _failed_runs(hook: OmicsHook, batch: BatchSnapshot) -> Iterator[RunRecord]:
+    if batch.count("failed_submissions"):
+        refused = hook.list_runs_in_batch(batch.id, submission_status=SubmissionStatus.FAILED.value)
+        yield from map(not_submitted, refused)
+    ended = {
+        item["id"]: RecordStatus(status.value)
+        for status, count in ((RunStatus.FAILED, "failed_runs"), (RunStatus.CANCELLED, "cancelled_runs"))
+        if batch.count(count)
+        for item in hook.list_runs(batch_id=batch.id, status=status.value)
+    }
+    names = _run_setting_ids(hook, batch, ended)
+    for run_id, status in ended.items():
+        yield RunRecord(names.get(run_id, ""), run_id, None, status)
+    if BatchCounts.of(batch).unknown_runs:
+        yield from _unknown_runs(hook, batch, ended)
+
+
+def _unknown_runs(hook: OmicsHook, batch: BatchSnapshot, ended: Mapping[str, RecordStatus]) -> Iterator[RunRecord]:
+    """Find the runs that were submitted and are neither listed as COMPLETED nor among those that ended otherwise."""
+    completed = {item["id"] for item in hook.list_runs(batch_id=batch.id, status=RunStatus.COMPLETED.value)}
+    for item in hook.list_runs_in_batch(batch.id):
+        run_id = item.get("runId")
+        if run_id not in completed and run_id not in ended and item.get("submissionStatus") != SubmissionStatus.FAILED:
+            message = "its record is gone: nobody can tell how it ended"
+            yield RunRecord(item["runSettingId"], run_id, None, RecordStatus.UNKNOWN, message=message)
+
+
+def _run_setting_ids(hook: OmicsHook, batch: BatchSnapshot, run_ids: Mapping[str, object]) -> dict[str, str]:
+    """Map run ids to the user's own ids, by one call each or by all pages, whichever is fewer calls."""
+    if len(run_ids) <= math.ceil(batch.total_runs / PAGE):
+        return {
+            run_id: item["runSettingId"]
+            for run_id in run_ids
+            for item in hook.list_runs_in_batch(batch.id, run_id=run_id)
+        }
+    return {
+        item["runId"]: item["runSettingId"]
+        for item in hook.list_runs_in_batch(batch.id)
+        if item.get("runId") in run_ids
+    }

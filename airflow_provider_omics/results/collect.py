@@ -202,18 +202,7 @@ class Collection:
 
     def cohort(self) -> Cohort:
         """Give all samples of the attempt that started the batch, those that it did not submit included."""
-        return Cohort.of(self._store, self._batch.total_runs)
-
-    def failures(self) -> Iterator[tuple[RecordStatus | None, str | None, int]]:
-        """Give of each sample of the batch that did not complete how it ended, AWS's code, and its count before.
-
-        That is how often it had failed before, and nobody could tell whether that passes. One that has no record yet
-        ended in None.
-        """
-        for sample, ended, record in self._store.not_completed():
-            if sample.carried is None:
-                code = None if record is None else record.failure_code
-                yield None if ended is None else RecordStatus(ended), code, sample.unclear
+        return Cohort.of_results(self._store, self._batch.total_runs)
 
     def add_causes(self, causes: Mapping[str, str]) -> None:
         """Let records say why their samples did not complete, where more than AWS's code is known.
@@ -341,7 +330,10 @@ class Collection:
                 if not self._reasons or run.phase is not Phase.FAILED or run.failure_reason is not None:
                     return run
             elif self._rest_completed:
-                return RunSnapshot(run_id, RunStatus.COMPLETED.value)
+                known = self._store.record(submission.run_setting_id)
+                # What GetRun did not find is not found out by counts: a sample that was told UNKNOWN stays so.
+                if known is None or known.run_id != run_id or known.end is not RecordStatus.UNKNOWN:
+                    return RunSnapshot(run_id, RunStatus.COMPLETED.value)
         try:
             run = RunSnapshot.from_response(self._hook.get_run(run_id))
         except NotFound:

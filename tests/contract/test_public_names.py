@@ -63,10 +63,7 @@ FUNCTIONS = {
         *("BatchTimedOut", "Problem", "FINAL", "airflow_error"),
     },
     "sheets": {"SampleSheet", "each", "one", "run_settings_from_sheet"},
-    "results": {
-        *("RunRecord", "RecordStatus", "completed_chunks", "read_batch_results"),
-        *("FailedRun", "failed_runs", "started_run_ids"),
-    },
+    "results": {"RunRecord", "RecordStatus", "completed_chunks", "read_batch_results"},
 }
 """What users import beside the operators and their kin."""
 

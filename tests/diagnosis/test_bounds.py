@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 from airflow_provider_omics.core.errors import BatchVerdictError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.diagnosis import Diagnoser
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
-from airflow_provider_omics.results import FailedRun
+from airflow_provider_omics.results.cohort import Cohort
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, perform, samples
 from tests.diagnosis.cases import RUNS, failed_task
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tests.airflow_support import SteppedTime
 
 
-def failed_batch(emulator: OmicsEmulator, rule: dict[str, Any], count: int) -> tuple[BatchSnapshot, list[FailedRun]]:
+def failed_batch(emulator: OmicsEmulator, rule: dict[str, Any], count: int) -> tuple[BatchSnapshot, Cohort]:
     """Give a batch of so many failed runs, of which the service holds a hundred: each stands for many."""
     emulator.set_scenario({"limits": {"submissions_per_second": 100}, "runs": [rule]})
     setting = {key: value for key, value in DEFAULT_RUN_SETTING.items() if key != "runSettingId"}
@@ -40,17 +41,20 @@ def failed_batch(emulator: OmicsEmulator, rule: dict[str, Any], count: int) -> t
     ids = [run["id"] for run in emulator.service.started_runs()]
     emulator.calls.clear()
     counts = {**batch.counts, "failed_runs": count}
-    failed = [FailedRun(f"sample-{number:06}", ids[number % len(ids)], "FAILED") for number in range(count)]
-    return replace(batch, total_runs=count, counts=counts), failed
+    failed = tuple(
+        RunRecord(f"sample-{number:06}", ids[number % len(ids)], None, RecordStatus.FAILED) for number in range(count)
+    )
+    batch = replace(batch, total_runs=count, counts=counts)
+    return batch, replace(Cohort().with_counts(batch), failed=failed)
 
 
 @pytest.mark.parametrize("count", [31, 10_000])
 def test_failed_runs(emulator: OmicsEmulator, stepped: SteppedTime, count: int) -> None:
     """10,000 failed runs cost no more calls than 50, and no longer text."""
-    batch, failed = failed_batch(emulator, RUNS["out_of_memory"], count)
+    batch, cohort = failed_batch(emulator, RUNS["out_of_memory"], count)
     looked_at = min(count, 50)
 
-    found = Diagnoser(OmicsHook()).batch(batch, failed)
+    found = Diagnoser(OmicsHook()).batch(batch, cohort)
 
     # One example more: its task is listed and got again, with its log.
     assert emulator.calls.by_operation() == {
@@ -107,9 +111,9 @@ def test_batch_of_ten_thousand_failures(
 
 def test_looked_at_runs_are_spread(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
     """The first 20 are looked at, as the error names them, and 30 from all over the others."""
-    batch, failed = failed_batch(emulator, RUNS["service"], 10_000)
+    batch, cohort = failed_batch(emulator, RUNS["service"], 10_000)
 
-    (group,) = Diagnoser(OmicsHook()).batch(batch, failed).groups
+    (group,) = Diagnoser(OmicsHook()).batch(batch, cohort).groups
 
     numbers = [int(failure.run_setting_id.rpartition("-")[2]) for failure in group.failures]
     assert numbers[:20] == list(range(20))

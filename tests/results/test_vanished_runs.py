@@ -151,3 +151,19 @@ def test_partial_cancel(emulator: OmicsEmulator, detail: ResultsDetail) -> None:
     assert list(early.values()) == ["CANCELLED", "CANCELLED"]
     assert sorted(statuses().values()) == ["CANCELLED", "CANCELLED", "COMPLETED"]
     assert collected.new == 1
+
+
+def test_unknown_stays_unknown(emulator: OmicsEmulator) -> None:
+    """What a full collection could not find out, a listed one does not find out by counts."""
+    batch_id = end(emulator, "S1", "S2")
+    lost, _ = emulator.service.started_runs()
+    batch = emulator.service.call("GetBatch", {"batchId": batch_id})
+    emulator.service.remove_run(lost["id"])
+    delete_manifests(emulator, lost["id"])
+    collect(batch_id, detail=ResultsDetail.FULL)
+    after_full = dict(statuses())
+
+    collect(batch_id, detail=ResultsDetail.LISTED)
+
+    assert batch["runSummary"]["completedRunCount"] == 2
+    assert statuses() == after_full == {"S1": "UNKNOWN", "S2": "COMPLETED"}

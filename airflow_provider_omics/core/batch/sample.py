@@ -325,6 +325,16 @@ class RunRecord:
         return read_cause(self.cause)[1]
 
     @property
+    def named(self) -> str:
+        """Its name in a line of the log, with the run's id where there is one."""
+        return f"{self.run_setting_id} (run {self.run_id})" if self.run_id else self.run_setting_id
+
+    @property
+    def told(self) -> str:
+        """Code and message as one text; the status where there is neither."""
+        return ": ".join(text for text in (self.failure_code, self.message) if text) or self.status.value
+
+    @property
     def lacks_task(self) -> bool:
         """Whether its run only says that something in it failed, and no task is known that tells more."""
         code, task = read_cause(self.cause)

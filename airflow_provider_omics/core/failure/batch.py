@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider_omics.core.batch.sample import RunRecord
 from airflow_provider_omics.core.failure.diagnosis import Diagnosis, RunDiagnosis
 from airflow_provider_omics.core.failure.groups import FailureGroup, UnseenFailures
 from airflow_provider_omics.core.failure.reasons import BATCH_FAILED, FailureClass, worth_of
@@ -62,30 +63,22 @@ class BatchDiagnosis(Diagnosis):
         left = Counter(self.ends)
         for group in self.groups:
             for failure in group.failures:
-                known = (failure.status, failure.code)
-                left[known if left[known] > 0 else (failure.status, None)] -= 1
+                known = (failure.status.value, failure.failure_code)
+                left[known if left[known] > 0 else (failure.status.value, None)] -= 1
         return tuple(UnseenFailures(*end, count) for end, count in left.most_common() if count > 0)
-
-    def with_ends(self, total_runs: int, ends: Mapping[tuple[str, str | None], int]) -> BatchDiagnosis:
-        """Extend the diagnosis to all samples, with those that earlier attempts have left.
-
-        :param total_runs: number of samples.
-        :param ends: how many of them did not complete, by status and code.
-        """
-        return replace(self, total_runs=total_runs, failed_runs=sum(ends.values()), ends=ends)
 
     def causes_by_id(self) -> dict[str, str]:
         """Map the ``runSettingId`` of each that was looked at to its cause."""
-        return {failure.run_setting_id: failure.cause for group in self.groups for failure in group.failures}
+        return {failure.run_setting_id: group.cause for group in self.groups for failure in group.failures}
 
-    def told_of(self, failed: Iterable[tuple[str, str]]) -> dict[str, str]:
+    def told_of(self, failed: Iterable[RunRecord]) -> dict[str, str]:
         """Map runs that did not complete to their reasons.
 
-        :param failed: the ``runSettingId`` and status of each.
+        :param failed: the runs.
         :return: ``runSettingId`` -> code and message; its status where it was not looked at.
         """
         told = {failure.run_setting_id: failure.told for group in self.groups for failure in group.failures}
-        return {name: told.get(name, status) for name, status in failed}
+        return {run.run_setting_id: told.get(run.run_setting_id, run.status.value) for run in failed}
 
     def causes(self) -> list[dict[str, Any]]:
         """Write the groups for a task's result, and those not looked at: ten each at most, however many failed."""
@@ -106,7 +99,7 @@ class BatchDiagnosis(Diagnosis):
         rest = self.groups[SHOWN_GROUPS:]
         if rest:
             lines.append(f"  {sum(len(group.failures) for group in rest):,} of {len(rest):,} other causes")
-        told = {failure.code for group in self.groups for failure in group.failures}
+        told = {failure.failure_code for group in self.groups for failure in group.failures}
         for unseen in self.unseen[:SHOWN_GROUPS]:
             lines += unseen.summary(told)
         others = self.unseen[SHOWN_GROUPS:]

@@ -7,12 +7,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 from airflow_provider_omics.core.failure.causes import cause_of
-from airflow_provider_omics.core.failure.reasons import (
-    FailureClass,
-    FailureReason,
-    reason_of_end,
-)
+from airflow_provider_omics.core.failure.reasons import FailureReason, reason_of_end
 from airflow_provider_omics.core.failure.text import clean_line, clean_message
 
 SHOWN_IDS = 5
@@ -33,56 +30,6 @@ _REFUSED_ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+
 
 
 @dataclass(frozen=True)
-class SampleFailure:
-    """A run of a batch that did not complete, as far as it was looked at.
-
-    :param run_setting_id: the user's own id of it.
-    :param run_id: its run; None when it was never submitted.
-    :param status: FAILED, NOT_SUBMITTED, CANCELLED or UNKNOWN.
-    :param code: the submissionFailureReason, or the code that
-        :func:`~airflow_provider_omics.core.failure.causes.deciding_code` returns.
-    :param message: AWS's message.
-    :param task: name of the task that failed.
-    :param looked_at: whether its reason was asked for; of a FAILED run only then code, message and task are known.
-    """
-
-    run_setting_id: str
-    run_id: str | None
-    status: str
-    code: str | None = None
-    message: str | None = None
-    task: str | None = None
-    looked_at: bool = True
-
-    @property
-    def reason(self) -> FailureReason:
-        """What it means, and whose move it is."""
-        return reason_of_end(self.status, self.code)
-
-    @property
-    def failure_class(self) -> FailureClass:
-        """Whether another try can help."""
-        return self.reason.failure_class
-
-    @property
-    def cause(self) -> str:
-        """The cause in a few words: ``"FILE_SYSTEM_OUT_OF_SPACE in MARKDUPLICATES"``; for a results file."""
-        if not self.looked_at:
-            return f"{self.status}: not looked at"
-        return cause_of(self.status, self.code, self.task)
-
-    @property
-    def told(self) -> str:
-        """Code and message as one text; the status where there is neither."""
-        return ": ".join(text for text in (self.code, self.message) if text) or self.status
-
-    @property
-    def pattern(self) -> str:
-        """The message without ids, addresses and numbers."""
-        return normalised(self.message or "", (self.run_setting_id, self.run_id or ""))
-
-
-@dataclass(frozen=True)
 class FailureGroup:
     """Failures with one cause.
 
@@ -93,12 +40,12 @@ class FailureGroup:
 
     cause: str
     pattern: str
-    failures: tuple[SampleFailure, ...]
+    failures: tuple[RunRecord, ...]
 
     @property
     def reason(self) -> FailureReason:
         """What it means, and whose move it is."""
-        return self.failures[0].reason
+        return reason_of_end(self.failures[0].status.value, self.failures[0].failure_code)
 
     @property
     def message(self) -> str:
@@ -110,7 +57,7 @@ class FailureGroup:
     def action(self) -> str:
         """What to do; of a refused start, which permission is missing."""
         refused = _REFUSED_ACTION.search(self.failures[0].message or "")
-        if refused and self.failures[0].status == "NOT_SUBMITTED":
+        if refused and self.failures[0].status is RecordStatus.NOT_SUBMITTED:
             return _grant(refused.group(1))
         return self.reason.action
 
@@ -179,16 +126,17 @@ class UnseenFailures:
         }
 
 
-def group_failures(failures: Iterable[SampleFailure]) -> tuple[FailureGroup, ...]:
+def group_failures(failures: Iterable[RunRecord]) -> tuple[FailureGroup, ...]:
     """Group failures by reason, failing task and normalised message.
 
-    :param failures: those that did not complete; one that was not looked at is left out.
+    :param failures: those that did not complete, and were looked at.
     :return: groups, the largest first, and in the order of their first failure where they are as large.
     """
-    groups: dict[tuple[str, str, str], list[SampleFailure]] = {}
+    groups: dict[tuple[str, str, str], list[RunRecord]] = {}
     for failure in failures:
-        if failure.looked_at:
-            groups.setdefault((failure.status, failure.cause, failure.pattern), []).append(failure)
+        cause = cause_of(failure.status.value, failure.failure_code, failure.failed_task)
+        pattern = normalised(failure.message or "", (failure.run_setting_id, failure.run_id or ""))
+        groups.setdefault((failure.status.value, cause, pattern), []).append(failure)
     found = [FailureGroup(cause, pattern, tuple(members)) for (_, cause, pattern), members in groups.items()]
     return tuple(sorted(found, key=lambda group: -len(group.failures)))
 

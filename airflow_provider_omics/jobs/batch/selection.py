@@ -28,7 +28,6 @@ from airflow_provider_omics.jobs.batch.places import BatchMemory
 from airflow_provider_omics.jobs.batch.staging import RunSettingsSpool
 from airflow_provider_omics.jobs.diagnosis import Diagnoser
 from airflow_provider_omics.jobs.driver import pause
-from airflow_provider_omics.results import FailedRun
 from airflow_provider_omics.results.collect import Collected
 from airflow_provider_omics.results.known import KnownSamples
 from airflow_provider_omics.results.read import read_batch_results
@@ -285,11 +284,7 @@ class BatchRerun:
         """Look for the failed tasks of runs that only say that one failed: what may pass depends on them."""
         records = (known.of(setting["runSettingId"]) for setting in spool)
         causes, notes = Diagnoser(self._hook, log_lines=0).causes(
-            [
-                FailedRun(record.run_setting_id, record.run_id, record.status.value, record.failure_code)
-                for record in records
-                if record is not None and record.run_id is not None and record.lacks_task
-            ]
+            [record for record in records if record is not None and record.run_id is not None and record.lacks_task]
         )
         known.add_causes(causes)
         for note in notes:

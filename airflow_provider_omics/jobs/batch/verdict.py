@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_provider_omics.core.attempt.record import AttemptRecord
@@ -29,13 +29,12 @@ from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.flow import cancel_stragglers
 from airflow_provider_omics.core.wait.outcome import batch_result
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
-from airflow_provider_omics.jobs.diagnosis import diagnosis_of_lists
+from airflow_provider_omics.jobs.diagnosis import diagnosis_of
 from airflow_provider_omics.jobs.driver import Driver, pause
 from airflow_provider_omics.jobs.owner import Owner
 from airflow_provider_omics.jobs.report import Report
-from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
+from airflow_provider_omics.results.cohort import Cohort, started_run_ids
 from airflow_provider_omics.results.collect import Collected, Collection, paced_calls
-from airflow_provider_omics.results.failed_runs import CarriedSamples
 from airflow_provider_omics.results.file import results_place
 
 SHOWN_FAILURES = 20
@@ -126,7 +125,7 @@ class BatchJudge:
     tolerance: Callable[[], Tolerance]
     retry_rules: Callable[[AttemptRecord | None], RerunRules]
     rerun: str
-    _carried_by: dict[str, CarriedSamples] = field(default_factory=dict)
+    _left_by: dict[str, Cohort] = field(default_factory=dict)
 
     def is_success(self, batch: BatchSnapshot) -> bool:
         """Whether a batch that has ended is within the tolerance.
@@ -147,36 +146,36 @@ class BatchJudge:
         :raises BatchVerdictError: more than tolerated did not complete; its ``diagnosis`` says why.
         :raises ServiceError: a call was refused or did not get through.
         """
-        with self._collected(batch) as collection:
-            return self._judged(batch, collection)
+        asks = BatchCounts.of(batch).not_completed > 0
+        with self._collected(batch) as collection, paced_calls(self.owner.hook) if asks else nullcontext():
+            verdict, cohort = self._verdict(batch, collection)
+            if verdict.succeeded and not verdict.counts.not_completed:
+                self.owner.log.info("Batch %s: %s", batch.id, verdict.sentence)
+                return self.result(batch, cohort, succeeded=True)
+            return self._explained(batch, collection, verdict, cohort)
 
-    def _judged(self, batch: BatchSnapshot, collection: Collection | None) -> dict[str, Any]:
-        with paced_calls(self.owner.hook):
-            verdict, failed = self._verdict(batch, collection)
-            known = diagnosis_of_lists(batch, failed, self.owner.hook.conn_region_name)
-            known = diagnosis = known.with_ends(verdict.counts.total_runs, verdict.counts.ends)
-            if failed:
-                diagnosis = Report(self.owner).diagnose(lambda diagnoser: diagnoser.batch(batch, failed), known)
-        ends = known.ends
+    def _explained(
+        self, batch: BatchSnapshot, collection: Collection | None, verdict: Verdict, cohort: Cohort
+    ) -> dict[str, Any]:
+        """Say why samples did not complete."""
+        failed, region = cohort.not_completed, self.owner.hook.conn_region_name
+        diagnosis = diagnosis_of(batch, cohort, region)
+        if failed:
+            diagnosis = Report(self.owner).diagnose(lambda diagnoser: diagnoser.batch(batch, cohort), diagnosis)
         if collection is not None:
             collection.add_causes(diagnosis.causes_by_id())
-            recorded = Counter((run.status, run.code) for run in collection.cohort().failed)
-            if recorded.total() == known.failed_runs:
+            cohort = collection.cohort()
+            recorded = Counter((run.status.value, run.failure_code) for run in cohort.not_completed)
+            if recorded.total() == diagnosis.failed_runs:
                 # The records have the code of each run, also of those that the diagnosis did not look at.
-                ends = recorded
-        diagnosis = diagnosis.with_ends(known.total_runs, ends)
-        reasons = diagnosis.told_of((run.run_setting_id, run.status) for run in failed[:SHOWN_FAILURES])
-        result = self.result(
-            batch,
-            succeeded=verdict.succeeded,
-            counts=verdict.counts,
-            failed_ids=tuple(run.run_setting_id for run in failed),
-            causes=diagnosis.causes(),
-        )
+                diagnosis = replace(diagnosis, ends=recorded)
+        reasons = diagnosis.told_of(failed[:SHOWN_FAILURES])
+        names = tuple(run.run_setting_id for run in failed)
+        result = self.result(batch, cohort, succeeded=verdict.succeeded, failed_ids=names, causes=diagnosis.causes())
         if verdict.succeeded:
             for run in failed[:SHOWN_FAILURES]:
                 self.owner.log.warning("Tolerated: %s %s", run.named, reasons[run.run_setting_id])
-            self.owner.log.log(30 if verdict.counts.not_completed else 20, "Batch %s: %s", batch.id, verdict.sentence)
+            self.owner.log.warning("Batch %s: %s", batch.id, verdict.sentence)
             return result
         self.owner.push(result)
         self.owner.reported = result
@@ -188,31 +187,25 @@ class BatchJudge:
             status=batch.status,
             counts=verdict.counts.as_dict(),
             failed_run_settings=reasons,
-            console_url=run_list_url(self.owner.hook.conn_region_name),
+            console_url=run_list_url(region),
         )
-        Report(self.owner).explain(error, diagnosis, final=not self._may_pass(diagnosis, collection))
+        Report(self.owner).explain(error, diagnosis, final=not self._may_pass(cohort, diagnosis))
         raise error
 
-    def _verdict(self, batch: BatchSnapshot, collection: Collection | None) -> tuple[Verdict, list[FailedRun]]:
+    def _verdict(self, batch: BatchSnapshot, collection: Collection | None) -> tuple[Verdict, Cohort]:
         """Judge all samples: by their merged results where they are collected, else by counts and lists."""
         tolerance = self.tolerance()
-        if collection is not None:
-            cohort = collection.cohort()
-            return judge(cohort.counts, tolerance, [run.run_setting_id for run in cohort.failed]), cohort.failed
-        carried = self._carried()
-        counts = self._counts(batch, carried)
-        by_counts = judge(counts, tolerance, [run.run_setting_id for run in carried.failed])
-        failed = list(carried.failed)
-        if not self._is_idle and BatchCounts.of(batch).not_completed:
+        cohort = self._counted(batch) if collection is None else collection.cohort()
+        if collection is None and cohort.counts.not_completed > len(cohort.carried):
             try:
-                failed = [*failed_runs(self.owner.hook, batch), *failed]
+                cohort = cohort.with_failed(self.owner.hook, batch)
             except ServiceError as error:
-                if by_counts.succeeded and tolerance.must_succeed:
+                if tolerance.must_succeed and _judged(cohort, tolerance).succeeded:
                     raise  # it depends on who failed
                 self.owner.log.warning("The runs that did not complete cannot be named: %s", error)
-        return judge(counts, tolerance, [run.run_setting_id for run in failed]), failed
+        return _judged(cohort, tolerance), cohort
 
-    def _may_pass(self, diagnosis: BatchDiagnosis, collection: Collection | None) -> bool:
+    def _may_pass(self, cohort: Cohort, diagnosis: BatchDiagnosis) -> bool:
         """Decide whether a retry of Airflow's own would submit anything."""
         if self._is_idle:
             return False
@@ -220,21 +213,20 @@ class BatchJudge:
             return True
         rules = self.retry_rules(self.owner.record)
         before = self._unclear_of_all()
-        if collection is not None:
-            return any(
-                end is None or rules.may_pass(end, code, unclear if before is None else before)
-                for end, code, unclear in collection.failures()
-            )
-        unclear_by_id = self._carried().unclear
+        codes = {run.run_setting_id: run.failure_code for group in diagnosis.groups for run in group.failures}
         ends = {
-            (failure.status, failure.code, unclear_by_id.get(failure.run_setting_id, 0) if before is None else before)
-            for group in diagnosis.groups
-            for failure in group.failures
+            (
+                run.status,
+                codes.get(run.run_setting_id, run.failure_code),
+                cohort.unclear.get(run.run_setting_id, 0) if before is None else before,
+            )
+            for run in cohort.failed
         }
-        ends |= {(unseen.status, unseen.code, before or 0) for unseen in diagnosis.unseen}
-        # Of a batch whose answer has no counts nothing is known, which is as unclear as can be.
-        ends = ends or {("FAILED", None, before or 0)}
-        return any(rules.may_pass(RecordStatus(status), code, unclear) for status, code, unclear in ends)
+        # Of runs without a code, and of a batch whose answer has no counts, nothing is known: as unclear as can be.
+        ends |= {(RecordStatus(unseen.status), None, before or 0) for unseen in diagnosis.unseen if unseen.code is None}
+        if not cohort.counts.total_runs:
+            ends.add((RecordStatus.FAILED, None, before or 0))
+        return cohort.unrecorded > 0 or any(rules.may_pass(*end) for end in ends)
 
     def _unclear_of_all(self) -> int | None:
         """Count how often all samples had failed unclear, where each attempt submits all; None: each has its count."""
@@ -253,7 +245,7 @@ class BatchJudge:
         if isinstance(error, BatchError):
             self.owner.reported = self._result_after_trouble(batch)
         if isinstance(error, BatchFailed):
-            known = diagnosis_of_lists(batch, (), self.owner.hook.conn_region_name)
+            known = diagnosis_of(batch, Cohort().with_counts(batch), self.owner.hook.conn_region_name)
             diagnosis = Report(self.owner).diagnose(lambda diagnoser: diagnoser.failed_batch(batch), known)
             Report(self.owner).explain(error, diagnosis)
         self.owner.push(self._result_after_trouble(batch))
@@ -266,34 +258,33 @@ class BatchJudge:
     def _is_idle(self) -> bool:
         return self.owner.record is not None and self.owner.record.idle
 
-    def _carried(self) -> CarriedSamples:
-        """Read what earlier attempts have left of the samples."""
+    def _counted(self, batch: BatchSnapshot) -> Cohort:
+        """Count a batch's runs and what earlier attempts have left of the samples."""
         request_id, record = self.owner.request_id, self.owner.record
-        if request_id is None or (record is not None and not record.chosen):
-            return CarriedSamples()
-        if request_id not in self._carried_by:
-            memory = self.results.places.memory()
-            samples = memory.read(request_id) if memory.lasts else ()
-            self._carried_by[request_id] = CarriedSamples.of(samples)
-        return self._carried_by[request_id]
+        left = Cohort()
+        if request_id is not None and (record is None or record.chosen):
+            if request_id not in self._left_by:
+                memory = self.results.places.memory()
+                samples = memory.read(request_id) if memory.lasts else ()
+                self._left_by[request_id] = Cohort.of_samples(samples)
+            left = self._left_by[request_id]
+        return left if self._is_idle else left.with_counts(batch)
 
-    def _counts(self, batch: BatchSnapshot, carried: CarriedSamples) -> BatchCounts:
-        return carried.counts if self._is_idle else BatchCounts.of(batch) + carried.counts
-
-    def result(self, batch: BatchSnapshot, counts: BatchCounts | None = None, **more: Any) -> dict[str, Any]:
+    def result(self, batch: BatchSnapshot, cohort: Cohort | None = None, **more: Any) -> dict[str, Any]:
         """Make the task's result.
 
         :param batch: the batch.
-        :param counts: of all samples; default: those of the batch, and of what earlier attempts have left.
+        :param cohort: all samples; default: those of the batch, and those that earlier attempts have left.
         :param more: ``succeeded``, ``failed_ids``, ``causes``: see
             :func:`airflow_provider_omics.core.wait.outcome.batch_result`.
         """
-        record, carried = self.owner.record, self._carried()
+        record = self.owner.record
+        cohort = self._counted(batch) if cohort is None else cohort
         result = batch_result(
             batch,
-            counts=self._counts(batch, carried) if counts is None else counts,
+            counts=cohort.counts,
             attempts=1 if record is None else record.attempts,
-            carried_forward=carried.counts.total_runs,
+            carried_forward=cohort.carried_forward,
             **more,
         )
         place = self.results.places.results
@@ -329,8 +320,7 @@ class BatchJudge:
         def collect() -> None:
             with self._collected(batch) as collection:
                 if collection is not None:
-                    counts = collection.cohort().counts
-                    self.owner.push(self.result(batch, counts=counts, succeeded=False))
+                    self.owner.push(self.result(batch, collection.cohort(), succeeded=False))
 
         self._ask_on_the_way_out(f"The results of batch {batch.id} could not be collected", collect)
 
@@ -367,6 +357,10 @@ class BatchJudge:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             # A proxy's page in the place of an answer, or an answer of a newer service.
             self.owner.log.warning("%s: the answer cannot be read (%s)", lead, type(error).__name__)
+
+
+def _judged(cohort: Cohort, tolerance: Tolerance) -> Verdict:
+    return judge(cohort.counts, tolerance, [run.run_setting_id for run in cohort.not_completed])
 
 
 def batch_of(snapshot: Snapshot) -> BatchSnapshot:

@@ -5,21 +5,31 @@ from collections import Counter
 
 import pytest
 
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 from airflow_provider_omics.core.failure.batch import BatchDiagnosis
-from airflow_provider_omics.core.failure.groups import SampleFailure, group_failures
+from airflow_provider_omics.core.failure.causes import cause_of
+from airflow_provider_omics.core.failure.groups import group_failures
 from airflow_provider_omics.core.failure.reasons import FailureClass
 
 
-def failure(number: int, code: str | None = "IMPORT_FAILED", message: str | None = None, **more: str) -> SampleFailure:
-    return SampleFailure(f"S{number}", str(number), "FAILED", code, message, more.get("task"))
+def record(
+    name: str, run_id: str | None, status: str, code: str | None = None, message: str | None = None, task: str = ""
+) -> RunRecord:
+    cause = cause_of(status, code, task)
+    return RunRecord(name, run_id, None, RecordStatus(status), cause=cause, message=message)
+
+
+def failure(number: int, code: str | None = "IMPORT_FAILED", message: str | None = None, **more: str) -> RunRecord:
+    return record(f"S{number}", str(number), "FAILED", code, message, more.get("task", ""))
 
 
 def diagnosis(
-    *failures: SampleFailure, total: int = 100_000, ends: dict[tuple[str, str | None], int] | None = None
+    *failures: RunRecord, total: int = 100_000, ends: dict[tuple[str, str | None], int] | None = None
 ) -> BatchDiagnosis:
     """Make the diagnosis of a batch in which no more failed than these, or of one that ended so."""
-    found = BatchDiagnosis("7", total, len(failures), group_failures(failures), {}, "https://console")
-    return found.with_ends(total, ends or Counter((failure.status, failure.code) for failure in failures))
+    ends = ends or Counter((failure.status.value, failure.failure_code) for failure in failures)
+    groups = group_failures(failures)
+    return BatchDiagnosis("7", total, sum(ends.values()), groups, {}, "https://console", ends=ends)
 
 
 def test_summary_of_the_readme_kind() -> None:
@@ -63,9 +73,10 @@ def test_class_of_a_batch(codes: list[str], expected: FailureClass) -> None:
 
 def test_reasons_by_sample() -> None:
     """The error names each of the first runs with code and message, or with its status."""
-    found = diagnosis(failure(1, message="not found"), SampleFailure("S2", "2", "CANCELLED"))
+    looked_at = failure(1, message="not found"), record("S2", "2", "CANCELLED")
+    found = diagnosis(*looked_at)
 
-    assert found.told_of([("S1", "FAILED"), ("S2", "CANCELLED"), ("S3", "FAILED")]) == {
+    assert found.told_of([*looked_at, record("S3", "3", "FAILED")]) == {
         "S1": "IMPORT_FAILED: not found",
         "S2": "CANCELLED",
         "S3": "FAILED",
@@ -75,7 +86,7 @@ def test_reasons_by_sample() -> None:
 LOOKED_AT = (
     *(failure(n, "FILE_SYSTEM_OUT_OF_SPACE", task="SORT") for n in range(40)),
     *(failure(n) for n in range(40, 50)),
-    SampleFailure("Q1", None, "NOT_SUBMITTED", "ThrottlingException"),
+    record("Q1", None, "NOT_SUBMITTED", "ThrottlingException"),
 )
 
 

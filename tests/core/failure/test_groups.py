@@ -4,13 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_omics.core.failure.groups import SampleFailure, group_failures, normalised, spread
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
+from airflow_provider_omics.core.failure.causes import cause_of
+from airflow_provider_omics.core.failure.groups import group_failures, normalised, spread
 
 UUID = "48a1c96e-c534-44e6-ac7a-d3a5b7361c58"
 
 
-def failure(number: int, code: str | None = "IMPORT_FAILED", message: str | None = None, **more: str) -> SampleFailure:
-    return SampleFailure(f"S{number}", str(number), "FAILED", code, message, more.get("task"))
+def record(
+    name: str, run_id: str | None, status: str, code: str | None = None, message: str | None = None, task: str = ""
+) -> RunRecord:
+    cause = cause_of(status, code, task)
+    return RunRecord(name, run_id, None, RecordStatus(status), cause=cause, message=message)
+
+
+def failure(number: int, code: str | None = "IMPORT_FAILED", message: str | None = None, **more: str) -> RunRecord:
+    return record(f"S{number}", str(number), "FAILED", code, message, more.get("task", ""))
 
 
 @pytest.mark.parametrize(
@@ -48,8 +57,7 @@ def test_groups() -> None:
             failure(3, message="s3://reads/S3.fq not found"),
             failure(4, message="Access denied to s3://reads/S4.fq"),
             failure(5, "OUT_OF_MEMORY_ERROR", task="SORT"),
-            SampleFailure("S6", "6", "FAILED", looked_at=False),
-            SampleFailure("S7", None, "CANCELLED"),
+            record("S7", None, "CANCELLED"),
         ]
     )
 
@@ -85,7 +93,7 @@ WHO = "User: arn:aws:sts::123456789012:assumed-role/worker/airflow is not author
 )
 def test_permission_that_is_missing(message: str | None, action: str) -> None:
     """A refused start names the missing action, and the switch or the place that it has to do with."""
-    (group,) = group_failures([SampleFailure("S1", None, "NOT_SUBMITTED", "AccessDeniedException", message)])
+    (group,) = group_failures([record("S1", None, "NOT_SUBMITTED", "AccessDeniedException", message)])
 
     assert group.action.startswith(action)
 

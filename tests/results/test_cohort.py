@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.batch.sample import Sample
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
 from airflow_provider_omics.core.batch.verdict import BatchCounts
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
-from airflow_provider_omics.results.failed_runs import CarriedSamples
+from airflow_provider_omics.results.cohort import Cohort, started_run_ids
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, samples
 
 if TYPE_CHECKING:
@@ -58,12 +58,13 @@ def test_each_failed_run_with_its_reason(emulator: OmicsEmulator, connect: Conne
     emulator.advance(3600)
     batch = BatchSnapshot.from_response(hook.get_batch(started["id"]))
 
-    assert list(failed_runs(hook, batch)) == [
-        FailedRun("D1", None, "NOT_SUBMITTED", "AccessDeniedException", "The role cannot read it."),
-        FailedRun("F1", runs["F1"], "FAILED"),
-        FailedRun("F2", runs["F2"], "FAILED"),
-        FailedRun("C1", runs["C1"], "CANCELLED"),
-    ]
+    refused = RunRecord("D1", None, None, RecordStatus.NOT_SUBMITTED, failure_reason="AccessDeniedException")
+    assert Cohort().with_failed(hook, batch).not_completed == (
+        replace(refused, message="The role cannot read it."),
+        RunRecord("F1", runs["F1"], None, RecordStatus.FAILED),
+        RunRecord("F2", runs["F2"], None, RecordStatus.FAILED),
+        RunRecord("C1", runs["C1"], None, RecordStatus.CANCELLED),
+    )
 
 
 def test_nothing_failed(emulator: OmicsEmulator, connect: Connect) -> None:
@@ -71,7 +72,7 @@ def test_nothing_failed(emulator: OmicsEmulator, connect: Connect) -> None:
     hook = OmicsHook()
     batch = ended_batch(emulator, hook, ["S1", "S2"])
 
-    assert list(failed_runs(hook, batch)) == []
+    assert Cohort().with_failed(hook, batch).failed == ()
     assert emulator.calls.by_operation() == {}
 
 
@@ -94,7 +95,7 @@ def test_calls_are_few(
     names = [f"F{number}" for number in range(failing)] + [f"S{number}" for number in range(total - failing)]
     batch = ended_batch(emulator, hook, names)
 
-    found = list(failed_runs(hook, batch))
+    found = Cohort().with_failed(hook, batch).failed
 
     assert {run.run_setting_id for run in found} == set(names[:failing])
     assert emulator.calls.by_operation() == expected
@@ -108,7 +109,7 @@ def test_deleted_run_is_of_unknown_end(emulator: OmicsEmulator, connect: Connect
     hook.delete_run(second["id"])
     batch = BatchSnapshot.from_response(hook.get_batch(batch.id))
 
-    (found,) = failed_runs(hook, batch)
+    (found,) = Cohort().with_failed(hook, batch).failed
 
     assert (found.run_setting_id, found.run_id, found.status) == ("S2", second["id"], "UNKNOWN")
 
@@ -127,7 +128,7 @@ def test_started_runs(emulator: OmicsEmulator, connect: Connect) -> None:
 
 def test_samples_that_earlier_attempts_have_left() -> None:
     """Counted are those of the sheet that were not submitted; named are those that did not complete."""
-    carried = CarriedSamples.of(
+    cohort = Cohort.of_samples(
         [
             Sample("new"),
             Sample("S1", carried="COMPLETED"),
@@ -136,7 +137,9 @@ def test_samples_that_earlier_attempts_have_left() -> None:
         ]
     )
 
-    assert carried.counts == BatchCounts.of_statuses({"COMPLETED": 1, "FAILED": 1})
-    assert [(run.run_setting_id, run.status, run.code, run.is_carried) for run in carried.failed] == [
-        ("S2", "FAILED", "OUT_OF_MEMORY_ERROR", True)
+    assert cohort.carried_forward == 2
+    assert cohort.counts == BatchCounts.of_statuses({"COMPLETED": 1, "FAILED": 1})
+    assert cohort.failed == ()
+    assert [(run.run_setting_id, run.status, run.failure_code, run.message) for run in cohort.carried] == [
+        ("S2", "FAILED", "OUT_OF_MEMORY_ERROR", "not tried again")
     ]
