@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from botocore import hooks, regions, session
+from hypothesis import settings
 
 import airflow_provider_omics
 
@@ -122,6 +123,10 @@ def _share_what_clients_derive() -> None:
 
 _share_data_files()
 _share_what_clients_derive()
+
+# What a contributor waits for tries a fifth of the examples; CI, or HYPOTHESIS_PROFILE=default, tries all of them.
+settings.register_profile("quick", max_examples=20)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if "CI" in os.environ else "quick"))
 
 
 def pytest_report_header() -> str:
