@@ -29,10 +29,8 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": _modules("hooks.omics"),
         "operators": _modules(
-            "operators.batch_results",
             "operators.run",
             "operators.run_batch",
-            "operators.run_batch_actions",
             "operators.run_group",
         ),
         "sensors": _modules("sensors.run", "sensors.run_batch"),

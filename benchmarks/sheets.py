@@ -76,13 +76,10 @@ def measure(path: Path, rows: int, *, group: bool) -> Measurement:
     :param rows: how many it has.
     :param group: whether rows are grouped by id, for which they are held in memory.
     """
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
-    from airflow_provider_omics.core.sample_sheet import SampleSheet, each
+    from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet, each
     from airflow_provider_omics.hooks.omics import OmicsHook
-    from airflow_provider_omics.hooks.s3 import S3Place
-    from airflow_provider_omics.operators.batch_settings import BatchSettings, check_batch
-    from airflow_provider_omics.staging import StagingPlace
+    from airflow_provider_omics.hooks.s3 import S3Place, S3Store
+    from airflow_provider_omics.jobs.batch.source import BatchSettings, check_batch
 
     pair = ["{fastq_1}", "{fastq_2}"]
     sheet = SampleSheet(
@@ -108,12 +105,11 @@ def measure(path: Path, rows: int, *, group: bool) -> Measurement:
     before = _peak_mb()
     started = time.process_time()
     hook = OmicsHook()
-    batch = check_batch(given, hook.defaults, S3Hook(), "benchmark", logging.getLogger(__name__))
+    batch = check_batch(given, hook.defaults, S3Store(hook), "benchmark", logging.getLogger(__name__))
     if batch.spool is None or not batch.is_staged:
         raise RuntimeError("the sheet is too small to be uploaded")
     checked = time.process_time() - started
-    place = StagingPlace(hook, S3Place(f"s3://{BUCKET}/", None))
-    batch.spool.upload(place, uri)
+    batch.spool.upload(S3Store(hook), S3Place(uri))
     seconds = time.process_time() - started
     memory = _peak_mb() - before
     batch.spool.close()

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 from botocore.exceptions import EndpointConnectionError
 
 HEARTBEAT = 0.05
@@ -35,6 +36,7 @@ class Measurement:
     :param waits: how many there were.
     :param cpu_ms: CPU time of the process, from the first wait to the last event, in ms per wait, less the heartbeat's.
     :param memory_kb: how far the peak of the resident memory rose meanwhile, in KB per wait.
+    :param resident_mb: the resident memory of the whole process after the last event, with all that is imported, in MB.
     :param longest_block: the longest for which the event loop was blocked, in seconds.
     :param longest_blocks: the five longest: seconds since the start, how long, and for how long there was no processor.
     :param seconds: from the first wait to the last event, by the wall clock.
@@ -47,6 +49,7 @@ class Measurement:
     waits: int
     cpu_ms: float = 0.0
     memory_kb: float = 0.0
+    resident_mb: float = 0.0
     longest_block: float = 0.0
     longest_blocks: list[tuple[float, float, float]] = field(default_factory=list)
     seconds: float = 0.0
@@ -163,6 +166,7 @@ async def measure(
     cpu = time.process_time() - started - heartbeat * found.seconds
     found.cpu_ms = cpu * 1000 / len(triggers)
     found.memory_kb = (resident_kb("VmHWM") - memory) / len(triggers)
+    found.resident_mb = resident_kb("VmRSS") / 1024
     await asyncio.sleep(2 * HEARTBEAT)
     found.longest_blocks = heart.stop()
     found.longest_block = found.longest_blocks[0][1]
@@ -202,27 +206,44 @@ def open_sockets() -> set[str]:
     return found
 
 
-async def import_all() -> None:
+def import_all() -> None:
     """Import what the first client and the first call of any service import: that is no cost of the waits."""
+    sts = boto3.client("sts", **_NOWHERE)
+    with suppress(EndpointConnectionError):
+        sts.get_caller_identity()
+
+
+async def import_all_of_stock() -> None:
+    """The same for the stock pattern, which needs aiobotocore."""
     from aiobotocore.session import AioSession
 
-    keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
-    client = AioSession().create_client("sts", region_name="us-east-1", endpoint_url="http://127.0.0.1:9", **keys)
-    async with client as sts:
+    async with AioSession().create_client("sts", **_NOWHERE) as sts:
         with suppress(EndpointConnectionError):
             await sts.get_caller_identity()
 
 
+_NOWHERE = {
+    "region_name": "us-east-1",
+    "endpoint_url": "http://127.0.0.1:9",
+    "aws_access_key_id": "none",
+    "aws_secret_access_key": "none",
+}
+
+
+_IN_ITS_TIME = ("airflow_provider_omics.triggers.", "airflow_provider_omics.waiting.")
+
+
 def our_triggers(runs: list[str], order: dict[str, Any], scaled: ScaledTime | None) -> dict[str, Any]:
     """Make a trigger of ours for each run, whose time passes as the emulator's does."""
-    from airflow_provider_omics.triggers import base, watcher
+    from airflow_provider_omics.triggers import base
     from airflow_provider_omics.triggers.run import OmicsRunTrigger
+    from airflow_provider_omics.waiting import poller
 
     if scaled is not None and order["speed"] != 1:
         for name, module in list(sys.modules.items()):
-            if name.startswith("airflow_provider_omics.triggers.") and hasattr(module, "time"):
+            if name.startswith(_IN_ITS_TIME) and hasattr(module, "time"):
                 vars(module)["time"] = scaled
-        for module in (base, watcher):
+        for module in (base, poller):
             vars(module)["asyncio"] = ScaledAsyncio(order["speed"])
     return {run: OmicsRunTrigger(run, poll_interval=order["interval"]) for run in runs}
 
@@ -244,7 +265,9 @@ def main() -> None:
 
     triggers_of = our_triggers if order["pattern"] == "ours" else stock_triggers
     triggers_of([], order, None)  # what is imported is no cost of the waits
-    asyncio.run(import_all())
+    import_all()
+    if order["pattern"] == "stock":
+        asyncio.run(import_all_of_stock())
     heartbeat = asyncio.run(heartbeat_cost())
     print("ready", flush=True)
     given = json.loads(sys.stdin.readline())

@@ -6,6 +6,7 @@
 
 Each point starts the local HealthOmics in a process of its own, runs in it, and a fresh process that waits for them all
 in one event loop, as a triggerer does (``waiting_process.py``). Linux only. The exit code is 1 when a limit is broken.
+The stock pattern needs aiobotocore: ``make bench`` has an environment with it.
 
 A run takes 60 s unless said otherwise, a wait looks every 10 s, and the budget is the default one: 5 calls a second. So
 the ends of 500 runs that stop together are seen over 100 s: each is confirmed by a GetRun. The stock pattern knows no
@@ -341,7 +342,7 @@ def main() -> int:
     parser.add_argument("--profile", help="write a profile of the waiting process there (of the last point)")
     options = parser.parse_args()
     print(
-        f"{'point':>22} {'CPU ms':>8} {'memory KB':>10} {'GetRun':>8} {'ListRuns':>9} {'block s':>8} "
+        f"{'point':>22} {'CPU ms':>8} {'memory KB':>10} {'all MB':>7} {'GetRun':>8} {'ListRuns':>9} {'block s':>8} "
         f"{'delay s':>8} {'99 %':>7} {'429s':>5} {'s':>5}",
         flush=True,
     )
@@ -353,7 +354,8 @@ def main() -> int:
         results.append(result)
         told = result.told
         print(
-            f"{point.name:>22} {told['cpu_ms']:>8.1f} {told['memory_kb']:>10.1f} {result.calls['GetRun']:>8.2f} "
+            f"{point.name:>22} {told['cpu_ms']:>8.1f} {told['memory_kb']:>10.1f} {told['resident_mb']:>7.0f} "
+            f"{result.calls['GetRun']:>8.2f} "
             f"{result.calls['ListRuns']:>9.3f} {told['longest_block']:>8.3f} {result.delays[0]:>8.1f} "
             f"{result.delays[1]:>7.1f} {result.throttled:>5} {told['seconds']:>5.0f}",
             flush=True,

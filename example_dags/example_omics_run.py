@@ -36,7 +36,7 @@ with DAG(
             "fastq_1": "{{ params.input_uri }}/{{ params.sample }}_1.fastq.gz",
         },
         storage_type="DYNAMIC",
-        scratch_storage_mode="LOCAL",
+        scratch_storage_mode="LOCAL",  # needs boto3 1.43.35
         check_workflow=True,
         run_timeout=timedelta(hours=12),
         poll_interval=POLL_INTERVAL,

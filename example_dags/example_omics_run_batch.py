@@ -61,7 +61,6 @@ with DAG(
             "name": "{sample}",
             "parameters": {"sample": "{sample}", "fastq_1": "{fastq_1}", "fastq_2": "{fastq_2}"},
         },
-        scratch_storage_mode="LOCAL",
         rerun_setting={"storageType": "DYNAMIC"},
         max_failed_runs=1,
         retries=1,

@@ -15,8 +15,8 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, task
 
-from airflow_provider_omics.core.sample_sheet import SampleSheet, one
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+from airflow_provider_omics.sheets import SampleSheet, one
 
 # Seconds between two looks. On the local HealthOmics hours pass in seconds, so the tests and the demo look more often.
 POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))

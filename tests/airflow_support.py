@@ -28,8 +28,8 @@ from airflow.providers.common.compat.sdk import BaseSensorOperator, TaskDeferred
 import airflow_provider_omics
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
 from airflow_provider_omics.triggers import base as triggers_base
-from airflow_provider_omics.triggers import shared_client as triggers_shared_client
-from airflow_provider_omics.triggers import watcher as triggers_watcher
+from airflow_provider_omics.waiting import client as waiting_client
+from airflow_provider_omics.waiting import poller as waiting_poller
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
@@ -58,10 +58,11 @@ _TASK_LOGS = (TASK_LOG.name, "airflow.task.operators.airflow_provider_omics", "a
 def _modules_with_time() -> Iterator[ModuleType]:
     """Load the modules that may wait or look at the time: a running task loads most of them as late as it can."""
     root = Path(airflow_provider_omics.__file__).parent
-    for name in ("operators", "results", "sensors", "triggers"):
-        for path in (root / name).glob("*.py"):
+    for name in ("jobs", "results", "sensors", "triggers", "waiting"):
+        for path in (root / name).rglob("*.py"):
             if "\nimport time\n" in path.read_text(encoding="utf-8"):
-                yield importlib.import_module(f"airflow_provider_omics.{name}.{path.stem}")
+                module = ".".join(path.relative_to(root).with_suffix("").parts)
+                yield importlib.import_module(f"airflow_provider_omics.{module}")
 
 
 _WITH_TIME = tuple(_modules_with_time())
@@ -124,16 +125,16 @@ class SteppedAsyncio:
         return getattr(asyncio, name)
 
 
-def watchers() -> list[triggers_watcher.Watcher]:
+def pollers() -> list[waiting_poller.Poller]:
     """Give the pollers of the running event loop."""
-    return list(triggers_watcher._watchers.get(asyncio.get_running_loop(), {}).values())
+    return list(waiting_poller._pollers.get(asyncio.get_running_loop(), {}).values())
 
 
 async def rest() -> None:
     """Wait until no call is under way, and nobody in the event loop has anything to do but wait."""
     quiet = 0
     while quiet < 25:
-        busy = any(watcher._calls.under_way for watcher in watchers())
+        busy = any(poller._calls.under_way for poller in pollers())
         await asyncio.sleep(0.001 if busy else 0)
         quiet = 0 if busy else quiet + 1
 
@@ -186,11 +187,11 @@ def stepped(emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.Monke
     Each test has calls of its own to spend: the moments that a budget remembers may lie in the next test's future.
     """
     stepped = SteppedTime(emulator)
-    monkeypatch.setattr(triggers_shared_client, "_budgets", {})
+    monkeypatch.setattr(waiting_client, "_budgets", {})
     monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", stepped)
     for module in _WITH_TIME:
         monkeypatch.setattr(module, "time", stepped)
-    for module in (triggers_base, triggers_watcher):
+    for module in (triggers_base, waiting_poller):
         monkeypatch.setattr(module, "asyncio", SteppedAsyncio(stepped))
     return stepped
 
@@ -273,15 +274,15 @@ def perform(task: Any, **context: Any) -> Ended:
     return ended
 
 
-def rendered(task: Any, context: Mapping[str, Any]) -> Any:
+def rendered(task: Any, context: dict[str, Any]) -> Any:
     """Give a copy of a task with its template fields rendered; its log lines are for ``caplog``."""
-    task = copy.deepcopy(task)
+    context["task"] = task = copy.deepcopy(task)
     task._log = task._cached_logger = TASK_LOG
     task.render_template_fields(context)
     return task
 
 
-def execute(task: Any, context: Mapping[str, Any]) -> Any:
+def execute(task: Any, context: dict[str, Any]) -> Any:
     """Call ``execute`` as Airflow's task runner does, which proves itself by a sentinel."""
     try:
         from airflow.sdk.bases.operator import ExecutorSafeguard  # noqa: TID251  # a private door of each version
@@ -291,6 +292,7 @@ def execute(task: Any, context: Mapping[str, Any]) -> Any:
         sentinel = _sentinel
     else:
         sentinel = ExecutorSafeguard.sentinel_value
+    context["task"] = task
     return task.execute(context, **{f"{type(task).__name__}__sentinel": sentinel})
 
 

@@ -12,24 +12,24 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
 
 
-def fails(monkeypatch: pytest.MonkeyPatch, name: str, error: Callable[[], Exception], times: int = 1) -> list[int]:
-    """Have a method of the Amazon provider's hooks fail a few times; gives how often it still will."""
-    method = getattr(AwsGenericHook, name)
+def fails(monkeypatch: pytest.MonkeyPatch, error: Callable[[], Exception], times: int = 1) -> list[int]:
+    """Have Airflow not tell the connection a few times; gives how often it still will not."""
+    get_connection = AwsGenericHook.get_connection
     left = [times]
 
-    def failing(*arguments: Any) -> Any:
+    def failing(_: Any, *arguments: Any) -> Any:
         if left[0]:
             left[0] -= 1
             raise error()
-        return method(*arguments) if name == "_get_async_conn" else method(*arguments[1:])
+        return get_connection(*arguments)
 
-    monkeypatch.setattr(AwsGenericHook, name, failing if name == "_get_async_conn" else classmethod(failing))
+    monkeypatch.setattr(AwsGenericHook, "get_connection", classmethod(failing))
     return left
 
 
 def misses(monkeypatch: pytest.MonkeyPatch, times: int = 10_000) -> list[int]:
     """Have Airflow not find the connection a few times, or ever; gives how often it still will not."""
-    return fails(monkeypatch, "get_connection", lambda: AirflowNotFoundException("aws_default"), times)
+    return fails(monkeypatch, lambda: AirflowNotFoundException("aws_default"), times)
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def test_broken_limit_is_the_exit_code(waits: ModuleType, monkeypatch: pytest.Mo
             for result in results(waits, {**GOOD, "ours-500": {**GOOD["ours-500"], **figures}})
         }
         for result in made.values():
-            result.told["seconds"] = 60.0
+            result.told["seconds"], result.told["resident_mb"] = 60.0, 140.0
         monkeypatch.setattr(waits, "measure", lambda point, _, made=made: made[point.name])
         monkeypatch.setattr(sys, "argv", ["waits.py", "--points", *made, "--json", str(tmp_path / f"{code}.json")])
 

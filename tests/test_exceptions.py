@@ -14,12 +14,12 @@ from airflow_provider_omics.core.errors import (
     InvalidRequest,
     NotFound,
     OmicsError,
+    Problem,
     RunError,
     RunFailed,
     RunVanished,
     SettingsError,
 )
-from airflow_provider_omics.core.problems import Problem
 from airflow_provider_omics.exceptions import FINAL, airflow_error
 
 

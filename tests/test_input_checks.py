@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics import input_checks
 from airflow_provider_omics.core.errors import AccessDenied, SettingsError, Unavailable
-from airflow_provider_omics.core.input_checks import InputState, RunInputs
-from airflow_provider_omics.hooks.input_objects import InputObjects
+from airflow_provider_omics.core.inputs import InputState, RunInputs
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.jobs import inputs as input_checks
+from airflow_provider_omics.jobs.inputs import InputObjects
 from tests.airflow_support import ONE_TRY, TASK_LOG, connect, emulator, log_lines, running_emulator
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def test_restored_objects_below_a_prefix(s3: Any) -> None:
 
 def test_large_prefix_is_looked_at_in_part(s3: Any, emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """One list and a bounded number of looks, however many objects there are."""
-    monkeypatch.setattr("airflow_provider_omics.hooks.input_objects.LOOKS_BELOW", 3)
+    monkeypatch.setattr("airflow_provider_omics.jobs.inputs.LOOKS_BELOW", 3)
     for number in range(5):
         storage_class = "GLACIER" if number == 4 else "INTELLIGENT_TIERING"
         s3.put_object(Bucket=READS, Key=f"many/{number}", Body=b"x", StorageClass=storage_class)

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.sample_sheet import each, one
-from airflow_provider_omics.sheets import run_settings_from_sheet
+from airflow_provider_omics.sheets import each, one, run_settings_from_sheet
 
 DATA = Path(__file__).parent / "data"
 

@@ -14,10 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet, table
 
-from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.sheets import open_rows, run_settings_from_sheet
+from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.sheets.formats import rows_of
+from airflow_provider_omics.sheets.read import open_rows, run_settings_from_sheet
 
 DATA = Path(__file__).parent / "data"
 LINES = "id,x\nA,1\nB,2\n"

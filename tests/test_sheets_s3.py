@@ -12,8 +12,10 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from pyarrow import parquet, table
 
 from airflow_provider_omics.core.errors import AccessDenied, SettingsError
-from airflow_provider_omics.core.sample_sheet import SampleSheet
-from airflow_provider_omics.sheets import open_rows, open_runs, run_settings_from_sheet
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import S3Store
+from airflow_provider_omics.sheets import SampleSheet
+from airflow_provider_omics.sheets.read import open_rows, open_runs, run_settings_from_sheet
 
 SHEET = b"sample,x\nA,1\nB,2\n"
 SETTINGS = [
@@ -38,7 +40,7 @@ def test_a_sheet_in_s3_is_read(key: str, content: bytes, s3: S3Hook) -> None:
     s3.load_bytes(content, key, "sheets")
 
     assert run_settings_from_sheet(f"s3://sheets/{key}", aws_conn_id="aws_default") == SETTINGS
-    with open_runs(SampleSheet(f"s3://sheets/{key}"), s3_hook=s3) as runs:
+    with open_runs(SampleSheet(f"s3://sheets/{key}"), store=S3Store(OmicsHook())) as runs:
         assert [run.setting for run in runs] == SETTINGS
 
 
@@ -47,9 +49,9 @@ def test_a_large_object_is_a_stream(s3: S3Hook) -> None:
     names = [f"sample-{number:06d}" for number in range(50_000)]
     s3.load_string("sample\n" + "\n".join(names), "s.csv", "sheets")
 
-    with open_rows("s3://sheets/s.csv", s3_hook=s3) as rows:
+    with open_rows("s3://sheets/s.csv", store=S3Store(OmicsHook())) as rows:
         assert next(iter(rows.rows)) == (2, {"sample": names[0]})
-    with open_rows("s3://sheets/s.csv", s3_hook=s3) as rows:
+    with open_rows("s3://sheets/s.csv", store=S3Store(OmicsHook())) as rows:
         assert [row[1]["sample"] for row in rows.rows if isinstance(row, tuple)] == names
 
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from airflow_provider_omics.core.events import WaitEvent, parse_event
+from airflow_provider_omics.core.wait.events import WaitEvent, parse_event
 from airflow_provider_omics.triggers import base as triggers_base
-from airflow_provider_omics.triggers import watcher as triggers_watcher
 from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 from airflow_provider_omics.triggers.run import OmicsRunTrigger
 from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
+from airflow_provider_omics.waiting import poller as waiting_poller
 from tests.airflow_support import DEFAULT_RUN_SETTING, ONE_TRY, TASK_LOG, rest, samples
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def with_log(trigger: Trigger) -> Trigger:
 def stepped_world(emulator: OmicsEmulator, patch: pytest.MonkeyPatch) -> World:
     """Put many waits into the emulator's time."""
     time = VirtualTime(emulator)
-    for module in (triggers_base, triggers_watcher):
+    for module in (triggers_base, waiting_poller):
         patch.setattr(module, "asyncio", time)
     return World(emulator, time)
 

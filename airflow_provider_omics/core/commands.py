@@ -1,123 +1,139 @@
-"""What a flow may ask its driver for: the seam between decisions and I/O.
+"""Commands of the flows: the seam between decisions, which are made here in core, and I/O, which a driver does.
 
-A flow is a generator: it yields commands and is sent an answer to each. Two drivers exist, one that sleeps in a worker
-and one that awaits in a triggerer; neither decides anything.
+The protocol: a flow is a generator. It yields a :class:`Command` and is sent an :class:`Answer`, which carries the
+moment at which the command was done (core has no clock) and a value of the type that the command's class names in
+``Command[...]``. Flows write ``answer = yield from Look("run", "1")``, so that mypy knows the type of each answer.
+
+A driver takes the first command from ``next(flow)``, performs it, and takes the next one from
+``flow.send(Answer(now, value))``, until StopIteration carries the result of the flow. A call that fails is answered
+with its :class:`~airflow_provider_omics.core.errors.ServiceError` as the value, and the flow decides what follows; any
+other exception leaves the driver. Drivers decide nothing. There are two: one sleeps in a worker, one awaits in a
+triggerer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
+from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.core.errors import NotFound, ServiceError
-from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
-from airflow_provider_omics.core.statuses import UNKNOWN
+from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
+
+T = TypeVar("T")
+
+INFO, WARNING = 20, 30  # the numbers of the logging module, which core does not need otherwise
 
 
 @dataclass(frozen=True)
-class WaitPlan:
-    """What to wait for, and within which limits.
+class Answer(Generic[T]):
+    """The answer to a command.
 
-    :param kind: ``"run"`` or ``"batch"``.
-    :param id: its id.
-    :param uuid: its uuid; an answer with another uuid is another run under a reused id. None: that of the first look.
-    :param poll_interval: seconds between two looks.
-    :param deadline: moment (seconds since the epoch) at which the wait ends with TIMED_OUT; None: never.
-    :param run_timeout: seconds that a run may take from its own startTime; queueing before it is free. None: no limit.
-    :param patience: seconds for which failing looks are tolerated before contact counts as lost.
-    :param cancel: whether to cancel the run or batch when a time limit passes.
-    :param grace: seconds that this cancel may take; Airflow 2 ends a task itself soon after the deadline.
+    :param now: the moment it was answered, in seconds since the epoch.
+    :param value: what the command asked for; None where it asked for nothing.
     """
 
-    kind: str
-    id: str
-    uuid: str | None = None
-    poll_interval: float = 30.0
-    deadline: float | None = None
-    run_timeout: float | None = None
-    patience: float = 3 * 3600.0
-    cancel: bool = True
-    grace: float = 60.0
+    now: float
+    value: T
 
-    def is_another(self, seen: Snapshot) -> bool:
-        """Tell whether an answer is about another run or batch, under the same id."""
-        return bool(self.uuid and seen.uuid and self.uuid != seen.uuid)
 
-    def unseen(self) -> Snapshot:
-        """Give the snapshot of what was never seen."""
-        cls = RunSnapshot if self.kind == "run" else BatchSnapshot
-        return cls(self.id, UNKNOWN, self.uuid)
+class Command(Generic[T]):
+    """Something that a flow wants done; ``T`` is the type of the answer's value."""
+
+    def __iter__(self) -> Generator[Command[Any], Answer[Any], Answer[T]]:
+        """Yield the command itself, and return the answer: this makes ``yield from`` typed."""
+        answer: Answer[T] = yield self
+        return answer
+
+
+Flow = Generator[Command[Any], Answer[Any], T]
+"""A flow that returns ``T``."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """Ask for a run or batch (GetRun, GetBatch); answered with a snapshot or a ServiceError."""
+class Look(Command[Snapshot | ServiceError]):
+    """Look at a run or batch (GetRun, GetBatch)."""
 
     kind: str
     id: str
 
 
 @dataclass(frozen=True)
-class ReadManifest:
-    """Read how a vanished run ended from its manifest log stream.
-
-    Answered with a snapshot, None for silence, or a ServiceError.
-    """
+class ReadManifest(Command[RunSnapshot | ServiceError | None]):
+    """Read how a vanished run ended from its manifest log stream; None: the manifest is silent."""
 
     id: str
     uuid: str | None
 
 
 @dataclass(frozen=True)
-class Cancel:
-    """Cancel a run or batch (CancelRun, CancelRunBatch); answered with None or a ServiceError."""
+class Cancel(Command[ServiceError | None]):
+    """Cancel a run or batch (CancelRun, CancelRunBatch); None: accepted."""
 
     kind: str
     id: str
 
 
 @dataclass(frozen=True)
-class ListActive:
-    """List the runs of a batch that have not ended (ListRuns); answered with their ids or a ServiceError."""
+class ListActive(Command[tuple[str, ...] | ServiceError]):
+    """List the ids of a batch's runs that have not ended (ListRuns)."""
 
     batch_id: str
 
 
 @dataclass(frozen=True)
-class Sleep:
+class Sleep(Command[None]):
     """Let time pass."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
-class Say:
+class Say(Command[None]):
     """Write a line to the task log."""
 
     level: int
     message: str
     seen: Snapshot | None = field(default=None, compare=False)
-    """What a line of progress is about."""
-
-
-Command = Look | ReadManifest | Cancel | ListActive | Sleep | Say
-
-INFO, WARNING = 20, 30  # the numbers of the logging module, which core does not need otherwise
+    """The subject of a line of progress."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a command brought.
+class Save(Command[None]):
+    """Save the record before the next step; answered when it is stored."""
 
-    :param now: the moment it was answered, in seconds since the epoch.
-    :param result: a snapshot, a ServiceError, or None.
-    :param run_ids: for ListActive: the runs.
-    """
+    record: AttemptRecord
 
-    now: float
-    result: Snapshot | ServiceError | None = None
-    run_ids: tuple[str, ...] = ()
+
+@dataclass(frozen=True)
+class Start(Command[Snapshot | ServiceError]):
+    """Send the record's request (StartRun, StartRunBatch)."""
+
+    record: AttemptRecord
+
+
+@dataclass(frozen=True)
+class Find(Command[Snapshot | ServiceError | None]):
+    """Search the run or batch of the record by its name and tag; None: there is none."""
+
+    record: AttemptRecord
+
+
+@dataclass(frozen=True)
+class IsSuccess(Command[bool]):
+    """Judge whether what has ended is a success of the task."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True)
+class Choose(Command[bool]):
+    """Choose the samples of the record's attempt, and keep the choice; the answer: whether any is left to submit."""
+
+    record: AttemptRecord
 
 
 def id_reused() -> NotFound:
-    """Give the error of a look that met another run or batch under the same id."""
+    """Make the error of a look that met another run or batch under the same id."""
     return NotFound("Get", "IdReused", "the id has another uuid now")

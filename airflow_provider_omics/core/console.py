@@ -6,15 +6,19 @@ addresses are the encoding that the console itself produces. No console page of 
 
 from __future__ import annotations
 
+from functools import partial
 from urllib.parse import quote
 
 from airflow_provider_omics.core.snapshots import LOG_GROUP
+from airflow_provider_omics.core.uris import s3_address
 
 BASE = "https://console.aws.amazon.com"
 
+_encoded = partial(quote, safe="")
+
 
 def run_url(region: str, run_id: str) -> str:
-    """Give the console page of a run.
+    """Make the address of the console page of a run.
 
     :param region: AWS Region of the run: ``"us-east-1"``.
     :param run_id: id of the run.
@@ -24,7 +28,7 @@ def run_url(region: str, run_id: str) -> str:
 
 
 def run_list_url(region: str) -> str:
-    """Give the console page that lists runs; stands in for a batch, which has no documented page.
+    """Make the address of the console page that lists runs: it stands in for a batch, which has no documented page.
 
     :param region: AWS Region: ``"us-east-1"``.
     :return: the address.
@@ -33,7 +37,7 @@ def run_list_url(region: str) -> str:
 
 
 def log_stream_url(region: str, stream: str) -> str:
-    """Give the console page of a log stream of HealthOmics.
+    """Make the address of the console page of a log stream of HealthOmics.
 
     :param region: AWS Region: ``"us-east-1"``.
     :param stream: name of the stream in ``/aws/omics/WorkflowLog``: ``"run/123"``.
@@ -46,15 +50,11 @@ def log_stream_url(region: str, stream: str) -> str:
 
 
 def s3_url(uri: str) -> str:
-    """Give the S3 console page of a folder.
+    """Make the address of the S3 console page of a folder.
 
     :param uri: ``s3://bucket/prefix``.
     :return: the address.
     """
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    bucket, prefix = s3_address(uri)
     prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
     return f"https://s3.console.aws.amazon.com/s3/buckets/{_encoded(bucket)}?prefix={quote(prefix)}"
-
-
-def _encoded(text: str) -> str:
-    return quote(text, safe="")

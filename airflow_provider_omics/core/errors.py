@@ -15,7 +15,7 @@
     │       └── CredentialsExpired   renewed credentials help
     ├── RunError             a run did not end well
     │   ├── RunFailed  RunCancelled  RunDeleted
-    │   ├── RunVanished        its record is gone and nothing tells how it ended
+    │   ├── RunVanished        its record is gone, and its end cannot be found out
     │   └── RunTimedOut        execution_timeout or run_timeout
     ├── BatchError           a batch did not end well
     │   ├── BatchFailed  BatchCancelled  BatchDeleted
@@ -35,9 +35,36 @@ into Airflow's own exceptions at the operators' edge.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_provider_omics.core.problems import Problem
+
+class GivenValue(str):
+    """What a user gave, in the words of a message: it can identify a patient, so that masking hides it."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault of a user's input.
+
+    :param argument: where it stands, as the user typed it: ``"output_uri"``, ``"run_settings[3]['name']"``.
+    :param value: the value, shortened; for workflow parameters its type, as values can identify a patient.
+    :param allowed: the allowed values, and the remedy.
+    """
+
+    argument: str
+    value: str
+    allowed: str
+
+    def __str__(self) -> str:
+        """One line: argument, value, allowed values."""
+        return f"{self.argument} = {self.value}: {self.allowed}"
+
+    def masked(self) -> Problem:
+        """Make the same problem without a value of the user's; that something is missing or too many stays."""
+        return replace(self, value="masked") if isinstance(self.value, GivenValue) else self
 
 
 def _rebuild(cls: type[OmicsError], args: tuple[Any, ...], state: dict[str, Any]) -> OmicsError:
@@ -67,7 +94,7 @@ class SettingsError(OmicsError, ValueError):
         super().__init__("\n".join([head, *(f"  - {problem}" for problem in self.problems)]))
 
     def masked(self) -> SettingsError:
-        """Give the same error without values of the user's."""
+        """Make the same error without values of the user's."""
         return SettingsError([problem.masked() for problem in self.problems])
 
 
@@ -79,7 +106,7 @@ class ServiceError(OmicsError):
     :param reason: AWS's own message.
     :param http_status: HTTP status, None when there was no answer.
     :param request_id: AWS's id of the call, None when there was no answer.
-    :param advice: what to do, in one sentence.
+    :param advice: the next step, in one sentence.
     """
 
     def __init__(
@@ -106,9 +133,9 @@ class ServiceError(OmicsError):
         super().__init__(text)
 
     def with_advice(self, advice: str) -> ServiceError:
-        """Give the same error with a sentence more.
+        """Make the same error with one more sentence.
 
-        :param advice: what to do.
+        :param advice: the next step.
         """
         return type(self)(
             self.operation,
@@ -164,9 +191,10 @@ class RunError(OmicsError):
     :param log_streams: names of the CloudWatch streams of the run in ``/aws/omics/WorkflowLog``.
     :param console_url: the run in the AWS console.
 
-    ``diagnosis`` is None, or what was found out of the cause, as JSON values: ``summary``, ``cause``, ``owner``,
-    ``action``, ``failure_class``, ``failed_tasks``, ``links``, ... of
-    :meth:`airflow_provider_omics.core.diagnosis.RunDiagnosis.to_json`, and ``final``: whether Airflow tries no more.
+    ``diagnosis`` is None, or the cause as JSON values: ``summary``, ``cause``, ``owner``, ``action``,
+    ``failure_class``, ``failed_tasks``, ``links``, ... of
+    :meth:`airflow_provider_omics.core.failure.diagnosis.RunDiagnosis.to_json`, and ``final``: whether Airflow tries no
+    more.
     """
 
     diagnosis: Mapping[str, Any] | None = None
@@ -233,8 +261,8 @@ class BatchError(OmicsError):
     :param failed_run_settings: ``runSettingId`` -> reason of the first runs that did not complete (at most 20).
     :param console_url: the run list of the AWS console.
 
-    ``diagnosis`` is None, or what was found out of the causes, as JSON values: ``summary``, ``causes``, ``examples``,
-    ... of :meth:`airflow_provider_omics.core.batch_diagnosis.BatchDiagnosis.to_json`, and ``final``: whether Airflow
+    ``diagnosis`` is None, or the causes that were found, as JSON values: ``summary``, ``causes``, ``examples``,
+    ... of :meth:`airflow_provider_omics.core.failure.batch.BatchDiagnosis.to_json`, and ``final``: whether Airflow
     tries no more.
     """
 
@@ -319,7 +347,7 @@ class LostContact(OmicsError):
 class AttemptError(OmicsError):
     """What an earlier try left behind cannot be resolved without the risk of paying twice; nothing was started.
 
-    :param reason: what cannot be resolved, with its ids, and what to do.
+    :param reason: the obstacle, with its ids, and the next step.
     :param request_id: request id of the earlier attempt.
     :param resource_id: id of its run or batch, None where unknown.
     """
@@ -334,7 +362,7 @@ class StartTimedOut(OmicsError):
     """``execution_timeout`` passed before a run or batch was known to have started.
 
     :param kind: ``"run"`` or ``"batch"``.
-    :param request_id: request id of the attempt, by which the next try finds what came of it; None: none was made yet.
+    :param request_id: request id of the attempt, by which the next try finds its run or batch; None: none was made yet.
     """
 
     def __init__(self, kind: str, request_id: str | None) -> None:
@@ -364,7 +392,7 @@ class NotOwner(OmicsError):
 class EventError(OmicsError):
     """A trigger event without the form that this version reads; never taken for a success.
 
-    :param reason: what is wrong with it.
+    :param reason: its fault.
     """
 
     def __init__(self, reason: str) -> None:

@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
-from functools import cache
 from typing import Any
 
-from airflow_provider_omics.core.statuses import (
-    Phase,
-    batch_phase,
-    is_known_batch_status,
-    is_known_run_status,
-    run_phase,
-)
+from airflow_provider_omics.core.statuses import BATCH_PHASES, RUN_PHASES, Phase
 
 LOG_GROUP = "/aws/omics/WorkflowLog"
 """CloudWatch log group of all runs of an account and Region (user guide, "Monitoring with CloudWatch Logs")."""
@@ -24,7 +17,7 @@ LOG_GROUP = "/aws/omics/WorkflowLog"
 class RunSnapshot:
     """A run as one GetRun (or StartRun, which gives less) showed it.
 
-    Times are aware datetimes; what the response did not have is None. Source: GetRun.
+    Times are aware datetimes; a field that the response did not have is None. Source: GetRun.
     """
 
     id: str
@@ -50,22 +43,22 @@ class RunSnapshot:
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> RunSnapshot:
-        """Take what a wait and its result need from a response.
+        """Take the fields that a wait and its result need from a response.
 
         :param response: answer of GetRun or StartRun; large members (parameters, definition) are left behind.
         :return: the snapshot.
         """
-        return cls(**_from_response(cls, response))
+        return cls(**{name: response[key] for name, key in _RUN_KEYS.items() if response.get(key) is not None})
 
     @property
     def phase(self) -> Phase:
-        """What the status means."""
-        return run_phase(self.status)
+        """Meaning of the status; ACTIVE for one that this version does not know, since AWS adds statuses."""
+        return RUN_PHASES.get(self.status, Phase.ACTIVE)
 
     @property
     def is_known_status(self) -> bool:
         """Whether this version knows the status."""
-        return is_known_run_status(self.status)
+        return self.status in RUN_PHASES
 
     @property
     def log_streams(self) -> tuple[str, ...]:
@@ -73,7 +66,7 @@ class RunSnapshot:
         return () if self.log_level == "OFF" else (f"run/{self.id}", f"run/{self.id}/engine")
 
     def to_payload(self) -> dict[str, Any]:
-        """Give the set fields as JSON values, times in ISO 8601."""
+        """Write the set fields as JSON values, times in ISO 8601."""
         return _to_payload(self)
 
     @classmethod
@@ -123,27 +116,27 @@ class BatchSnapshot:
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> BatchSnapshot:
-        """Take what a wait and its verdict need from a response.
+        """Take the fields that a wait and its verdict need from a response.
 
         :param response: answer of GetBatch or StartRunBatch.
         :return: the snapshot.
         """
         counts = {name: int((response.get(summary) or {}).get(key) or 0) for name, (summary, key) in _COUNTS.items()}
-        values = _from_response(cls, response)
-        return cls(**{**values, "total_runs": values.get("total_runs") or 0, "counts": counts})
+        values = {name: response[key] for name, key in _BATCH_KEYS.items() if response.get(key) is not None}
+        return cls(**{**values, "counts": counts})
 
     @property
     def phase(self) -> Phase:
-        """What the status means."""
-        return batch_phase(self.status)
+        """Meaning of the status; ACTIVE for one that this version does not know, since AWS adds statuses."""
+        return BATCH_PHASES.get(self.status, Phase.ACTIVE)
 
     @property
     def is_known_status(self) -> bool:
         """Whether this version knows the status."""
-        return is_known_batch_status(self.status)
+        return self.status in BATCH_PHASES
 
     def count(self, name: str) -> int:
-        """Give one of the counts.
+        """Look up one of the counts.
 
         :param name: ``"completed_runs"``, ``"failed_submissions"``, ...
         """
@@ -157,7 +150,7 @@ class BatchSnapshot:
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """Give id, status and counts as a small JSON object; what is nought is left out."""
+        """Id, status and counts as a small JSON object, without counts of 0."""
         counts = {name: number for name, number in self.counts.items() if number}
         return {"batch_id": self.id, "status": self.status, "total_runs": self.total_runs, **counts}
 
@@ -181,7 +174,7 @@ class BatchSnapshot:
         return f"{self.status}: {shown or 'nothing yet'} of {self.total_runs}"
 
     def to_payload(self) -> dict[str, Any]:
-        """Give the set fields as JSON values, times in ISO 8601."""
+        """Write the set fields as JSON values, times in ISO 8601."""
         return _to_payload(self)
 
     @classmethod
@@ -194,18 +187,37 @@ class BatchSnapshot:
 
 
 Snapshot = RunSnapshot | BatchSnapshot
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """What ListRuns tells of a run: neither its uuid nor its outputs.
+
+    :param id: id of the run.
+    :param status: as AWS spells it.
+    :param creation_time: when it was created.
+    :param start_time: when it entered RUNNING; None before.
+    :param storage_type: ``"STATIC"`` or ``"DYNAMIC"``.
+    """
+
+    id: str
+    status: str
+    creation_time: datetime | None
+    start_time: datetime | None = None
+    storage_type: str | None = None
+
+
 """What a wait may look at."""
 
 
-@cache
 def _camel_case(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
 
 
-def _from_response(cls: type[Snapshot], response: Mapping[str, Any]) -> dict[str, Any]:
-    names = [f.name for f in fields(cls)]
-    return {name: response[_camel_case(name)] for name in names if response.get(_camel_case(name)) is not None}
+_RUN_KEYS = {field.name: _camel_case(field.name) for field in fields(RunSnapshot)}
+_BATCH_KEYS = {field.name: _camel_case(field.name) for field in fields(BatchSnapshot)}
+"""Field -> its member in an answer."""
 
 
 def _to_payload(snapshot: Snapshot) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import Enum
 
 UNKNOWN = "UNKNOWN"
-"""Stands for the status of what was never seen."""
+"""Status of a run or batch that nobody has seen."""
 
 
 class RunStatus(str, Enum):
@@ -62,12 +62,12 @@ class Phase(str, Enum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     DELETED = "deleted"
-    """Its record (or its runs' records) was deleted: how it ended is no longer to be had."""
+    """Its record (or its runs' records) was deleted: its end is no longer on record."""
     PROCESSED = "processed"
     """A batch whose runs have all ended, well or badly: only the counts tell."""
 
 
-RUN_PHASES: dict[RunStatus, Phase] = {
+RUN_PHASES: dict[str, Phase] = {
     RunStatus.PENDING: Phase.ACTIVE,
     RunStatus.STARTING: Phase.ACTIVE,
     RunStatus.RUNNING: Phase.ACTIVE,
@@ -77,8 +77,9 @@ RUN_PHASES: dict[RunStatus, Phase] = {
     RunStatus.CANCELLED: Phase.CANCELLED,
     RunStatus.DELETED: Phase.DELETED,
 }
+"""Status of a run, as AWS spells it -> its phase. One that is not here is ACTIVE: AWS adds statuses."""
 
-BATCH_PHASES: dict[BatchStatus, Phase] = {
+BATCH_PHASES: dict[str, Phase] = {
     BatchStatus.CREATING: Phase.ACTIVE,
     BatchStatus.PENDING: Phase.ACTIVE,
     BatchStatus.SUBMITTING: Phase.ACTIVE,
@@ -91,37 +92,10 @@ BATCH_PHASES: dict[BatchStatus, Phase] = {
     BatchStatus.RUNS_DELETED: Phase.DELETED,
     BatchStatus.RUNS_DELETE_FAILED: Phase.DELETED,
 }
+"""The same for a batch."""
 
 # CancelRunBatch is refused in CREATING and STOPPING (user guide, "Run batches", table of states).
 CANCELLABLE_BATCH_STATUSES = frozenset({BatchStatus.PENDING, BatchStatus.SUBMITTING, BatchStatus.INPROGRESS})
 
-ACTIVE_RUN_STATUSES = tuple(status for status, phase in RUN_PHASES.items() if phase is Phase.ACTIVE)
+ACTIVE_RUN_STATUSES = tuple(status for status in RunStatus if RUN_PHASES[status] is Phase.ACTIVE)
 """In the order of a run's life: who lists them one after the other sees a run that moves meanwhile twice, never not."""
-
-
-def run_phase(status: str) -> Phase:
-    """Tell what a run's status means.
-
-    :param status: as AWS spells it.
-    :return: its phase; ACTIVE for a status that this version does not know, since AWS adds statuses.
-    """
-    return RUN_PHASES[RunStatus(status)] if is_known_run_status(status) else Phase.ACTIVE
-
-
-def batch_phase(status: str) -> Phase:
-    """Tell what a batch's status means.
-
-    :param status: as AWS spells it.
-    :return: its phase; ACTIVE for a status that this version does not know, since AWS adds statuses.
-    """
-    return BATCH_PHASES[BatchStatus(status)] if is_known_batch_status(status) else Phase.ACTIVE
-
-
-def is_known_run_status(status: str) -> bool:
-    """Tell whether this version knows a run's status."""
-    return status in RunStatus.__members__
-
-
-def is_known_batch_status(status: str) -> bool:
-    """Tell whether this version knows a batch's status."""
-    return status in BatchStatus.__members__

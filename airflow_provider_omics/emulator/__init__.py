@@ -1,22 +1,35 @@
 """A local AWS HealthOmics, with S3, CloudWatch Logs, EventBridge, SQS and STS of moto beside it.
 
-It shares no code with the rest of the package: an independent witness, whose truth is the botocore service model.
-Importing this package loads the standard library only (the pytest plugin of the package is loaded in every test run
-of everyone who installs it); the names below are loaded when they are first used.
+It shares no code with the rest of the package: an independent witness, built on the botocore service model. Importing
+it loads the standard library only, because every pytest run of every environment with this package loads the pytest
+plugin; the names below load on first use.
+
+=========== ==========================================================================================================
+room        contents
+=========== ==========================================================================================================
+``http``    the port: requests and answers on the wire, the control API, moto's services, boto3 clients
+``api``     the operations of HealthOmics, a function each, and the service that holds accounts and regions
+``life``    runs and batches in time: a heap of events for each account and region, and the traces that runs leave
+``script``  the inputs of a test: scenario, limits, faults, clock
+=========== ==========================================================================================================
+
+``http`` imports ``api``, which imports ``life``, which imports ``script``. Below them stand the facts of the service:
+``model``, ``errors``, ``statuses`` and ``request_check``.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_omics.emulator.clock import RealClock, ScaledClock, SteppedClock
-    from airflow_provider_omics.emulator.faults import Fault
-    from airflow_provider_omics.emulator.in_process import in_process_client
-    from airflow_provider_omics.emulator.limits import Limits
-    from airflow_provider_omics.emulator.scenario import Scenario
-    from airflow_provider_omics.emulator.server import OmicsEmulator
+    from airflow_provider_omics.emulator.http.in_process import in_process_client
+    from airflow_provider_omics.emulator.http.server import OmicsEmulator
+    from airflow_provider_omics.emulator.script.clock import RealClock, ScaledClock, SteppedClock
+    from airflow_provider_omics.emulator.script.faults import Fault
+    from airflow_provider_omics.emulator.script.limits import Limits
+    from airflow_provider_omics.emulator.script.scenario import Scenario
 
 __all__ = [
     "Fault",
@@ -30,15 +43,29 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Fault": "faults",
-    "Limits": "limits",
-    "OmicsEmulator": "server",
-    "RealClock": "clock",
-    "ScaledClock": "clock",
-    "Scenario": "scenario",
-    "SteppedClock": "clock",
-    "in_process_client": "in_process",
+    "Fault": "script.faults",
+    "Limits": "script.limits",
+    "OmicsEmulator": "http.server",
+    "RealClock": "script.clock",
+    "ScaledClock": "script.clock",
+    "Scenario": "script.scenario",
+    "SteppedClock": "script.clock",
+    "in_process_client": "http.in_process",
 }
+
+#: The modules of the extra, by import name.
+_EXTRA = ("boto3", "flask", "flask_cors", "moto", "werkzeug", "yaml")
+
+
+def missing_extra() -> str | None:
+    """Look for the modules of the extra ``emulator``.
+
+    :return: a sentence that names the missing modules and the command that installs them; None when all are there.
+    """
+    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    if not missing:
+        return None
+    return f"The local HealthOmics needs {', '.join(missing)}: pip install 'airflow-provider-omics[emulator]'"
 
 
 def __getattr__(name: str) -> Any:

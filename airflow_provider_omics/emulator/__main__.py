@@ -11,12 +11,12 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_omics.emulator.extra import missing_extra
+from airflow_provider_omics.emulator import missing_extra
 
 if TYPE_CHECKING:
-    from airflow_provider_omics.emulator.server import OmicsEmulator
+    from airflow_provider_omics.emulator.http.server import OmicsEmulator
 
-#: Exit code when the emulator cannot start, as argparse gives it to wrong arguments.
+#: Exit code when the emulator cannot start: the one that argparse has for wrong arguments.
 _CANNOT_START = 2
 
 
@@ -56,15 +56,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--speed", type=float, default=1.0, help="emulated seconds per real second, e.g. 3600; default 1"
     )
-    parser.add_argument("--scenario", type=Path, metavar="FILE.yaml", help="what shall happen; default: all goes well")
-    parser.add_argument("--seed", type=int, default=0, help="of ids and invented details; default 0")
+    parser.add_argument(
+        "--scenario", type=Path, metavar="FILE.yaml", help="script of outcomes; default: all runs succeed"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of ids and invented details; default 0")
     parser.add_argument(
         "--bucket", action="append", default=[], metavar="NAME", help="S3 bucket to create; may be repeated"
     )
     parser.add_argument(
         "--default-bucket",
         metavar="NAME",
-        help="S3 bucket to create, where the connection says that outputs, results and what is staged go",
+        help="S3 bucket to create, and the connection's place for outputs, results and staged settings",
     )
     parser.add_argument(
         "--connection-file",
@@ -76,8 +78,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _emulator(options: argparse.Namespace) -> OmicsEmulator:
-    from airflow_provider_omics.emulator.clock import ScaledClock  # not before the extra is known to be there
-    from airflow_provider_omics.emulator.server import OmicsEmulator  # not before the extra is known to be there
+    from airflow_provider_omics.emulator.http.server import OmicsEmulator  # not before the extra is known to be there
+    from airflow_provider_omics.emulator.script.clock import ScaledClock  # not before the extra is known to be there
 
     return OmicsEmulator(
         clock=ScaledClock(options.speed),

@@ -1,4 +1,4 @@
-"""The one error that the emulated service answers with."""
+"""The error of the emulated service, and the codes that it may carry."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from airflow_provider_omics.emulator.model import service_model
 
 @lru_cache(maxsize=1)
 def error_statuses() -> dict[str, int]:
-    """
-    Read the HTTP status of each error of HealthOmics from the botocore service model.
+    """Read the HTTP status of each error of HealthOmics from the botocore service model.
 
-    :return: Exception shape name -> HTTP status.
+    :return: exception shape name -> HTTP status.
     """
     model = service_model()
     return {
@@ -23,12 +22,11 @@ def error_statuses() -> dict[str, int]:
 
 
 class ServiceError(Exception):
-    """
-    HealthOmics refuses a call.
+    """HealthOmics refuses a call.
 
-    :param code: Name of an exception shape of the botocore ``omics`` model, e.g. ``ConflictException``.
-    :param message: What is wrong, as the service words it.
-    :raises ValueError: The model has no such exception.
+    :param code: name of an exception shape of the botocore ``omics`` model, e.g. ``ConflictException``.
+    :param message: the message that the caller reads, worded as the service words it.
+    :raises ValueError: the model has no such exception.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -40,7 +38,7 @@ class ServiceError(Exception):
 
     @property
     def http_status(self) -> int:
-        """The HTTP status that the model gives this error."""
+        """The HTTP status of this error in the model."""
         return error_statuses()[self.code]
 
     def __str__(self) -> str:
@@ -48,20 +46,20 @@ class ServiceError(Exception):
 
 
 def validation_error(message: str) -> ServiceError:
-    """Make the answer to a request that can never succeed as it stands."""
+    """Return the error for a request that can never succeed as it stands."""
     return ServiceError("ValidationException", message)
 
 
 def not_found(noun: str, identifier: str) -> ServiceError:
-    """Make the answer for a resource that does not exist (any more)."""
+    """Return the error for a resource that does not exist, or no longer."""
     return ServiceError("ResourceNotFoundException", f"{noun} {identifier} was not found.")
 
 
 def conflict(message: str) -> ServiceError:
-    """Make the answer to a request that the resource's state does not allow."""
+    """Return the error for a request that the resource's status does not allow."""
     return ServiceError("ConflictException", message)
 
 
 def quota_exceeded(message: str) -> ServiceError:
-    """Make the answer to a request that would exceed a service quota (HTTP 402)."""
+    """Return the error for a request that would exceed a service quota (HTTP 402)."""
     return ServiceError("ServiceQuotaExceededException", message)

@@ -14,14 +14,14 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_omics.emulator.server import OmicsEmulator
+    from airflow_provider_omics.emulator.http.server import OmicsEmulator
 
 
 @pytest.fixture
 def omics_emulator() -> Iterator[OmicsEmulator]:
     """A local HealthOmics with a stepped clock: time stands still until ``omics_emulator.advance(seconds)``."""
     _need_extra()
-    from airflow_provider_omics.emulator.clock import SteppedClock  # every pytest run loads this module
+    from airflow_provider_omics.emulator.script.clock import SteppedClock  # every pytest run loads this module
 
     yield from _running(SteppedClock())
 
@@ -30,17 +30,17 @@ def omics_emulator() -> Iterator[OmicsEmulator]:
 def omics_emulator_scaled() -> Iterator[OmicsEmulator]:
     """A local HealthOmics whose clock runs by itself: an hour in a second."""
     _need_extra()
-    from airflow_provider_omics.emulator.clock import ScaledClock  # every pytest run loads this module
+    from airflow_provider_omics.emulator.script.clock import ScaledClock  # every pytest run loads this module
 
     yield from _running(ScaledClock(3600))
 
 
 @pytest.fixture
 def omics_connection(omics_emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The Airflow connection ``aws_default`` of the emulator, in the environment for this test.
+    """The Airflow connection ``aws_default`` to the emulator, in the environment for the length of a test.
 
-    It has a service role, and the bucket ``omics-results`` for outputs, results and what is staged. Variables that
-    could lead elsewhere (``AWS_*``) are removed for as long.
+    It has a service role, and the bucket ``omics-results`` for outputs, results and staged settings. Variables that
+    could lead elsewhere (``AWS_*``) are removed for the same time.
     """
     return _connect(omics_emulator, monkeypatch)
 
@@ -52,7 +52,7 @@ def omics_connection_scaled(omics_emulator_scaled: OmicsEmulator, monkeypatch: p
 
 
 def _need_extra() -> None:
-    from airflow_provider_omics.emulator.extra import missing_extra  # every pytest run loads this module
+    from airflow_provider_omics.emulator import missing_extra  # every pytest run loads this module
 
     missing = missing_extra()
     if missing is not None:
@@ -60,10 +60,10 @@ def _need_extra() -> None:
 
 
 def _running(clock: Any) -> Iterator[OmicsEmulator]:
-    from airflow_provider_omics.emulator.server import OmicsEmulator  # every pytest run loads this module
+    from airflow_provider_omics.emulator.http.server import OmicsEmulator  # every pytest run loads this module
 
     with OmicsEmulator(clock=clock, default_bucket="omics-results") as emulator:
-        # moto's state outlives an emulator: what an earlier test left must not be seen.
+        # moto's state outlives an emulator: this test must not see an earlier test's objects.
         emulator.reset()
         yield emulator
 
@@ -72,7 +72,7 @@ def _connect(emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> dict[s
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
-    # Else botocore may ask the metadata service of the machine for credentials.
+    # Without it botocore may ask the machine's metadata service for credentials.
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", emulator.connection_json)
     return emulator.connection

@@ -20,6 +20,7 @@ from typing import Any
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from airflow_provider_omics.emulator.errors import validation_error
+from airflow_provider_omics.emulator.model import YOUNGER_VALUES
 
 #: Problems named in one message at most: a list of 100 settings with the same mistake must stay readable.
 MAX_PROBLEMS = 20
@@ -153,6 +154,7 @@ def _map_check(shape: MapShape) -> Check:
 def _string_check(shape: Shape) -> Check:
     check_length = _length_check(shape, "length")
     allowed = tuple(shape.metadata.get("enum", ()))
+    younger = YOUNGER_VALUES.get(shape.name, ())
     pattern = shape.metadata.get("pattern")
     matches = _matcher(pattern) if pattern else None
 
@@ -161,7 +163,7 @@ def _string_check(shape: Shape) -> Check:
             problems.append(_problem(value, path, "be a string"))
             return value
         check_length(value, path, problems)
-        if allowed and value not in allowed:
+        if allowed and value not in allowed and value not in younger:
             problems.append(_problem(value, path, f"satisfy enum value set: [{', '.join(allowed)}]"))
         if matches and not matches(value):
             problems.append(_problem(value, path, f"satisfy regular expression pattern: {pattern}"))

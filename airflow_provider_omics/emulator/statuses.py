@@ -1,4 +1,4 @@
-"""Statuses of HealthOmics, and what is allowed in which of them."""
+"""Statuses of HealthOmics, and the operations that each of them allows."""
 
 from __future__ import annotations
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_omics.core.errors import InvalidRequest
-from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
+from airflow_provider_omics.core.snapshots import BatchSnapshot, ListedRun, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES
-from airflow_provider_omics.hooks.client import OmicsClientHook, given_parameters
+from airflow_provider_omics.hooks.client import OmicsClientHook, given_parameters, items_of
 from airflow_provider_omics.hooks.service_errors import complete, service_errors
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class OmicsHook(OmicsClientHook):
     def start_run(self, request: Mapping[str, Any]) -> StartRunResponseTypeDef:
         """Start a run, or duplicate one.
 
-        :param request: a StartRun request as :func:`airflow_provider_omics.core.settings.build_start_run_request`
-            makes it, with its ``requestId``.
+        :param request: a StartRun request, made by
+            :func:`airflow_provider_omics.core.settings.requests.build_start_run_request`, with its ``requestId``.
         :return: the answer of StartRun: ``id``, ``uuid``, ``arn``, ``status``, ``runOutputUri``, ...
         :raises ServiceError: the call was refused or did not get through.
         """
@@ -81,12 +81,13 @@ class OmicsHook(OmicsClientHook):
         """Get one run.
 
         :param run_id: id of the run.
-        :return: the answer of GetRun.
+        :return: the answer of GetRun, without ``parametersUri``: a presigned URL, which AWS says to treat as a
+            credential (API reference, GetRun). A run that was started with it has no ``parameters`` either.
         :raises NotFound: there is no such run (any more).
         :raises ServiceError: the call was refused or did not get through.
         """
         with service_errors("GetRun"):
-            return complete("GetRun", self.conn.get_run(id=run_id), "id", "status")
+            return _without_credential(complete("GetRun", self.conn.get_run(id=run_id), "id", "status"))
 
     def cancel_run(self, run_id: str) -> None:
         """Cancel a run; allowed while it is PENDING, STARTING, RUNNING or STOPPING (user guide, "Cancel a run").
@@ -139,6 +140,30 @@ class OmicsHook(OmicsClientHook):
                 if item["status"] == status:
                     yield item
 
+    def list_runs_page(
+        self, status: str, token: str | None = None, *, batch_id: str | None = None, run_group_id: str | None = None
+    ) -> tuple[list[ListedRun], str | None]:
+        """List one page of the runs in a status, 100 at most.
+
+        :param status: as AWS spells it.
+        :param token: from the page before; None: the first page.
+        :param batch_id: only runs of this batch; None: all.
+        :param run_group_id: only runs of this run group; None: all.
+        :return: the runs, and the token of the next page, None after the last.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        filters = given_parameters(startingToken=token, batchId=batch_id, runGroupId=run_group_id)
+        client: Any = self.conn  # the stubs ask for a literal status
+        with service_errors("ListRuns"):
+            page = client.list_runs(status=status, maxResults=100, **filters)
+            runs = [
+                ListedRun(
+                    item["id"], item["status"], item.get("creationTime"), item.get("startTime"), item.get("storageType")
+                )
+                for item in items_of("ListRuns", page, "items")
+            ]
+        return runs, page.get("nextToken")
+
     def active_run_ids(self, batch_id: str) -> list[str]:
         """List the runs of a batch that have not ended.
 
@@ -176,8 +201,9 @@ class OmicsHook(OmicsClientHook):
     def start_run_batch(self, request: Mapping[str, Any]) -> StartRunBatchResponseTypeDef:
         """Start a batch of runs.
 
-        :param request: a StartRunBatch request as
-            :func:`airflow_provider_omics.core.settings.build_start_run_batch_request` makes it, with its ``requestId``.
+        :param request: a StartRunBatch request, made by
+            :func:`airflow_provider_omics.core.settings.requests.build_start_run_batch_request`, with its
+            ``requestId``.
         :return: the answer of StartRunBatch: ``id``, ``uuid``, ``arn``, ``status``, ``tags``.
         :raises ServiceError: the call was refused or did not get through.
         """
@@ -374,3 +400,10 @@ class OmicsHook(OmicsClientHook):
         """
         with service_errors("ListTagsForResource"):
             return dict(self.conn.list_tags_for_resource(resourceArn=arn)["tags"])
+
+
+def _without_credential(answer: GetRunResponseTypeDef) -> GetRunResponseTypeDef:
+    """Take out of an answer of GetRun what opens the run's parameters to whoever reads it."""
+    members: dict[str, Any] = {**answer}
+    members.pop("parametersUri", None)
+    return cast("GetRunResponseTypeDef", members)

@@ -10,7 +10,7 @@ from typing import Any
 from airflow.providers.amazon.aws.hooks.logs import AwsLogsHook
 
 from airflow_provider_omics.core.errors import ServiceError
-from airflow_provider_omics.core.manifest import run_from_manifest
+from airflow_provider_omics.core.failure.manifest import run_from_manifest
 from airflow_provider_omics.core.snapshots import LOG_GROUP, RunSnapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.service_errors import service_errors

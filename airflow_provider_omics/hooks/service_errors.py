@@ -11,6 +11,7 @@ from botocore.exceptions import (
     ClientError,
     CredentialRetrievalError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     ResponseStreamingError,
 )
@@ -77,9 +78,13 @@ _ALSO_NEEDED = {
 # Actions of other services.
 _ACTIONS = {
     "PutObject": "s3:PutObject (with kms:GenerateDataKey on the key of an encrypted bucket)",
-    "GetObject": "s3:GetObject (with kms:Decrypt on the key of an encrypted bucket)",
+    "GetObject": (
+        "s3:GetObject (with kms:Decrypt on the key of an encrypted bucket), "
+        "and s3:ListBucket to be told of a missing object"
+    ),
     "HeadObject": "s3:GetObject and s3:ListBucket",
     "DeleteObject": "s3:DeleteObject",
+    "ListObjectsV2": "s3:ListBucket",
     "DescribeLogStreams": "logs:DescribeLogStreams on /aws/omics/WorkflowLog",
     "GetLogEvents": "logs:GetLogEvents on /aws/omics/WorkflowLog",
     "AssumeRole": "sts:AssumeRole",
@@ -98,21 +103,27 @@ _QUOTA_ADVICE["StartRunBatch"] = _QUOTA_ADVICE["StartRun"]
 # botocore reports as "no credentials". A garbled answer comes from a proxy or a load balancer between.
 _WITHOUT_ANSWER: tuple[tuple[tuple[type[Exception], ...], type[ServiceError]], ...] = (
     ((NoCredentialsError, CredentialRetrievalError), CredentialsExpired),
-    ((HTTPClientError, BotoConnectionError, ResponseStreamingError, ResponseParserError), Unavailable),
+    (
+        (HTTPClientError, BotoConnectionError, IncompleteReadError, ResponseStreamingError, ResponseParserError),
+        Unavailable,
+    ),
     ((BotoCoreError,), InvalidRequest),
 )
 
 
-def service_error(operation: str, error: ClientError | BotoCoreError | ResponseParserError) -> ServiceError:
+def service_error(
+    operation: str, error: ClientError | BotoCoreError | ResponseParserError, about: str = ""
+) -> ServiceError:
     """Give the typed error for an error of botocore.
 
     :param operation: the API operation: ``"StartRun"``.
     :param error: what botocore raised.
+    :param about: the object that was asked for, as an ``s3://`` URI; the advice names it. Default: none.
     :return: the typed error; the caller raises it ``from`` the original.
     """
     if not isinstance(error, ClientError):
         kind = next(kind for errors, kind in _WITHOUT_ANSWER if isinstance(error, errors))
-        return kind(operation, type(error).__name__, str(error))
+        return kind(operation, type(error).__name__, str(error), advice=_subject(about))
     answer = error.response
     details = answer.get("Error", {})
     meta = answer.get("ResponseMetadata", {})
@@ -125,24 +136,25 @@ def service_error(operation: str, error: ClientError | BotoCoreError | ResponseP
         details.get("Message", ""),
         http_status=status,
         request_id=meta.get("RequestId"),
-        advice=_advice(cls, operation),
+        advice=_advice(cls, operation, about),
     )
 
 
 @contextmanager
-def service_errors(operation: str) -> Iterator[None]:
+def service_errors(operation: str, about: str = "") -> Iterator[None]:
     """Turn botocore's errors inside the block into typed ones, with the original as their cause.
 
     The block holds a call and what its answer needs to be read, no more: an answer of another form than the model's,
     which botocore does not check, counts as one that did not get through.
 
     :param operation: the API operation: ``"StartRun"``.
+    :param about: the object that is asked for, as an ``s3://`` URI; the advice names it. Default: none.
     :raises ServiceError: the call was refused or did not get through.
     """
     try:
         yield
     except (ClientError, BotoCoreError, ResponseParserError) as error:
-        raise service_error(operation, error) from error
+        raise service_error(operation, error, about) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise unreadable(operation, f"{type(error).__name__}: {error}") from error
 
@@ -179,11 +191,18 @@ def _by_http_status(status: int | None) -> type[ServiceError]:
     )
 
 
-def _advice(cls: type[ServiceError], operation: str) -> str:
+def _subject(about: str) -> str:
+    return f"It was about {about}." if about else ""
+
+
+def _advice(cls: type[ServiceError], operation: str, about: str) -> str:
     if cls is AccessDenied:
         also = _ALSO_NEEDED.get(operation)
         action = _ACTIONS.get(operation, f"omics:{operation}")
+        if about:
+            name, space, rest = action.partition(" ")
+            action = f"{name} for {about}{space}{rest}"
         return f"The caller needs {action}" + (f", and {also}." if also else ".")
     if cls is QuotaExceeded:
         return _QUOTA_ADVICE.get(operation, "")
-    return ""
+    return _subject(about)

@@ -1,20 +1,24 @@
-"""What all operators share: the hook, and the shape of those that make one call."""
+"""The operators' base: the connection, the arguments that all start operators share, and the door to their work."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import Context
+from airflow.providers.common.compat.sdk import Context, conf
 
-from airflow_provider_omics.core.connection_defaults import ConnectionDefaults
-from airflow_provider_omics.core.errors import NotFound, OmicsError, ServiceError, SettingsError
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.exceptions import airflow_error
+from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.settings.checks import is_true
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.operators.masking import Masked, masked
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors.base import OperatorLineage
+
+    from airflow_provider_omics.jobs.task import StartTask
 
 
 class OmicsBaseOperator(AwsBaseOperator[OmicsHook]):
@@ -30,40 +34,173 @@ class OmicsBaseOperator(AwsBaseOperator[OmicsHook]):
     template_fields: Sequence[str] = aws_template_fields()
     ui_color = "#e3f1ec"
 
-    @property
-    def defaults(self) -> ConnectionDefaults:
-        """Team defaults of the connection."""
-        return self.hook.defaults
-
-    def _is_true(self, argument: str) -> bool:
-        """Read a flag that a template may have turned into text."""
-        value = getattr(self, argument)
-        if isinstance(value, str):
-            if value.strip().lower() in ("true", "1", "yes", "on"):
-                return True
-            if value.strip().lower() in ("false", "0", "no", "off", "none", ""):
-                return False
-            raise SettingsError([Problem(argument, repr(value), "true or false")])
-        return bool(value)
-
 
 class OmicsActionOperator(OmicsBaseOperator):
     """Base of the operators that make one call; an answer that means "it is so already" counts as done."""
 
-    done_already: ClassVar[tuple[type[ServiceError], ...]] = (NotFound,)
+    action: ClassVar[str]
+    action_arguments: ClassVar[tuple[str, ...]]
 
-    @abstractmethod
-    def _act(self) -> str:
-        """Make the call; the sentence that it gives goes to the log."""
-
-    def execute(self, context: Context) -> None:
+    def execute(self, context: Context) -> Any:
         """Make the call; called by Airflow.
 
-        :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
+        :return: the task's result.
+        :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
         """
+        from airflow_provider_omics.jobs.actions import act  # the door: DAG files load no work
+
+        arguments = {name: getattr(self, name) for name in self.action_arguments}
+        return act(self.action, arguments, self.hook, self.log, context)
+
+
+class OmicsStartOperator(OmicsBaseOperator):
+    """Base of the operators that start a run or a batch, wait for its end, and judge it.
+
+    :param wait_for_completion: wait for the end (default); otherwise the task ends once the run or batch is started.
+    :param deferrable: wait in the triggerer instead of a worker; default: ``[operators] default_deferrable``.
+    :param poll_interval: seconds between two looks; default 30.
+    :param cancel_on_kill: whether a user's kill of the task, and a time limit, cancel the run or batch; default True.
+    :param durable: a retry adopts what an earlier try has started, instead of starting a second one (default). It needs
+        Airflow 3.3, or ``staging_s3_uri`` in the connection. Off: each try starts afresh.
+    :param patience: how long throttling, errors of the service and a lost connection are tolerated; default three
+        hours.
+    :param tag_with_airflow_context: tag runs and batches with the ids of DAG, task and DAG run, and with the request id
+        by which a later try finds them; default: the connection's, which is on by default.
+    :param check_workflow: look the workflow up first (GetWorkflow): is it ACTIVE, and do the parameters fit its
+        template? Default False.
+    :param check_inputs: look up every S3 object that the parameters name: one that is missing, or archived and not
+        restored, is an error. The beginning of keys will do, too: of those below it the first 1,000 are listed, and 100
+        that may be archived looked at. Default False.
+    :param check_role_arn: the role that looks them up, such as the runs' own, if its trust policy lets the connection
+        assume it: what it may not read is an error then. Default: the connection itself, whose lack of rights proves
+        nothing and is only warned of.
+    :param dry_run: check everything, start nothing, and show what would be sent; default False.
+    :param mask_parameters: store and show parameters in Airflow as counts and keys only; default: the connection's
+        ``mask_parameters``, which is off by default.
+    :param failure_log_lines: how many of the last lines of each failed task's log a failure shows, and of the engine's
+        log when no task failed; default 30; 0: none.
+    :param retry_permanent_failures: let Airflow spend its retries on any failure. Default False: a failure that comes
+        back with the same settings (permanent, sizing) ends the task, an unclear one is tried once more, and what may
+        pass by itself is tried as often as ``retries`` says.
+    :param kwargs: see :class:`OmicsBaseOperator`.
+    """
+
+    kind: ClassVar[str]
+    masked_fields: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        *,
+        wait_for_completion: bool = True,
+        deferrable: bool | None = None,
+        poll_interval: float = 30.0,
+        cancel_on_kill: bool = True,
+        durable: bool = True,
+        patience: timedelta = timedelta(hours=3),
+        tag_with_airflow_context: bool | None = None,
+        check_workflow: bool = False,
+        check_inputs: bool = False,
+        check_role_arn: str | None = None,
+        dry_run: bool = False,
+        mask_parameters: bool | None = None,
+        failure_log_lines: int = 30,
+        retry_permanent_failures: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = (
+            conf.getboolean("operators", "default_deferrable", fallback=False) if deferrable is None else deferrable
+        )
+        self.poll_interval = poll_interval
+        self.cancel_on_kill = cancel_on_kill
+        self.durable = durable
+        self.patience = patience
+        self.tag_with_airflow_context = tag_with_airflow_context
+        self.check_workflow = check_workflow
+        self.check_inputs = check_inputs
+        self.check_role_arn = check_role_arn
+        # The argument hides BaseOperator.dry_run(), which only renders templates for a command line option.
+        self.dry_run = dry_run  # type: ignore[assignment,method-assign]
+        self.mask_parameters = mask_parameters
+        self.failure_log_lines = failure_log_lines
+        self.retry_permanent_failures = retry_permanent_failures
+        self._task: StartTask | None = None
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Start, wait and judge; called by Airflow.
+
+        :return: the result, a small dict.
+        :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
+        """
+        return self._open(context).execute()
+
+    def execute_complete(
+        self,
+        context: Context,
+        event: Any = None,
+        request_id: str | None = None,
+        connected: bool | None = None,
+        try_number: int | None = None,
+    ) -> dict[str, Any]:
+        """Take up the task when its trigger has fired; called by Airflow.
+
+        :param event: the payload of the trigger's event.
+        :param request_id: the attempt's, as the task had it when it deferred.
+        :param connected: whether Airflow had found the connection by then; None: not known.
+        :param try_number: the try that deferred; None: not known.
+        :return: the result, a small dict.
+        :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
+        """
+        return self._open(context).resume(event, request_id, connected, try_number)
+
+    def on_kill(self) -> None:
+        """Cancel the run or batch when a user ends the task while it runs on a worker; called by Airflow.
+
+        It runs in a signal handler, which must not wait for an import: what it needs was loaded with the task.
+        """
+        if self._task is not None:
+            self._task.kill()
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Collect inputs, outputs and the run's identity; called by OpenLineage's provider, if there is one.
+
+        :param task_instance: Airflow's task instance.
+        :return: datasets and facets.
+        """
+        from airflow_provider_omics.jobs.openlineage import lineage_of  # where the OpenLineage provider is installed
+
+        task = self._task or self._open(Context({"ti": task_instance, "task": self}))
+        return lineage_of(task.lineage())
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Collect as much as is known of a task that failed; called by OpenLineage's provider, if there is one.
+
+        :param task_instance: Airflow's task instance.
+        :return: datasets and facets.
+        """
+        return self.get_openlineage_facets_on_complete(task_instance)
+
+    def _open(self, context: Context) -> StartTask:
+        """Open the door to the work: it is loaded when a task runs, and made anew for each call."""
+        from airflow_provider_omics.jobs.task import open_task
+
+        given = {name: value.value if isinstance(value, Masked) else value for name, value in vars(self).items()}
+        given["masks_parameters"] = self._masks_parameters()
+        self._task = open_task(self.kind, given, self.hook, self.log, context)
+        return self._task
+
+    def _masks_parameters(self) -> bool:
+        if self.mask_parameters is not None:
+            return is_true("mask_parameters", self.mask_parameters)
         try:
-            self.log.info("%s", self._act())
-        except self.done_already as error:
-            self.log.info("Nothing to do: %s", error)
-        except OmicsError as error:
-            raise airflow_error(error) from error
+            return self.hook.defaults.mask_parameters
+        except SettingsError:
+            return True  # execute() tells what is wrong with the connection; until then nothing is shown
+
+    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+        """Mask after rendering, before Airflow stores the fields; Airflow calls this for mapped tasks as well."""
+        super()._do_render_template_fields(parent, *args, **kwargs)
+        if parent is self and self._masks_parameters():
+            for name in self.masked_fields:
+                setattr(self, name, masked(getattr(self, name), name))

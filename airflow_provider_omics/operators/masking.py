@@ -8,10 +8,7 @@ shows counts and keys only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
-
-from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.operators.base import OmicsBaseOperator
+from typing import Any
 
 # Of what is no parameter itself, these keys alone are hidden: a role and an output place are worth seeing.
 _HIDDEN_KEYS: Mapping[str, tuple[str, ...]] = {
@@ -46,35 +43,14 @@ class Masked:
         return f"masked: {shown}"
 
 
-class OmicsMaskingOperator(OmicsBaseOperator):
-    """Base of the operators with template fields that ``mask_parameters`` hides; they take that argument."""
+def masked(value: Any, field: str) -> Any:
+    """Wrap the rendered value of a template field; a path alone, and what is not set, stay as they are.
 
-    mask_parameters: bool | None
-    masked_fields: ClassVar[tuple[str, ...]] = ()
-
-    def _masks_parameters(self) -> bool:
-        if self.mask_parameters is not None:
-            return self._is_true("mask_parameters")
-        try:
-            return self.defaults.mask_parameters
-        except SettingsError:
-            return True  # execute() tells what is wrong with the connection; until then nothing is shown
-
-    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
-        """Mask after rendering, before Airflow stores the fields; Airflow calls this for mapped tasks as well."""
-        super()._do_render_template_fields(parent, *args, **kwargs)
-        if parent is not self or not self._masks_parameters():
-            return
-        for name in self.masked_fields:
-            value = getattr(self, name)
-            is_path = isinstance(value, str) and name in _MAY_BE_PATHS
-            if value is not None and not is_path and not isinstance(value, Masked):
-                setattr(self, name, Masked(value, name))
-
-
-def unmasked(value: Any) -> Any:
-    """Give the value behind a template field, masked or not."""
-    return value.value if isinstance(value, Masked) else value
+    :param value: the value.
+    :param field: name of the template field.
+    """
+    is_path = isinstance(value, str) and field in _MAY_BE_PATHS
+    return value if value is None or is_path or isinstance(value, Masked) else Masked(value, field)
 
 
 def _shown(value: Any) -> str:

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_omics.core.errors import Conflict, InvalidRequest, OmicsError, RunError, RunFailed
-from airflow_provider_omics.core.setting_fields import START_RUN_ARGUMENTS
-from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
-from airflow_provider_omics.core.statuses import UNKNOWN, Phase
+from airflow_provider_omics.core.settings.fields import START_RUN_ARGUMENTS
 from airflow_provider_omics.links.omics import (
     OmicsFailedTaskLogsLink,
     OmicsRunLink,
     OmicsRunLogsLink,
     OmicsRunOutputsLink,
 )
-from airflow_provider_omics.operators.base import OmicsActionOperator
-from airflow_provider_omics.operators.masking import unmasked
-from airflow_provider_omics.operators.start import OmicsStartOperator
-
-if TYPE_CHECKING:
-    from airflow_provider_omics.core.commands import WaitPlan
-    from airflow_provider_omics.core.settings import CheckedRequest
-    from airflow_provider_omics.operators.lineage import Lineage
-    from airflow_provider_omics.triggers.base import OmicsWaitTrigger
+from airflow_provider_omics.operators.base import OmicsActionOperator, OmicsStartOperator
 
 
 class OmicsStartRunOperator(OmicsStartOperator):
@@ -42,8 +29,14 @@ class OmicsStartRunOperator(OmicsStartOperator):
     :param source_run_id: id of a run to repeat (the API's ``runId``): its settings are the defaults of the new run.
     :param role_arn: service role of the run.
     :param output_uri: where the outputs go: ``s3://bucket/prefix/``.
+    :param output_uri_prefix_mode: ``SERVICE_DEFINED`` (outputs in a folder of the run's own below ``output_uri``) or
+        ``NONE_WITH_OVERWRITE`` (outputs right under it, over those of the run before). Unset: AWS means
+        SERVICE_DEFINED. Needs boto3 1.43.123.
     :param run_name: name of the run, at most 128 characters.
     :param parameters: workflow parameters, a JSON object of at most 256,000 bytes.
+    :param parameters_uri: an S3 object with the workflow parameters as JSON, instead of ``parameters``. HealthOmics
+        reads it after the start, and fails the run with ``INVALID_RUN_PARAMETERS`` if it is not valid. Needs boto3
+        1.44.8.
     :param workflow_type: ``PRIVATE`` or ``READY2RUN``.
     :param workflow_owner_id: account of the owner of a shared workflow.
     :param workflow_version_name: version of the workflow.
@@ -59,11 +52,13 @@ class OmicsStartRunOperator(OmicsStartOperator):
     :param networking_mode: ``RESTRICTED`` or ``VPC``; VPC needs ``configuration_name``.
     :param configuration_name: name of a configuration.
     :param scratch_storage_mode: ``LOCAL`` or ``SHARED``: the storage mounted at /tmp of CPU tasks. Unset: AWS means
-        SHARED.
-    :param session_policy: JSON text of a policy that narrows the role, at most 2,048 characters.
+        SHARED. Needs boto3 1.43.35.
+    :param requester_pays_enabled: whether the run may read inputs from Requester Pays buckets, at the cost of your
+        account. Unset: AWS means False. Needs boto3 1.44.8.
+    :param session_policy: JSON text of a policy that narrows the role, at most 2,048 characters. Needs boto3 1.43.90.
     :param engine_settings: settings of the workflow engine (Nextflow: ``{"profile": "test"}``).
     :param run_timeout: how long the run may take from its own start; queueing in PENDING is free. Default: no limit.
-    :param kwargs: see :class:`~airflow_provider_omics.operators.start.OmicsStartOperator` and
+    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``run_id, run_uuid, run_arn, status, run_output_uri, started_at, stopped_at, workflow_id, workflow_uuid,
         workflow_version_name, workflow_digest, engine_version, role_arn``.
@@ -100,8 +95,10 @@ class OmicsStartRunOperator(OmicsStartOperator):
         source_run_id: str | None = None,
         role_arn: str | None = None,
         output_uri: str | None = None,
+        output_uri_prefix_mode: str | None = None,
         run_name: str | None = None,
         parameters: Mapping[str, Any] | None = None,
+        parameters_uri: str | None = None,
         workflow_type: str | None = None,
         workflow_owner_id: str | None = None,
         workflow_version_name: str | None = None,
@@ -117,6 +114,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
         networking_mode: str | None = None,
         configuration_name: str | None = None,
         scratch_storage_mode: str | None = None,
+        requester_pays_enabled: bool | str | None = None,
         session_policy: str | None = None,
         engine_settings: Mapping[str, Any] | None = None,
         run_timeout: timedelta | None = None,
@@ -127,8 +125,10 @@ class OmicsStartRunOperator(OmicsStartOperator):
         self.source_run_id = source_run_id
         self.role_arn = role_arn
         self.output_uri = output_uri
+        self.output_uri_prefix_mode = output_uri_prefix_mode
         self.run_name = run_name
         self.parameters = parameters
+        self.parameters_uri = parameters_uri
         self.workflow_type = workflow_type
         self.workflow_owner_id = workflow_owner_id
         self.workflow_version_name = workflow_version_name
@@ -144,85 +144,10 @@ class OmicsStartRunOperator(OmicsStartOperator):
         self.networking_mode = networking_mode
         self.configuration_name = configuration_name
         self.scratch_storage_mode = scratch_storage_mode
+        self.requester_pays_enabled = requester_pays_enabled
         self.session_policy = session_policy
         self.engine_settings = engine_settings
         self.run_timeout = run_timeout
-
-    def _build_request(self, request_id: str) -> CheckedRequest:
-        from airflow_provider_omics.core.settings import build_start_run_request  # for running tasks, not for DAG files
-
-        given = {name: unmasked(getattr(self, argument)) for argument, name in START_RUN_ARGUMENTS.items()}
-        return build_start_run_request(
-            given,
-            defaults=self.defaults.default_run_setting,
-            require=self.defaults.require_settings,
-            request_id=request_id,
-        )
-
-    def _start(self, request: Mapping[str, Any]) -> Snapshot:
-        return _with_request(
-            RunSnapshot.from_response(self.hook.start_run(request)),
-            name=request.get("name"),
-            workflow_id=request.get("workflowId"),
-            workflow_version_name=request.get("workflowVersionName"),
-            role_arn=request.get("roleArn"),
-            log_level=request.get("logLevel"),
-        )
-
-    def _plan(self, started: Snapshot, started_at: float) -> WaitPlan:
-        plan = super()._plan(started, started_at)
-        if self.run_timeout is None:
-            return plan
-        return replace(plan, run_timeout=self.run_timeout.total_seconds())
-
-    def _trigger_class(self) -> Callable[..., OmicsWaitTrigger]:
-        from airflow_provider_omics.triggers.run import OmicsRunTrigger  # for tasks that defer, not for DAG files
-
-        return OmicsRunTrigger
-
-    def _trigger_arguments(self, plan: WaitPlan) -> dict[str, Any]:
-        return {"run_timeout": plan.run_timeout}
-
-    def _persist_links(self, context: Context, started: Snapshot) -> None:
-        place = {"region_name": self.hook.conn_region_name, "aws_partition": self.hook.conn_partition}
-        for link in (OmicsRunLink, OmicsRunLogsLink):
-            link.persist(context=context, operator=self, **place, run_id=started.id)
-        uri = started.run_output_uri if isinstance(started, RunSnapshot) else None
-        if uri is not None:
-            OmicsRunOutputsLink.persist(context=context, operator=self, **place, run_output_uri=uri)
-
-    def _report_failure(self, context: Context, seen: Snapshot, error: OmicsError) -> None:
-        if not isinstance(error, RunError) or not isinstance(seen, RunSnapshot):
-            return
-        self._reported = self._result(seen)
-        if isinstance(error, RunFailed):
-            from airflow_provider_omics.core.diagnosis import RunDiagnosis  # for tasks that fail, not for DAG files
-
-            known = RunDiagnosis(seen, self.hook.conn_region_name)
-            self._explain(context, error, self._collect(lambda diagnoser: diagnoser.run(seen), known))
-
-    def _lineage(self) -> Lineage:
-        from airflow_provider_omics.core.settings import merge_settings
-        from airflow_provider_omics.operators.lineage import Lineage
-
-        documents: tuple[Any, ...] = ()
-        if not self._masks_parameters():
-            own = unmasked(self.parameters)
-            layers = (self.defaults.default_run_setting, {"parameters": own} if isinstance(own, Mapping) else {})
-            documents = (merge_settings(*layers).get("parameters"),)
-        return Lineage(self._reported, documents, (self._reported.get("run_output_uri"),))
-
-    def _parameters_by_run(self, request: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
-        yield "parameters", request.get("parameters") or {}
-
-    def _result(self, snapshot: Snapshot) -> dict[str, Any]:
-        from airflow_provider_omics.core.outcomes import run_result  # for running tasks, not for DAG files
-
-        assert isinstance(snapshot, RunSnapshot)  # noqa: S101 - tells mypy what `kind` says
-        return run_result(snapshot)
-
-    def _nothing(self) -> Snapshot:
-        return RunSnapshot("", UNKNOWN)
 
 
 class OmicsCancelRunOperator(OmicsActionOperator):
@@ -233,21 +158,13 @@ class OmicsCancelRunOperator(OmicsActionOperator):
     :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
     """
 
+    action = "cancel_run"
+    action_arguments = ("run_id",)
     template_fields: Sequence[str] = aws_template_fields("run_id")
 
     def __init__(self, *, run_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.run_id = run_id
-
-    def _act(self) -> str:
-        try:
-            self.hook.cancel_run(self.run_id)
-        except (Conflict, InvalidRequest):  # which of them a state that does not allow it gets is not documented
-            run = self.hook.look("run", self.run_id)
-            if run.phase is Phase.ACTIVE and run.status != "STOPPING":
-                raise
-            return f"Run {self.run_id} is {run.status}: nothing to cancel"
-        return f"Cancelled run {self.run_id}"
 
 
 class OmicsDeleteRunOperator(OmicsActionOperator):
@@ -259,27 +176,10 @@ class OmicsDeleteRunOperator(OmicsActionOperator):
     :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
     """
 
+    action = "delete_run"
+    action_arguments = ("run_id",)
     template_fields: Sequence[str] = aws_template_fields("run_id")
 
     def __init__(self, *, run_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.run_id = run_id
-
-    def _act(self) -> str:
-        try:
-            self.hook.delete_run(self.run_id)
-        except Conflict:
-            if self.hook.look("run", self.run_id).phase is not Phase.DELETED:
-                raise  # still going
-        return f"Deleted run {self.run_id}"
-
-
-def _with_request(snapshot: Snapshot, **known: Any) -> Snapshot:
-    """Fill what a start's answer does not tell from what the request said.
-
-    :param snapshot: taken from the answer.
-    :param known: field -> value; None and fields that the answer had are left alone.
-    :return: the completed snapshot.
-    """
-    missing = {name: value for name, value in known.items() if value is not None and getattr(snapshot, name) is None}
-    return replace(snapshot, **missing)

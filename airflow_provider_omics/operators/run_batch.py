@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import Context, XComArg
+from airflow.providers.common.compat.sdk import XComArg
 
-from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
-from airflow_provider_omics.core.statuses import UNKNOWN, Phase
-from airflow_provider_omics.hooks.s3 import s3_hook
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
-from airflow_provider_omics.operators.batch_end import batch_of
-from airflow_provider_omics.operators.batch_results import OmicsCollectBatchResultsOperator
-from airflow_provider_omics.operators.batch_staging import checked_place
-from airflow_provider_omics.operators.batch_start import OmicsBatchStart
-from airflow_provider_omics.operators.masking import unmasked
-from airflow_provider_omics.operators.run_batch_actions import (
-    OmicsCancelRunBatchOperator,
-    OmicsDeleteBatchOperator,
-    OmicsDeleteRunBatchOperator,
-)
+from airflow_provider_omics.operators.base import OmicsActionOperator, OmicsStartOperator
 
 if TYPE_CHECKING:
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
-    from airflow_provider_omics.core.input_checks import RunInputs
-    from airflow_provider_omics.core.sample_sheet import SampleSheet
-    from airflow_provider_omics.core.settings import CheckedRequest
-    from airflow_provider_omics.core.verdict import Tolerance
-    from airflow_provider_omics.operators.batch_recording import BatchRecording, ResultsSettings
-    from airflow_provider_omics.operators.batch_settings import BatchSettings
-    from airflow_provider_omics.operators.lineage import Lineage
-    from airflow_provider_omics.triggers.base import OmicsWaitTrigger
-
-__all__ = [
-    "OmicsCancelRunBatchOperator",
-    "OmicsCollectBatchResultsOperator",
-    "OmicsDeleteBatchOperator",
-    "OmicsDeleteRunBatchOperator",
-    "OmicsStartRunBatchOperator",
-]
+    from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
 
 
-class OmicsStartRunBatchOperator(OmicsBatchStart):
+class OmicsStartRunBatchOperator(OmicsStartOperator):
     """Start a batch of runs, wait until every run has ended, judge it, and return its counts.
 
     Dicts that go to AWS are spelled as AWS spells them. ``PROCESSED`` only means that every run has ended: the task
@@ -58,7 +29,7 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
     :param run_settings_s3_uri: an S3 object with the runs as one JSON array, up to 100,000; it must not change while
         the batch is being submitted.
     :param sample_sheet: a sheet of samples, each of which becomes a run: a path (the first column is the id), a mapping
-        with the fields of :class:`~airflow_provider_omics.core.sample_sheet.SampleSheet`, or such a sheet.
+        with the fields of :class:`~airflow_provider_omics.sheets.SampleSheet`, or such a sheet.
     :param staging_s3_uri: where more than 100 run settings, and the runs' own sheets, are put for HealthOmics to read:
         ``s3://bucket/prefix/``; default: the connection's.
     :param keep_staging: leave the staged settings when the batch has ended; default: they are deleted, unless nobody
@@ -90,7 +61,7 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
         made a file. ``"listed"``: the id of the run and how it ended, from lists of 100 a call.
     :param read_outputs: with ``"full"``, also what each completed run has put out: the parsed ``outputs.json`` of WDL
         and CWL, for Nextflow the URIs of its objects; default False.
-    :param kwargs: see :class:`~airflow_provider_omics.operators.start.OmicsStartOperator` and
+    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
         unknown_runs, failed_submissions, succeeded, failed_run_setting_ids, causes, attempts, carried_forward,
@@ -195,116 +166,108 @@ class OmicsStartRunBatchOperator(OmicsBatchStart):
         self.results_detail = results_detail
         self.read_outputs = read_outputs
 
-    def _build_request(self, request_id: str) -> CheckedRequest:
-        from airflow_provider_omics.operators.batch_settings import check_batch  # for running tasks, not for DAG files
 
-        self._tolerance()
-        self._rerun_settings().check()
-        self._results_settings().check()
-        self._batch = self._whole = check_batch(
-            self._given(), self.defaults, self._s3_hook(), request_id, self.log, workflow=self._workflow
-        )
-        self._rerun_settings().check_merged(self._whole.checked.request["defaultRunSetting"])
-        self._check_place()
-        return self._whole.checked
+class OmicsCollectBatchResultsOperator(OmicsActionOperator):
+    """Read what has ended so far of a batch, and add it to a results file: one record for each run setting.
 
-    def _given(self) -> BatchSettings:
-        # For running tasks, not for DAG files.
-        from airflow_provider_omics.operators.batch_settings import BatchSettings
+    At any time and as often as one likes: while the batch is going, after its task was lost, and for batches that
+    Airflow did not start. What has its record already is not asked for again. The task succeeds whatever became of the
+    runs; how many completed stands in its result.
 
-        return BatchSettings(
-            default_run_setting=unmasked(self.default_run_setting),
-            run_settings=unmasked(self.run_settings),
-            run_settings_s3_uri=self.run_settings_s3_uri,
-            sample_sheet=unmasked(self.sample_sheet),
-            batch_name=self.batch_name,
-            tags=self.tags,
-            scratch_storage_mode=self.scratch_storage_mode,
-            staging_s3_uri=self._staging_s3_uri(),
-            max_runs=self.max_runs,
-        )
+    :param batch_id: id of the batch.
+    :param results_s3_uri: where the results are: ``s3://bucket/key.jsonl``, packed if it ends in ``.jsonl.gz``, or
+        ``s3://bucket/prefix/`` for ``{dag_id}/{run_id}/{task_id}[/{map_index}].jsonl.gz`` below it; default: the
+        connection's ``results_s3_uri``, which is such a prefix. DAG runs that shall add to one file name the file.
+    :param results_detail: ``"full"`` (default): one GetRun for each run that ended, at the pace of the connection's
+        ``calls_per_second``; the only source of the output URI and of what made a file. ``"listed"``: the id of the run
+        and how it ended, from lists of 100 a call.
+    :param read_outputs: with ``"full"``, also what each completed run has put out: the parsed ``outputs.json`` of WDL
+        and CWL, for Nextflow the URIs of its objects; default False.
+    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    :return: ``batch_id, status, total_runs, completed_runs, failed_runs, cancelled_runs, not_submitted_runs,
+        unknown_runs, new_records, results_uri``: of the batch its status, of its records the counts.
+    :raises SettingsError: no place, a place of another form, a file of something else, or an unknown detail.
+    :raises ServiceError: HealthOmics or S3 refused a call, or did not answer; its subclasses say how.
+    """
 
-    def _perform(self, context: Context) -> dict[str, Any]:
-        try:
-            return super()._perform(context)
-        finally:
-            for batch in (self._batch, self._whole):
-                if batch is not None and batch.spool is not None:
-                    batch.spool.close()
+    action = "collect_batch_results"
+    action_arguments = ("batch_id", "results_s3_uri", "results_detail", "read_outputs")
+    template_fields: Sequence[str] = aws_template_fields("batch_id", "results_s3_uri", "results_detail")
 
-    def _check_workflow(self, request: Mapping[str, Any]) -> None:
-        if self.sample_sheet is None:  # whose rows are compared while they are read: then their lines are known
-            super()._check_workflow(request)
+    def __init__(
+        self,
+        *,
+        batch_id: str,
+        results_s3_uri: str | None = None,
+        results_detail: str = "full",
+        read_outputs: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+        self.results_s3_uri = results_s3_uri
+        self.results_detail = results_detail
+        self.read_outputs = read_outputs
 
-    def _default_run_setting(self) -> Mapping[str, Any]:
-        # For running tasks, not for DAG files.
-        from airflow_provider_omics.core.setting_checks import clean_setting
-        from airflow_provider_omics.core.setting_fields import Place
-        from airflow_provider_omics.core.setting_layers import merge_settings
 
-        given = unmasked(self.default_run_setting) or {}
-        layers = (self.defaults.default_run_setting, given, {"scratchStorageMode": self.scratch_storage_mode})
-        return merge_settings(*(clean_setting(layer, Place.DEFAULT_RUN_SETTING) for layer in layers))
+class OmicsCancelRunBatchOperator(OmicsActionOperator):
+    """Cancel a batch: runs not yet submitted are not, started ones are cancelled. An ended batch counts as done.
 
-    def _trigger_class(self) -> Callable[..., OmicsWaitTrigger]:
-        from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger  # for tasks that defer
+    :param batch_id: id of the batch.
+    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    :raises Conflict: it is in CREATING, and cannot be cancelled yet.
+    :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
+    """
 
-        return OmicsRunBatchTrigger
+    action = "cancel_run_batch"
+    action_arguments = ("batch_id",)
+    template_fields: Sequence[str] = aws_template_fields("batch_id")
 
-    def _results_settings(self) -> ResultsSettings:
-        # For running tasks, not for DAG files.
-        from airflow_provider_omics.operators.batch_recording import ResultsSettings
+    def __init__(self, *, batch_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
 
-        return ResultsSettings(self.results_s3_uri, self.results_detail, self.read_outputs)
 
-    def _recording(self) -> BatchRecording:
-        # For running tasks, not for DAG files.
-        from airflow_provider_omics.operators.batch_recording import BatchRecording
+class OmicsDeleteRunBatchOperator(OmicsActionOperator):
+    """Delete the records of all runs of an ended batch; the batch itself, outputs and logs stay.
 
-        assert self._attempt is not None  # noqa: S101 - there are results of what it has started only
-        return BatchRecording(self.hook, self.log, self._results_settings(), self._attempt.identity)
+    :param batch_id: id of the batch.
+    :param wait_for_completion: wait until the runs are deleted, after which the batch may be (default True).
+    :param poll_interval: seconds between two looks; default 30.
+    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    :raises Conflict: its status is neither PROCESSED nor CANCELLED, and its runs are not being deleted already.
+    :raises BatchFailed: HealthOmics could not delete all of its runs.
+    :raises BatchVanished: the batch itself was deleted meanwhile.
+    :raises LostContact: no look succeeded for three hours, or looks were refused; the runs may be deleted by now.
+    :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
+    """
 
-    def _staging_s3_uri(self) -> str | None:
-        return checked_place(self.staging_s3_uri or self.defaults.staging_s3_uri)
+    action = "delete_run_batch"
+    action_arguments = ("batch_id", "wait_for_completion", "poll_interval")
+    template_fields: Sequence[str] = aws_template_fields("batch_id")
 
-    def _is_success(self, ended: Snapshot) -> bool:
-        if ended.phase is not Phase.PROCESSED:
-            return False
-        from airflow_provider_omics.results.pacing import paced_calls  # for running tasks, not for DAG files
+    def __init__(
+        self, *, batch_id: str, wait_for_completion: bool = True, poll_interval: float = 30.0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+        self.wait_for_completion = wait_for_completion
+        self.poll_interval = poll_interval
 
-        with self._collected(ended) as collection, paced_calls(self.hook):
-            return self._verdict(batch_of(ended), collection)[0].succeeded
 
-    def _s3_hook(self) -> S3Hook:
-        return s3_hook(self.hook)
+class OmicsDeleteBatchOperator(OmicsActionOperator):
+    """Delete the record of an ended batch; its runs stay. One that is gone counts as done.
 
-    def _tolerance(self) -> Tolerance:
-        from airflow_provider_omics.core.verdict import Tolerance  # for running tasks, not for DAG files
+    :param batch_id: id of the batch.
+    :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
+    :raises Conflict: it has not ended.
+    :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
+    """
 
-        return Tolerance.checked(self.max_failed_runs, self.max_failed_percent, self.must_succeed)
+    action = "delete_batch"
+    action_arguments = ("batch_id",)
+    template_fields: Sequence[str] = aws_template_fields("batch_id")
 
-    def _persist_links(self, context: Context, started: Snapshot) -> None:
-        OmicsRunBatchLink.persist(
-            context=context,
-            operator=self,
-            region_name=self.hook.conn_region_name,
-            aws_partition=self.hook.conn_partition,
-            batch_id=started.id,
-        )
-
-    def _parameters_by_run(self, request: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
-        assert self._batch is not None  # noqa: S101 - set by _build_request
-        return self._batch.parameters_by_run(request["defaultRunSetting"])
-
-    def _inputs_by_run(self, request: Mapping[str, Any]) -> Iterable[RunInputs]:
-        assert self._batch is not None  # noqa: S101 - set by _build_request
-        return self._batch.inputs_by_run(request["defaultRunSetting"])
-
-    def _nothing(self) -> Snapshot:
-        return BatchSnapshot("", UNKNOWN)
-
-    def _lineage(self) -> Lineage:
-        from airflow_provider_omics.operators.batch_lineage import BatchSources
-
-        sources = BatchSources(self.hook, self.log, self._given, masked=self._masks_parameters())
-        return sources.lineage(self._reported, self.previous_results)
+    def __init__(self, *, batch_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_omics.core.errors import OmicsError, SettingsError
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.exceptions import airflow_error
-from airflow_provider_omics.operators.base import OmicsActionOperator, OmicsBaseOperator
-
-MAX_CAP = 100_000
-"""Greatest value of each cap (CreateRunGroup API reference)."""
-
-_CAPS = {"max_runs": "maxRuns", "max_cpus": "maxCpus", "max_gpus": "maxGpus", "max_duration": "maxDuration"}
+from airflow_provider_omics.operators.base import OmicsActionOperator
 
 
-class OmicsCreateRunGroupOperator(OmicsBaseOperator):
+class OmicsCreateRunGroupOperator(OmicsActionOperator):
     """Create a run group, which caps what its runs use together, and return its id.
 
     :param name: name of the group, at most 128 characters.
@@ -36,6 +26,8 @@ class OmicsCreateRunGroupOperator(OmicsBaseOperator):
     :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
     """
 
+    action = "create_run_group"
+    action_arguments = ("name", "max_runs", "max_cpus", "max_gpus", "max_duration", "tags")
     template_fields: Sequence[str] = aws_template_fields(
         "name", "max_runs", "max_cpus", "max_gpus", "max_duration", "tags"
     )
@@ -60,37 +52,6 @@ class OmicsCreateRunGroupOperator(OmicsBaseOperator):
         self.max_duration = max_duration
         self.tags = tags
 
-    def execute(self, context: Context) -> str:
-        """Create the run group; called by Airflow.
-
-        :return: its id.
-        :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
-        """
-        try:
-            request: dict[str, Any] = self._caps()
-            if self.name is not None:
-                request["name"] = self.name
-            if self.tags:
-                request["tags"] = dict(self.tags)
-            # One id per try: the group of a try that died keeps its id in AWS, and costs nothing.
-            created = self.hook.create_run_group({**request, "requestId": str(uuid.uuid4())})
-        except OmicsError as error:
-            raise airflow_error(error) from error
-        self.log.info("Created run group %s", created["id"])
-        return str(created["id"])
-
-    def _caps(self) -> dict[str, int]:
-        """Read the caps, which a template may have turned into text."""
-        caps = {argument: getattr(self, argument) for argument in _CAPS if getattr(self, argument) is not None}
-        problems = [
-            Problem(argument, repr(cap), f"a whole number from 1 to {MAX_CAP:,}, or None for no cap")
-            for argument, cap in caps.items()
-            if isinstance(cap, bool) or not str(cap).isdecimal() or not 1 <= int(cap) <= MAX_CAP
-        ]
-        if problems:
-            raise SettingsError(problems)
-        return {_CAPS[argument]: int(cap) for argument, cap in caps.items()}
-
 
 class OmicsDeleteRunGroupOperator(OmicsActionOperator):
     """Delete a run group that has no active run; one that is gone counts as done.
@@ -101,12 +62,10 @@ class OmicsDeleteRunGroupOperator(OmicsActionOperator):
     :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
     """
 
+    action = "delete_run_group"
+    action_arguments = ("run_group_id",)
     template_fields: Sequence[str] = aws_template_fields("run_group_id")
 
     def __init__(self, *, run_group_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.run_group_id = run_group_id
-
-    def _act(self) -> str:
-        self.hook.delete_run_group(self.run_group_id)
-        return f"Deleted run group {self.run_group_id}"

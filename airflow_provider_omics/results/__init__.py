@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from airflow_provider_omics.core.run_record import RecordStatus, RunRecord
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 from airflow_provider_omics.results.failed_runs import FailedRun, failed_runs, started_run_ids
-from airflow_provider_omics.results.reading import completed_chunks, read_batch_results
+from airflow_provider_omics.results.read import completed_chunks, read_batch_results
 
 __all__ = [
     "FailedRun",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from airflow_provider_omics.core.causes import read_cause
-from airflow_provider_omics.core.run_record import RecordStatus, RunRecord
-from airflow_provider_omics.core.verdict import BatchCounts
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
+from airflow_provider_omics.core.batch.verdict import BatchCounts
+from airflow_provider_omics.core.failure.causes import read_cause
 from airflow_provider_omics.results.failed_runs import FailedRun
 from airflow_provider_omics.results.store import ResultsStore
 

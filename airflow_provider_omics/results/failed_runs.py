@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_omics.core.causes import read_cause
-from airflow_provider_omics.core.run_record import RecordStatus, Sample
+from airflow_provider_omics.core.batch.sample import RecordStatus, Sample
+from airflow_provider_omics.core.batch.verdict import BatchCounts
+from airflow_provider_omics.core.failure.causes import read_cause
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import RunStatus, SubmissionStatus
-from airflow_provider_omics.core.verdict import BatchCounts
 from airflow_provider_omics.hooks.omics import OmicsHook
 
 PAGE = 100
@@ -98,7 +98,7 @@ def failed_runs(hook: OmicsHook, batch: BatchSnapshot) -> Iterator[FailedRun]:
     """Find the runs of an ended batch that did not complete.
 
     ListRunsInBatch knows submissions only, so executions come from ListRuns; why they failed is for
-    :mod:`airflow_provider_omics.diagnosis` to find out.
+    :mod:`airflow_provider_omics.jobs.diagnosis` to find out.
 
     :param hook: where to ask.
     :param batch: the batch, ended.

@@ -1,24 +1,61 @@
-"""The results file in S3: JSON Lines, read whole and replaced whole."""
+"""The results file in S3: where it lies, how it is read whole and replaced whole, and the samples beside it."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 from typing import IO, Any, TypeVar, cast
+from urllib.parse import quote
 
-from airflow_provider_omics.core.errors import NotFound, SettingsError
-from airflow_provider_omics.core.problems import Problem
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
+from airflow_provider_omics.core.batch.sample import RunRecord, Sample
+from airflow_provider_omics.core.errors import Conflict, NotFound, Problem, SettingsError
+from airflow_provider_omics.core.uris import is_s3_uri, s3_address
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.s3 import encryption, s3_hook
-from airflow_provider_omics.hooks.service_errors import service_errors
+from airflow_provider_omics.hooks.s3 import S3Place, S3Store
+from airflow_provider_omics.results.store import ResultsStore
 
 Line = TypeVar("Line")
 
+WRITERS = 5
+"""How often another one may write the same file while this one wants to."""
+
 _GZIP = b"\x1f\x8b"
+
+
+def results_place(argument: str | None, default: str | None, identity: TaskIdentity) -> str | None:
+    """Give the URI of a task's results file.
+
+    :param argument: the task's ``results_s3_uri``: a file, or a prefix that ends in a slash. None or empty: not set.
+    :param default: the connection's ``results_s3_uri``: a prefix. None: not set.
+    :param identity: the task instance. Under a prefix its file is
+        ``{dag_id}/{run_id}/{task_id}[/{map_index}].jsonl.gz``.
+    :return: ``s3://bucket/key.jsonl`` or ``s3://bucket/key.jsonl.gz``; None: there is no place.
+    :raises SettingsError: the argument is neither such a file nor a prefix.
+    """
+    if not argument:
+        return None if default is None else f"{default.rstrip('/')}/{_path(identity)}"
+    if not _is_file_or_prefix(argument):
+        allowed = (
+            "s3://bucket/key.jsonl or s3://bucket/key.jsonl.gz, or s3://bucket/prefix/ for a file of the task's name"
+        )
+        raise SettingsError([Problem("results_s3_uri", repr(argument), allowed)])
+    return f"{argument}{_path(identity)}" if argument.endswith("/") else argument
+
+
+def samples_place(results_uri: str, request_id: str) -> str:
+    """Give the place beside a results file where an attempt's samples are kept.
+
+    :param results_uri: the results file.
+    :param request_id: the attempt's.
+    :return: ``s3://bucket/key/{request_id}.samples.jsonl.gz``.
+    """
+    return f"{re.sub(r'[.]jsonl([.]gz)?$', '', results_uri)}/{request_id}.samples.jsonl.gz"
 
 
 class JsonLinesFile:
@@ -36,10 +73,10 @@ class JsonLinesFile:
         self.uri = uri
         self.exists = False
         """Whether there was such a file when it was last read or written."""
-        self._bucket, _, self._key = uri.removeprefix("s3://").partition("/")
-        self._s3 = s3_hook(hook)
-        self._encryption = encryption(kms_key_id)
-        self._condition: dict[str, str] = {}
+        self._place = S3Place(uri, kms_key_id)
+        self._store = S3Store(hook)
+        self._is_read = False
+        self._etag: str | None = None
 
     def read(self, parse: Callable[[Mapping[str, Any]], Line]) -> Iterator[Line]:
         """Read the lines, all of which are fetched first: who takes long over them loses no connection.
@@ -68,25 +105,23 @@ class JsonLinesFile:
             else:
                 _write(copy, lines)
             copy.seek(0)
-            with service_errors("PutObject"):
-                answer = self._s3.conn.put_object(
-                    Bucket=self._bucket, Key=self._key, Body=copy, **self._encryption, **self._condition
-                )
-        self._found(answer["ETag"])
+            is_new = self._is_read and self._etag is None
+            self._found(self._store.put(self._place, copy, if_match=self._etag, if_none_match=is_new))
 
     def _fetch(self, copy: IO[bytes]) -> bool:
         try:
-            with service_errors("GetObject"):
-                answer = self._s3.conn.get_object(Bucket=self._bucket, Key=self._key)
-                shutil.copyfileobj(answer["Body"], copy)
+            with self._store.get(self.uri) as found:
+                shutil.copyfileobj(found.stream, copy)
         except NotFound:
-            self.exists, self._condition = False, {"IfNoneMatch": "*"}
+            self._found(None)
             return False
-        self._found(answer["ETag"])
+        self._found(found.etag)
         return True
 
-    def _found(self, etag: str) -> None:
-        self.exists, self._condition = True, {"IfMatch": etag}
+    def _found(self, etag: str | None) -> None:
+        self._is_read = True
+        self._etag = etag
+        self.exists = etag is not None
 
 
 def parsed_lines(file: IO[bytes], name: str, parse: Callable[[Mapping[str, Any]], Line]) -> Iterator[Line]:
@@ -115,6 +150,71 @@ def parsed_lines(file: IO[bytes], name: str, parse: Callable[[Mapping[str, Any]]
             allowed = f"a results file, one JSON object in each line ({type(error).__name__}: {error})"
             raise SettingsError([Problem(name, f"line {number}", allowed)]) from error
         yield parsed
+
+
+def write_merged(file: JsonLinesFile, store: ResultsStore, log: Any) -> None:
+    """Replace a results file by the records of a store, and never a newer record by an older one.
+
+    S3 takes the file only if nobody has written it since it was read (If-Match); else it is read again, and what is new
+    in it taken in first.
+
+    :param file: the file, which was read into the store.
+    :param store: the records.
+    :param log: the task's logger.
+    :raises Conflict: others write all the time.
+    :raises ServiceError: S3 refused, or did not get through.
+    """
+    for attempt in range(WRITERS):
+        try:
+            file.replace(store.lines())
+        except Conflict:
+            if attempt == WRITERS - 1:
+                raise
+            log.warning("%s was written by another task meanwhile; adding to it", file.uri)
+            store.take(file.read(RunRecord.from_json))
+        else:
+            store.written()
+            return
+
+
+def write_samples(hook: OmicsHook, results: S3Place, request_id: str, samples: Iterable[Sample]) -> None:
+    """Keep the samples of an attempt.
+
+    :param hook: the hook whose connection is used.
+    :param results: the results file that they belong to, whose key they have.
+    :param request_id: the attempt's.
+    :param samples: as they are submitted.
+    :raises ServiceError: S3 refused, or did not get through.
+    """
+    file = JsonLinesFile(hook, samples_place(results.uri, request_id), results.kms_key_id)
+    file.replace(sample.to_json() for sample in samples)
+
+
+def read_samples(hook: OmicsHook, results_uri: str, request_id: str) -> Iterator[Sample]:
+    """Read the samples of an attempt.
+
+    :param hook: the hook whose connection is used.
+    :param results_uri: the results file that they belong to.
+    :param request_id: the attempt's.
+    :return: its samples; none when they were not kept.
+    :raises SettingsError: what is there is something else.
+    :raises ServiceError: S3 refused, or did not get through.
+    """
+    return JsonLinesFile(hook, samples_place(results_uri, request_id), None).read(Sample.from_json)
+
+
+def _is_file_or_prefix(uri: str) -> bool:
+    bucket, key = s3_address(uri)
+    is_file = re.fullmatch(r"(.*/)?[^/]+\.jsonl(\.gz)?", key, re.DOTALL) is not None
+    return is_s3_uri(uri) and bool(bucket) and (is_file or uri.endswith("/"))
+
+
+def _path(identity: TaskIdentity) -> str:
+    names = [identity.dag_id, identity.run_id, identity.task_id]
+    if identity.map_index >= 0:
+        names.append(str(identity.map_index))
+    # Airflow's ids have none of what is replaced here, but for run ids that people choose.
+    return "/".join(quote(name, safe=":+~@=") for name in names) + ".jsonl.gz"
 
 
 def _write(file: Any, lines: Iterable[Mapping[str, Any]]) -> None:

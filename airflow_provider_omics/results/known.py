@@ -6,16 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_omics.core.errors import NotFound, SettingsError
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.core.run_record import RecordStatus, RunRecord, Sample
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
+from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.results.collecting import collect_into
-from airflow_provider_omics.results.collection import Collected
-from airflow_provider_omics.results.file import JsonLinesFile
+from airflow_provider_omics.results.collect import Collected, collect_into
+from airflow_provider_omics.results.file import JsonLinesFile, write_merged
 from airflow_provider_omics.results.store import ResultsStore
-from airflow_provider_omics.results.writing import write_merged
 
 
 class KnownSamples:

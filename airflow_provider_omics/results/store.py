@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
-from airflow_provider_omics.core.collecting import supersedes
-from airflow_provider_omics.core.run_record import RunRecord, Sample, Submission
+from airflow_provider_omics.core.batch.collect import supersedes
+from airflow_provider_omics.core.batch.sample import RunRecord, Sample, Submission
 
 _TABLES = """
 PRAGMA journal_mode = OFF;

@@ -18,13 +18,12 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_omics.core.commands import WaitPlan
 from airflow_provider_omics.core.errors import AccessDenied, NotFound, OmicsError, Unavailable
-from airflow_provider_omics.core.events import Outcome, WaitEvent, parse_event
-from airflow_provider_omics.core.outcomes import error_of
-from airflow_provider_omics.core.polling import SECOND_LOOK
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
+from airflow_provider_omics.core.wait.flow import SECOND_LOOK, WaitPlan
+from airflow_provider_omics.core.wait.outcome import error_of
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import ended_run

@@ -7,8 +7,8 @@ from typing import Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
-from airflow_provider_omics.core.outcomes import run_result
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
+from airflow_provider_omics.core.wait.outcome import run_result
 from airflow_provider_omics.sensors.base import OmicsWaitSensor
 from airflow_provider_omics.triggers.run import OmicsRunTrigger
 

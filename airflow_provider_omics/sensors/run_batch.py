@@ -7,9 +7,9 @@ from typing import Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
-from airflow_provider_omics.core.outcomes import batch_result
+from airflow_provider_omics.core.batch.verdict import BatchCounts
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
-from airflow_provider_omics.core.verdict import BatchCounts
+from airflow_provider_omics.core.wait.outcome import batch_result
 from airflow_provider_omics.sensors.base import OmicsWaitSensor
 from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
 

@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_omics.core.errors import OmicsError, SettingsError
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.core.run_setting_checks import run_setting_rules
-from airflow_provider_omics.core.sample_sheet import SampleSheet
-from airflow_provider_omics.sheets import open_runs
+from airflow_provider_omics.core.errors import OmicsError, Problem, SettingsError
+from airflow_provider_omics.core.settings.run_setting import run_setting_rules
+from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
+from airflow_provider_omics.sheets.read import open_runs
 
 _STAGED = "s3://staging-s3-uri/{}.csv"
 """Stands for the URI of a run's own sheet, which exists only once a batch is started."""

@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
-from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.core.sheet_runs import SheetRows
+from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.sheet.runs import SheetRows
 from airflow_provider_omics.sheets.parquet import parquet_rows
 
 JSON_LINES = (".jsonl", ".ndjson", ".json")

@@ -7,8 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import IO, Any
 
-from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.problems import Problem
+from airflow_provider_omics.core.errors import Problem, SettingsError
 
 CHUNK = 1 << 16
 """Bytes read at once."""

@@ -6,14 +6,14 @@ import gzip
 import io
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from airflow_provider_omics.core.errors import AccessDenied, ServiceError, SettingsError
-from airflow_provider_omics.core.problems import Problem
+from airflow_provider_omics.core.errors import NotFound, Problem, ServiceError, SettingsError
+from airflow_provider_omics.core.uris import is_s3_uri, s3_address
 
 if TYPE_CHECKING:
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    from airflow_provider_omics.hooks.s3 import S3Store
 
 BUFFER = 1 << 17
 """Bytes read at once."""
@@ -30,17 +30,17 @@ _OTHERS = {
 
 
 @contextmanager
-def open_bytes(path: str, s3_hook: S3Hook | None = None) -> Iterator[io.BufferedReader[Any]]:
+def open_bytes(path: str, store: S3Store | None = None) -> Iterator[io.BufferedReader[Any]]:
     """Open a file as a stream of bytes; gzip, told by its first bytes, is unpacked.
 
     :param path: a local path, or ``s3://bucket/key``.
-    :param s3_hook: reads what is in S3. Default: the hook of the connection ``aws_default``.
+    :param store: reads what is in S3. Default: the store of the connection ``aws_default``.
     :return: the stream, as a context: closed at its end.
     :raises SettingsError: there is no such file, it cannot be read, or it is of a kind that is no sheet.
     :raises ServiceError: S3 refused.
     """
     with ExitStack() as stack:
-        stream = stack.enter_context(_s3_object(path, s3_hook) if path.startswith("s3://") else _local_file(path))
+        stream = stack.enter_context(_s3_object(path, store) if is_s3_uri(path) else _local_file(path))
         head = stream.peek(8)
         for start, what in _OTHERS.items():
             if head.startswith(start):
@@ -65,47 +65,22 @@ def _local_file(path: str) -> Iterator[io.BufferedReader[Any]]:
 
 
 @contextmanager
-def _s3_object(uri: str, s3_hook: S3Hook | None) -> Iterator[io.BufferedReader[Any]]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+def _s3_object(uri: str, store: S3Store | None) -> Iterator[io.BufferedReader[Any]]:
+    bucket, key = s3_address(uri)
     if not bucket or not key:
         raise SettingsError([Problem("sheet path", repr(uri), "s3://bucket/key of a file")])
-    client = (s3_hook or default_s3_hook()).get_conn()
-    try:
-        body = client.get_object(Bucket=bucket, Key=key)["Body"]
-    except client.exceptions.ClientError as error:
-        raise _s3_error(uri, error) from error
-    with closing(body):
-        yield io.BufferedReader(cast("io.RawIOBase", body), BUFFER)
+    from airflow_provider_omics.hooks.s3 import S3Store  # a local sheet needs no Airflow
 
-
-def default_s3_hook(aws_conn_id: str | None = "aws_default", region_name: str | None = None) -> S3Hook:
-    """Make an S3 hook; only then is Airflow imported.
-
-    :param aws_conn_id: the connection. Default: "aws_default".
-    :param region_name: AWS Region. Default: the connection's.
-    """
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook  # a local sheet needs no Airflow
-
-    return S3Hook(aws_conn_id=aws_conn_id, region_name=region_name)
-
-
-def _s3_error(uri: str, error: Any) -> SettingsError | ServiceError:
-    told = error.response.get("Error", {})
-    metadata = error.response.get("ResponseMetadata", {})
-    code, status = told.get("Code", ""), metadata.get("HTTPStatusCode")
-    if status == 404:
-        return SettingsError([Problem("sheet path", repr(uri), f"there is no such object ({code})")])
-    if code == "InvalidObjectState":
-        return SettingsError([Problem("sheet path", repr(uri), "an object that is not archived: restore it first")])
-    kind, advice = ServiceError, f"It was about {uri}."
-    if code in ("AccessDenied", "403"):  # a number where the answer carries no code
-        kind = AccessDenied
-        advice = f"The connection needs s3:GetObject for {uri}, and s3:ListBucket to be told of a missing object."
-    return kind(
-        "GetObject",
-        code,
-        told.get("Message", ""),
-        http_status=status,
-        request_id=metadata.get("RequestId"),
-        advice=advice,
-    )
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context((store or S3Store.of_connection()).get(uri))
+        except NotFound as error:
+            raise SettingsError(
+                [Problem("sheet path", repr(uri), f"there is no such object ({error.code})")]
+            ) from error
+        except ServiceError as error:
+            if error.code != "InvalidObjectState":
+                raise
+            allowed = "an object that is not archived: restore it first"
+            raise SettingsError([Problem("sheet path", repr(uri), allowed)]) from error
+        yield found.stream

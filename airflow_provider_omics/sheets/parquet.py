@@ -12,9 +12,8 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.core.sheet_runs import SheetRows
+from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.sheet.runs import SheetRows
 
 BATCH = 1_000
 """Rows that are in memory at once."""

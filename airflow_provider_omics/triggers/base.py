@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, ClassVar, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from asgiref.sync import sync_to_async
 
-from airflow_provider_omics.core.cancelling import cancel
-from airflow_provider_omics.core.commands import (
-    Answer,
-    Cancel,
-    Command,
-    ListActive,
-    Look,
-    ReadManifest,
-    Say,
-    Sleep,
-    WaitPlan,
-)
+from airflow_provider_omics.core.commands import Answer, Cancel, Flow, Look, ReadManifest, Say, Sleep
 from airflow_provider_omics.core.errors import ServiceError
-from airflow_provider_omics.core.events import Outcome, WaitEvent
-from airflow_provider_omics.core.polling import wait
-from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
+from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
+from airflow_provider_omics.core.wait.flow import WaitPlan, cancel, wait
+from airflow_provider_omics.hooks.commands import carry_out
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.run_logs import ended_run
-from airflow_provider_omics.hooks.uninterrupted import uninterrupted
-from airflow_provider_omics.triggers.task_states import state_of
-
-if TYPE_CHECKING:
-    from airflow_provider_omics.triggers.watched import Wait
-    from airflow_provider_omics.triggers.watcher import Watcher
+from airflow_provider_omics.waiting.calls import Urgency
+from airflow_provider_omics.waiting.poller import Poller, poller_of
+from airflow_provider_omics.waiting.task_states import state_of
+from airflow_provider_omics.waiting.wait import Wait
 
 T = TypeVar("T")
 
@@ -117,7 +103,9 @@ class OmicsWaitTrigger(BaseTrigger):
         _warm_up(self._task_state)
         try:
             # No jitter: the poller aligns the looks of many waits, and paces them.
-            event = await self._driver().drive(wait(self.plan, spread=lambda: 0.5))
+            # Asked for and joined in one step of the event loop: a poller ends when nobody is in it.
+            async with self._poller().join(self.plan, self.log) as place:
+                event = await _Driver(place, self.log).drive(wait(self.plan, spread=lambda: 0.5))
         except asyncio.CancelledError:
             if not hasattr(BaseTrigger, "on_kill"):
                 await _finish(self._cancel_if_killed())
@@ -167,24 +155,24 @@ class OmicsWaitTrigger(BaseTrigger):
 
     async def _cancel(self) -> None:
         flow = cancel(self.plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE)
-        try:
-            left = await asyncio.wait_for(self._driver().drive(flow), KILL_PATIENCE)
-        except asyncio.TimeoutError:
-            self.log.warning("The cancel of %s %s was not finished in %.0f s", self.kind, self.plan.id, KILL_PATIENCE)
-            return
-        if not isinstance(left, (RunSnapshot, BatchSnapshot)) or left.phase is not Phase.ACTIVE:
-            await self._after_cancel()
+        async with self._poller().join(self.plan, self.log) as place:
+            try:
+                left = await asyncio.wait_for(_Driver(place, self.log).drive(flow), KILL_PATIENCE)
+            except asyncio.TimeoutError:
+                line = "The cancel of %s %s was not finished in %.0f s"
+                self.log.warning(line, self.kind, self.plan.id, KILL_PATIENCE)
+                return
+            if not isinstance(left, (RunSnapshot, BatchSnapshot)) or left.phase is not Phase.ACTIVE:
+                await self._after_cancel(place)
 
-    async def _after_cancel(self) -> None:
-        """Do what is left to do when a kill has ended the run or batch: no worker comes after it."""
+    async def _after_cancel(self, place: Wait) -> None:
+        """Do what is left to do when a kill has ended the run or batch: no worker comes after it.
 
-    def _driver(self) -> _Driver:
-        return _Driver(self.plan, self._watcher, self._hook, self.log)
+        :param place: makes calls.
+        """
 
-    def _watcher(self) -> Watcher:
-        from airflow_provider_omics.triggers.watcher import watcher_of  # for triggerers, not for DAG files
-
-        return watcher_of(self._hook, self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
+    def _poller(self) -> Poller:
+        return poller_of(self._hook, self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
 
     def _hook(self) -> OmicsHook:
         return OmicsHook(
@@ -230,59 +218,43 @@ async def _finish(work: Coroutine[Any, Any, None]) -> None:
 class _Driver:
     """Does what a flow asks for, with asyncio; decides nothing.
 
-    :param plan: what is waited for.
-    :param watcher: gives the poller that all waits on the connection share.
-    :param hook: makes a hook of the connection, for what is not the poller's.
+    :param place: the wait's place at the poller.
     :param log: the wait's own log.
     """
 
-    def __init__(self, plan: WaitPlan, watcher: Callable[[], Watcher], hook: Callable[[], OmicsHook], log: Any) -> None:
-        self._plan = plan
-        self._watcher = watcher
-        self._hook = hook
+    def __init__(self, place: Wait, log: Any) -> None:
+        self._place = place
         self._log = log
         self._pause = 0.0
         self._is_cancelling = False
 
-    async def drive(self, flow: Generator[Command, Answer, T]) -> T:
-        # The watcher is asked for and joined in one step of the event loop: it ends when nobody is in it.
-        async with self._watcher().join(self._plan, self._log) as place:
-            command = next(flow)
-            while True:
-                try:
-                    command = flow.send(await self._perform(command, place))
-                except StopIteration as end:
-                    result: T = end.value
-                    return result
+    async def drive(self, flow: Flow[T]) -> T:
+        command = next(flow)
+        while True:
+            try:
+                command = flow.send(await self._perform(command))
+            except StopIteration as end:
+                result: T = end.value
+                return result
 
-    async def _perform(self, command: Command, place: Wait) -> Answer:
+    async def _perform(self, command: Any) -> Answer[Any]:
         if isinstance(command, Sleep):
             # Slept before the next command, unless that is a look: then the poller is told by when, and may choose a
             # moment that suits others as well.
             self._pause = command.seconds
-            return Answer(time.time())
+            return Answer(time.time(), None)
         pause, self._pause = self._pause, 0.0
         try:
             if isinstance(command, Look) and not self._is_cancelling:
-                return Answer(time.time(), await place.look(pause))
+                return Answer(time.time(), await self._place.look(pause))
             if pause:
                 await asyncio.sleep(pause)
-            return await self._do(command, place)
+            if isinstance(command, Say):
+                self._log.log(command.level, "%s", command.message)
+                return Answer(time.time(), None)
+            self._is_cancelling = self._is_cancelling or isinstance(command, Cancel)
+            urgency = Urgency.MANIFEST if isinstance(command, ReadManifest) else Urgency.CANCEL
+            value: Any = await self._place.call(lambda hook: carry_out(hook, command), urgency)
         except ServiceError as error:
             return Answer(time.time(), error)
-
-    async def _do(self, command: Command, place: Wait) -> Answer:
-        result: Snapshot | ServiceError | None = None
-        run_ids: list[str] = []
-        if isinstance(command, Say):
-            self._log.log(command.level, "%s", command.message)
-        elif isinstance(command, ReadManifest):
-            result = await uninterrupted(sync_to_async(ended_run)(self._hook(), command.id, command.uuid))
-        elif isinstance(command, Cancel):
-            self._is_cancelling = True
-            await place.call(lambda client: client.cancel(command.kind, command.id))
-        elif isinstance(command, Look):
-            result = await place.call(lambda client: client.look(command.kind, command.id))
-        elif isinstance(command, ListActive):
-            run_ids = await place.call(lambda client: client.active_run_ids(command.batch_id))
-        return Answer(time.time(), result, tuple(run_ids))
+        return Answer(time.time(), value)

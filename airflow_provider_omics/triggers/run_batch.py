@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from asgiref.sync import sync_to_async
-
-from airflow_provider_omics.hooks.uninterrupted import uninterrupted
+from airflow_provider_omics.core.errors import ServiceError
 from airflow_provider_omics.triggers.base import OmicsWaitTrigger
+from airflow_provider_omics.waiting.wait import Wait
 
 
 class OmicsRunBatchTrigger(OmicsWaitTrigger):
@@ -33,8 +32,13 @@ class OmicsRunBatchTrigger(OmicsWaitTrigger):
         path, arguments = super().serialize()
         return path, {**arguments, "staged_s3_uri": self.staged_s3_uri}
 
-    async def _after_cancel(self) -> None:
-        if self.staged_s3_uri is not None:
-            from airflow_provider_omics.staging import remove_staged  # most triggers end otherwise
+    async def _after_cancel(self, place: Wait) -> None:
+        uri = self.staged_s3_uri
+        if uri is None:
+            return
+        from airflow_provider_omics.hooks.s3 import S3Store  # most triggers end otherwise
 
-            await uninterrupted(sync_to_async(remove_staged)(self._hook(), self.log, self.staged_s3_uri))
+        try:
+            await place.call(lambda hook: S3Store(hook).delete(uri))
+        except ServiceError as error:
+            self.log.warning("The staged settings %s are left behind: %s", uri, error)

@@ -15,15 +15,9 @@ import airflow_provider_omics
 PUBLIC = {
     "hooks.omics": {"OmicsHook"},
     "operators.run": {"OmicsStartRunOperator", "OmicsCancelRunOperator", "OmicsDeleteRunOperator"},
-    "operators.batch_results": {"OmicsCollectBatchResultsOperator"},
     "operators.run_batch": {
         "OmicsStartRunBatchOperator",
         "OmicsCollectBatchResultsOperator",
-        "OmicsCancelRunBatchOperator",
-        "OmicsDeleteRunBatchOperator",
-        "OmicsDeleteBatchOperator",
-    },
-    "operators.run_batch_actions": {
         "OmicsCancelRunBatchOperator",
         "OmicsDeleteRunBatchOperator",
         "OmicsDeleteBatchOperator",
@@ -59,48 +53,60 @@ def test_public_names(module: str, names: set[str]) -> None:
     assert all(pickle.loads(pickle.dumps(value)) is value for value in own.values())
 
 
-CORE = {
-    "core.errors": {
+FUNCTIONS = {
+    "exceptions": {
         *("OmicsError", "SettingsError", "AttemptError", "StartTimedOut", "LostContact", "NotOwner", "EventError"),
         *("ServiceError", "AccessDenied", "NotFound", "Conflict", "QuotaExceeded", "InvalidRequest"),
         *("Unavailable", "Throttled", "CredentialsExpired"),
         *("RunError", "RunFailed", "RunCancelled", "RunDeleted", "RunVanished", "RunTimedOut"),
         *("BatchError", "BatchFailed", "BatchCancelled", "BatchDeleted", "BatchVanished", "BatchVerdictError"),
-        "BatchTimedOut",
+        *("BatchTimedOut", "Problem", "FINAL", "airflow_error"),
     },
-    "core.sample_sheet": {"SampleSheet", "each", "one"},
-    "core.run_record": {"RunRecord", "RecordStatus"},
+    "sheets": {"SampleSheet", "each", "one", "run_settings_from_sheet"},
+    "results": {
+        *("RunRecord", "RecordStatus", "completed_chunks", "read_batch_results"),
+        *("FailedRun", "failed_runs", "started_run_ids"),
+    },
 }
-"""What users import from below ``core``."""
+"""What users import beside the operators and their kin."""
 
 
-@pytest.mark.parametrize(("module", "names"), CORE.items(), ids=CORE)
-def test_public_names_of_core(module: str, names: set[str]) -> None:
-    """A module of core that is public has its names, each documented and found again by pickle."""
+@pytest.mark.parametrize(("module", "names"), FUNCTIONS.items(), ids=FUNCTIONS)
+def test_public_functions_and_values(module: str, names: set[str]) -> None:
+    """A module offers exactly the names that the table lists, each documented and found again by pickle."""
     found = importlib.import_module(f"airflow_provider_omics.{module}")
     values = {name: getattr(found, name) for name in names}
 
+    assert set(found.__all__) == names
     assert all(inspect.getdoc(value) for value in values.values())
-    assert all(pickle.loads(pickle.dumps(value)) is value for value in values.values())
+    assert all(pickle.loads(pickle.dumps(value)) == value for value in values.values())
+
+
+def test_a_name_that_sheets_lacks_is_no_attribute() -> None:
+    """A misspelt import fails as Python's own does, with the name."""
+    sheets = importlib.import_module("airflow_provider_omics.sheets")
+
+    with pytest.raises(AttributeError, match="run_settings_of_sheet"):
+        sheets.run_settings_of_sheet  # noqa: B018  # the access is what is tested
 
 
 def test_all_errors_are_public() -> None:
-    """core.errors has no class that the table leaves out."""
+    """core.errors has no class of an error that ``exceptions`` leaves out."""
     errors = importlib.import_module("airflow_provider_omics.core.errors")
     classes = {
-        name for name, value in inspect.getmembers(errors, inspect.isclass) if value.__module__ == errors.__name__
+        name for name, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, errors.OmicsError)
     }
 
-    assert classes == CORE["core.errors"]
+    assert classes == FUNCTIONS["exceptions"] - {"Problem", "FINAL", "airflow_error"}
 
 
-def test_upgrade_policy_names_what_is_public() -> None:
-    """The page of upgrades names these modules of core, and their names."""
-    page = (Path(__file__).parents[2] / "docs" / "upgrades.md").read_text(encoding="utf-8")
-    told = page.partition("Of `core` three modules are public: ")[2].partition("The other modules")[0]
+def test_nothing_for_users_leads_into_core() -> None:
+    """README, the site and the example DAGs import no module below ``core``; architecture.md is for contributors."""
+    root = Path(__file__).parents[2]
+    pages = [root / "README.md", *root.glob("docs/**/*.md"), *root.glob("example_dags/**/*.py")]
+    told = [page for page in pages if re.search(r"airflow_provider_omics\.core\b", page.read_text(encoding="utf-8"))]
 
-    assert set(re.findall(r"`(core\.\w+)`", told)) == CORE.keys()
-    assert set(re.findall(r"`(\w+)`", told)) == CORE["core.sample_sheet"] | CORE["core.run_record"]
+    assert [page.name for page in told if page.name != "architecture.md"] == []
 
 
 def test_version_has_one_home() -> None:

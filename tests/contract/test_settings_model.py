@@ -1,4 +1,8 @@
-"""The table of settings and the installed botocore model say the same, field by field."""
+"""The table of settings and the installed botocore model say the same, field by field.
+
+Whatever botocore is installed, from the floor to one that is newer than this package: a field that it has must be known
+(one that it has and we do not is one that AWS has added), and one that it lacks must have come with a later release.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,17 @@ from typing import Any
 import botocore.session
 import pytest
 
-from airflow_provider_omics.core.setting_fields import (
+from airflow_provider_omics.core.settings.fields import (
     BATCH_FIELDS,
     FIELDS,
     MAX_INLINE_SETTINGS,
     MAX_TAG_KEY,
     MAX_TAG_VALUE,
+    YOUNGER_FIELDS,
     Place,
     SettingKind,
 )
+from tests.model_support import FLOOR, is_sendable, number
 
 MODEL = botocore.session.get_session().get_service_model("omics")
 BATCH = MODEL.operation_model("StartRunBatch").input_shape
@@ -33,6 +39,7 @@ def kind_of(shape: Any) -> SettingKind:
     if getattr(shape, "is_document_type", False):
         return SettingKind.JSON_OBJECT
     return {
+        "boolean": SettingKind.FLAG,
         "string": SettingKind.TEXT,
         "integer": SettingKind.WHOLE_NUMBER,
         "map": SettingKind.TAGS,
@@ -41,8 +48,56 @@ def kind_of(shape: Any) -> SettingKind:
 
 @pytest.mark.parametrize("place", list(SHAPES), ids=lambda place: place.value)
 def test_no_field_is_missing_or_invented(place: Place) -> None:
-    """Each place has exactly the fields of the model."""
-    assert set(FIELDS[place]) == set(SHAPES[place].members)
+    """Each place has exactly the fields of the model, and those that came with a later release."""
+    later = {name for name in FIELDS[place] if not is_sendable(place, name)}
+
+    assert set(FIELDS[place]) - later == set(SHAPES[place].members)
+
+
+GET_RUN = MODEL.operation_model("GetRun").output_shape
+# What GetRun answers beside the settings of its run.
+ANSWERED = {
+    "accelerators",
+    "arn",
+    "batchId",
+    "configuration",
+    "creationTime",
+    "definition",
+    "digest",
+    "engineVersion",
+    "failureReason",
+    "id",
+    "logLocation",
+    "resourceDigests",
+    "runOutputUri",
+    "startedBy",
+    "startTime",
+    "status",
+    "statusMessage",
+    "stopTime",
+    "uuid",
+    "vpcConfig",
+    "workflowUuid",
+}
+# Settings that GetRun tells otherwise: as `configuration`, and not at all.
+NOT_ANSWERED = {"configurationName", "requestId"}
+
+
+def test_every_member_of_get_run_is_known() -> None:
+    """A member that AWS adds to GetRun may hold a credential, as `parametersUri` does: read about it, then name it."""
+    younger = {"configuration", "vpcConfig"}  # since 1.42.78, with the settings that they tell of
+    later = {name for name in FIELDS[Place.START_RUN] if not is_sendable(Place.START_RUN, name)}
+    known = ANSWERED | (set(FIELDS[Place.START_RUN]) - NOT_ANSWERED)
+
+    assert set(GET_RUN.members) - known == set()
+    assert known - set(GET_RUN.members) <= later | younger
+
+
+@pytest.mark.parametrize("place", list(SHAPES), ids=lambda place: place.value)
+def test_the_table_of_releases_is_in_order(place: Place) -> None:
+    """A field without a release is one of the floor; every release is a later one."""
+    assert all(number(field.since(place)) > FLOOR for field in FIELDS[place].values() if field.since(place))
+    assert {name for name, field in FIELDS[place].items() if field.since(place)} == set(YOUNGER_FIELDS[place])
 
 
 @pytest.mark.parametrize(("place", "name"), CASES, ids=[f"{place.value}.{name}" for place, name in CASES])

@@ -14,15 +14,16 @@ from airflow_provider_omics.core.errors import (
     BatchVerdictError,
     CredentialsExpired,
     EventError,
+    GivenValue,
     LostContact,
     OmicsError,
+    Problem,
     RunFailed,
     ServiceError,
     SettingsError,
     Throttled,
     Unavailable,
 )
-from airflow_provider_omics.core.problems import GivenValue, Problem
 
 # What the constructors take, by name.
 FACTS: dict[str, Any] = {

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import (
     ACTIVE_RUN_STATUSES,
     BATCH_PHASES,
@@ -10,10 +11,6 @@ from airflow_provider_omics.core.statuses import (
     BatchStatus,
     Phase,
     RunStatus,
-    batch_phase,
-    is_known_batch_status,
-    is_known_run_status,
-    run_phase,
 )
 
 
@@ -36,8 +33,10 @@ from airflow_provider_omics.core.statuses import (
 )
 def test_phase_of_a_run(status: str, phase: Phase) -> None:
     """Each status has its phase; what is no status of a run counts as still going."""
-    assert run_phase(status) is phase
-    assert is_known_run_status(status) is (status in {each.value for each in RunStatus})
+    run = RunSnapshot("1", status)
+
+    assert run.phase is phase
+    assert run.is_known_status is (status in {each.value for each in RunStatus})
 
 
 @pytest.mark.parametrize(
@@ -60,13 +59,15 @@ def test_phase_of_a_run(status: str, phase: Phase) -> None:
 )
 def test_phase_of_a_batch(status: str, phase: Phase) -> None:
     """Each status has its phase; no status of a batch means success by itself."""
-    assert batch_phase(status) is phase
-    assert is_known_batch_status(status) is (status in {each.value for each in BatchStatus})
+    batch = BatchSnapshot("1", status)
+
+    assert batch.phase is phase
+    assert batch.is_known_status is (status in {each.value for each in BatchStatus})
 
 
 def test_only_a_completed_run_succeeds() -> None:
     """Success is one status of a run, and none of a batch."""
-    assert [status.value for status, phase in RUN_PHASES.items() if phase is Phase.SUCCEEDED] == ["COMPLETED"]
+    assert [status for status, phase in RUN_PHASES.items() if phase is Phase.SUCCEEDED] == ["COMPLETED"]
     assert Phase.SUCCEEDED not in BATCH_PHASES.values()
 
 

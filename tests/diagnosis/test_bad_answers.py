@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from airflow_provider_omics import diagnosis
 from airflow_provider_omics.core.errors import BatchFailed, BatchVerdictError, OmicsError, RunFailed, ServiceError
-from airflow_provider_omics.core.polling import LIST_LAG
+from airflow_provider_omics.core.wait.flow import LIST_LAG
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.jobs import diagnosis
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, ONE_TRY, RUN, perform, samples

@@ -12,8 +12,8 @@ import pytest
 
 from airflow_provider_omics.core.errors import BatchVerdictError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
-from airflow_provider_omics.diagnosis import Diagnoser
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.jobs.diagnosis import Diagnoser
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from airflow_provider_omics.results import FailedRun
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, perform, samples

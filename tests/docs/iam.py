@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aiobotocore.client import AioBaseClient
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
@@ -186,7 +185,7 @@ def _needed_by_omics(operation: str, parameters: Mapping[str, Any]) -> Iterator[
 
 
 class Iam:
-    """Stands between every client, of boto3 and of aiobotocore, and its service.
+    """Stands between every client and its service.
 
     :param policies: names of the policies of the caller.
     """
@@ -205,24 +204,18 @@ class Iam:
         """Operations that fail, whatever is granted."""
 
     def stand_in(self, patch: pytest.MonkeyPatch) -> None:
-        """Take the place of botocore's way to make a call, and of aiobotocore's; once."""
+        """Take the place of botocore's way to make a call; once."""
         if self._stands:
             return
         self._stands = True
-        make_call, make_async_call = BaseClient._make_api_call, AioBaseClient._make_api_call
+        make_call = BaseClient._make_api_call
 
         def checked(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
             with self._asked(client, operation, parameters):
                 answer = make_call(client, operation, parameters)
             return self._answered(operation, parameters, answer)
 
-        async def checked_async(client: AioBaseClient, operation: str, parameters: dict[str, Any]) -> Any:
-            with self._asked(client, operation, parameters):
-                answer = await make_async_call(client, operation, parameters)
-            return self._answered(operation, parameters, answer)
-
         patch.setattr(BaseClient, "_make_api_call", checked)
-        patch.setattr(AioBaseClient, "_make_api_call", checked_async)
 
     @contextmanager
     def _asked(self, client: Any, operation: str, parameters: Mapping[str, Any]) -> Iterator[None]:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_omics.core import errors
-from airflow_provider_omics.core.outcomes import batch_result, run_result
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
+from airflow_provider_omics.core.wait.outcome import batch_result, run_result
 from airflow_provider_omics.exceptions import FINAL
 from airflow_provider_omics.operators.run import (
     OmicsCancelRunOperator,
@@ -141,7 +141,7 @@ def test_errors(name: str) -> None:
         for error in re.findall(r"\w+", names)
     }
 
-    told = set(re.findall(r"`(\w+)`\]\[airflow_provider_omics\.core\.errors\.\1\]", section(name, "raise")))
+    told = set(re.findall(r"`(\w+)`\]\[airflow_provider_omics\.exceptions\.\1\]", section(name, "raise")))
 
     calls = {error for error in told if issubclass(getattr(errors, error), errors.ServiceError)}
     ours = {error for error in documented if not error.startswith("Airflow")}

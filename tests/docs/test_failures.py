@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_omics.core.failure_reasons import RUN_REASONS, SUBMISSION_REASONS, FailureClass, FailureReason
-from airflow_provider_omics.core.retrying import UNCLEAR_TRIES, is_final
+from airflow_provider_omics.core.failure.reasons import (
+    RUN_REASONS,
+    SUBMISSION_REASONS,
+    UNCLEAR_TRIES,
+    FailureClass,
+    FailureReason,
+    is_final,
+)
 from tests.docs.blocks import DOCS
 
 if TYPE_CHECKING:

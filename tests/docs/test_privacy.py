@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import airflow_provider_omics.operators.run_batch  # noqa: F401  # `stepped` steps the time of modules that are loaded
+from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, ONE_TRY, RUN, TASK_LOG, perform, rendered
 from tests.docs.blocks import BLOCKS, DOCS
+from tests.model_support import is_sendable, sendable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,9 +87,11 @@ def make(kind: str, **arguments: Any) -> Any:
     """Make a task with a patient in its parameters and its session policy."""
     common: dict[str, Any] = {"task_id": "t", "botocore_config": ONE_TRY, "mask_parameters": True}
     if kind == "run":
-        given: dict[str, Any] = {**RUN, "parameters": {"patient": PATIENT}, "session_policy": POLICY, **arguments}
+        policy = POLICY if is_sendable(Place.START_RUN, "sessionPolicy") else None
+        given: dict[str, Any] = {**RUN, "parameters": {"patient": PATIENT}, "session_policy": policy, **arguments}
         return OmicsStartRunOperator(**common, **given)
-    default = {**DEFAULT_RUN_SETTING, "parameters": {"patient": PATIENT}, "sessionPolicy": POLICY}
+    of_batch = sendable(Place.DEFAULT_RUN_SETTING, {"parameters": {"patient": PATIENT}, "sessionPolicy": POLICY})
+    default = {**DEFAULT_RUN_SETTING, **of_batch}
     runs = [{"runSettingId": f"S{number}", "parameters": {"born": PATIENT}} for number in range(101)]
     given = {"default_run_setting": default, "run_settings": runs, "results_s3_uri": PLACE, **arguments}
     if "sample_sheet" in given:

@@ -10,8 +10,10 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 from botocore.session import Session
 from botocore.validate import validate_parameters
 
+from airflow_provider_omics.core.settings.fields import YOUNGER_FIELDS, Place
 from airflow_provider_omics.emulator.errors import ServiceError
 from airflow_provider_omics.emulator.request_check import MAX_PROBLEMS, RequestCheck
+from tests.model_support import is_sendable, sendable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,25 +43,40 @@ SETTING = {
     "sessionPolicy": '{\n\t"Version": "2012-10-17"\n}',
     "engineSettings": {"nextflow": {"version": "25.10"}},
     "scratchStorageMode": "LOCAL",
+    "requesterPaysEnabled": True,
 }
-START_RUN = {**SETTING, "requestId": "request-1", "runId": "7654321", "tags": {"team": "genomics"}}
+RUN_SETTING = {
+    **SETTING,
+    "requestId": "request-1",
+    "runId": "7654321",
+    "tags": {"team": "genomics"},
+    "outputUriPrefixMode": "NONE_WITH_OVERWRITE",
+    "parametersUri": "s3://bucket/a.json",
+}
+START_RUN = sendable(Place.START_RUN, RUN_SETTING)
 START_RUN_BATCH = {
     "requestId": "request-1",
     "batchName": "batch",
     "tags": {"team": "genomics"},
-    "defaultRunSetting": {**SETTING, "runTags": {"team": "genomics"}, "outputBucketOwnerId": "111122223333"},
+    "defaultRunSetting": sendable(
+        Place.DEFAULT_RUN_SETTING,
+        {**SETTING, "runTags": {"team": "genomics"}, "outputBucketOwnerId": "111122223333"},
+    ),
     "batchRunSettings": {
         "inlineSettings": [
-            {
-                "runSettingId": "S1",
-                "name": "sample 1",
-                "outputUri": "s3://bucket/out",
-                "priority": 1,
-                "parameters": {"sample": "S1"},
-                "outputBucketOwnerId": "111122223333",
-                "runTags": {"team": "genomics"},
-                "engineSettings": {},
-            }
+            sendable(
+                Place.PER_RUN,
+                {
+                    "runSettingId": "S1",
+                    "name": "sample 1",
+                    "outputUri": "s3://bucket/out",
+                    "priority": 1,
+                    "parameters": {"sample": "S1"},
+                    "outputBucketOwnerId": "111122223333",
+                    "runTags": {"team": "genomics"},
+                    "engineSettings": {},
+                },
+            )
         ]
     },
 }
@@ -119,6 +136,9 @@ def wrong_values(shape: Shape, value: Any) -> Iterator[tuple[Any, str]]:
         yield True, "be an integer"
         yield low - 1, f"value greater than or equal to {low}"
         yield high + 1, f"value less than or equal to {high}"
+    elif shape.type_name == "boolean":
+        yield "true", "be a boolean"
+        yield 1, "be a boolean"
     elif shape.type_name == "list":
         yield {}, "be a list"
         yield [None], "be"
@@ -163,6 +183,18 @@ def test_complete_request_passes(operation: str) -> None:
     request = REQUESTS[operation]
     validate_parameters(request, input_shape(operation))
     assert check(operation, copy.deepcopy(request)) == request
+
+
+@pytest.mark.parametrize("name", YOUNGER_FIELDS[Place.START_RUN])
+def test_younger_field_is_known_as_the_installed_model_knows_it(name: str) -> None:
+    """A field that came after the floor passes with a model that has it, and is refused by name with an older one."""
+    request = {**START_RUN, name: RUN_SETTING[name]}
+
+    if is_sendable(Place.START_RUN, name):
+        assert check("StartRun", request) == request
+    else:
+        with pytest.raises(ServiceError, match=f"Unknown member at '{name}'"):
+            check("StartRun", request)
 
 
 @pytest.mark.parametrize("operation", REQUESTS)

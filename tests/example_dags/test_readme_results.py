@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_omics.core.run_record import RecordStatus, RunRecord
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 (SECTION,) = re.findall(r"^## Results\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)

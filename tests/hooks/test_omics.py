@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_omics.core.commands import Cancel, ListActive, Look, ReadManifest
 from airflow_provider_omics.core.errors import Conflict, InvalidRequest, NotFound
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
-from airflow_provider_omics.hooks.async_client import AsyncOmicsClient
+from airflow_provider_omics.hooks.commands import carry_out
 from airflow_provider_omics.hooks.omics import OmicsHook
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, samples
 
@@ -215,19 +214,15 @@ def test_one_filter_a_call(hook: OmicsHook, start_batch: Callable[..., Any]) -> 
 def test_active_runs_of_a_batch(
     emulator: OmicsEmulator, hook: OmicsHook, start_batch: Callable[..., Any], seconds: float
 ) -> None:
-    """The runs that have not ended are found, each once, by both kinds of clients."""
+    """The runs that have not ended are found, each once."""
     emulator.set_scenario({"runs": [{"match": {"run_setting_id": "S1"}, "running": 10}]})
     batch = start_batch("S1", "S2", "S3")["id"]
     emulator.advance(seconds)
 
-    async def asynchronous() -> list[str]:
-        async with hook.async_client() as client:
-            return list(await client.active_run_ids(batch))
-
     expected = {run["id"] for run in emulator.service.started_runs() if run["status"] not in ("COMPLETED", "FAILED")}
     found = hook.active_run_ids(batch)
     assert len(found) == len(expected)
-    assert set(found) == set(asyncio.run(asynchronous())) == expected
+    assert set(found) == expected
 
 
 # -- run groups, caches, workflows, tags -----------------------------------------------------------------------------
@@ -295,30 +290,64 @@ def test_look_and_cancel(
     assert (hook.look("run", run["id"]).status, hook.look("batch", batch["id"]).status) == ("CANCELLED", "CANCELLED")
 
 
-async def test_asynchronous_look_and_cancel(
-    emulator: OmicsEmulator, hook: OmicsHook, start: Callable[..., Any], start_batch: Callable[..., Any]
+def test_look_and_cancel_of_what_is_not_there(
+    emulator: OmicsEmulator, hook: OmicsHook, start: Callable[..., Any]
 ) -> None:
-    """The asynchronous client looks and cancels as the hook does."""
-    run, batch = start()["id"], start_batch("S1")["id"]
-    emulator.advance(30)
+    """A run that nobody knows is not found; one that has ended cannot be cancelled."""
+    run = start()["id"]
+    hook.cancel("run", run)
+    emulator.advance(60)
 
-    async with hook.async_client() as client:
-        assert await client.look("run", run) == hook.look("run", run)
-        assert await client.look("batch", batch) == hook.look("batch", batch)
-        await client.cancel("run", run)
-        await client.cancel("batch", batch)
-        with pytest.raises(NotFound):
-            await client.look("run", "424242")
-        emulator.advance(60)
-        assert (await client.look("run", run)).status == "CANCELLED"
-        with pytest.raises(Conflict):
-            await client.cancel("run", run)
+    with pytest.raises(NotFound):
+        hook.look("run", "424242")
+    with pytest.raises(Conflict):
+        hook.cancel("run", run)
 
 
-def test_asynchronous_methods_have_the_hooks_names() -> None:
-    """What the asynchronous client can do is documented at the hook, by the same name and arguments."""
-    for name, method in inspect.getmembers(AsyncOmicsClient, inspect.isfunction):
-        if not name.startswith("_"):
-            assert inspect.signature(method).parameters.keys() == (
-                inspect.signature(getattr(OmicsHook, name)).parameters.keys()
-            )
+def test_page_of_runs(emulator: OmicsEmulator, hook: OmicsHook, start: Callable[..., Any]) -> None:
+    """The poller lists page by page, by status; a page has what tells one run from another under the same id."""
+    runs = {start(requestId=f"r{number}")["id"] for number in range(120)}
+
+    first, token = hook.list_runs_page("PENDING")
+    second, end = hook.list_runs_page("PENDING", token)
+
+    assert (len(first), len(second), end) == (100, 20, None)
+    assert {run.id for run in (*first, *second)} == runs
+    assert all(run.status == "PENDING" and run.creation_time is not None for run in first)
+    assert hook.list_runs_page("RUNNING") == ([], None)
+
+
+CALLS: list[tuple[Any, type, tuple[str, ...]]] = [
+    (Look("run", "RUN"), RunSnapshot, ("RUN",)),
+    (Look("batch", "BATCH"), BatchSnapshot, ("BATCH",)),
+    (ListActive("BATCH"), tuple, ("RUN_OF_BATCH",)),
+    (ReadManifest("RUN", None), type(None), ()),
+    (Cancel("run", "RUN"), type(None), ()),
+    (Cancel("batch", "BATCH"), type(None), ()),
+]
+
+
+@pytest.mark.parametrize(("command", "kind", "names"), CALLS, ids=[repr(command) for command, *_ in CALLS])
+def test_commands_of_a_flow(
+    emulator: OmicsEmulator,
+    hook: OmicsHook,
+    start: Callable[..., Any],
+    start_batch: Callable[..., Any],
+    command: Any,
+    kind: type,
+    names: tuple[str, ...],
+) -> None:
+    """Each command is one call of the hook, for both drivers."""
+    ids = {"RUN": start()["id"], "BATCH": start_batch("S1")["id"]}
+    emulator.advance(60)
+    (ids["RUN_OF_BATCH"],) = (run["id"] for run in emulator.service.started_runs() if run.get("batchId"))
+    given = {name: ids.get(value, value) for name, value in vars(command).items()}
+
+    value: Any = carry_out(hook, type(command)(**given))
+
+    assert isinstance(value, kind)
+    found = () if value is None else getattr(value, "id", value)
+    found = (found,) if isinstance(found, str) else found
+    assert found == tuple(ids[name] for name in names)
+    stopped = [run for run in emulator.service.started_runs() if run["status"] in ("STOPPING", "CANCELLED")]
+    assert len(stopped) == isinstance(command, Cancel)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.amazon.aws.hooks.base_aws import BaseSessionFactory
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from botocore.config import Config
 
 from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
 from tests.airflow_support import DEFAULT_RUN_SETTING, ROLE
+from tests.model_support import RETRY_MODE
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
@@ -102,18 +103,14 @@ def test_host_prefix(
         monkeypatch.setenv(name, value)
     hook = OmicsHook(config=config_type(**config) if config else None)
 
-    async def asynchronous() -> bool:
-        async with hook.async_client() as client:
-            if reached:
-                await client._client.list_runs()
-            wants: bool = client._client.meta.config.inject_host_prefix
-            return wants
+    shared = OmicsHook(config=config_type(**config) if config else None)
+    shared.prepare_for_threads(2)
 
-    assert hook.conn.meta.config.inject_host_prefix is injected
-    assert asyncio.run(asynchronous()) is injected
-    if reached:
-        assert list(hook.list_runs()) == []
-        assert emulator.calls["ListRuns"] == 2
+    for one in (hook, shared):
+        assert one.conn.meta.config.inject_host_prefix is injected
+        if reached:
+            assert list(one.list_runs()) == []
+    assert emulator.calls["ListRuns"] == 2 * reached
 
 
 def test_without_a_connection(emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,9 +133,9 @@ def test_without_a_connection(emulator: OmicsEmulator, monkeypatch: pytest.Monke
         ({}, {}, {"connect_timeout": 5}, "standard", 10),
         ({"config_kwargs": {"retries": {"mode": "adaptive", "total_max_attempts": 3}}}, {}, None, "adaptive", 3),
         ({}, {}, {"retries": {"mode": "legacy", "total_max_attempts": 2}}, "legacy", 2),
-        ({}, {}, {"retries": {"total_max_attempts": 4}}, "legacy", 4),
+        ({}, {}, {"retries": {"total_max_attempts": 4}}, RETRY_MODE, 4),
         ({}, {"AWS_RETRY_MODE": "adaptive"}, None, "adaptive", None),
-        ({}, {"AWS_MAX_ATTEMPTS": "7"}, None, "legacy", 7),
+        ({}, {"AWS_MAX_ATTEMPTS": "7"}, None, RETRY_MODE, 7),
     ],
 )
 def test_retries(
@@ -151,20 +148,69 @@ def test_retries(
     mode: str,
     attempts: int | None,
 ) -> None:
-    """Ten attempts in standard mode, unless connection, task or environment say anything of retries."""
+    """Ten attempts in standard mode, unless connection, task or environment say anything of it.
+
+    Never for the client of many threads: botocore would sleep between two attempts, in the thread.
+    """
     connect(**extra)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     hook = OmicsHook(config=config)
 
-    async def asynchronous() -> dict[str, Any]:
-        async with hook.async_client() as client:
-            retries: dict[str, Any] = client._client.meta.config.retries
-            return retries
+    shared = OmicsHook(config=config)
+    shared.prepare_for_threads(2)
 
-    for retries in (hook.conn.meta.config.retries, asyncio.run(asynchronous())):
-        assert retries["mode"] == mode
-        assert retries.get("total_max_attempts") == attempts
+    assert hook.conn.meta.config.retries["mode"] == mode
+    assert hook.conn.meta.config.retries.get("total_max_attempts") == attempts
+    assert shared.conn.meta.config.retries == {"mode": "standard", "total_max_attempts": 1}
+
+
+@pytest.mark.parametrize("by_connection", [True, False])
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({}, {"connect_timeout": 5, "read_timeout": 15, "max_pool_connections": 20}),
+        ({"read_timeout": 40}, {"connect_timeout": 5, "read_timeout": 40, "max_pool_connections": 20}),
+        ({"connect_timeout": 2, "max_pool_connections": 50}, {"connect_timeout": 2, "max_pool_connections": 50}),
+        ({"proxies": {"https": "http://proxy:3128"}}, {"proxies": {"https": "http://proxy:3128"}, "read_timeout": 15}),
+    ],
+)
+def test_client_of_many_threads(
+    emulator: OmicsEmulator, connect: Connect, *, by_connection: bool, config: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    """Short time limits, unless the user has others, and a connection for each thread; for STS as well."""
+    connect(**({"config_kwargs": config} if by_connection and config else {}))
+    hook = OmicsHook(config=None if by_connection else config)
+
+    hook.prepare_for_threads(20)
+
+    found = hook.conn.meta.config
+    assert {name: getattr(found, name) for name in expected} == expected
+    sts = hook.get_session()._session.create_client("sts", region_name="us-east-1").meta.config
+    of_calls = ("connect_timeout", "read_timeout", "proxies", "retries")
+    assert [getattr(sts, name) for name in of_calls] == [getattr(found, name) for name in of_calls]
+
+
+def test_assumed_role_has_the_time_limits_of_the_client(
+    emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Amazon provider calls STS with the hook's configuration, which is the shared client's."""
+    limits: list[Any] = []
+    assume_role = BaseSessionFactory._assume_role
+
+    def noted(factory: Any, sts_client: Any) -> Any:
+        config = sts_client.meta.config
+        limits.append((config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]))
+        return assume_role(factory, sts_client)
+
+    monkeypatch.setattr(BaseSessionFactory, "_assume_role", noted)
+    connect(role_arn=ROLE, service_config={"sts": {"endpoint_url": emulator.url}})
+
+    hook = OmicsHook()
+    hook.prepare_for_threads(20)
+
+    assert list(hook.list_runs()) == []
+    assert limits == [(5, 15, 1)]
 
 
 def test_throttling_is_retried(emulator: OmicsEmulator, connect: Connect) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import pickle
 import socket
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,7 @@ from airflow_provider_omics.core.errors import (
     Unavailable,
 )
 from airflow_provider_omics.emulator.errors import error_statuses
-from airflow_provider_omics.emulator.faults import Fault
+from airflow_provider_omics.emulator.script.faults import Fault
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.service_errors import complete, service_error, service_errors
 from tests.airflow_support import DEFAULT_RUN_SETTING, ONE_TRY
@@ -67,13 +66,12 @@ def test_code_becomes_a_typed_error(emulator: OmicsEmulator, connect: Connect, c
     expected, status = EXPECTED[code]
     emulator.faults.add(operation="GetRun", error=code, message="AWS says so")
 
-    async def asynchronous() -> None:
-        async with hook().async_client() as client:
-            await client.look("run", "1")
+    shared = OmicsHook()
+    shared.prepare_for_threads(2)
 
-    for call in (lambda: hook().get_run("1"), lambda: asyncio.run(asynchronous())):
+    for one in (hook(), shared):
         with pytest.raises(ServiceError) as caught:
-            call()
+            one.look("run", "1")
         error = caught.value
         assert type(error) is expected
         assert (error.operation, error.code, error.http_status, error.reason) == ("GetRun", code, status, "AWS says so")

@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, TaskDeferred
 
-from airflow_provider_omics.core.cancelling import cancel
-from airflow_provider_omics.core.polling import wait
-from airflow_provider_omics.core.time_limits import time_limits
+from airflow_provider_omics.core.wait.flow import cancel, time_limits, wait
+from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
-from airflow_provider_omics.operators.waiting import Driver
 from tests.airflow_support import DEFAULT_RUN_SETTING, RUN, TASK_LOG, execute, rebuilt, samples, stored
 from tests.operators.task_state_store import TaskStateStore
 from tests.operators.tries import Crash, Instance

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.attempt_record import Ended as RecordEnded
+from airflow_provider_omics.core.attempt.record import Ended as RecordEnded
 from airflow_provider_omics.core.errors import (
     AttemptError,
     LostContact,

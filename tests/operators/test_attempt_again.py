@@ -262,7 +262,7 @@ def test_overlapping_older_try_writes_first(
     (run,) = task.started()
     # The listed run is not seen yet, so the search sleeps; meanwhile the orphan saves what it was answered.
     task.emulator.set_scenario({"list_lag": 5.0})
-    orphan = task.operator._attempt._store
+    orphan = task.operator._task.owner.store
     at_sleep(stepped, lambda: orphan.save(_answered(left, run)))
 
     ended = task.try_()

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from airflow_provider_omics.core.attempt_record import Ended as RecordEnded
+from airflow_provider_omics.core.attempt.record import Ended as RecordEnded
 from airflow_provider_omics.core.errors import AttemptError, NotOwner
-from airflow_provider_omics.operators.attempt_stores import TaskStateAttemptStore
-from airflow_provider_omics.operators.start import OmicsStartOperator
+from airflow_provider_omics.jobs.stores import TaskStateAttemptStore
 from tests.operators.tries import (
     ALIVE,
     ENDED_WELL,
     GET,
+    JOB,
     LONG,
     START,
     STOPPED,
@@ -158,13 +158,13 @@ def test_kill_while_a_retry_checks_its_settings(
     at_sleep(stepped, crash, number=5)
     assert isinstance(task.try_().error, Crash)
 
-    def killed(operator: Any, context: Any) -> None:
+    def killed(*_: Any) -> None:
         task.instance.state = state
-        operator.on_kill()
+        task.operator.on_kill()
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(task.operator), "_checked_request", killed)
+        patch.setattr(JOB[kind], "request", killed)
         assert isinstance(task.try_().error, Crash)
 
     assert task.statuses()[0] in (STOPPED if state == "failed" else ALIVE)
@@ -199,17 +199,17 @@ def test_kill_of_a_retry_that_cannot_see_what_is_left(
     store = task.task_state_store
     assert store is not None
 
-    def killed(operator: Any, context: Any) -> None:
+    def killed(*_: Any) -> None:
         if error is not None:
             task.emulator.faults.add(operation=GET[kind], error=error, times=1)
         store.silent = error is None
         task.instance.state = "failed"
-        operator.on_kill()
+        task.operator.on_kill()
         store.silent = False
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(task.operator), "_checked_request", killed)
+        patch.setattr(JOB[kind], "request", killed)
         assert isinstance(task.try_().error, Crash)
 
     assert task.statuses()[0] in (STOPPED if cancels else ALIVE)
@@ -227,14 +227,14 @@ def test_process_that_outlives_a_kill_while_it_checks_starts_nothing(
     if tries == 2:
         at_sleep(stepped, crash, number=5)
         assert isinstance(task.try_().error, Crash)
-    checked = OmicsStartOperator._checked_request
+    checked: Any = JOB[kind].request
 
-    def killed(operator: Any, context: Any) -> Any:
+    def killed(job: Any, request_id: str) -> Any:
         task.instance.state = "failed"
-        operator.on_kill()
-        return checked(operator, context)
+        task.operator.on_kill()
+        return checked(job, request_id)
 
-    monkeypatch.setattr(OmicsStartOperator, "_checked_request", killed)
+    monkeypatch.setattr(JOB[kind], "request", killed)
     ended = task.try_(**({"run_name": "changed"} if kind == "run" else {"batch_name": "changed"}))
 
     assert ended.error is not None

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.attempt_record import AttemptRecord
+from airflow_provider_omics.core.attempt.identity import REQUEST_ID_TAG, TaskIdentity, generated_name, name_hash
+from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.core.errors import AccessDenied, InvalidRequest
-from airflow_provider_omics.core.identity import REQUEST_ID_TAG, TaskIdentity, generated_name, name_hash
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.operators.attempt_search import CLOCK_SKEW, find_started
+from airflow_provider_omics.jobs.search import CLOCK_SKEW, find_started
 from tests.airflow_support import DEFAULT_RUN_SETTING, samples
 from tests.operators.tries import GET, START, kinds
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_omics.core.attempt_record import AttemptRecord, Ended
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
+from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
 from airflow_provider_omics.core.errors import AccessDenied, AttemptError, NotOwner, Unavailable
-from airflow_provider_omics.core.identity import TaskIdentity
+from airflow_provider_omics.core.uris import s3_address
 from airflow_provider_omics.hooks.s3 import S3Place
-from airflow_provider_omics.operators.attempt_stores import (
+from airflow_provider_omics.jobs.stores import (
     KEY,
     AttemptStore,
     S3AttemptStore,
@@ -22,7 +23,7 @@ from airflow_provider_omics.operators.attempt_stores import (
     attempt_store,
 )
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
-from tests.airflow_support import BUCKET, quick_hook
+from tests.airflow_support import BUCKET, TaskInstanceRecord, quick_hook
 from tests.operators.task_state_store import TaskStateStore
 
 if TYPE_CHECKING:
@@ -264,10 +265,13 @@ def test_batch_may_keep_its_record_where_it_stages_its_settings(connect: Connect
     """The operator's own ``staging_s3_uri`` will do; the connection's comes first, as no template changes it."""
     batch = OmicsStartRunBatchOperator(task_id="batch", staging_s3_uri=STAGING)
 
+    context: Any = {"ti": TaskInstanceRecord()}
+
     def place() -> tuple[str, str]:
-        store = attempt_store(Context(), quick_hook(), WHO, batch._place(WHO))
+        store = attempt_store(Context(), quick_hook(), WHO, batch._open(context).job.place)
         assert isinstance(store, S3AttemptStore)
-        return store._bucket, store._key.partition("/airflow-attempts/")[0]
+        bucket, key = s3_address(store._place.uri)
+        return bucket, key.partition("/airflow-attempts/")[0]
 
     assert place() == (BUCKET, "staging")
     connect({"staging_s3_uri": f"s3://{BUCKET}/of-the-team/"})

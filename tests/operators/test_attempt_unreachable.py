@@ -9,11 +9,23 @@ import botocore.endpoint
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
 
-from airflow_provider_omics.core.attempt_record import Ended as RecordEnded
+from airflow_provider_omics.core.attempt.record import Ended as RecordEnded
 from airflow_provider_omics.core.errors import AttemptError, BatchTimedOut, RunTimedOut
-from airflow_provider_omics.operators.start import OmicsStartOperator
 from tests.airflow_support import SteppedTime, samples
-from tests.operators.tries import ALIVE, LONG, START, STOPPED, Crash, CrashAt, NewTask, Task, at_sleep, kinds, stores
+from tests.operators.tries import (
+    ALIVE,
+    JOB,
+    LONG,
+    START,
+    STOPPED,
+    Crash,
+    CrashAt,
+    NewTask,
+    Task,
+    at_sleep,
+    kinds,
+    stores,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +68,7 @@ def test_kill_before_the_settings_of_a_retry_are_read(new_task: NewTask, kind: s
         task.kill("failed")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(OmicsStartOperator, "_checked_request", killed)
+        patch.setattr(JOB[kind], "request", killed)
         assert isinstance(task.try_().error, Crash)
 
     task.emulator.advance(30.0)
@@ -74,7 +86,7 @@ def test_timeout_before_the_settings_of_a_retry_are_read(new_task: NewTask, kind
         raise AirflowTaskTimeout("Timeout")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(OmicsStartOperator, "_checked_request", timed_out)
+        patch.setattr(JOB[kind], "request", timed_out)
         error = task.try_().error
 
     assert isinstance(error, TIMED_OUT[kind])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_omics.core.batch.sample import sample_fingerprint
 from airflow_provider_omics.core.errors import (
     BatchCancelled,
     BatchFailed,
@@ -15,7 +16,6 @@ from airflow_provider_omics.core.errors import (
     SettingsError,
     Unavailable,
 )
-from airflow_provider_omics.core.fingerprints import sample_fingerprint
 from airflow_provider_omics.operators.run_batch import OmicsCollectBatchResultsOperator, OmicsStartRunBatchOperator
 from airflow_provider_omics.results import RunRecord, read_batch_results
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, perform, samples

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from airflow_provider_omics.core.attempt_record import Ended as RecordEnded
+from airflow_provider_omics.core.attempt.record import Ended as RecordEnded
 from airflow_provider_omics.core.errors import BatchFailed, BatchTimedOut
 from tests.operators.reruns import URI, script, statuses, submitted
 from tests.operators.tries import Crash, NewTask, Task, at_sleep, crash, stores, waits, watch_starts

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.problems import Problem
+from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, RUN, perform, samples

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_omics.core.errors import ServiceError, Unavailable
-from airflow_provider_omics.emulator import application
 from airflow_provider_omics.emulator import errors as emulator_errors
-from airflow_provider_omics.operators.connecting import DOUBT, SUSPICION
+from airflow_provider_omics.emulator.http import application
+from airflow_provider_omics.jobs.connection import DOUBT, SUSPICION
 from tests.connection_support import be_machine, fails, misses, others
 from tests.operators.tries import START, Crash, NewTask, Task, at_sleep, crash, kinds, stores, waits
 
@@ -256,7 +256,7 @@ def test_connection_that_cannot_be_read_anew_ends_no_wait(
     def rotate() -> None:
         refused.add("AKIAOLD")
         connect_with(monkeypatch, connection, login="AKIANEW")
-        left.append(fails(monkeypatch, "get_connection", lambda: RuntimeError("API_SERVER_ERROR"), times=2))
+        left.append(fails(monkeypatch, lambda: RuntimeError("API_SERVER_ERROR"), times=2))
 
     at_sleep(stepped, rotate)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
 from airflow_provider_omics.core.errors import SettingsError
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, samples
@@ -113,3 +114,27 @@ def test_rerun_of_what_is_still_going(emulator: OmicsEmulator, new_task: NewTask
     assert isinstance(ended.error, SettingsError)
     assert "a batch that has ended; it is " in str(ended.error)
     assert len(task.started()) == 1
+
+
+def test_previous_results_are_read_by_the_hook(
+    emulator: OmicsEmulator, new_task: NewTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are reached with the connection and the configuration of the task: Airflow is not asked for another."""
+    earlier = f"s3://{BUCKET}/results/earlier.jsonl.gz"
+    script(new_task("batch"))
+    new_task("batch").try_(results_s3_uri=earlier, run_settings=samples("S1", "S2"))
+    get_connection = AwsGenericHook.get_connection
+    asked: list[str] = []
+
+    def asking(conn_id: str) -> Any:
+        asked.append(conn_id)
+        return get_connection(conn_id)
+
+    monkeypatch.setattr(AwsGenericHook, "get_connection", staticmethod(asking))
+    other = new_task("batch")
+    other.instance.run_id = "manual__2026-02-02T00:00:00+00:00"
+
+    ended = other.try_(results_s3_uri=URI, run_settings=samples("S1", "S2"), previous_results=earlier)
+
+    assert ended.result["carried_forward"] == 2
+    assert asked == ["aws_default"]

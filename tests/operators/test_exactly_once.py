@@ -25,9 +25,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from airflow_provider_omics.core.attempt_record import AttemptRecord
+from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock, in_process_client
-from airflow_provider_omics.operators import attempt_stores
+from airflow_provider_omics.jobs import stores as attempt_stores
 from tests.airflow_support import BUCKET, ONE_TRY, TASK_LOG, samples
 from tests.operators.small_airflow import Process, SmallAirflow
 from tests.operators.tries import STAGING, Crash

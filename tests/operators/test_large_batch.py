@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics import staging
-from airflow_provider_omics.core.errors import InvalidRequest, SettingsError
-from airflow_provider_omics.core.problems import Problem
-from airflow_provider_omics.core.sample_sheet import SampleSheet, each
-from airflow_provider_omics.operators import batch_settings
+from airflow_provider_omics.core.errors import InvalidRequest, Problem, SettingsError
+from airflow_provider_omics.jobs.batch import source as batch_settings
+from airflow_provider_omics.jobs.batch import staging
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+from airflow_provider_omics.sheets import SampleSheet, each
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, perform, samples
 
 if TYPE_CHECKING:

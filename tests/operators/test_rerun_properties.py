@@ -23,13 +23,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from airflow_provider_omics.core.collecting import ResultsDetail
+from airflow_provider_omics.core.batch.collect import ResultsDetail
 from airflow_provider_omics.core.errors import BatchCancelled, BatchFailed, BatchVerdictError, SettingsError
 from airflow_provider_omics.core.snapshots import LOG_GROUP
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock, in_process_client
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results import read_batch_results
-from airflow_provider_omics.results.collecting import collect_results
+from airflow_provider_omics.results.collect import collect_results
 from tests.airflow_support import BUCKET, ONE_TRY, TASK_LOG, SteppedTime
 from tests.operators.tries import Crash, CrashAt, Task
 

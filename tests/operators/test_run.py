@@ -18,10 +18,13 @@ from airflow_provider_omics.core.errors import (
     RunFailed,
     RunVanished,
     ServiceError,
+    SettingsError,
 )
-from airflow_provider_omics.core.settings import START_RUN_ARGUMENTS
+from airflow_provider_omics.core.settings.fields import Place
+from airflow_provider_omics.core.settings.requests import START_RUN_ARGUMENTS
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from tests.airflow_support import BUCKET, ONE_TRY, OUTPUT, ROLE, RUN, own_tags, perform
+from tests.model_support import is_sendable, refusal, sendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,6 +204,9 @@ ARGUMENTS: dict[str, tuple[Any, dict[str, Any], Any]] = {
     "configuration_name": ("lab-vpc", {"networking_mode": "VPC"}, ("configuration", "name")),
     "scratch_storage_mode": ("LOCAL", {}, "scratchStorageMode"),
     "session_policy": (POLICY, {}, "sessionPolicy"),
+    "output_uri_prefix_mode": ("NONE_WITH_OVERWRITE", {}, "outputUriPrefixMode"),
+    "parameters_uri": (f"s3://{BUCKET}/parameters.json", {}, "parametersUri"),
+    "requester_pays_enabled": (True, {}, "requesterPaysEnabled"),
     "engine_settings": ({"profile": "test"}, {}, "engineSettings"),
 }
 
@@ -212,7 +218,10 @@ def test_no_argument_is_left_out() -> None:
 
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_argument_arrives(emulator: OmicsEmulator, stepped: SteppedTime, argument: str) -> None:
-    """Every argument arrives in the run, whatever way it took through the settings."""
+    """Every argument arrives in the run, whatever way it took through the settings.
+
+    One whose field the installed boto3 does not have is refused, with the release that has it, and nothing is sent.
+    """
     omics = emulator.client()
     made = {}
     if argument == "source_run_id":
@@ -228,6 +237,12 @@ def test_argument_arrives(emulator: OmicsEmulator, stepped: SteppedTime, argumen
 
     ended = perform(start_run(wait_for_completion=False, **given))
 
+    field = START_RUN_ARGUMENTS[argument]
+    if not is_sendable(Place.START_RUN, field):
+        assert isinstance(ended.error, SettingsError)
+        assert refusal(Place.START_RUN, field) in str(ended.error)
+        assert emulator.calls.by_operation() == {}
+        return
     run = omics.get_run(id=ended.result["run_id"])
     for key in told if isinstance(told, tuple) else (told,):
         run = run[key]
@@ -278,6 +293,11 @@ def test_scratch_storage_mode(
 
     ended = perform(start_run(wait_for_completion=False, **arguments))
 
+    if expected and not is_sendable(Place.START_RUN, "scratchStorageMode"):
+        where = "scratch_storage_mode" if arguments else "connection default_run_setting['scratchStorageMode']"
+        assert f"{where} = set: {refusal(Place.START_RUN, 'scratchStorageMode')}" in str(ended.error)
+        assert emulator.calls.by_operation() == {}
+        return
     assert emulator.client().get_run(id=ended.result["run_id"]).get("scratchStorageMode") == expected
 
 
@@ -294,17 +314,18 @@ def test_connection_defaults_lie_under_arguments(
                 "retentionMode": "REMOVE",
                 "parameters": {"genome": "GRCh38", "aligner": "star"},
                 "runTags": {"team": "germline", "cost": "lab"},
-                "engineSettings": {"profile": "team"},
+                **sendable(Place.DEFAULT_RUN_SETTING, {"engineSettings": {"profile": "team"}}),
             }
         }
     )
+    engine = sendable(Place.START_RUN, {"engineSettings": {"engineVersion": "25.10.1"}})
     task = OmicsStartRunOperator(
         task_id="align",
         workflow_id="1234567",
         retention_mode="RETAIN",
         parameters={"aligner": "hisat2"},
         tags={"cost": "project"},
-        engine_settings={"engineVersion": "25.10.1"},
+        engine_settings=engine.get("engineSettings"),
         wait_for_completion=False,
     )
 
@@ -313,7 +334,8 @@ def test_connection_defaults_lie_under_arguments(
     assert (run["roleArn"], run["outputUri"], run["logLevel"], run["retentionMode"]) == (ROLE, OUTPUT, "ALL", "RETAIN")
     assert run["parameters"] == {"genome": "GRCh38", "aligner": "hisat2"}
     assert own_tags(run["tags"]) == {"team": "germline", "cost": "project"}
-    assert run["engineSettings"] == {"profile": "team", "engineVersion": "25.10.1"}
+    both = {"profile": "team", "engineVersion": "25.10.1"}
+    assert run.get("engineSettings") == (both if engine else None)
 
 
 @pytest.mark.parametrize(

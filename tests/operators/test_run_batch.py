@@ -15,10 +15,12 @@ from airflow_provider_omics.core.errors import (
     OmicsError,
     SettingsError,
 )
+from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.operators.run_batch import (
     OmicsStartRunBatchOperator,
 )
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, OUTPUT, ROLE, own_tags, perform, samples
+from tests.model_support import is_sendable, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,6 +195,11 @@ def test_scratch_storage_mode(
 
     ended = perform(start_batch(default_run_setting=setting, scratch_storage_mode=argument, wait_for_completion=False))
 
+    if expected and not is_sendable(Place.DEFAULT_RUN_SETTING, "scratchStorageMode"):
+        assert isinstance(ended.error, SettingsError)
+        assert refusal(Place.DEFAULT_RUN_SETTING, "scratchStorageMode") in str(ended.error)
+        assert emulator.calls.by_operation() == {}
+        return
     batch = emulator.client().get_batch(batchId=ended.result["batch_id"])
     assert batch["defaultRunSetting"].get("scratchStorageMode") == expected
     emulator.advance(60)

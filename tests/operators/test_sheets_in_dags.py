@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, task
 
-from airflow_provider_omics.core.sample_sheet import SampleSheet, each, one
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+from airflow_provider_omics.sheets import SampleSheet, each, one
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from airflow_provider_omics import staging
 from airflow_provider_omics.core.errors import (
     AccessDenied,
     AttemptError,
@@ -26,6 +25,7 @@ from airflow_provider_omics.core.errors import (
     NotOwner,
     StartTimedOut,
 )
+from airflow_provider_omics.hooks import s3
 from airflow_provider_omics.hooks.omics import OmicsHook
 from tests.airflow_support import BUCKET, samples
 from tests.operators.tries import STAGING, Crash, NewTask, Task, at_sleep, crash
@@ -86,7 +86,7 @@ def at_second_part(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], ob
 
     def at_second_part(act: Callable[[], object]) -> None:
         reads = []
-        read = staging._CheckedFile.read
+        read = s3._CheckedFile.read
 
         def acting(file: Any, size: int | None = -1, /) -> bytes:
             reads.append(size)
@@ -94,7 +94,7 @@ def at_second_part(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], ob
                 act()
             return read(file, size)
 
-        monkeypatch.setattr(staging._CheckedFile, "read", acting)
+        monkeypatch.setattr(s3._CheckedFile, "read", acting)
 
     return at_second_part
 
@@ -107,12 +107,12 @@ import threading
 
 sys.path.append(sys.argv[1])
 
-from airflow_provider_omics import staging
+from airflow_provider_omics.hooks import s3
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import DEFAULT_RUN_SETTING, TaskInstanceRecord, execute, rendered
 from tests.operators.test_staging_faults import LARGE
 
-read = staging._CheckedFile.read
+read = s3._CheckedFile.read
 reads = []
 
 def hang(file, size=-1, /):
@@ -122,7 +122,7 @@ def hang(file, size=-1, /):
         threading.Event().wait()
     return read(file, size)
 
-staging._CheckedFile.read = hang
+s3._CheckedFile.read = hang
 instance = TaskInstanceRecord(max_tries=2)
 context = {"ti": instance, "task_instance": instance}
 task = OmicsStartRunBatchOperator(
@@ -226,13 +226,13 @@ def test_user_who_ends_the_task_during_the_upload(
         at_second_part(end)
     else:
         task.arguments["run_settings"] = MANY
-        put_file = staging.StagingPlace.put_file
+        upload = s3.S3Store.upload
 
-        def put_and_end(*arguments: Any) -> None:
-            put_file(*arguments)
+        def upload_and_end(*arguments: Any) -> None:
+            upload(*arguments)
             end()
 
-        monkeypatch.setattr(staging.StagingPlace, "put_file", put_and_end)
+        monkeypatch.setattr(s3.S3Store, "upload", upload_and_end)
 
     bucket.keep_versions()
 

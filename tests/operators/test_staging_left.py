@@ -240,7 +240,7 @@ def test_settings_of_an_earlier_batch_that_cannot_be_seen(
     assert record is not None
     task.emulator.faults.add(operation="GetBatch", error=error)
 
-    task.operator._staging(earlier=True).unstage_earlier(record.request_id, record.resource_id)
+    task.operator._task.job._staging(earlier=True).unstage_earlier(record.request_id, record.resource_id)
 
     assert len(keys(task.emulator)) == (stay is not None)
     assert stay is None or stay.format(record.resource_id) in stays(log_lines())[-1]

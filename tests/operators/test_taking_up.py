@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_omics.core.errors import BatchVerdictError
-from airflow_provider_omics.operators.attempt_stores import S3AttemptStore, TaskStateAttemptStore
+from airflow_provider_omics.jobs.stores import S3AttemptStore, TaskStateAttemptStore
 from tests.operators.reruns import TRANSIENT, fails, script, submitted
 from tests.operators.tries import ENDED_WELL, NewTask, kinds, stores
 
@@ -91,9 +91,12 @@ def test_event_of_a_try_that_has_failed(new_task: NewTask, *, kind: str, store: 
     assert record is not None
     task.instance.try_number += 1
 
+    operator = task._made()
+    context: Any = {**task._context(), "task": operator}
+
     with pytest.raises(TaskDeferred):
-        task._made().execute_complete(
-            task._context(), failed.event, record.request_id, connected=True, try_number=1 if told else None
+        operator.execute_complete(
+            context, failed.event, record.request_id, connected=True, try_number=1 if told else None
         )
 
     assert len(task.started()) == 2

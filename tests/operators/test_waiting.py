@@ -14,7 +14,7 @@ from airflow_provider_omics.core.errors import (
     RunTimedOut,
     RunVanished,
 )
-from airflow_provider_omics.emulator import service
+from airflow_provider_omics.emulator.api import service
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import (

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_provider_omics.core.attempt_record import AttemptRecord
-from airflow_provider_omics.core.identity import TaskIdentity
-from airflow_provider_omics.operators import attempt_stores
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
+from airflow_provider_omics.core.attempt.record import AttemptRecord
+from airflow_provider_omics.jobs import stores as attempt_stores
+from airflow_provider_omics.jobs.batch.job import BatchJob
+from airflow_provider_omics.jobs.run import RunJob
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import (
@@ -38,6 +40,7 @@ kinds = pytest.mark.parametrize("kind", ["run", "batch"])
 waits = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferred"])
 stores = pytest.mark.parametrize("store", ["task state", "S3"])
 
+JOB: dict[str, Any] = {"run": RunJob, "batch": BatchJob}
 START = {"run": "StartRun", "batch": "StartRunBatch"}
 GET = {"run": "GetRun", "batch": "GetBatch"}
 ENDED_WELL = {"run": "COMPLETED", "batch": "PROCESSED"}
@@ -138,9 +141,8 @@ class Task:
         """Give the record as a new try would load it."""
         context: Any = self._context()
         operator = self._made()
-        identity = self._identity()
-        place = operator._place(identity)
-        return attempt_stores.attempt_store(context, operator.hook, identity, place).load()
+        place = operator._open(context).job.place
+        return attempt_stores.attempt_store(context, operator.hook, self._identity(), place).load()
 
     def id_of(self, result: dict[str, Any]) -> str:
         return str(result[f"{self.kind}_id"])

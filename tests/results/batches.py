@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.collecting import ResultsDetail
-from airflow_provider_omics.core.run_record import BatchOrigin, Sample
+from airflow_provider_omics.core.batch.collect import ResultsDetail
+from airflow_provider_omics.core.batch.sample import BatchOrigin, Sample
 from airflow_provider_omics.core.snapshots import LOG_GROUP
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.results import RunRecord, read_batch_results
-from airflow_provider_omics.results.collecting import collect_results
-from airflow_provider_omics.results.collection import Collected
-from airflow_provider_omics.results.samples import write_samples
+from airflow_provider_omics.results.collect import Collected, collect_results
+from airflow_provider_omics.results.file import write_samples
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, TASK_LOG, samples
 
 if TYPE_CHECKING:

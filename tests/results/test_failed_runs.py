@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.run_record import Sample
+from airflow_provider_omics.core.batch.sample import Sample
+from airflow_provider_omics.core.batch.verdict import BatchCounts
 from airflow_provider_omics.core.snapshots import BatchSnapshot
-from airflow_provider_omics.core.verdict import BatchCounts
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
 from airflow_provider_omics.results.failed_runs import CarriedSamples

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_omics.core.collecting import ResultsDetail
+from airflow_provider_omics.core.batch.collect import ResultsDetail
 from airflow_provider_omics.core.errors import NotFound
 from tests.airflow_support import ONE_TRY, quick_hook
 from tests.results.batches import (

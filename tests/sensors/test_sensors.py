@@ -13,7 +13,6 @@ from airflow.providers.common.compat.sdk import (
     TaskDeferred,
 )
 
-from airflow_provider_omics.core.commands import WaitPlan
 from airflow_provider_omics.core.errors import (
     AccessDenied,
     BatchCancelled,
@@ -29,7 +28,8 @@ from airflow_provider_omics.core.errors import (
     RunVanished,
     Throttled,
 )
-from airflow_provider_omics.core.events import Outcome, WaitEvent
+from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
+from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.hooks.run_logs import ended_run
 from airflow_provider_omics.sensors import base as sensors_base
 from airflow_provider_omics.sensors.run import OmicsRunSensor

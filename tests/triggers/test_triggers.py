@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_omics.core.events import Outcome, parse_event
-from airflow_provider_omics.emulator import service
+from airflow_provider_omics.core.wait.events import Outcome, parse_event
+from airflow_provider_omics.emulator.api import service
 from airflow_provider_omics.triggers.run import OmicsRunTrigger
 from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
 from tests.airflow_support import DEFAULT_RUN_SETTING, ONE_TRY, TaskInstanceRecord, fire, rebuilt, samples, stored

@@ -13,11 +13,9 @@ from typing import Any
 from airflow.providers.common.compat.sdk import DAG
 from typing_extensions import assert_type
 
-from airflow_provider_omics.core.errors import BatchVerdictError, OmicsError, RunFailed, SettingsError
-from airflow_provider_omics.core.run_record import RecordStatus, RunRecord
-from airflow_provider_omics.core.sample_sheet import SampleSheet, each, one
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
-from airflow_provider_omics.emulator.faults import Fault
+from airflow_provider_omics.emulator.script.faults import Fault
+from airflow_provider_omics.exceptions import BatchVerdictError, OmicsError, RunFailed, SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.run import OmicsCancelRunOperator, OmicsDeleteRunOperator, OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import (
@@ -28,10 +26,10 @@ from airflow_provider_omics.operators.run_batch import (
     OmicsStartRunBatchOperator,
 )
 from airflow_provider_omics.operators.run_group import OmicsCreateRunGroupOperator, OmicsDeleteRunGroupOperator
-from airflow_provider_omics.results import completed_chunks, read_batch_results
+from airflow_provider_omics.results import RecordStatus, RunRecord, completed_chunks, read_batch_results
 from airflow_provider_omics.sensors.run import OmicsRunSensor
 from airflow_provider_omics.sensors.run_batch import OmicsRunBatchSensor
-from airflow_provider_omics.sheets import run_settings_from_sheet
+from airflow_provider_omics.sheets import SampleSheet, each, one, run_settings_from_sheet
 
 
 def runs() -> None:

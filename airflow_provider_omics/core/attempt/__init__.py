@@ -1,0 +1,1 @@
+"""An attempt: one start of a run or batch, and its end."""

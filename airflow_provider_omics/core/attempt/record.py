@@ -1,0 +1,127 @@
+"""The record of an attempt to start a run or batch, for the tries after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from enum import Enum
+from typing import Any
+
+
+class Ended(str, Enum):
+    """How an attempt ended, as far as the task has seen it."""
+
+    WELL = "well"
+    BADLY = "badly"
+    LOST = "lost"
+    """The wait was given up; the run or batch may still be going."""
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """The record that one attempt leaves for the tries after it: ids and hashes only.
+
+    :param request_id: idempotency token of the attempt's start, a uuid4.
+    :param fingerprint: hash of the request, without the request id, generated names and tags.
+    :param first_try: number of the try that made the attempt; part of its tags, so that a resend is the same request.
+    :param owner_try: number of the try that waits for it now.
+    :param max_tries: Airflow's ``max_tries`` of the task then; only a clear changes it.
+    :param requested_at: when the request was first sent, in seconds since the epoch.
+    :param tagged: whether the request has our tags; a resend has them exactly then.
+    :param name_hash: hash of the name that the user gave it; None: its name is made of the request id.
+    :param resource_id: id of the run or batch; None until the start was answered.
+    :param resource_uuid: its uuid.
+    :param ended: how it ended; None while it is going.
+    :param unclear_failures: failures of this and earlier attempts of which nobody can tell whether they pass; a clear
+        starts the count anew.
+    :param attempts: how many attempts the task has made, this one included.
+    :param attempts_since_clear: the same since the first try or the last clear.
+    :param chosen: only some samples of the batch are submitted, by what was known when the attempt was made; which ones
+        is kept under the request id.
+    :param idle: none was left to submit: nothing is started, and ``resource_id`` is that of an earlier attempt.
+    :param previous_request_id: request id of the last attempt before this one that started something, or was idle.
+    :param previous_id: the batch that it started; None: there is none, or it was idle.
+    """
+
+    request_id: str
+    fingerprint: str
+    first_try: int
+    owner_try: int
+    max_tries: int
+    requested_at: float
+    tagged: bool = True
+    name_hash: str | None = None
+    resource_id: str | None = None
+    resource_uuid: str | None = None
+    ended: Ended | None = None
+    unclear_failures: int = 0
+    attempts: int = 1
+    attempts_since_clear: int = 1
+    chosen: bool = False
+    idle: bool = False
+    previous_request_id: str | None = None
+    previous_id: str | None = None
+
+    def following(self, before: AttemptRecord, *, cleared: bool) -> AttemptRecord:
+        """Make the record of a new attempt that counts on from the one before it, and names the batch that one started.
+
+        :param before: the record whose place it takes.
+        :param cleared: a user cleared the task.
+        """
+        is_attempt = before.resource_id is not None and not before.idle
+        own = is_attempt or before.idle
+        return replace(
+            self,
+            attempts=before.attempts + is_attempt,
+            attempts_since_clear=1 if cleared else before.attempts_since_clear + is_attempt,
+            unclear_failures=0 if cleared else before.unclear_failures,
+            previous_request_id=before.request_id if own else before.previous_request_id,
+            previous_id=before.resource_id if is_attempt else None if own else before.previous_id,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Write the record as a JSON object."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> AttemptRecord:
+        """Read :meth:`to_json`; keys that this version does not know are ignored.
+
+        :raises (KeyError, TypeError, ValueError): it is not a record.
+        """
+        known = {f.name: value[f.name] for f in fields(cls) if f.name in value}
+        return cls(**{**known, "ended": Ended(known["ended"]) if known.get("ended") else None})
+
+
+@dataclass(frozen=True)
+class Present:
+    """The try that has to decide.
+
+    :param kind: ``"run"`` or ``"batch"``.
+    :param try_number: number of this try.
+    :param max_tries: Airflow's ``max_tries`` of the task now.
+    :param fingerprint: hash of the request as it would be now.
+    :param new_request_id: a fresh uuid4, for the case that a new attempt is made.
+    :param tagged: whether a new attempt's request gets our tags (``tag_with_airflow_context``).
+    :param name_hash: hash of the name that the user gives a new attempt's run or batch; None: a generated one.
+    :param durable: adopt the run or batch of an earlier try; otherwise each try starts afresh.
+    :param chooses: samples that an earlier attempt has completed are not submitted again (a batch with
+        ``rerun="failed"``).
+    :param has_earlier: results of other tasks exempt samples, too (``previous_results``,
+        ``rerun_failed_of``).
+    :param cancel: whether the run or batch that a clear leaves behind is cancelled (``cancel_on_kill``).
+    :param patience: seconds for which a start that does not get through is repeated.
+    """
+
+    kind: str
+    try_number: int
+    max_tries: int
+    fingerprint: str
+    new_request_id: str
+    tagged: bool = True
+    name_hash: str | None = None
+    durable: bool = True
+    chooses: bool = False
+    has_earlier: bool = False
+    cancel: bool = True
+    patience: float = 3 * 3600.0

@@ -1,0 +1,1 @@
+"""A batch: which samples it runs, and how it ended."""

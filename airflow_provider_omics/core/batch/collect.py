@@ -1,0 +1,158 @@
+"""What has to be asked to collect the results of a batch, with as few calls as can be."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, RunRecord, Submission
+from airflow_provider_omics.core.batch.verdict import BatchCounts
+from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.snapshots import BatchSnapshot
+from airflow_provider_omics.core.statuses import Phase, RunStatus
+
+ENDED_STATUSES = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
+
+
+class ResultsDetail(str, Enum):
+    """How much the results of a batch tell."""
+
+    FULL = "full"
+    """One GetRun for each run that ended: the only source of the output URI, the times and the provenance."""
+    LISTED = "listed"
+    """What lists tell: the id of the run and how it ended."""
+
+    @classmethod
+    def checked(cls, value: object) -> ResultsDetail:
+        """Read an argument.
+
+        :param value: ``"full"`` or ``"listed"``.
+        :raises SettingsError: it is neither.
+        """
+        try:
+            return cls(value)
+        except ValueError:
+            raise SettingsError([Problem("results_detail", repr(value), "'full' or 'listed'")]) from None
+
+
+def has_ended(batch: BatchSnapshot) -> bool:
+    """Tell whether a batch submits nothing more."""
+    return batch.phase is not Phase.ACTIVE or batch.status == "RUNS_DELETING"
+
+
+def statuses_to_list(batch: BatchSnapshot, detail: ResultsDetail) -> tuple[RunStatus, ...]:
+    """Tell in which statuses the runs of a batch have to be listed.
+
+    :param batch: the batch.
+    :param detail: how much the results shall tell.
+    :return: the statuses. For full results of a batch that has ended none, as each run is looked at; for listed ones
+        of a PROCESSED batch FAILED and CANCELLED if there are such runs: COMPLETED may show itself to be needless, see
+        :func:`completed_if_not_listed`.
+    """
+    if has_ended(batch) and detail is ResultsDetail.FULL:
+        return ()
+    if batch.phase is not Phase.PROCESSED:
+        return ENDED_STATUSES
+    counts = {RunStatus.FAILED: "failed_runs", RunStatus.CANCELLED: "cancelled_runs"}
+    return tuple(status for status, count in counts.items() if batch.count(count))
+
+
+def completed_if_not_listed(batch: BatchSnapshot, listed: int) -> bool:
+    """Tell whether a run that was submitted and is in none of the lists has completed.
+
+    :param batch: the batch.
+    :param listed: how many runs were listed as FAILED or CANCELLED.
+    :return: whether the batch's counts are final, account for every run, and all that they tell not to have completed
+        were listed: retention may have removed the record of one, and then nobody can tell which.
+    """
+    counts = BatchCounts.of(batch)
+    return (
+        batch.phase is Phase.PROCESSED
+        and not counts.unknown_runs
+        and listed == counts.failed_runs + counts.cancelled_runs
+    )
+
+
+def leaves_out_runs(batch: BatchSnapshot, submitted: int) -> bool:
+    """Tell whether ListRunsInBatch tells of fewer runs than its batch has started: the list lags, or is not whole.
+
+    What it does not tell of must not count as never submitted then, or it would be run, and paid, twice.
+
+    :param batch: the batch.
+    :param submitted: how many submissions with a run were listed.
+    """
+    return has_ended(batch) and submitted < batch.count("successful_submissions")
+
+
+def is_settled(
+    record: RunRecord | None,
+    submission: Submission,
+    batch: BatchOrigin,
+    detail: ResultsDetail,
+    *,
+    reasons: bool = False,
+    outputs: bool = False,
+) -> bool:
+    """Tell whether a run has its record already, so that nobody needs to be asked.
+
+    :param record: the record of the same ``runSettingId``, if there is one.
+    :param submission: how it was submitted.
+    :param batch: the batch.
+    :param detail: how much the record shall tell.
+    :param reasons: whether it shall tell why a run failed, which lists do not.
+    :param outputs: whether it shall tell what a completed run has put out.
+    :return: whether the record is that of this very run, tells its end, and tells enough; or is of a later batch, as
+        the last run of a sample counts.
+    """
+    if record is None:
+        return False
+    if record.batch_id != batch.batch_id:
+        return is_later(record.batch_created_at, batch.batch_created_at)
+    if record.run_id != submission.run_id or record.run_uuid != submission.run_uuid:
+        return False
+    if record.status is RecordStatus.REMOVED:
+        return True  # it counts no more, and only a new attempt can take that back
+    if record.status is RecordStatus.UNKNOWN:
+        return False
+    if reasons and record.status is RecordStatus.FAILED and record.failure_code is None:
+        return record.is_full
+    if outputs and record.status is RecordStatus.COMPLETED and record.outputs is None:
+        return False
+    return detail is ResultsDetail.LISTED or record.is_full
+
+
+def is_later(created_at: str | None, other: str | None) -> bool:
+    """Tell whether a batch was created after another one.
+
+    :param created_at: when it was, as :class:`~airflow_provider_omics.core.batch.sample.BatchOrigin` gives it.
+    :param other: the same of the other one; None of either: nobody can tell.
+    """
+    return created_at is not None and other is not None and created_at > other
+
+
+def supersedes(record: RunRecord, other: RunRecord) -> bool:
+    """Tell whether a record takes the place of another one of the same sample, which was written beside it.
+
+    :param record: the record.
+    :param other: the other one.
+    :return: whether it is of a later batch, or of the same and tells more.
+    """
+    if record.batch_id != other.batch_id:
+        return is_later(record.batch_created_at, other.batch_created_at)
+    return _told(record) > _told(other)
+
+
+def _told(record: RunRecord) -> tuple[bool, ...]:
+    is_removed, is_known = record.status is RecordStatus.REMOVED, record.end is not RecordStatus.UNKNOWN
+    return is_removed, is_known, record.is_full, record.outputs is not None
+
+
+def attempt_number(known: RunRecord | None, batch_id: str) -> int:
+    """Tell how often a sample was submitted.
+
+    :param known: its record in the results file, if it has one.
+    :param batch_id: the batch that its new record is of.
+    :return: one more than the known record tells, unless that is of the same batch.
+    """
+    if known is None:
+        return 1
+    return (known.attempt or 1) + (known.batch_id != batch_id)

@@ -1,0 +1,164 @@
+"""Which samples of a cohort a new attempt submits, and which it leaves as they are: one decision for each sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
+from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.failure.reasons import FailureClass, is_final, reason_of_end
+from airflow_provider_omics.core.settings.checks import ReadModel
+from airflow_provider_omics.core.settings.fields import Place
+from airflow_provider_omics.core.settings.layers import Layer, MergedSettings, merge_settings
+
+
+class Fate(str, Enum):
+    """What a new attempt does with a sample."""
+
+    NEW = "new"
+    """Submitted: nothing is known of it."""
+    AGAIN = "again"
+    """Submitted again, as it did not complete."""
+    CHANGED = "changed"
+    """Submitted again: it completed, with other settings than it has now."""
+    KEEP = "keep"
+    """Left alone: it completed."""
+    CARRY = "carry"
+    """Left alone: it did not complete, and another try cannot help, or nobody knows what became of it."""
+    REFUSE = "refuse"
+    """It completed with other settings, and the user has to say what is to be done."""
+
+    @property
+    def is_submitted(self) -> bool:
+        """Whether the sample is part of the new batch."""
+        return self in (Fate.NEW, Fate.AGAIN, Fate.CHANGED)
+
+
+@dataclass(frozen=True)
+class RerunRules:
+    """What holds for all samples of an attempt.
+
+    :param everything: ``rerun="all"``: whatever is known, all start over.
+    :param cleared: a user cleared the task, or asks for what failed of another batch: all that did not complete is
+        submitted again. Default: Airflow's own retry, for which only what may pass on another try is.
+    :param on_changed: what becomes of completed samples whose settings changed: ``"fail"``, ``"rerun"`` or ``"keep"``.
+    :param rerun_setting_changes: ``rerun_setting`` changes something, so what was too small may now fit.
+    :param retry_permanent: ``retry_permanent_failures``.
+    :param has_cache: ``cacheId`` is set, so that what was computed before need not be computed anew.
+    """
+
+    everything: bool = False
+    cleared: bool = False
+    on_changed: str = "fail"
+    rerun_setting_changes: bool = False
+    retry_permanent: bool = False
+    has_cache: bool = False
+
+    def fate(self, sample: Sample, known: RunRecord | None, unclear_before: int = 0) -> Fate:
+        """Decide what becomes of a sample.
+
+        A sample of UNKNOWN outcome may have completed: it is never run again unless everything is. A record without a
+        fingerprint, of a batch that Airflow did not start, counts as one of the same settings.
+
+        :param sample: as it is now.
+        :param known: its last record; None: there is none.
+        :param unclear_before: how often it had failed unclear before that, since its first run or the last clear.
+        :return: its fate.
+        """
+        if known is None:
+            return Fate.NEW
+        if self.everything:
+            return Fate.AGAIN
+        if known.status is RecordStatus.COMPLETED:
+            if known.fingerprint in (None, sample.fingerprint):
+                return Fate.KEEP
+            return {"fail": Fate.REFUSE, "rerun": Fate.CHANGED, "keep": Fate.KEEP}[self.on_changed]
+        if known.status is RecordStatus.UNKNOWN:
+            return Fate.CARRY
+        again = self.cleared or self.may_pass(known.status, known.failure_code, unclear_before)
+        return Fate.AGAIN if again else Fate.CARRY
+
+    def unclear(self, known: RunRecord | None, unclear_before: int) -> int:
+        """Count how often a sample that is submitted has failed unclear, since its first run or the last clear.
+
+        :param known: its last record; None: there is none.
+        :param unclear_before: the same before that.
+        """
+        if self.cleared or known is None or known.status is RecordStatus.COMPLETED:
+            return 0
+        failure_class = reason_of_end(known.status.value, known.failure_code).failure_class
+        is_unclear = failure_class is FailureClass.UNCLEAR and not _is_untried(known.status, known.failure_code)
+        return unclear_before + is_unclear
+
+    def may_pass(self, status: RecordStatus, reason: str | None, unclear_before: int = 0) -> bool:
+        """Decide whether a retry of Airflow's own may help a sample that did not complete.
+
+        :param status: how it ended.
+        :param reason: AWS's code that goes with that.
+        :param unclear_before: how often it had failed unclear before, since its first run or the last clear.
+        :return: whether it is submitted again.
+        """
+        if status is RecordStatus.UNKNOWN:
+            return False
+        if _is_untried(status, reason):
+            return True
+        failure_class = reason_of_end(status.value, reason).failure_class
+        if self.rerun_setting_changes and failure_class is FailureClass.SIZING:
+            return True
+        return not is_final(failure_class, unclear_before, retry_permanent=self.retry_permanent)
+
+
+def _is_untried(status: RecordStatus, reason: str | None) -> bool:
+    """Whether the batch of a sample ended before its turn came."""
+    return status is RecordStatus.NOT_SUBMITTED and reason is None
+
+
+def checked_on_changed(value: object) -> str:
+    """Read the argument ``on_changed``.
+
+    :param value: ``"fail"``, ``"rerun"`` or ``"keep"``.
+    :raises SettingsError: it is something else.
+    """
+    if value not in ("fail", "rerun", "keep"):
+        raise SettingsError([Problem("on_changed", repr(value), "'fail', 'rerun' or 'keep'")])
+    return str(value)
+
+
+def rerun_setting_problems(
+    default: Mapping[str, Any], rerun_setting: Mapping[str, Any], model: ReadModel | None = None
+) -> list[Problem]:
+    """Check what a rerun changes, by itself and in its place.
+
+    :param default: the request's ``defaultRunSetting``, checked.
+    :param rerun_setting: what is merged into it.
+    :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
+    :return: all problems.
+    """
+    place = Place.DEFAULT_RUN_SETTING
+    layers = (Layer("default_run_setting", default, place), Layer("rerun_setting", rerun_setting, place))
+    problems = layers[1].problems()
+    if problems or not rerun_setting:
+        return problems
+    merged = MergedSettings(merge_settings(*(layer.cleaned() for layer in layers)), place, layers)
+    return merged.companion_problems() + merged.size_problems() + merged.younger_problems(model)
+
+
+def rerun_sentence(again: Mapping[RecordStatus, int], new: int, changed: int, kept: int, carried: int) -> str:
+    """Summarise for the task's log which samples an attempt submits.
+
+    :param again: samples submitted again, by how they ended.
+    :param new: samples of which nothing was known.
+    :param changed: completed samples whose settings changed.
+    :param kept: completed samples.
+    :param carried: samples that did not complete and are left as they are.
+    :return: ``"submit 14: 9 failed, 3 not submitted, 2 new; keep 9,986"``.
+    """
+    parts = [(number, status.value.lower().replace("_", " ")) for status, number in again.items()]
+    parts += [(changed, "changed"), (new, "new")]
+    shown = ", ".join(f"{number:,} {name}" for number, name in parts if number)
+    total = sum(number for number, _ in parts)
+    text = f"submit {total:,}" + (f": {shown}" if shown else "") + f"; keep {kept:,}"
+    return text + (f"; leave {carried:,} that did not complete" if carried else "")

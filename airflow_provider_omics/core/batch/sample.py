@@ -1,0 +1,417 @@
+"""What became of one run setting of a batch: a line of the results file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import timezone
+from enum import Enum
+from typing import Any
+
+from airflow_provider_omics.core.attempt.identity import REQUEST_ID_TAG
+from airflow_provider_omics.core.failure.causes import GENERAL_REASONS, cause_of, read_cause
+from airflow_provider_omics.core.snapshots import RunSnapshot
+from airflow_provider_omics.core.statuses import Phase, SubmissionStatus
+
+
+class RecordStatus(str, Enum):
+    """How a run setting ended; only COMPLETED is a success."""
+
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    NOT_SUBMITTED = "NOT_SUBMITTED"
+    """No run was ever created of it."""
+    UNKNOWN = "UNKNOWN"
+    """There was a run, its record is gone, and nothing tells how it ended."""
+    REMOVED = "REMOVED"
+    """Its row has left the sheet since: whatever became of it counts no more."""
+
+
+STATUS_OF_PHASE = {
+    Phase.SUCCEEDED: RecordStatus.COMPLETED,
+    Phase.FAILED: RecordStatus.FAILED,
+    Phase.CANCELLED: RecordStatus.CANCELLED,
+}
+"""What the end of a run means; a run in another phase is still going, or its record is deleted."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a task knows of a run setting before it submits it.
+
+    :param run_setting_id: the user's own id of it.
+    :param fingerprint: hash of its settings, see :func:`airflow_provider_omics.core.batch.sample.sample_fingerprint`.
+    :param row: column -> value of the sheet's ``keep_columns``.
+    :param carried: status (of :class:`RecordStatus`) with which an earlier attempt has left it, if this one does not
+        submit it; None: it does.
+    :param reason: why, in the words of the record's ``cause``.
+    :param removed: its row has left the sheet: it is only remembered, in case the row comes back.
+    :param unclear: how often it had failed before this attempt, since the first one or the last clear, and nobody could
+        tell whether it passes.
+    """
+
+    run_setting_id: str
+    fingerprint: str | None = None
+    row: Mapping[str, Any] = field(default_factory=dict)
+    carried: str | None = None
+    reason: str | None = None
+    removed: bool = False
+    unclear: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as a JSON object; what earlier attempts have left stands in it only where they have."""
+        values: dict[str, Any] = {"run_setting_id": self.run_setting_id, "fingerprint": self.fingerprint}
+        more = {"carried": self.carried, "reason": self.reason, "removed": self.removed, "unclear": self.unclear}
+        return {**values, "row": dict(self.row), **{name: value for name, value in more.items() if value}}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Sample:
+        """Read :meth:`to_json`; keys that this version does not know are ignored.
+
+        :param value: a JSON object.
+        :return: what it tells.
+        :raises (KeyError, TypeError, ValueError): it is something else.
+        """
+        carried = value.get("carried")
+        return cls(
+            value["run_setting_id"],
+            value["fingerprint"],
+            value["row"],
+            None if carried is None else RecordStatus(carried).value,
+            value.get("reason"),
+            value.get("removed") is True,
+            int(value.get("unclear") or 0),
+        )
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What ListRunsInBatch tells of a run setting.
+
+    :param run_setting_id: the user's own id of it.
+    :param run_id: its run; None: there is none.
+    :param run_uuid: the uuid of the run, as ids are used again.
+    :param status: the submission status; None: it was never tried.
+    :param failure_reason: AWS's code, of one that failed.
+    :param message: AWS's message.
+    """
+
+    run_setting_id: str
+    run_id: str | None = None
+    run_uuid: str | None = None
+    status: str | None = None
+    failure_reason: str | None = None
+    message: str | None = None
+
+    @classmethod
+    def from_item(cls, item: Mapping[str, Any]) -> Submission:
+        """Take it from an item of ListRunsInBatch.
+
+        :param item: the item; a failed submission has an empty ``runId``.
+        :raises KeyError: the item has no ``runSettingId``.
+        """
+        return cls(
+            item["runSettingId"],
+            item.get("runId") or None,
+            item.get("runInternalUuid") or None,
+            item.get("submissionStatus"),
+            item.get("submissionFailureReason"),
+            item.get("submissionFailureMessage"),
+        )
+
+    @property
+    def is_run_deleted(self) -> bool:
+        """Whether the record of its run was deleted with the batch's."""
+        return self.status == SubmissionStatus.DELETE_SUCCESS
+
+
+@dataclass(frozen=True)
+class BatchOrigin:
+    """What the records of a batch share.
+
+    :param batch_id: id of the batch.
+    :param workflow_id: id of its workflow.
+    :param workflow_version_name: name of the workflow's version.
+    :param dag_id: id of the DAG that started it; None: Airflow did not, or did not tag it.
+    :param dag_run_id: id of the DAG run.
+    :param try_number: number of the try.
+    :param request_id: idempotency token of the start.
+    :param batch_created_at: when the batch was created, in ISO 8601, UTC and milliseconds: such texts are ordered as
+        the times are.
+    """
+
+    batch_id: str
+    workflow_id: str | None = None
+    workflow_version_name: str | None = None
+    dag_id: str | None = None
+    dag_run_id: str | None = None
+    try_number: int | None = None
+    request_id: str | None = None
+    batch_created_at: str | None = None
+
+    @classmethod
+    def from_response(cls, response: Mapping[str, Any]) -> BatchOrigin:
+        """Take it from an answer of GetBatch; our tags name the DAG, the DAG run and the try.
+
+        :param response: the answer.
+        """
+        tags = response.get("tags") or {}
+        default = response.get("defaultRunSetting") or {}
+        tried = tags.get("airflow:try_number", "")
+        created = response.get("creationTime")
+        return cls(
+            response["id"],
+            default.get("workflowId"),
+            default.get("workflowVersionName"),
+            tags.get("airflow:dag_id"),
+            tags.get("airflow:run_id"),
+            int(tried) if tried.isdecimal() else None,
+            tags.get(REQUEST_ID_TAG),
+            created.astimezone(timezone.utc).isoformat(timespec="milliseconds") if created else None,
+        )
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The result of one run setting. What is not known is None; times are in ISO 8601.
+
+    :param run_setting_id: the user's own id of it: the sample.
+    :param run_id: its run; None when it was never submitted.
+    :param run_uuid: uuid of the run; ids are used again, uuids are not.
+    :param status: COMPLETED, FAILED, CANCELLED, NOT_SUBMITTED or UNKNOWN.
+    :param submission_status: as ListRunsInBatch told it; None: it was never tried.
+    :param failure_reason: AWS's code, of a run or a submission that failed.
+    :param message: AWS's message.
+    :param cause: why it did not complete, in a few words: ``"OUT_OF_MEMORY_ERROR in ALIGN"``; the task where it was
+        looked up (of the first failures of a batch).
+    :param output_uri: where its outputs are (GetRun's ``runOutputUri``); None with ``results_detail="listed"``.
+    :param started_at: when the run started.
+    :param stopped_at: when it ended.
+    :param attempt: how often the sample was submitted, as far as its results file tells, this time included.
+    :param fingerprint: hash of the sample's settings.
+    :param batch_id: the batch that it ran in.
+    :param batch_created_at: when that was created; of two records of a sample the one of the later batch counts.
+    :param workflow_id: id of the workflow.
+    :param workflow_uuid: uuid of the workflow, as ids are used again.
+    :param workflow_version_name: name of its version.
+    :param workflow_digest: digest of its definition.
+    :param engine_version: version of the workflow engine (Nextflow only).
+    :param role_arn: service role of the run; None with ``results_detail="listed"``.
+    :param dag_id: id of the DAG that started the batch.
+    :param dag_run_id: id of the DAG run.
+    :param try_number: number of the try.
+    :param row: column -> value of the sheet's ``keep_columns``.
+    :param outputs: with ``read_outputs``: the run's ``outputs.json``, or for Nextflow a list of its objects.
+    :param status_before_removal: of a sample that is REMOVED, how it had ended: its row may come back.
+    """
+
+    run_setting_id: str
+    run_id: str | None
+    run_uuid: str | None
+    status: RecordStatus
+    submission_status: str | None = None
+    failure_reason: str | None = None
+    message: str | None = None
+    cause: str | None = None
+    output_uri: str | None = None
+    started_at: str | None = None
+    stopped_at: str | None = None
+    attempt: int | None = None
+    fingerprint: str | None = None
+    batch_id: str | None = None
+    batch_created_at: str | None = None
+    workflow_id: str | None = None
+    workflow_uuid: str | None = None
+    workflow_version_name: str | None = None
+    workflow_digest: str | None = None
+    engine_version: str | None = None
+    role_arn: str | None = None
+    dag_id: str | None = None
+    dag_run_id: str | None = None
+    try_number: int | None = None
+    row: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Any = None
+    status_before_removal: RecordStatus | None = None
+
+    @classmethod
+    def of_run(
+        cls,
+        submission: Submission,
+        sample: Sample,
+        origin: BatchOrigin,
+        run: RunSnapshot,
+        *,
+        attempt: int = 1,
+        outputs: Any = None,
+    ) -> RunRecord | None:
+        """Make the record of a run that has ended.
+
+        :param submission: how it was submitted.
+        :param sample: what was known of it before.
+        :param origin: its batch.
+        :param run: the run, from GetRun, from its manifest, or with the little that a list tells.
+        :param attempt: how often the sample was submitted; default 1.
+        :param outputs: what it has put out, if that was asked for.
+        :return: the record; None: the run is still going, or its record is deleted.
+        """
+        status = STATUS_OF_PHASE.get(run.phase)
+        if status is None:
+            return None
+        looked_at = status is not RecordStatus.FAILED or run.role_arn is not None or run.failure_reason is not None
+        return cls(
+            **_shared(submission, sample, origin, attempt),
+            status=status,
+            cause=cause_of(status.value, run.failure_reason)
+            if looked_at and status is not RecordStatus.COMPLETED
+            else None,
+            failure_reason=run.failure_reason,
+            message=run.status_message,
+            output_uri=run.run_output_uri,
+            started_at=run.start_time.isoformat() if run.start_time else None,
+            stopped_at=run.stop_time.isoformat() if run.stop_time else None,
+            workflow_id=run.workflow_id or origin.workflow_id,
+            workflow_uuid=run.workflow_uuid,
+            workflow_version_name=run.workflow_version_name or origin.workflow_version_name,
+            workflow_digest=run.digest,
+            engine_version=run.engine_version,
+            role_arn=run.role_arn,
+            outputs=outputs,
+        )
+
+    @classmethod
+    def without_run(
+        cls,
+        submission: Submission,
+        sample: Sample,
+        origin: BatchOrigin,
+        *,
+        attempt: int = 1,
+        may_have_run: bool = False,
+    ) -> RunRecord:
+        """Make the record of what has no run to be looked at: never submitted, or gone without a trace.
+
+        :param submission: how it was submitted, if it was.
+        :param sample: what was known of it before.
+        :param origin: its batch.
+        :param attempt: how often the sample was submitted; default 1.
+        :param may_have_run: the lists of the batch leave out runs that it has started, perhaps this one; default False.
+        :return: a record that is NOT_SUBMITTED without a run, and UNKNOWN with one, or perhaps one.
+        """
+        unlisted = may_have_run and submission.run_id is None and submission.status != SubmissionStatus.FAILED
+        gone = submission.run_id is not None
+        status = RecordStatus.UNKNOWN if gone or unlisted else RecordStatus.NOT_SUBMITTED
+        message = "its record is gone: nobody can tell how it ended" if gone else submission.message
+        return cls(
+            **_shared(submission, sample, origin, attempt),
+            status=status,
+            cause=cause_of(status.value, submission.failure_reason),
+            failure_reason=submission.failure_reason,
+            message="its batch has started runs that no list tells of: it may be one of them" if unlisted else message,
+            workflow_id=origin.workflow_id,
+            workflow_version_name=origin.workflow_version_name,
+        )
+
+    @property
+    def failure_code(self) -> str | None:
+        """AWS's code that decides: the one that ``cause`` tells; in a file without causes ``failure_reason``."""
+        return read_cause(self.cause)[0] if self.cause else self.failure_reason
+
+    @property
+    def failed_task(self) -> str | None:
+        """Name of the task that failed, where it was looked up."""
+        return read_cause(self.cause)[1]
+
+    @property
+    def lacks_task(self) -> bool:
+        """Whether its run only says that something in it failed, and no task is known that tells more."""
+        code, task = read_cause(self.cause)
+        return self.status is RecordStatus.FAILED and task is None and (code or self.failure_reason) in GENERAL_REASONS
+
+    def is_same_end(self, other: RunRecord) -> bool:
+        """Tell whether another record is of the same run, and tells the same end of it.
+
+        :param other: the other record.
+        :return: whether id and uuid of the run, and the status, are the same.
+        """
+        return (self.run_id, self.run_uuid, self.status) == (other.run_id, other.run_uuid, other.status)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has all that there is to be had: GetRun alone tells the role, and it always does."""
+        return self.role_arn is not None or self.status is RecordStatus.NOT_SUBMITTED
+
+    @property
+    def end(self) -> RecordStatus:
+        """How it ended, whether or not its row has left the sheet since."""
+        return self.status_before_removal or self.status
+
+    def removed(self) -> RunRecord:
+        """Give the record of the same sample once its row has left the sheet."""
+        return replace(self, status=RecordStatus.REMOVED, status_before_removal=self.end)
+
+    def present(self) -> RunRecord:
+        """Give the record of the same sample as long as its row is in the sheet."""
+        return replace(self, status=self.end, status_before_removal=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the record as a JSON object; ``run_setting_id`` comes first, what it rarely has only where it has it."""
+        values = {**vars(self), "status": self.status.value, "row": dict(self.row)}
+        if self.outputs is None:
+            del values["outputs"]
+        before = values.pop("status_before_removal")
+        return values if before is None else {**values, "status_before_removal": before.value}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> RunRecord:
+        """Read :meth:`to_json`; keys that this version does not know are ignored.
+
+        :param value: a JSON object, such as a line of a results file.
+        :return: the record; what the object does not have is at its default.
+        :raises (KeyError, TypeError, ValueError): it is not a record.
+        """
+        if not isinstance(value["run_setting_id"], str) or not isinstance(value.get("row") or {}, Mapping):
+            raise TypeError("run_setting_id is no text, or row no object")
+        known = {f.name: value[f.name] for f in fields(cls) if f.name in value}
+        ids = {"run_id": value.get("run_id"), "run_uuid": value.get("run_uuid")}
+        before = value.get("status_before_removal")
+        statuses = {
+            "status": RecordStatus(value["status"]),
+            "status_before_removal": None if before is None else RecordStatus(before),
+        }
+        return cls(**{**ids, **known, **statuses, "row": value.get("row") or {}})
+
+
+def _shared(submission: Submission, sample: Sample, origin: BatchOrigin, attempt: int) -> dict[str, Any]:
+    return {
+        "run_setting_id": submission.run_setting_id,
+        "run_id": submission.run_id,
+        "run_uuid": submission.run_uuid,
+        "submission_status": submission.status,
+        "attempt": attempt,
+        "fingerprint": sample.fingerprint,
+        "row": sample.row,
+        "batch_id": origin.batch_id,
+        "batch_created_at": origin.batch_created_at,
+        "dag_id": origin.dag_id,
+        "dag_run_id": origin.dag_run_id,
+        "try_number": origin.try_number,
+    }
+
+
+FINGERPRINTED = ("workflowId", "workflowOwnerId", "workflowVersionName", "parameters", "engineSettings")
+"""What decides what a run computes. Not the role, the storage, the place of the outputs, names, tags and priority: a
+sample that completed with others of these need not run again."""
+
+
+def sample_fingerprint(setting: Mapping[str, Any]) -> str:
+    """Hash what decides what a run computes.
+
+    :param setting: what the run gets, the batch's default and its own settings merged
+        (:func:`airflow_provider_omics.core.settings.requests.merged_run_settings`).
+    :return: SHA-256 in hexadecimal; the same whatever the order of keys, and whether an empty setting is given or not.
+    """
+    content = {name: setting[name] for name in FINGERPRINTED if setting.get(name) not in (None, "", {})}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,202 @@
+"""The verdict on a batch: its counts against what the user tolerates.
+
+PROCESSED only says that every run has ended. Whether that is a success is decided here, from ``runSummary`` and
+``submissionSummary`` against ``totalRuns`` (source: GetBatch; counts are final once the batch is PROCESSED).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
+from fractions import Fraction
+
+from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.snapshots import BatchSnapshot
+from airflow_provider_omics.core.statuses import Phase
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How many runs of a batch may fail.
+
+    :param max_failed_runs: number of runs that may end otherwise than COMPLETED; default 0.
+    :param max_failed_percent: the same as a percentage (0 to 100) of all runs, rounded down; where both are given
+        the larger allowance counts. Default None: the number alone.
+    :param must_succeed: ``runSettingId``s, or patterns with ``*`` and ``?``, that are never tolerated.
+    """
+
+    max_failed_runs: int = 0
+    max_failed_percent: float | None = None
+    must_succeed: tuple[str, ...] = ()
+
+    @classmethod
+    def checked(cls, max_failed_runs: object, max_failed_percent: object, must_succeed: object) -> Tolerance:
+        """Build a tolerance from what a template may have turned into text.
+
+        :param max_failed_runs: whole number, or its text.
+        :param max_failed_percent: number, its text, None or empty text.
+        :param must_succeed: one id or pattern, or several.
+        :return: the tolerance.
+        :raises SettingsError: something is not a number or out of range; all problems at once.
+        """
+        problems = []
+        runs = _number(0 if max_failed_runs in (None, "") else max_failed_runs)
+        if runs is None or runs < 0 or runs != int(runs):
+            problems.append(Problem("max_failed_runs", repr(max_failed_runs), "a whole number, 0 or more"))
+        percent = None if max_failed_percent in (None, "", "None") else _number(max_failed_percent)
+        if max_failed_percent not in (None, "", "None") and (percent is None or not 0 <= percent <= 100):
+            problems.append(Problem("max_failed_percent", repr(max_failed_percent), "a number from 0 to 100"))
+        given: tuple[object, ...] = (must_succeed,)
+        if isinstance(must_succeed, Collection) and not isinstance(must_succeed, str):
+            given = tuple(must_succeed)
+        patterns = tuple(pattern for pattern in given if isinstance(pattern, str) and pattern)
+        if len(patterns) != len(given):
+            problems.append(Problem("must_succeed", repr(must_succeed), "runSettingIds or patterns, each a text"))
+        if problems:
+            raise SettingsError(problems)
+        return cls(int(runs or 0), percent, patterns)
+
+    def allowance(self, total_runs: int) -> int:
+        """Number of runs, out of so many, that may end otherwise than COMPLETED."""
+        # By fractions, as 0.57 % of 10,000 is 57, and by floats 56.99...
+        percent = Fraction(str(self.max_failed_percent or 0))
+        return max(self.max_failed_runs, math.floor(total_runs * percent / 100))
+
+
+_GOING = ("pending_submissions", "pending_runs", "starting_runs", "running_runs", "stopping_runs")
+
+
+@dataclass(frozen=True)
+class BatchCounts:
+    """The runs of a batch by outcome; once it has ended they add up to ``total_runs``.
+
+    ``unknown_runs`` are those that no count accounts for, and those whose record was deleted: nobody can tell how
+    they ended, so they are not successes. What is still going is in none of the counts but the total.
+    """
+
+    total_runs: int
+    completed_runs: int
+    failed_runs: int
+    cancelled_runs: int
+    failed_submissions: int
+    unknown_runs: int
+
+    @classmethod
+    def of(cls, batch: BatchSnapshot) -> BatchCounts:
+        """Count the runs of a batch.
+
+        :param batch: a snapshot, in any status; counts are final at PROCESSED only.
+        :return: its counts.
+        """
+        completed = batch.count("completed_runs")
+        failed = batch.count("failed_runs")
+        cancelled = batch.count("cancelled_runs")
+        not_submitted = batch.count("failed_submissions")
+        counted = completed + failed + cancelled + not_submitted
+        total = max(batch.total_runs, counted)  # an answer without totalRuns must not hide what failed
+        going = sum(batch.count(name) for name in _GOING) if batch.phase is Phase.ACTIVE else 0
+        return cls(total, completed, failed, cancelled, not_submitted, max(0, total - counted - going))
+
+    @classmethod
+    def of_statuses(cls, statuses: Mapping[str, int]) -> BatchCounts:
+        """Count samples whose end is known from their results.
+
+        :param statuses: COMPLETED, FAILED, CANCELLED, NOT_SUBMITTED or UNKNOWN -> how many.
+        """
+        names = ("COMPLETED", "FAILED", "CANCELLED", "NOT_SUBMITTED", "UNKNOWN")
+        return cls(sum(statuses.values()), *(statuses.get(name, 0) for name in names))
+
+    def __add__(self, other: BatchCounts) -> BatchCounts:
+        """Count the runs of both."""
+        names = [field.name for field in fields(self)]
+        return BatchCounts(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
+    @property
+    def not_completed(self) -> int:
+        """Number of runs that did not complete, whatever the reason."""
+        return self.total_runs - self.completed_runs
+
+    @property
+    def ends(self) -> dict[tuple[str, str | None], int]:
+        """Count the runs that did not complete by status and AWS's code, which no count tells: None."""
+        counts = {
+            "FAILED": self.failed_runs,
+            "CANCELLED": self.cancelled_runs,
+            "NOT_SUBMITTED": self.failed_submissions,
+            "UNKNOWN": self.unknown_runs,
+        }
+        return {(status, None): count for status, count in counts.items() if count}
+
+    def as_dict(self) -> dict[str, int]:
+        """Write the counts by the names that they have in a task's result."""
+        return {
+            "total_runs": self.total_runs,
+            "completed_runs": self.completed_runs,
+            "failed_runs": self.failed_runs,
+            "cancelled_runs": self.cancelled_runs,
+            "unknown_runs": self.unknown_runs,
+            "failed_submissions": self.failed_submissions,
+        }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a batch counts as a success, and why.
+
+    :param succeeded: the runs that did not complete are within the tolerance.
+    :param counts: the counts it rests on.
+    :param allowed: how many runs were allowed not to complete.
+    :param missed: those of the failed ``runSettingId``s that ``must_succeed`` names.
+    """
+
+    succeeded: bool
+    counts: BatchCounts
+    allowed: int
+    missed: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one sentence for the log."""
+        counts = self.counts
+        parts = {
+            "failed": counts.failed_runs,
+            "cancelled": counts.cancelled_runs,
+            "not submitted": counts.failed_submissions,
+            "of unknown outcome": counts.unknown_runs,
+        }
+        shown = ", ".join(f"{number} {name}" for name, number in parts.items() if number)
+        text = f"{counts.completed_runs} of {counts.total_runs} runs completed"
+        if shown:
+            text += f"; {shown}; {self.allowed} may fail"
+        if self.missed:
+            text += f"; must succeed but did not: {', '.join(self.missed)}"
+        return text
+
+
+def judge(counts: BatchCounts, tolerance: Tolerance, failed_ids: Collection[str] = ()) -> Verdict:
+    """Judge a batch whose runs have all ended, and what earlier attempts have left.
+
+    :param counts: its final counts, those of samples that were not submitted again included.
+    :param tolerance: what the user allows.
+    :param failed_ids: ``runSettingId``s of all runs that did not complete; needed when ``must_succeed`` is set.
+    :return: the verdict.
+    """
+    allowed = tolerance.allowance(counts.total_runs)
+    # An id may have brackets, which fnmatch would take for a set of characters.
+    patterns = [pattern.replace("[", "[[]") for pattern in tolerance.must_succeed]
+    missed = tuple(name for name in failed_ids if any(fnmatchcase(name, pattern) for pattern in patterns))
+    # A batch has at least one run: an answer without any count tells nothing, and silence is no success.
+    succeeded = counts.total_runs > 0 and counts.not_completed <= allowed and not missed
+    return Verdict(succeeded, counts, allowed, missed)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

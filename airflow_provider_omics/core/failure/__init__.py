@@ -1,0 +1,1 @@
+"""A failure: its cause, whose move it is, and the remedy."""

@@ -1,0 +1,49 @@
+"""The cause of a failure: AWS's code that it is judged by, and the task that failed.
+
+One rule for a run, for a batch, for what results tell, and for what a new attempt submits: the cause that is shown is
+the one that decides.
+"""
+
+from __future__ import annotations
+
+GENERAL_REASONS: tuple[str | None, ...] = (None, "RUN_TASK_FAILED", "WORKFLOW_RUN_FAILED")
+"""Reasons that only say that something in the run failed: its task's reason is nearer to the cause."""
+
+NO_REASON = "no reason given"
+"""Stands where AWS gives no code."""
+
+_WITHOUT_CODE = (NO_REASON, "CANCELLED", "UNKNOWN")
+
+
+def deciding_code(of_run: str | None, of_task: str | None) -> str | None:
+    """Find the code that a failure is judged by.
+
+    :param of_run: the ``failureReason`` of GetRun; None: it gave none.
+    :param of_task: the ``failureReason`` of GetRunTask, of the task that failed last; None: it gave none, or no task
+        failed, or none was looked at.
+    :return: the run's, unless that is general and the task's is not.
+    """
+    if of_run not in GENERAL_REASONS:
+        return of_run
+    return of_run or of_task if of_task in GENERAL_REASONS else of_task
+
+
+def cause_of(status: str, code: str | None, task: str | None = None) -> str:
+    """Write a cause in a few words: ``"FILE_SYSTEM_OUT_OF_SPACE in MARKDUPLICATES"``.
+
+    :param status: FAILED, NOT_SUBMITTED, CANCELLED or UNKNOWN.
+    :param code: the code that decides; None: AWS gave none.
+    :param task: name of the task that failed; None: none did, or it is not known.
+    """
+    words = code or (status if status in _WITHOUT_CODE else NO_REASON)
+    return f"{words} in {task}" if task else words
+
+
+def read_cause(cause: str | None) -> tuple[str | None, str | None]:
+    """Read :func:`cause_of`.
+
+    :param cause: a cause; None: none is known.
+    :return: code and task.
+    """
+    words, _, task = (cause or NO_REASON).partition(" in ")
+    return None if words in _WITHOUT_CODE else words, task or None

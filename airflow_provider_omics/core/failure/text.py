@@ -1,0 +1,50 @@
+"""Text of strangers, made fit for a task log: bounded in number and length, without control characters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+LONGEST_LINE = 400
+"""Characters of a line that are shown; tools print whole command lines and progress bars into one."""
+
+LONGEST_MESSAGE = 600
+"""Characters of a service's message that are shown."""
+
+# Colours and cursor moves of terminals (ECMA-48), which Nextflow and many tools print; the rest of the controls after.
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)", re.DOTALL)
+# Also the marks that turn the writing direction or hide text, and lone surrogates, which no UTF-8 log can take.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def clean_line(text: str, longest: int = LONGEST_LINE) -> str:
+    """Make one line of any text.
+
+    :param text: the text of a tool or a service.
+    :param longest: characters that are kept; default :data:`LONGEST_LINE`.
+    :return: one printable line, cut with ``...``.
+    """
+    # A progress bar rewrites its line after each carriage return: a terminal shows the last one.
+    last = text.rstrip("\r\n").rpartition("\r")[2] or text
+    line = _CONTROL.sub("", _ESCAPE.sub("", last)).replace("\n", " ").replace("\t", "    ").rstrip()
+    return line if len(line) <= longest else f"{line[: longest - 3]}..."
+
+
+def clean_message(text: str | None) -> str | None:
+    """Make one line of a service's message, spaces collapsed; None stays None."""
+    if text is None:
+        return None
+    return " ".join(clean_line(" ".join(text.split()), LONGEST_MESSAGE).split()) or None
+
+
+def last_lines(messages: Iterable[str], count: int) -> tuple[str, ...]:
+    """Take the last lines of log messages, of which one may hold several lines.
+
+    :param messages: in order of time.
+    :param count: lines that are kept at most.
+    :return: cleaned lines, oldest first; empty ones are left out.
+    """
+    if count <= 0:
+        return ()
+    lines = [clean_line(line) for message in messages for line in message.split("\n")]
+    return tuple([line for line in lines if line.strip()][-count:])

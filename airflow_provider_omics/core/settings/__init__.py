@@ -1,0 +1,1 @@
+"""The settings of runs and batches: merged, checked, made into requests."""

@@ -1,0 +1,321 @@
+"""Checks of run settings one by one: their names, their values, their sizes.
+
+No check raises: each returns the problems that it found, so that the user sees all of them at once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_omics.core.errors import GivenValue, Problem, SettingsError
+from airflow_provider_omics.core.settings.documents import Fault, document_faults
+from airflow_provider_omics.core.settings.fields import (
+    ACCOUNT_ID,
+    ARN,
+    DIGITS,
+    FIELDS,
+    MAX_PARAMETERS_BYTES,
+    MAX_TAG_KEY,
+    MAX_TAG_VALUE,
+    MAX_TAGS,
+    NAME,
+    OBJECT_URI,
+    VISIBLE_LINES,
+    VISIBLE_TEXT,
+    YOUNGER_FIELDS,
+    Place,
+    SettingField,
+    SettingKind,
+)
+from airflow_provider_omics.core.settings.names import meant_field, unknown_name_advice
+
+NOT_SET = "not set"
+
+_PATTERN_WORDS = {
+    DIGITS: "digits only",
+    ACCOUNT_ID: "an account id of 12 digits",
+    ARN: "an ARN (arn:...)",
+    NAME: "letters, digits, '-', '.' and '_', beginning with a letter or digit",
+    OBJECT_URI: "an object in a bucket (s3://bucket/key)",
+    VISIBLE_TEXT: "no control or other invisible characters",
+    VISIBLE_LINES: "no control or other invisible characters but tab and line ends",
+}
+# Buckets from before 2018 may have upper case, underscores and up to 255 characters.
+_S3_URI = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9](/.*)?", re.DOTALL)
+
+
+# Not shown: a policy tells what an account holds, and in the place of an object's URI may stand a presigned URL, which
+# opens the object to whoever reads it.
+_NOT_SHOWN = frozenset({"sessionPolicy", "parametersUri"})
+_FLAGS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class InstalledModel:
+    """The fields that the installed boto3 can send.
+
+    :param release: its release: ``"1.42.84"``.
+    :param fields: for each place the names of its fields.
+    """
+
+    release: str
+    fields: Mapping[Place, Collection[str]]
+
+
+ReadModel = Callable[[], InstalledModel]
+"""Reads the installed model, which takes a client: it is called only where a field younger than the floor is set."""
+
+
+def show_value(value: Any) -> str:
+    """Shorten a value for an error message.
+
+    :param value: anything; of a container only type and size are shown.
+    :return: at most about 80 characters; a GivenValue, which masking hides, if it shows more than a type and a size.
+    """
+    if value is None:
+        return NOT_SET
+    if isinstance(value, (Mapping, list, tuple, set, frozenset)):
+        return f"{type(value).__name__} of {len(value)}"
+    if isinstance(value, str):
+        return GivenValue(repr(value) if len(value) <= 70 else f"{value[:60]!r}... ({len(value)} characters)")
+    if isinstance(value, (bool, int, float)):
+        return GivenValue(f"{value!r:.70}")
+    return type(value).__name__
+
+
+def convert_value(field: SettingField, value: Any) -> Any:
+    """Bring a value into the type that AWS takes, where nothing can be lost.
+
+    Airflow renders a templated number to text, and, with ``render_template_as_native_obj``, an id of digits to
+    a number; both are converted back. Everything else stays as it is.
+
+    :param field: the setting.
+    :param value: what the user gave.
+    :return: the value as it is sent.
+    """
+    if field.kind is SettingKind.WHOLE_NUMBER:
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
+            return int(value)
+    elif field.kind is SettingKind.FLAG:
+        if isinstance(value, str):
+            return _FLAGS.get(value.strip().lower(), value)
+    elif field.kind is SettingKind.TEXT:
+        if type(value) is int and value >= 0 and field.pattern in (DIGITS, ACCOUNT_ID):
+            return str(value)
+    elif isinstance(value, Mapping) and not isinstance(value, dict):
+        return dict(value)
+    return value
+
+
+def clean_setting(setting: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """Leave out settings that are unset, and convert values that Airflow rendered to another type.
+
+    :param setting: settings as the user gave them, by their names in ``place``; not changed.
+    :param place: where they stand.
+    :return: a new dict without None values; see :func:`convert_value`.
+    """
+    fields = FIELDS[place]
+    return {
+        name: convert_value(fields[name], value) if name in fields else value
+        for name, value in setting.items()
+        if value is not None
+    }
+
+
+def setting_problems(setting: Mapping[Any, Any], place: Place, label: Callable[[Any], str]) -> list[Problem]:
+    """Check the names and values of settings, each by itself.
+
+    :param setting: settings by their names in ``place``; None values are unset.
+    :param place: where they stand.
+    :param label: how the user calls a setting of this origin, from its name.
+    :return: all problems.
+    """
+    fields = FIELDS[place]
+    problems = []
+    for name, value in setting.items():
+        field = fields.get(name)
+        if field is None:
+            problems.append(Problem(label(name), _show_misplaced(name, value), unknown_name_advice(name, place)))
+        elif value is not None:
+            for path, shown, allowed in value_faults(field, value):
+                problems.append(Problem(f"{label(name)}{path}", shown, allowed))
+    return problems
+
+
+def younger_problems(
+    setting: Mapping[Any, Any], place: Place, label: Callable[[Any], str], model: ReadModel | None
+) -> list[Problem]:
+    """Refuse fields that the installed boto3 cannot send, as they are younger than it.
+
+    :param setting: settings by their names in ``place``; None values are unset.
+    :param place: where they stand.
+    :param label: how the user calls a setting of this origin, from its name.
+    :param model: reads the installed model; None: every field can be sent.
+    :return: a problem for each.
+    """
+    given = [name for name in YOUNGER_FIELDS[place] if setting.get(name) is not None]
+    if model is None or not given:
+        return []
+    installed = model()
+    problems = []
+    for name in given:
+        if name not in installed.fields[place]:
+            needed = f"{name} needs boto3 {FIELDS[place][name].since(place)}; {installed.release} is installed"
+            problems.append(Problem(label(name), "set", f"{needed}: upgrade boto3 and botocore, or leave it out"))
+    return problems
+
+
+def value_faults(field: SettingField, value: Any) -> list[Fault]:
+    """Check one value against its field.
+
+    :param field: the setting.
+    :param value: what the user gave; None is not a value here.
+    :return: what is wrong with it.
+    """
+    value = convert_value(field, value)
+    if field.kind is SettingKind.TEXT:
+        return _text_faults(field, value)
+    if field.kind is SettingKind.WHOLE_NUMBER:
+        low, high = field.minimum, field.maximum
+        if isinstance(value, bool) or not isinstance(value, int) or not _within(value, low, high):
+            return [Fault("", show_value(value), f"a whole number from {low} to {high}")]
+        return []
+    if field.kind is SettingKind.FLAG:
+        return [] if isinstance(value, bool) else [Fault("", show_value(value), "true or false")]
+    if field.kind is SettingKind.TAGS:
+        return tag_faults(value)
+    return document_faults(value)
+
+
+def tag_faults(tags: Any) -> list[Fault]:
+    """Check each tag: text, lengths, and the prefix that AWS keeps for itself.
+
+    Their number is a matter of the merged tags: see :func:`tag_count_problems`.
+
+    :param tags: what the user gave.
+    :return: what is wrong with it.
+    """
+    if not isinstance(tags, Mapping):
+        return [Fault("", show_value(tags), "tags: a dict of text to text")]
+    faults = []
+    for key, value in tags.items():
+        path, shown = f"[{show_value(key)}]", show_value(value)
+        if not isinstance(key, str) or not 1 <= len(key) <= MAX_TAG_KEY:
+            faults.append(Fault(path, shown, f"a tag key: text of 1 to {MAX_TAG_KEY} characters"))
+        elif key[:4].lower() == "aws:":
+            faults.append(Fault(path, shown, "another key: those that begin with 'aws:' are reserved by AWS"))
+        if not isinstance(value, str) or len(value) > MAX_TAG_VALUE:
+            faults.append(Fault(path, shown, f"a tag value: text of at most {MAX_TAG_VALUE} characters"))
+    return faults
+
+
+def tag_count_problems(keys: Collection[str], argument: str) -> list[Problem]:
+    """Refuse more tags than a resource can have.
+
+    :param keys: the merged tag keys.
+    :param argument: how the user calls them.
+    :return: at most one problem.
+    """
+    if len(keys) <= MAX_TAGS:
+        return []
+    return [Problem(argument, f"{len(keys)} tags", f"at most {MAX_TAGS} tags, defaults included")]
+
+
+def parameters_size_problems(size: int, argument: str) -> list[Problem]:
+    """Refuse parameters that are larger than the service takes.
+
+    :param size: bytes of the merged parameters.
+    :param argument: how the user calls them.
+    :return: at most one problem.
+    """
+    if size <= MAX_PARAMETERS_BYTES:
+        return []
+    allowed = f"at most {MAX_PARAMETERS_BYTES:,} bytes as JSON, defaults included; put long lists in S3 files"
+    return [Problem(argument, f"{size:,} bytes", allowed)]
+
+
+def _text_faults(field: SettingField, value: Any) -> list[Fault]:
+    if field.choices:
+        if isinstance(value, str) and value in field.choices:
+            return []
+        return [Fault("", show_value(value), " or ".join(field.choices))]
+    if not isinstance(value, str):
+        hint = " (JSON text: json.dumps(value))" if field.name == "sessionPolicy" else ""
+        return [Fault("", show_value(value), f"text{hint}")]
+    if not _within(len(value), field.minimum, field.maximum) or not _matches(field.pattern, value):
+        return [Fault("", _show_text(field, value), _text_allowed(field))]
+    if field.s3_uri and not _S3_URI.fullmatch(value):
+        return [Fault("", _show_text(field, value), "an S3 URI: s3://bucket/...")]
+    if field.name == "sessionPolicy" and not _is_json_object(value):
+        return [Fault("", _show_text(field, value), "an IAM policy as JSON text")]
+    return []
+
+
+def _show_misplaced(name: Any, value: Any) -> str:
+    # A name that nobody knows may be misspelt workflow parameters, whose values can identify a patient.
+    field = meant_field(name) if isinstance(name, str) else None
+    shown = field is not None and field.kind is not SettingKind.JSON_OBJECT and field.name not in _NOT_SHOWN
+    return show_value(value) if shown else type(value).__name__
+
+
+def _show_text(field: SettingField, value: str) -> str:
+    return f"text of {len(value)} characters" if field.name in _NOT_SHOWN else show_value(value)
+
+
+def _text_allowed(field: SettingField) -> str:
+    words = ["an S3 URI (s3://bucket/...)"] if field.s3_uri else []
+    if field.minimum is not None and field.minimum == field.maximum:
+        words.append(f"text of {field.minimum} characters")
+    elif field.maximum is not None:
+        words.append(f"text of {field.minimum or 0} to {field.maximum} characters")
+    if field.pattern:
+        words.append(_PATTERN_WORDS[field.pattern])
+    return ", ".join(words)
+
+
+def _within(number: int, low: int | None, high: int | None) -> bool:
+    return (low is None or number >= low) and (high is None or number <= high)
+
+
+def _matches(pattern: str | None, text: str) -> bool:
+    if pattern is None:
+        return True
+    if pattern in (VISIBLE_TEXT, VISIBLE_LINES):
+        return text.isprintable() or all(_is_visible(letter, pattern) for letter in text)
+    return re.fullmatch(pattern, text) is not None
+
+
+def _is_visible(letter: str, pattern: str) -> bool:
+    # Unassigned code points (Cn) pass: which ones are assigned depends on the Unicode version of either side.
+    if letter in "\t\n\r":
+        return pattern == VISIBLE_LINES
+    return unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co")
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+def is_true(argument: str, value: Any) -> bool:
+    """Read a flag that a template may have turned into text.
+
+    :param argument: name of the argument.
+    :param value: a bool, or text: ``"true"``, ``"no"``, ``"1"``, ``"off"``, ...; empty text and ``"None"`` are false.
+    :return: what it says.
+    :raises SettingsError: the text is neither true nor false.
+    """
+    if isinstance(value, str):
+        if value.strip().lower() in ("true", "1", "yes", "on"):
+            return True
+        if value.strip().lower() in ("false", "0", "no", "off", "none", ""):
+            return False
+        raise SettingsError([Problem(argument, repr(value), "true or false")])
+    return bool(value)

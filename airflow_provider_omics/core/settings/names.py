@@ -1,0 +1,74 @@
+"""Names that AWS does not know in their place: the name that was probably meant, and the place where it belongs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_omics.core.settings.fields import FIELDS, SETTING_FIELDS, Place, SettingField
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def nearest_name(name: str, known: Collection[str]) -> str | None:
+    """Find the known name that was probably meant.
+
+    :param name: the name as the user wrote it.
+    :param known: the names that exist.
+    :return: the nearest of them, upper and lower case ignored; None when nothing is near.
+    """
+    import difflib  # needed for mistakes only
+
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None
+
+
+def meant_field(name: str) -> SettingField | None:
+    """Find the field, of whatever place, that is spelled like this but for case and underscores.
+
+    :param name: the name as the user wrote it: a name of AWS for another place, a Python argument, other upper case.
+    :return: the field, or None.
+    """
+    plain = name.replace("_", "").lower()
+    for field in SETTING_FIELDS:
+        spellings = (field.argument.replace("_", ""), field.name, field.start_run or "")
+        if plain in (spelling.lower() for spelling in spellings):
+            return field
+    return None
+
+
+def unknown_name_advice(name: Any, place: Place) -> str:
+    """Advise on a setting that has no place where it stands.
+
+    :param name: the key as the user wrote it.
+    :param place: where it stands.
+    :return: the spelling of AWS, the place where it belongs, or the nearest known name.
+    """
+    if not isinstance(name, str):
+        return "the name of a setting is text"
+    fields = FIELDS[place]
+    field = meant_field(name)
+    if field is not None:
+        here = field.name_in(place)
+        if here in fields:
+            return f"unknown; AWS spells it {here!r} here"
+        spelling = "" if here == name else f" (AWS spells it {here!r})"
+        return f"{_misplaced_advice(field, place)}{spelling}"
+    near = nearest_name(name, fields)
+    return f"unknown; did you mean {near!r}?" if near else f"unknown; known are {', '.join(sorted(fields))}"
+
+
+def _misplaced_advice(field: SettingField, place: Place) -> str:
+    if field.name == "requestId":
+        return "set by the operator, once for each intended start: leave it out"
+    if field.name == "runId":
+        return "a batch cannot repeat runs: use OmicsStartRunOperator(source_run_id=...)"
+    if field.name == "runSettingId":
+        return "belongs to each run of a batch: run_settings[...]['runSettingId']"
+    if place is Place.START_RUN:
+        return "StartRun has no such field; it exists for batches only"
+    if not field.default_run_setting:
+        return f"exists for single runs only: OmicsStartRunOperator({field.argument}=...)"
+    also = " or to the argument scratch_storage_mode" if field.name == "scratchStorageMode" else ""
+    return f"cannot differ between the runs of a batch: move it to default_run_setting[{field.name!r}]{also}"

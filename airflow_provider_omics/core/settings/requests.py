@@ -1,0 +1,302 @@
+"""Run settings: the checked requests of StartRun and StartRunBatch.
+
+Settings come from three places. What stands nearer to the task wins, setting by setting:
+
+1. the operator's own arguments (for a batch: ``scratch_storage_mode``),
+2. ``default_run_setting`` of the batch operator,
+3. ``default_run_setting`` of the connection.
+
+``parameters``, ``engineSettings`` and tags are merged key by key; everything else is replaced as a whole.
+Everything is checked before anything is sent, and the user gets all problems at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.settings.checks import (
+    NOT_SET,
+    InstalledModel,
+    ReadModel,
+    clean_setting,
+    setting_problems,
+    show_value,
+    tag_count_problems,
+)
+from airflow_provider_omics.core.settings.fields import (
+    FIELDS,
+    MAX_INLINE_SETTINGS,
+    MAX_RUNS_IN_BATCH,
+    SETTING_FIELDS,
+    START_RUN_ARGUMENTS,
+    Place,
+    SettingField,
+    SettingKind,
+)
+from airflow_provider_omics.core.settings.layers import (
+    CONNECTION_DEFAULT,
+    Layer,
+    MergedSettings,
+    in_connection,
+    merge_settings,
+)
+from airflow_provider_omics.core.settings.run_setting import (
+    RunSettingRules,
+    check_run_setting,
+    run_setting_rules,
+)
+
+__all__ = [
+    "FIELDS",
+    "SETTING_FIELDS",
+    "START_RUN_ARGUMENTS",
+    "CheckedRequest",
+    "InstalledModel",
+    "Place",
+    "ReadModel",
+    "RunSettingRules",
+    "SettingField",
+    "SettingKind",
+    "build_start_run_batch_request",
+    "build_start_run_request",
+    "check_run_setting",
+    "clean_setting",
+    "merge_settings",
+    "merged_run_settings",
+    "run_setting_rules",
+]
+
+MAX_PROBLEMS = 100
+"""Problems of one error; a list of 100,000 settings with one mistake in each helps nobody."""
+RETENTION_WARNING_RUNS = 1_000
+RUN_GROUP_WARNING_RUNS = 100
+
+_WORKFLOW_FIELDS = frozenset({"workflowId", "workflowType", "workflowOwnerId", "workflowVersionName"})
+
+
+@dataclass(frozen=True)
+class CheckedRequest:
+    """A request without problems.
+
+    :param request: keyword arguments of the API operation, in the spelling of AWS.
+    :param warnings: settings that are allowed but probably not meant, each once.
+    """
+
+    request: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+
+def merged_run_settings(
+    default_run_setting: Mapping[str, Any], run_settings: Iterable[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Merge the settings that each run of a batch effectively gets, by the rule of AWS.
+
+    ``parameters`` and ``runTags`` are merged key by key and the run's value wins; every other field,
+    engineSettings included, is replaced (StartRunBatch API reference). A stream: 100,000 settings need no list.
+
+    :param default_run_setting: the batch's ``defaultRunSetting``, checked.
+    :param run_settings: the per-run settings, checked; not changed.
+    :return: one new dict for each run, with its ``runSettingId``.
+    """
+    default = clean_setting(default_run_setting, Place.DEFAULT_RUN_SETTING)
+    for run_setting in run_settings:
+        merged = {**default, **clean_setting(run_setting, Place.PER_RUN)}
+        for name in ("parameters", "runTags"):
+            if name in default:
+                merged[name] = {**default[name], **merged[name]}
+        yield merged
+
+
+def build_start_run_request(
+    setting: Mapping[str, Any],
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    require: Collection[str] = (),
+    request_id: str,
+    model: ReadModel | None = None,
+) -> CheckedRequest:
+    """Check and build the request of StartRun.
+
+    A setting with a source run (``runId``) takes its workflow from that run: the four settings of the connection
+    that name a workflow give way, and what the service inherits from that run is not missed here.
+
+    :param setting: the settings of the task, by the names of StartRun; None: not set.
+    :param defaults: the connection's default_run_setting, as AWS spells ``defaultRunSetting``: ``runTags`` becomes
+        ``tags``; ``outputBucketOwnerId`` has no place in StartRun and is left out. Default: none.
+    :param require: settings that the connection wants to see (``require_settings``). Default: none.
+    :param request_id: the idempotency token, 1 to 128 characters.
+    :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
+    :return: the request and its warnings.
+    :raises SettingsError: with all problems.
+    """
+    connection = Layer(CONNECTION_DEFAULT, defaults, Place.DEFAULT_RUN_SETTING)
+    arguments = Layer("", setting, Place.START_RUN)
+    problems = connection.problems() + arguments.problems()
+    given = arguments.cleaned()
+    if "requestId" in given:
+        problems.append(Problem("request_id", "in the settings", "set by the operator: leave it out"))
+    exempt: Collection[str] = _WORKFLOW_FIELDS if "runId" in given else ()
+    base = {
+        field.start_run: value
+        for name, value in connection.cleaned().items()
+        if (field := FIELDS[Place.DEFAULT_RUN_SETTING].get(name)) and field.start_run and name not in exempt
+    }
+    merged = MergedSettings(merge_settings(base, given), Place.START_RUN, (connection, arguments))
+    if "workflowId" in given and "runId" in given:
+        allowed = "workflow_id or source_run_id, not both: a repeated run has its workflow already"
+        problems.append(Problem("workflow_id", show_value(given["workflowId"]), allowed))
+    elif "workflowId" not in merged.values and "runId" not in given:
+        allowed = f"required: workflow_id, source_run_id, or {in_connection('workflowId')}"
+        problems.append(Problem("workflow_id", NOT_SET, allowed))
+    # Where parameters are required, those in S3 are as good as those in the request.
+    in_s3 = ("parameters",) if "parametersUri" in merged.values else ()
+    problems += merged.missing_problems(require, exempt={"requestId", *exempt, *in_s3})
+    if "runId" not in given:
+        problems += merged.companion_problems()
+    problems += merged.parameters_problems() + merged.size_problems() + merged.younger_problems(model)
+    problems += setting_problems({"requestId": request_id}, Place.START_RUN, lambda _: "request_id")
+    _raise_all(problems)
+    return CheckedRequest({**merged.values, "requestId": request_id}, _storage_warnings(merged.values))
+
+
+def build_start_run_batch_request(
+    *,
+    default_run_setting: Mapping[str, Any] | None,
+    run_settings: Iterable[Mapping[str, Any]] | None = None,
+    run_settings_s3_uri: str | None = None,
+    batch_name: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    scratch_storage_mode: str | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    require: Collection[str] = (),
+    request_id: str,
+    total_runs: int | None = None,
+    model: ReadModel | None = None,
+) -> CheckedRequest:
+    """Check and build the request of StartRunBatch.
+
+    :param default_run_setting: settings that all runs share, as ``defaultRunSetting``; None: the connection's alone.
+    :param run_settings: settings of each run, 1 to 100 dicts as ``inlineSettings``; exactly one of this and the next.
+    :param run_settings_s3_uri: the S3 object that holds them, up to 100,000, as a JSON array.
+    :param batch_name: name of the batch, up to 64 characters. Default: none.
+    :param tags: tags of the batch itself; its runs take theirs from ``runTags``. Default: none.
+    :param scratch_storage_mode: LOCAL or SHARED for all runs; wins over the same setting in default_run_setting,
+        which wins over the connection's. Default: not set (AWS then means SHARED).
+    :param defaults: the connection's default_run_setting. Default: none.
+    :param require: settings that the connection wants to see (``require_settings``), in the default or, where
+        they may differ, in every run. Default: none.
+    :param request_id: the idempotency token, 1 to 128 characters.
+    :param total_runs: the number of runs in the S3 object, for a caller that wrote it and checked each of them
+        with :func:`check_run_setting`. Default: not known.
+    :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
+    :return: the request and its warnings.
+    :raises SettingsError: with all problems.
+    """
+    layers = (
+        Layer(CONNECTION_DEFAULT, defaults, Place.DEFAULT_RUN_SETTING),
+        Layer("default_run_setting", default_run_setting, Place.DEFAULT_RUN_SETTING),
+        Layer("", {"scratchStorageMode": scratch_storage_mode}, Place.DEFAULT_RUN_SETTING),
+    )
+    default = merge_settings(*(layer.cleaned() for layer in layers))
+    merged = MergedSettings(default, Place.DEFAULT_RUN_SETTING, layers)
+    problems = [problem for layer in layers for problem in layer.problems()]
+    if default.get("workflowType") == "READY2RUN":
+        allowed = "PRIVATE: a batch cannot run READY2RUN workflows; start single runs"
+        problems.append(Problem(merged.label("workflowType"), "'READY2RUN'", allowed))
+    problems += merged.companion_problems() + merged.size_problems() + merged.younger_problems(model)
+    # What may differ between the runs is looked for in each of them, where they can be seen.
+    runs_are_seen = run_settings is not None or total_runs is not None
+    problems += merged.missing_problems(require, FIELDS[Place.PER_RUN] if runs_are_seen else ())
+
+    batch = {
+        "batchName": batch_name,
+        "tags": tags,
+        "requestId": request_id,
+        "s3UriSettings": run_settings_s3_uri,
+    }
+    problems += setting_problems(batch, Place.BATCH, lambda name: FIELDS[Place.BATCH][name].argument)
+    problems += tag_count_problems(tags if isinstance(tags, Mapping) else (), "tags")
+    if (run_settings is None) == (run_settings_s3_uri is None):
+        shown = NOT_SET if run_settings is None else "all set"
+        allowed = "exactly one of run_settings, run_settings_s3_uri"
+        problems.append(Problem("run_settings and run_settings_s3_uri", shown, allowed))
+    inline: list[Any] = []
+    if run_settings is not None:
+        inline, found = _inline_settings(run_settings)
+        problems += found or _inline_problems(inline, run_setting_rules(default, require, model), merged)
+        total_runs = len(inline)
+    elif total_runs is not None and not 1 <= total_runs <= MAX_RUNS_IN_BATCH:
+        problems.append(Problem("total_runs", str(total_runs), f"1 to {MAX_RUNS_IN_BATCH:,} runs in one batch"))
+    _raise_all(problems)
+
+    request: dict[str, Any] = {"requestId": request_id, "defaultRunSetting": default}
+    if run_settings is None:
+        request["batchRunSettings"] = {"s3UriSettings": run_settings_s3_uri}
+    else:
+        request["batchRunSettings"] = {
+            "inlineSettings": [clean_setting(run_setting, Place.PER_RUN) for run_setting in inline]
+        }
+    if batch_name is not None:
+        request["batchName"] = batch_name
+    if tags is not None:
+        request["tags"] = dict(tags)
+    return CheckedRequest(request, _storage_warnings(default) + _batch_size_warnings(default, total_runs))
+
+
+def _inline_settings(run_settings: Any) -> tuple[list[Any], list[Problem]]:
+    if isinstance(run_settings, (str, bytes, Mapping)) or not isinstance(run_settings, Iterable):
+        allowed = "a list of dicts, one for each run (a template that gives a list needs native rendering)"
+        return [], [Problem("run_settings", type(run_settings).__name__, allowed)]
+    inline = list(run_settings)
+    return inline, [] if inline else [Problem("run_settings", "empty", "at least one run")]
+
+
+def _inline_problems(inline: list[Any], rules: RunSettingRules, merged: MergedSettings) -> list[Problem]:
+    problems = []
+    if len(inline) > MAX_INLINE_SETTINGS:
+        allowed = f"at most {MAX_INLINE_SETTINGS} inline: put more in an S3 object, use run_settings_s3_uri"
+        problems.append(Problem("run_settings", f"{len(inline)} settings", allowed))
+    # What no run gives is missing once, in the default, and not once in each run.
+    given = {name for item in inline if isinstance(item, Mapping) for name, value in item.items() if value}
+    for name, reason in rules.required.items():
+        if name not in given:
+            allowed = f"{reason}; give it here, in each run, or {in_connection(name)}"
+            problems.append(Problem(merged.label(name), NOT_SET, allowed))
+    required = {name: reason for name, reason in rules.required.items() if name in given}
+    rules = RunSettingRules(rules.default, required, rules.parameters_size, rules.model)
+    positions: dict[str, int] = {}
+    for index, item in enumerate(inline):
+        problems += check_run_setting(item, index, rules, positions)
+    return problems
+
+
+def _storage_warnings(merged: Mapping[str, Any]) -> tuple[str, ...]:
+    if merged.get("storageType") == "DYNAMIC" and "storageCapacity" in merged:
+        return ("storageCapacity has no effect with storageType DYNAMIC: the service ignores it.",)
+    return ()
+
+
+def _batch_size_warnings(default: Mapping[str, Any], total_runs: int | None) -> tuple[str, ...]:
+    retention = "retentionMode is not set: REMOVE keeps the account under its limit of stored runs."
+    group = "runGroupId is not set: without a run group the batch competes with urgent single runs."
+    if total_runs is None:
+        large = [text for name, text in (("retentionMode", retention), ("runGroupId", group)) if name not in default]
+        unknown = "The runs behind run_settings_s3_uri are not looked at here; their number is not known."
+        return (" ".join([unknown, *(["If they are many:", *large] if large else [])]),)
+    warnings = []
+    if total_runs > RETENTION_WARNING_RUNS and "retentionMode" not in default:
+        warnings.append(f"A batch of {total_runs:,} runs, and {retention}")
+    if total_runs > RUN_GROUP_WARNING_RUNS and "runGroupId" not in default:
+        warnings.append(f"A batch of {total_runs:,} runs, and {group}")
+    return tuple(warnings)
+
+
+def _raise_all(problems: Sequence[Problem]) -> None:
+    if len(problems) > MAX_PROBLEMS:
+        rest = Problem("...", f"{len(problems) - MAX_PROBLEMS:,} more", "not listed; correct these first")
+        problems = [*problems[:MAX_PROBLEMS], rest]
+    if problems:
+        raise SettingsError(problems)

@@ -1,0 +1,1 @@
+"""A sample sheet: its rows made into run settings."""

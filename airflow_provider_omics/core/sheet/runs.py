@@ -1,0 +1,319 @@
+"""The stream of run settings that a sample sheet gives.
+
+Rows come in one by one and settings go out one by one. Without ``group_by_id`` only the ids are held in memory (about
+200 bytes each); with it all rows are, until the sheet has been read, since rows of one id may stand anywhere.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.settings.checks import convert_value, show_value
+from airflow_provider_omics.core.settings.fields import FIELDS, Place
+from airflow_provider_omics.core.settings.run_setting import RunSettingRules
+from airflow_provider_omics.core.sheet.cells import CELL_TYPES, Row, convert_cells, is_empty, text_of
+from airflow_provider_omics.core.sheet.checks import setting_faults
+from airflow_provider_omics.core.sheet.mapping import SheetMapping
+from airflow_provider_omics.core.sheet.nodes import CellFault
+from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
+from airflow_provider_omics.core.sheet.templates import in_sheet
+
+MAX_PROBLEMS = 50
+"""Problems of one sheet in an error; reading stops there."""
+_PRIORITY = FIELDS[Place.PER_RUN]["priority"]
+_NO_RULES = RunSettingRules(default={}, required={}, parameters_size=0)
+
+
+@dataclass
+class SheetRows:
+    """The rows of a file, as a reader gives them.
+
+    :param file: its name, for messages.
+    :param columns: its columns; None: each row names its own (JSON Lines).
+    :param rows: for each row its line and its cells by column; a Problem for what cannot be read as a row.
+    :param unit: what the number of a row counts. Default: lines.
+    """
+
+    file: str
+    columns: tuple[str, ...] | None
+    rows: Iterable[tuple[int, Mapping[str, Any]] | Problem]
+    unit: str = "line"
+
+
+@dataclass(frozen=True)
+class SheetRun:
+    """One run of a sheet.
+
+    :param setting: its run setting, in the spelling of AWS, checked.
+    :param kept: column -> value of the sheet's ``keep_columns``.
+    :param line: of its first row.
+    :param input_sheet: the text of its own sheet, a CSV; None unless the sheet asks for ``input_sheet``.
+    """
+
+    setting: dict[str, Any]
+    kept: dict[str, Any]
+    line: int
+    input_sheet: str | None = None
+
+
+class SheetRuns:
+    """The runs of a sheet, to be iterated over once.
+
+    The iteration ends with a SettingsError that holds all problems of the sheet (the first 50), if there are any. From
+    the first problem on it gives no more runs, but goes on checking: so a caller sends nothing before the iteration has
+    ended well.
+
+    :param sheet: what becomes of the rows.
+    :param rows: the rows.
+    :param rules: what the batch's defaults mean for each run, from ``run_setting_rules``. Default: nothing is required.
+    :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit. Default: not compared.
+    :param input_sheet_uri: gives the ``s3://`` URI where the own sheet of a run is going to be, from its id and its
+        text. Needed if the sheet asks for ``input_sheet``; who writes it there is the caller.
+    """
+
+    def __init__(
+        self,
+        sheet: SampleSheet,
+        rows: SheetRows,
+        *,
+        rules: RunSettingRules | None = None,
+        template: Mapping[str, Mapping[str, Any]] | None = None,
+        input_sheet_uri: Callable[[str, str], str] | None = None,
+    ) -> None:
+        self.rows = 0
+        """Rows read so far."""
+        self.left_out = 0
+        """Rows that ``where`` has left out so far."""
+        self.runs = 0
+        """Runs given so far."""
+        self._sheet = sheet
+        self._source = rows
+        self._rules = rules or _NO_RULES
+        self._template = template
+        self._input_sheet_uri = input_sheet_uri
+        self._problems: list[Problem] = []
+        self._told: set[CellFault] = set()
+        self._complete = True
+        self._unseen: set[str] = set()
+
+    @property
+    def summary(self) -> str:
+        """What has been read so far, in one sentence without a full stop, for a log."""
+        left_out = f", {self.left_out:,} left out by where" if self._sheet.where else ""
+        return f"{self._source.file}: {self.rows:,} rows{left_out}, {self.runs:,} runs"
+
+    def __iter__(self) -> Iterator[SheetRun]:
+        """List the runs in the order of their first rows.
+
+        :raises SettingsError: at the end, or after 50 problems.
+        """
+        mapping = None if self._source.columns is None else self._mapping(self._source.columns)
+        lines: dict[str, int] = {}
+        groups: dict[str, list[Row]] = {}
+        for item in self._source.rows:
+            if isinstance(item, Problem):
+                self._add(item)
+                continue
+            line, cells = item
+            self.rows += 1
+            if mapping is None:
+                mapping = self._mapping(tuple(cells))
+            row = self._row(mapping, line, cells)
+            run_setting_id = None if row is None else self._run_setting_id(mapping, row)
+            if row is None or run_setting_id is None:
+                continue
+            if self._sheet.group_by_id is True:
+                groups.setdefault(run_setting_id, []).append(row)
+                continue
+            if lines.setdefault(run_setting_id, line) != line:
+                self._add_duplicate(mapping, row, run_setting_id, lines[run_setting_id])
+            yield from self._given(mapping, run_setting_id, (row,))
+        if mapping is not None:
+            self._add_missing(mapping, [column for column in mapping.used if column in self._unseen])
+            for run_setting_id in list(groups):
+                yield from self._given(mapping, run_setting_id, groups.pop(run_setting_id))
+        self._end()
+
+    def _mapping(self, columns: tuple[str, ...]) -> SheetMapping:
+        fixed = self._source.columns is not None
+        mapping = SheetMapping(self._sheet, columns, fixed=fixed)
+        for problem in mapping.problems:
+            self._complete = False
+            self._add(problem)
+        if self._sheet.input_sheet is not None and self._input_sheet_uri is None and self._complete:
+            allowed = "a place for the sheets of the runs: the operator's staging_s3_uri, or input_sheet_uri"
+            self._add(Problem(in_sheet("input_sheet"), show_value(self._sheet.input_sheet), allowed))
+        if fixed:
+            self._add_missing(mapping, [column for column in mapping.used if column not in columns])
+        else:
+            self._unseen = set(mapping.used)
+        return mapping
+
+    def _row(self, mapping: SheetMapping, line: int, cells: Mapping[str, Any]) -> Row | None:
+        if not mapping.fixed:
+            cells = _with_members(cells, mapping.used)
+            if self._unseen:
+                self._unseen.difference_update(cells)
+        values = cells
+        if mapping.types:
+            values = {**cells, **self._converted(mapping, line, cells, mapping.where.columns)}
+        if mapping.where.columns and not mapping.where.matches(values):
+            self.left_out += 1
+            return None
+        if mapping.types:
+            rest = [column for column in mapping.types if column not in mapping.where.columns]
+            values = {**values, **self._converted(mapping, line, cells, rest)}
+        return Row(line, cells, values)
+
+    def _converted(
+        self, mapping: SheetMapping, line: int, cells: Mapping[str, Any], columns: Sequence[str]
+    ) -> dict[str, Any]:
+        typed = [column for column in columns if column in mapping.types]
+        values, wrong = convert_cells(cells, mapping.types, typed)
+        for column in wrong:
+            allowed = f"{CELL_TYPES[mapping.types[column]].allowed}, as types[{column!r}] says"
+            self._add(Problem(self._label(line, (column,)), show_value(cells[column]), allowed))
+        return values
+
+    def _run_setting_id(self, mapping: SheetMapping, row: Row) -> str | None:
+        run_setting_id = mapping.identity.fill((row,), [])
+        if isinstance(run_setting_id, str) and not is_empty(run_setting_id):
+            return run_setting_id
+        for leaf in mapping.identity.leaves((row,), ""):
+            empty = tuple(column for column in leaf.columns if is_empty(row.cells.get(column)))
+            # A column that the sheet does not have is told once, not for each row.
+            if empty and not (mapping.fixed and set(empty) - set(mapping.columns)):
+                self._add(Problem(self._label(row.line, empty), "empty", "the id of a run: every row needs one"))
+            elif not leaf.columns and not mapping.problems:
+                self._tell(CellFault(None, (), "run_setting_id", "empty", "a format string such as '{sample}'"))
+        return None
+
+    def _given(self, mapping: SheetMapping, run_setting_id: str, rows: Sequence[Row]) -> Iterator[SheetRun]:
+        if not self._complete:
+            return  # what the mapping or the sheet lacks would be missed again in every run
+        run = self._run(mapping, run_setting_id, rows)
+        if run is not None and not self._problems:
+            self.runs += 1
+            yield run
+
+    def _run(self, mapping: SheetMapping, run_setting_id: str, rows: Sequence[Row]) -> SheetRun | None:
+        faults: list[CellFault] = []
+        mapping.identity.fill(rows, faults)
+        del faults[1:]  # other cells that read as the same id: one of them says enough
+        if self._sheet.build is not None:
+            setting = self._built(run_setting_id, rows)
+        else:
+            setting = mapping.fill(run_setting_id, rows, faults)
+        if setting is None:
+            return None
+        kept = mapping.keep(rows, faults)
+        if "priority" in setting:
+            setting["priority"] = convert_value(_PRIORITY, setting["priority"])
+        own_sheet = None
+        if self._sheet.input_sheet and self._input_sheet_uri:
+            own_sheet = _csv_text(mapping, rows)
+            given = setting.get("parameters") or {}
+            if isinstance(given, Mapping):  # else the checks below refuse it
+                uri = self._input_sheet_uri(run_setting_id, own_sheet)
+                setting["parameters"] = {**given, self._sheet.input_sheet: uri}
+        # A column that differs between the rows is told once, however many places use it.
+        told: dict[Any, CellFault] = {}
+        for fault in faults:
+            told.setdefault((fault.line, fault.columns or fault.place), fault)
+        leaves = None if self._sheet.build else mapping.leaves(rows)
+        for fault in [*told.values(), *setting_faults(setting, rows, leaves, self._rules, self._template)]:
+            self._tell(fault)
+        return SheetRun(setting, kept, rows[0].line, own_sheet)
+
+    def _built(self, run_setting_id: str, rows: Sequence[Row]) -> dict[str, Any] | None:
+        assert self._sheet.build is not None  # noqa: S101 - tells mypy what the caller has looked at
+        given = [
+            {column: None if is_empty(cell) else row.values[column] for column, cell in row.cells.items()}
+            for row in rows
+        ]
+        label = self._label(rows[0].line, (), "build")
+        try:
+            built = self._sheet.build(given)
+        except Exception as error:
+            allowed = "a function that makes a run setting of these rows; see the error above"
+            problem = Problem(label, f"raised {type(error).__name__}", allowed)
+            raise SettingsError([*self._problems, problem]) from error
+        if not isinstance(built, Mapping):
+            self._add(Problem(label, f"returned {type(built).__name__}", "a run setting, as AWS spells it: a dict"))
+            return None
+        if built.get("runSettingId", run_setting_id) != run_setting_id:
+            allowed = "what run_setting_id gives for these rows, or left out"
+            self._add(Problem(f"{label}['runSettingId']", show_value(built["runSettingId"]), allowed))
+            return None
+        return {"runSettingId": run_setting_id, **built}
+
+    def _tell(self, fault: CellFault) -> None:
+        if fault.line is None:
+            if fault in self._told:
+                return
+            self._told.add(fault)
+        if fault.line is not None:
+            place = self._label(fault.line, fault.columns, fault.place)
+        elif fault.columns and self._sheet.parameters is None:  # the columns are the parameters, by their own names
+            place = self._label(None, fault.columns)
+        else:
+            place = in_sheet(fault.place)
+        self._add(Problem(place, fault.shown, fault.allowed))
+
+    def _add_duplicate(self, mapping: SheetMapping, row: Row, run_setting_id: str, first: int) -> None:
+        columns = tuple(column for leaf in mapping.identity.leaves((row,), "") for column in leaf.columns)
+        allowed = f"unique in the batch; {self._source.unit} {first} has the same: with group_by_id they make one run"
+        self._add(Problem(self._label(row.line, columns), show_value(run_setting_id), allowed))
+
+    def _add_missing(self, mapping: SheetMapping, missing: Sequence[str]) -> None:
+        for problem in mapping.missing_problems(missing, self._source.file):
+            self._complete = False
+            self._add(problem)
+
+    def _label(self, line: int | None, columns: Sequence[str], place: str = "") -> str:
+        words = self._source.file if line is None else f"{self._source.file} {self._source.unit} {line}"
+        if columns:
+            named = " and ".join(column if column.isidentifier() else repr(column) for column in columns)
+            words += f" column{'s' if len(columns) > 1 else ''} {named}"
+        return f"{words} ({place})" if place else words
+
+    def _add(self, problem: Problem) -> None:
+        self._problems.append(problem)
+        if len(self._problems) >= MAX_PROBLEMS:
+            rest = Problem("...", "not looked for", f"more than these {MAX_PROBLEMS}; correct them first")
+            raise SettingsError([*self._problems, rest])
+
+    def _end(self) -> None:
+        if not self.rows and not self._problems:
+            self._add(Problem(self._source.file, "empty", "at least one row, below the names of the columns"))
+        elif self.left_out == self.rows and not self._problems:
+            self._add(Problem(in_sheet("where"), f"none of {self.rows:,} rows", "values that at least one row has"))
+        if self._problems:
+            raise SettingsError(self._problems)
+
+
+def _with_members(cells: Mapping[str, Any], used: Iterable[str]) -> Mapping[str, Any]:
+    """Add the members of nested objects that the mapping uses: ``{row.patient}`` of a results file."""
+    found = {}
+    for column in used:
+        if column not in cells and "." in column:
+            value: Any = cells
+            for name in column.split("."):
+                value = value.get(name) if isinstance(value, Mapping) else None
+            if value is not None:
+                found[column] = value
+    return {**cells, **found} if found else cells
+
+
+def _csv_text(mapping: SheetMapping, rows: Sequence[Row]) -> str:
+    columns = mapping.own_columns(rows)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([text_of(row.cells.get(column)) for column in columns] for row in rows)
+    return text.getvalue()

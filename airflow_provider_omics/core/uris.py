@@ -1,0 +1,108 @@
+"""URIs: S3 addresses taken apart, and whether a parameter of a run that looks like a URI is well formed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from airflow_provider_omics.core.settings.checks import show_value
+from airflow_provider_omics.core.settings.documents import Fault
+
+S3_SCHEME = "s3://"
+
+# The ARN of an access point has a slash within (S3 user guide, "Referencing access points").
+_ARN = re.compile(r"(arn:[^/]+/[^/]+)/?(.*)", re.DOTALL)
+_MEANT = ("s3:/", "s3//", "omics:/", "omics//", "http:/", "https:/")
+_LONGEST = max(map(len, _MEANT)) + 8  # white space before it counts as a mistake
+# Buckets from before 2018 may have upper case, underscores and up to 255 characters; an access point is an ARN.
+_WELL_FORMED = re.compile(
+    r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]|arn:[^/\s]+)(/.*\S|/)?"
+    r"|omics://[^/\s]+/\S+"
+    r"|https?://[^/\s]+(/\S*)?"
+)
+_ALLOWED = (
+    "s3://bucket/key, omics://account.storage.region.amazonaws.com/... or https://host/...; no white space around it"
+)
+
+
+class S3Address(NamedTuple):
+    """A bucket in S3, and a key or the beginning of keys in it.
+
+    :param bucket: name of the bucket, or ARN of an access point.
+    :param key: without the slash that follows the bucket; may be empty.
+    """
+
+    bucket: str
+    key: str
+
+    @property
+    def uri(self) -> str:
+        """The address as ``s3://bucket/key``."""
+        return f"{S3_SCHEME}{self.bucket}/{self.key}"
+
+
+def is_s3_uri(text: str) -> bool:
+    """Tell S3 URIs from local paths and other addresses.
+
+    :param text: a path or a URI.
+    :return: whether it begins with ``s3://``; what follows is not looked at.
+    """
+    return text.startswith(S3_SCHEME)
+
+
+def s3_address(uri: str) -> S3Address:
+    """Take an S3 URI apart; it is not checked.
+
+    :param uri: ``s3://bucket/key``; the bucket may be the ARN of an access point.
+    :return: bucket and key, either of them empty where the URI has none.
+    """
+    path = uri.removeprefix(S3_SCHEME)
+    arn = _ARN.fullmatch(path)
+    bucket, key = (arn[1], arn[2]) if arn else path.partition("/")[::2]
+    return S3Address(bucket, key)
+
+
+def s3_uris(document: Any) -> Iterator[str]:
+    """Find the S3 addresses within a document.
+
+    :param document: parameters, settings, or one URI.
+    :return: each text that is one, as often as it occurs.
+    """
+    if isinstance(document, str):
+        if is_s3_uri(document) and _WELL_FORMED.fullmatch(document):
+            yield document
+        return
+    items = document.values() if isinstance(document, dict) else document if isinstance(document, (list, tuple)) else ()
+    for item in items:
+        yield from s3_uris(item)
+
+
+def uri_faults(parameters: Any) -> list[Fault]:
+    """Find texts that are meant as a URI of an input and are none.
+
+    :param parameters: the parameters of a run.
+    :return: one fault for each, with the text, shortened: a place is shown, not a value.
+    """
+    faults: list[Fault] = []
+    _look(parameters, "", faults)
+    return faults
+
+
+def _look(value: Any, path: str, faults: list[Fault]) -> None:
+    if isinstance(value, str):
+        if _is_malformed(value):
+            faults.append(Fault(path, show_value(value), _ALLOWED))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            # The usual case, good text, is decided here: a path costs more than the check.
+            if type(item) is not str or _is_malformed(item):
+                _look(item, f"{path}[{key!r}]", faults)
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            if type(item) is not str or _is_malformed(item):
+                _look(item, f"{path}[{position}]", faults)
+
+
+def _is_malformed(text: str) -> bool:
+    return text[:_LONGEST].lstrip().lower().startswith(_MEANT) and not _WELL_FORMED.fullmatch(text)

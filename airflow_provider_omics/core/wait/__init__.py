@@ -1,0 +1,1 @@
+"""A wait: when to look, when to cancel, when to give up."""

@@ -1,0 +1,3 @@
+"""The port: requests and answers on the wire, and the AWS services beside HealthOmics."""
+
+from __future__ import annotations

@@ -1,0 +1,118 @@
+"""The run settings of a batch: inline, or in an object in S3."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from airflow_provider_omics.emulator.errors import ServiceError
+from airflow_provider_omics.emulator.life.records import Entry
+from airflow_provider_omics.emulator.life.region import Region
+from airflow_provider_omics.emulator.model import service_model
+from airflow_provider_omics.emulator.request_check import RequestCheck
+
+
+class SettingsFileError(Exception):
+    """A settings object that makes its batch fail.
+
+    :param message: the batch's failureReason.
+    :param code: the failureReason of the batch's event.
+    """
+
+    def __init__(self, message: str, code: str = "VALIDATION_EXCEPTION") -> None:
+        super().__init__(message, code)
+        self.code = code
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def split_uri(uri: str) -> tuple[str, str] | None:
+    """Split an S3 URI.
+
+    :return: bucket and key; None when it is not ``s3://bucket/key``.
+    """
+    parts = urlsplit(uri, allow_fragments=False)
+    key = uri.removeprefix(f"s3://{parts.netloc}/")
+    return (parts.netloc, key) if parts.scheme == "s3" and parts.netloc and key and key != uri else None
+
+
+def check_settings_file(region: Region, uri: str, etag: str | None) -> None:
+    """Check that the settings object of a batch is still the one that was submitted.
+
+    :param region: the region of the batch.
+    :param uri: S3 URI of the object.
+    :param etag: the ETag that it must still have.
+    :raises SettingsFileError: the object has changed or is gone.
+    """
+    bucket, key = split_uri(uri) or ("", "")
+    if region.surroundings.object_etag(region.account, region.name, bucket, key) != etag:
+        raise _changed(uri)
+
+
+def read_settings_file(region: Region, uri: str, etag: str | None) -> list[Entry]:
+    """Read the settings object of a batch.
+
+    :param region: the region of the batch.
+    :param uri: S3 URI of the object.
+    :param etag: the ETag that it must still have.
+    :return: its entries.
+    :raises SettingsFileError: the object has changed, cannot be understood, or has too many entries.
+    """
+    bucket, key = split_uri(uri) or ("", "")
+    stored = region.surroundings.read_object(region.account, region.name, bucket, key)
+    if stored is None or stored.etag != etag:
+        raise _changed(uri)
+    try:
+        settings = json.loads(stored.body, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise SettingsFileError(f"The run settings file {uri} is not valid JSON: {error}") from None
+    return _to_entries(region, settings)
+
+
+def index_entries(entries: list[Entry]) -> dict[str, Entry]:
+    """Index entries by their runSettingId.
+
+    :raises SettingsFileError: a runSettingId occurs twice.
+    """
+    index: dict[str, Entry] = {}
+    for entry in entries:
+        if index.setdefault(entry.setting["runSettingId"], entry) is not entry:
+            raise SettingsFileError(f"runSettingId {entry.setting['runSettingId']!r} is not unique in the batch.")
+    return index
+
+
+def _changed(uri: str) -> SettingsFileError:
+    return SettingsFileError(f"The run settings file {uri} was modified or removed after submission (ETag mismatch).")
+
+
+def _to_entries(region: Region, settings: Any) -> list[Entry]:
+    if not isinstance(settings, list):
+        raise SettingsFileError("The run settings file must be a JSON array of run settings.")
+    if not settings:
+        raise SettingsFileError("The run settings file has no run settings.")
+    if len(settings) > region.limits.runs_per_batch:
+        raise SettingsFileError(
+            f"A batch can have up to {region.limits.runs_per_batch} runs; the file has {len(settings)}."
+        )
+    check = _check_of_inline_setting()
+    entries = []
+    for number, setting in enumerate(settings):
+        try:
+            entries.append(Entry(check(setting)))
+        except ServiceError as error:
+            # Stricter than AWS is known to be: it may as well report such a run alone as a failed submission.
+            raise SettingsFileError(f"Run setting {number} of the file is not valid: {error.message}") from None
+    return entries
+
+
+@lru_cache(maxsize=1)
+def _check_of_inline_setting() -> RequestCheck:
+    return RequestCheck(service_model().shape_for("InlineSetting"))
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    # Python reads NaN and Infinity, which JSON does not have.
+    raise ValueError(f"{name} is no JSON value")

@@ -1,0 +1,1 @@
+"""Jobs: the work of a task, loaded when the task runs."""

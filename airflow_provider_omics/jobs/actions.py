@@ -1,0 +1,185 @@
+"""Actions: tasks that make one call (cancel, delete, create a run group), or read the results of a batch."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
+from airflow_provider_omics.core.batch.collect import ResultsDetail
+from airflow_provider_omics.core.errors import (
+    BatchFailed,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    OmicsError,
+    Problem,
+    SettingsError,
+)
+from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.wait.events import Outcome
+from airflow_provider_omics.core.wait.flow import WaitPlan, wait
+from airflow_provider_omics.core.wait.outcome import error_of
+from airflow_provider_omics.exceptions import airflow_error
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.jobs.driver import Driver
+from airflow_provider_omics.results.collect import collect_results
+from airflow_provider_omics.results.file import results_place
+
+MAX_CAP = 100_000
+"""Greatest value of each cap (CreateRunGroup API reference)."""
+
+_CAPS = {"max_runs": "maxRuns", "max_cpus": "maxCpus", "max_gpus": "maxGpus", "max_duration": "maxDuration"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """What an action works with.
+
+    :param hook: makes the calls.
+    :param log: the task's logger.
+    :param identity: the task instance.
+    """
+
+    hook: OmicsHook
+    log: Any
+    identity: TaskIdentity
+
+
+def act(action: str, arguments: Mapping[str, Any], hook: OmicsHook, log: Any, context: Context) -> Any:
+    """Do what an action operator is for; what is so already counts as done.
+
+    :param action: name of the action.
+    :param arguments: the operator's, rendered: name -> value.
+    :param hook: makes the calls.
+    :param log: the task's logger.
+    :param context: Airflow's context of the task.
+    :return: the task's result.
+    :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
+    """
+    try:
+        return _ACTIONS[action](Call(hook, log, TaskIdentity.of(context["ti"])), **arguments)
+    except OmicsError as error:
+        if isinstance(error, NotFound) and action in _DONE_WHEN_GONE:
+            log.info("Nothing to do: %s", error)
+            return None
+        raise airflow_error(error) from error
+
+
+def _cancel_run(call: Call, run_id: str) -> None:
+    try:
+        call.hook.cancel_run(run_id)
+    except (Conflict, InvalidRequest):  # which of them a state that does not allow it gets is not documented
+        run = call.hook.look("run", run_id)
+        if run.phase is Phase.ACTIVE and run.status != "STOPPING":
+            raise
+        call.log.info("Run %s is %s: nothing to cancel", run_id, run.status)
+    else:
+        call.log.info("Cancelled run %s", run_id)
+
+
+def _delete_run(call: Call, run_id: str) -> None:
+    try:
+        call.hook.delete_run(run_id)
+    except Conflict:
+        if call.hook.look("run", run_id).phase is not Phase.DELETED:
+            raise  # still going
+    call.log.info("Deleted run %s", run_id)
+
+
+def _cancel_run_batch(call: Call, batch_id: str) -> None:
+    try:
+        call.hook.cancel_run_batch(batch_id)
+    except (Conflict, InvalidRequest):  # which of them a state that does not allow it gets is not documented
+        batch = call.hook.look("batch", batch_id)
+        if batch.phase is Phase.ACTIVE and batch.status != "STOPPING":
+            raise  # CREATING: it cannot be cancelled yet, so this is not done
+        call.log.info("Batch %s is %s: nothing to cancel", batch_id, batch.status)
+    else:
+        call.log.info("Cancelled batch %s", batch_id)
+
+
+def _delete_run_batch(call: Call, batch_id: str, wait_for_completion: bool, poll_interval: float) -> None:
+    try:
+        call.hook.delete_run_batch(batch_id)
+    except Conflict:
+        if call.hook.look("batch", batch_id).status not in ("RUNS_DELETING", "RUNS_DELETED"):
+            raise
+    if not wait_for_completion:
+        call.log.info("Deleting the runs of batch %s", batch_id)
+        return
+    plan = WaitPlan("batch", batch_id, poll_interval=poll_interval, cancel=False)
+    event = Driver(call.hook, call.log).drive(wait(plan))
+    unseen = error_of(event, call.hook.conn_region_name) if event.outcome is not Outcome.ENDED else None
+    if unseen is not None:
+        raise unseen
+    batch = event.snapshot
+    if batch.status != "RUNS_DELETED":
+        text = "Some runs could not be deleted."
+        raise BatchFailed(text, batch_id=batch.id, batch_uuid=batch.uuid, status=batch.status)
+    call.log.info("Deleted the runs of batch %s", batch_id)
+
+
+def _delete_batch(call: Call, batch_id: str) -> None:
+    call.hook.delete_batch(batch_id)
+    call.log.info("Deleted batch %s", batch_id)
+
+
+def _create_run_group(call: Call, name: str | None, tags: Mapping[str, str] | None, **caps: Any) -> str:
+    given = {argument: cap for argument, cap in caps.items() if cap is not None}
+    problems = [
+        Problem(argument, repr(cap), f"a whole number from 1 to {MAX_CAP:,}, or None for no cap")
+        for argument, cap in given.items()  # which a template may have turned into text
+        if isinstance(cap, bool) or not str(cap).isdecimal() or not 1 <= int(cap) <= MAX_CAP
+    ]
+    if problems:
+        raise SettingsError(problems)
+    request: dict[str, Any] = {_CAPS[argument]: int(cap) for argument, cap in given.items()}
+    if name is not None:
+        request["name"] = name
+    if tags:
+        request["tags"] = dict(tags)
+    # One id per try: the group of a try that died keeps its id in AWS, and costs nothing.
+    created = call.hook.create_run_group({**request, "requestId": str(uuid.uuid4())})
+    call.log.info("Created run group %s", created["id"])
+    return str(created["id"])
+
+
+def _delete_run_group(call: Call, run_group_id: str) -> None:
+    call.hook.delete_run_group(run_group_id)
+    call.log.info("Deleted run group %s", run_group_id)
+
+
+def _collect_batch_results(
+    call: Call,
+    batch_id: str,
+    results_s3_uri: str | None,
+    results_detail: str,
+    read_outputs: bool,
+) -> dict[str, Any]:
+    detail = ResultsDetail.checked(results_detail)
+    uri = results_place(results_s3_uri, call.hook.defaults.results_s3_uri, call.identity)
+    if uri is None:
+        allowed = "s3://bucket/key.jsonl.gz, or results_s3_uri in the connection"
+        raise SettingsError([Problem("results_s3_uri", "not set", allowed)])
+    return collect_results(call.hook, batch_id, uri, call.log, detail=detail, read_outputs=read_outputs).to_result()
+
+
+_DONE_WHEN_GONE = frozenset(
+    {"cancel_run", "delete_run", "cancel_run_batch", "delete_run_batch", "delete_batch", "delete_run_group"}
+)
+
+_ACTIONS: Mapping[str, Callable[..., Any]] = {
+    "cancel_run": _cancel_run,
+    "delete_run": _delete_run,
+    "cancel_run_batch": _cancel_run_batch,
+    "delete_run_batch": _delete_run_batch,
+    "delete_batch": _delete_batch,
+    "create_run_group": _create_run_group,
+    "delete_run_group": _delete_run_group,
+    "collect_batch_results": _collect_batch_results,
+}

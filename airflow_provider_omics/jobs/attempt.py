@@ -1,0 +1,352 @@
+"""An attempt: one start of a run or batch. It starts or takes over, and cancels when the task is killed."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeGuard, TypeVar
+
+from airflow_provider_omics.core.attempt.earlier import REQUEST_ID_MEMORY
+from airflow_provider_omics.core.attempt.flow import Begun, begin
+from airflow_provider_omics.core.attempt.identity import (
+    REQUEST_ID_TAG,
+    IdentifiedRequest,
+    fingerprint,
+    given_name,
+    identified_request,
+    name_hash,
+)
+from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended, Present
+from airflow_provider_omics.core.commands import Answer, Choose, Find, Flow, IsSuccess, Save, Say, Start
+from airflow_provider_omics.core.errors import NotFound, NotOwner, ServiceError, Unavailable
+from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
+from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
+from airflow_provider_omics.core.wait.flow import LIST_LAG, WaitPlan, cancel
+from airflow_provider_omics.hooks.client import before_each_request
+from airflow_provider_omics.jobs.driver import Driver, pause
+from airflow_provider_omics.jobs.owner import Owner
+from airflow_provider_omics.jobs.search import find_started
+from airflow_provider_omics.waiting.task_states import asked_within
+
+T = TypeVar("T")
+
+STATE_PATIENCE = 2.0
+"""Seconds for Airflow's answer in ``on_kill``."""
+
+OWNER_PATIENCE = 1.0
+"""Seconds for the record in ``on_kill``, which on Airflow 3.3 comes from the same api-server as the state."""
+
+KILL_PATIENCE = 4.0
+"""Seconds for all that ``on_kill`` does: SIGKILL follows 5 seconds after SIGTERM. At a time limit: for the cancel."""
+
+SEARCH_INTERVAL = 1.0
+"""Seconds between two searches for the run of a request whose answer was not read."""
+
+ENDED_BY_USER = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "restarting"})
+"""States of a task instance whose worker is told to end, in which no retry of Airflow's own can put it."""
+
+
+@dataclass(frozen=True)
+class StartRequest:
+    """A checked request, and how it is to be started.
+
+    :param content: keyword arguments of StartRun or StartRunBatch, as AWS spells them, without a request id.
+    :param also: values that the start depends on beside the request itself, part of its fingerprint. Default: none.
+    :param chooses: samples that an earlier attempt has completed are not submitted again. Default False.
+    :param has_earlier: results of other tasks show what need not be submitted, too. Default False.
+    :param staged_run_tags: most tags of its own that a run has among the settings that are not in the request.
+    """
+
+    content: Mapping[str, Any]
+    also: Any = None
+    chooses: bool = False
+    has_earlier: bool = False
+    staged_run_tags: int = 0
+
+
+class Startable(Protocol):
+    """What an attempt needs of a job: the part in which the start of a run and of a batch differ."""
+
+    kind: str
+    operation: str
+
+    def start(self, record: AttemptRecord, request: Mapping[str, Any]) -> Snapshot:
+        """Do what must be done before, which may take minutes, send the request, and return what has started."""
+
+    def choose(self, record: AttemptRecord) -> bool:
+        """Choose the samples that an attempt submits, and keep the choice; returns whether any is left."""
+
+    def is_success(self, ended: Snapshot) -> bool:
+        """Whether what has ended counts as a success of the task."""
+
+
+@dataclass(eq=False)
+class Attempt:
+    """The attempt of one try.
+
+    :param job: starts and judges.
+    :param owner: keeps the record.
+    :param driver: carries out what is not the start's own.
+    :param snapshot: the run or batch, as last seen; None: nothing is known to have started.
+    """
+
+    job: Startable
+    owner: Owner
+    driver: Driver
+    snapshot: Snapshot | None = None
+    _request: StartRequest = StartRequest({})
+    _sent: str | None = None
+    """Request id of the request that was sent last."""
+    _cancelled: bool = False
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the machine has ended this process, and no user the task: its remaining tries may go on."""
+        return self.owner.is_killed and not self.owner.is_ended_by_user
+
+    def begin(self, request: StartRequest, *, tag: bool) -> Begun:
+        """Start, adopt, or find ended, as :func:`airflow_provider_omics.core.attempt.flow.begin` decides.
+
+        :param request: the checked request.
+        :param tag: whether tags of Airflow go into the request.
+        :return: what the try has in hand.
+        :raises OmicsError: as ``begin`` does.
+        """
+        owner, content, arguments = self.owner, request.content, self.owner.arguments
+        self._request = request
+        present = Present(
+            kind=self.job.kind,
+            try_number=owner.try_number,
+            max_tries=owner.max_tries,
+            fingerprint=fingerprint(content if request.also is None else {**content, "also": request.also}),
+            new_request_id=str(uuid.uuid4()),
+            tagged=tag,
+            name_hash=name_hash(given_name(self.job.kind, content)),
+            durable=arguments.durable,
+            chooses=request.chooses,
+            has_earlier=request.has_earlier,
+            cancel=arguments.flag("cancel_on_kill"),
+            patience=arguments.patience.total_seconds(),
+        )
+        while True:
+            owner.record = owner.store.load()
+            try:
+                begun = self.drive(begin(owner.record, present, now=time.time()))
+            except NotOwner as error:
+                if error.owner_try is None or error.owner_try >= owner.try_number:
+                    raise
+                owner.log.warning("The process of try %s is still at work; reading its record anew", error.owner_try)
+                continue
+            owner.record, self.snapshot = begun.record, begun.snapshot
+            return begun
+
+    def drive(self, flow: Flow[T]) -> T:
+        """Run a flow of this attempt to its end.
+
+        :param flow: the start, a wait or a cancel.
+        :return: the flow's return value.
+        """
+        return self.driver.drive(flow, self._perform)
+
+    def kill(self, *, may_leave: bool, task_state: Callable[[], str | None]) -> None:
+        """Cancel what this try, or the one before it, has started; called in a signal handler.
+
+        A node drain, a deploy or an outage of the api-server end a worker as well: unless Airflow says that the task
+        was ended, and while another try will adopt it, the run is left alone.
+
+        :param may_leave: whether another try would adopt it.
+        :param task_state: asks Airflow for the task's state.
+        """
+        work = threading.Thread(target=self._kill, args=(may_leave, task_state), daemon=True)
+        work.start()
+        work.join(KILL_PATIENCE)
+
+    def time_out(self, *, cancels: bool) -> WaitEvent | None:
+        """End what this try, or the one before it, has started, when Airflow's own timeout has struck.
+
+        :param cancels: whether it is cancelled, or left going.
+        :return: the end; what is found ended wins over the limit. None: nothing is known to have started.
+        :raises NotOwner: a later try owns it.
+        """
+        owner = self.owner
+        owner.is_killed = owner.is_killed or cancels
+        record = owner.record or self._left_by_an_earlier_try()
+        # At our own deadline, before Airflow's timeout struck in the wait for what came of it.
+        was_cancelled = record is not None and record.ended is Ended.BADLY
+        if cancels and record is not None:
+            self._cancel(record, LIST_LAG)
+        seen = self.snapshot
+        if seen is None and record is not None and record.resource_id and record.ended in (None, Ended.LOST):
+            seen = WaitPlan(self.job.kind, record.resource_id, record.resource_uuid).unseen()
+        if seen is None:
+            return None
+        if _has_ended(seen) and not (was_cancelled and seen.phase is Phase.CANCELLED):
+            return WaitEvent(Outcome.ENDED, seen)
+        cancelled = self._cancelled or was_cancelled
+        return WaitEvent(Outcome.TIMED_OUT, seen, limit="execution_timeout", cancelled=cancelled)
+
+    def _kill(self, may_leave: bool, task_state: Callable[[], str | None]) -> None:
+        owner = self.owner
+        record = owner.record or self._left_by_an_earlier_try()
+        state = asked_within(task_state, STATE_PATIENCE, self.owner.log)
+        owner.is_ended_by_user = state in ENDED_BY_USER
+        owner.is_last, owner.patience = not may_leave, OWNER_PATIENCE
+        is_left = may_leave and not owner.is_ended_by_user
+        owner.is_killed = owner.is_killed or not is_left
+        if record is None:
+            return
+        if is_left:
+            self.owner.log.warning(
+                "%s is left going for the next try: the task is not ended by a user", self._name(record)
+            )
+            return
+        try:
+            self._cancel(record, KILL_PATIENCE)
+        except Exception as error:
+            unforeseen = not isinstance(error, NotOwner)
+            self.owner.log.warning("%s was not cancelled: %s", self._name(record), error, exc_info=unforeseen)
+
+    def _cancel(self, record: AttemptRecord, search_patience: float) -> None:
+        """Cancel what a record names, and note what came of it.
+
+        :param record: the record.
+        :param search_patience: seconds for which the run of a request without an answer is searched.
+        """
+        snapshot = self.snapshot or self._left(record, search_patience)
+        if snapshot is None:
+            self.owner.log.warning("%s: nothing to cancel was found", self._name(record))
+            return
+        if self.owner.record is record and record.resource_id is None:
+            # Saved with the cancel: the next try has to know what is stopping.
+            self.owner.record = replace(record, resource_id=snapshot.id, resource_uuid=snapshot.uuid)
+        plan = WaitPlan(self.job.kind, snapshot.id, snapshot.uuid)
+        left = self.drive(cancel(plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE))
+        self._cancelled = left is None
+        self.snapshot = left if _has_ended(left) else snapshot
+
+    def _name(self, record: AttemptRecord) -> str:
+        return f"{self.job.kind} {record.resource_id or 'of request ' + record.request_id}"
+
+    def name_leftovers(self) -> None:
+        """Name in the log what an earlier try has started, as this one ends before it has taken it over."""
+        record = self._left_by_an_earlier_try()
+        if record is not None and record.resource_id is not None and record.ended in (None, Ended.LOST):
+            self.owner.log.error(
+                "%s %s of try %s may still be going, and nobody waits for it: correct the settings and clear the task, "
+                "or cancel it",
+                self.job.kind,
+                record.resource_id,
+                record.owner_try,
+            )
+
+    def _left_by_an_earlier_try(self) -> AttemptRecord | None:
+        """Read the record that this try takes over once its settings are checked; None: none, or it cannot be read."""
+        try:
+            return self.owner.store.load()
+        except Exception:
+            self.owner.log.warning("What an earlier try has started cannot be read, and may be going", exc_info=True)
+            return None
+
+    def _left(self, record: AttemptRecord, search_patience: float) -> Snapshot | None:
+        """Look at what a record names, of which this try has seen nothing yet; None: nothing that could be going."""
+        if record.ended in (Ended.WELL, Ended.BADLY):
+            return None
+        if record.resource_id is None:
+            return self._search(record, search_patience)
+        plan = WaitPlan(self.job.kind, record.resource_id, record.resource_uuid)
+        try:
+            seen = self.owner.hook.look(plan.kind, plan.id)
+        except NotFound:
+            return None
+        except ServiceError:
+            return plan.unseen()
+        return None if plan.is_another(seen) else seen
+
+    def _search(self, record: AttemptRecord, patience: float) -> Snapshot | None:
+        """Search the run of a request: once, or for some time if it was sent just now, as lists may lag."""
+        until = time.time() + (patience if self._sent == record.request_id else 0)
+        while True:
+            found = self._find(record)
+            if isinstance(found, (RunSnapshot, BatchSnapshot)):
+                return found
+            if self.snapshot is not None or time.time() >= until:
+                return self.snapshot
+            pause(SEARCH_INTERVAL)
+
+    def _perform(self, command: Any) -> Answer[Any]:
+        """Carry out a command of the start; the rest is the driver's."""
+        owner = self.owner
+        value: Any = None
+        if isinstance(command, Save):
+            owner.save(command.record, self.snapshot)
+        elif isinstance(command, Start):
+            value = self._start(command.record)
+        elif isinstance(command, Find):
+            value = self._find(command.record)
+        elif isinstance(command, IsSuccess):
+            value = self.job.is_success(command.snapshot)
+        elif isinstance(command, Choose):
+            value = self.job.choose(command.record)
+            owner.check_not_killed()  # it took its time: a later try, or a kill, may have come
+            owner.check_owner()
+        else:
+            if isinstance(command, Say) and isinstance(command.seen, BatchSnapshot):
+                owner.show_progress(command.seen)
+            return self.driver.perform(command)
+        return Answer(time.time(), value)
+
+    def _start(self, record: AttemptRecord) -> Snapshot | ServiceError:
+        owner, job = self.owner, self.job
+        owner.check_not_killed()
+        identified = self._identified(record)
+        if record.owner_try == record.first_try and self._sent != record.request_id:
+            for warning in identified.warnings:
+                owner.log.warning("%s", warning)
+        is_resend = False
+
+        def check() -> None:
+            nonlocal is_resend
+            owner.check_not_killed()
+            owner.check_owner()
+            if is_resend and time.time() - record.requested_at > REQUEST_ID_MEMORY:
+                reason = "HealthOmics may have forgotten the request id: a search first"
+                raise Unavailable(job.operation, "TooLate", reason)
+            is_resend = True
+            self._sent = record.request_id
+
+        try:
+            if self._sent == record.request_id:
+                owner.check_owner()  # the back-off took its time; before it, the record was saved just now
+            with before_each_request(owner.hook, job.operation, check):
+                started = job.start(record, identified.request)
+        except ServiceError as error:
+            return error
+        self.snapshot = started
+        owner.log.info("Started %s %s (uuid %s)", job.kind, started.id, started.uuid)
+        if owner.is_killed:
+            owner.log.warning("%s %s has started although the task was ended", job.kind, started.id)
+            owner.record = replace(record, resource_id=started.id, resource_uuid=started.uuid)
+            self.drive(cancel(WaitPlan(job.kind, started.id, started.uuid), settle=KILL_PATIENCE))
+        return started
+
+    def _find(self, record: AttemptRecord) -> Snapshot | ServiceError | None:
+        # While the settings of a retry are checked, all that is known of the request is what the record tells.
+        content, is_tagged = self._request.content, record.tagged
+        if content:
+            is_tagged = REQUEST_ID_TAG in self._identified(record).request.get("tags", {})
+        identity = self.owner.identity
+        return find_started(self.owner.hook, self.job.kind, record, identity, content, is_tagged=is_tagged)
+
+    def _identified(self, record: AttemptRecord) -> IdentifiedRequest:
+        request, identity = self._request, self.owner.identity
+        return identified_request(
+            self.job.kind, request.content, identity, record, staged_run_tags=request.staged_run_tags
+        )
+
+
+def _has_ended(seen: Snapshot | NotFound | None) -> TypeGuard[Snapshot]:
+    return isinstance(seen, (RunSnapshot, BatchSnapshot)) and seen.phase is not Phase.ACTIVE

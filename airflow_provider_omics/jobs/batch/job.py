@@ -1,0 +1,466 @@
+"""The job that starts a batch of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection as AnyCollection
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
+
+from airflow_provider_omics.core.attempt.flow import Begun
+from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
+from airflow_provider_omics.core.batch.rerun import RerunRules
+from airflow_provider_omics.core.batch.verdict import Tolerance
+from airflow_provider_omics.core.errors import (
+    AccessDenied,
+    AttemptError,
+    BatchVerdictError,
+    CredentialsExpired,
+    InvalidRequest,
+    NotFound,
+    OmicsError,
+    Problem,
+    QuotaExceeded,
+    ServiceError,
+    SettingsError,
+    Throttled,
+)
+from airflow_provider_omics.core.settings.checks import clean_setting
+from airflow_provider_omics.core.settings.fields import MAX_INLINE_SETTINGS, Place
+from airflow_provider_omics.core.settings.layers import merge_settings
+from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
+from airflow_provider_omics.core.statuses import UNKNOWN, Phase
+from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
+from airflow_provider_omics.core.wait.flow import WaitPlan
+from airflow_provider_omics.core.wait.outcome import error_of
+from airflow_provider_omics.hooks.client import Requests, counted_requests
+from airflow_provider_omics.hooks.s3 import S3Place, S3Store
+from airflow_provider_omics.jobs.attempt import StartRequest
+from airflow_provider_omics.jobs.batch.places import BatchPlaces
+from airflow_provider_omics.jobs.batch.selection import BatchRerun, RerunSettings
+from airflow_provider_omics.jobs.batch.source import (
+    BatchSettings,
+    CheckedBatch,
+    check_batch,
+    count_settings,
+    read_object,
+)
+from airflow_provider_omics.jobs.batch.staging import (
+    BatchStaging,
+    RunSettingsSpool,
+    with_reading_advice,
+)
+from airflow_provider_omics.jobs.batch.verdict import BatchJudge, BatchResults, batch_of
+from airflow_provider_omics.jobs.checks import (
+    Workflow,
+    check_inputs,
+    check_workflow,
+    look_up_inputs,
+    show_request,
+    workflow_to_check,
+)
+from airflow_provider_omics.jobs.owner import Lineage, Owner
+from airflow_provider_omics.links.omics import OmicsRunBatchLink
+
+REFUSALS = (AccessDenied, CredentialsExpired, InvalidRequest, NotFound, QuotaExceeded, Throttled)
+"""Answers to a start that has started nothing; after any other failure it may have arrived all the same."""
+
+
+@dataclass(frozen=True)
+class BatchArguments:
+    """The rendered arguments of the operator for a batch; what each means is documented there."""
+
+    default_run_setting: Mapping[str, Any] | None
+    run_settings: Iterable[Mapping[str, Any]] | None
+    run_settings_s3_uri: str | None
+    sample_sheet: Any
+    staging_s3_uri: str | None
+    keep_staging: bool
+    max_runs: int | str | None
+    batch_name: str | None
+    tags: Mapping[str, str] | None
+    scratch_storage_mode: str | None
+    max_failed_runs: int | str
+    max_failed_percent: float | str | None
+    must_succeed: str | AnyCollection[str]
+    rerun: str
+    rerun_setting: Mapping[str, Any] | None
+    on_changed: str
+    previous_results: str | None
+    rerun_failed_of: str | None
+    results_s3_uri: str | None
+    results_detail: str
+    read_outputs: bool
+
+    def tolerance(self) -> Tolerance:
+        """Read what the user allows to fail.
+
+        :raises SettingsError: it cannot be read.
+        """
+        return Tolerance.checked(self.max_failed_runs, self.max_failed_percent, self.must_succeed)
+
+
+@dataclass(eq=False)
+class BatchJob:
+    """Starts a batch: everything at first, later what is left; turns its end into a verdict.
+
+    :param arguments: the operator's, rendered.
+    :param owner: the try.
+    """
+
+    kind = "batch"
+    operation = "StartRunBatch"
+    nothing: ClassVar[Snapshot] = BatchSnapshot("", UNKNOWN)
+    run_timeout: ClassVar[float | None] = None
+
+    arguments: BatchArguments
+    owner: Owner
+    _batch: CheckedBatch | None = None
+    """The runs that are submitted."""
+    _whole: CheckedBatch | None = None
+    """All that the user gave."""
+    _chosen_for: str | None = None
+    _is_tidy: bool = False
+    _requests: Requests | None = None
+    """What became of all starts that this try has sent; None: it has come to none."""
+
+    def __post_init__(self) -> None:
+        given = self.arguments
+        is_object = given.run_settings_s3_uri is not None
+        self._places = BatchPlaces(self.owner, given.staging_s3_uri, given.results_s3_uri, is_object)
+        self._results = BatchResults(self.owner, self._places, given.results_detail, given.read_outputs)
+        self._judge = BatchJudge(self.owner, self._results, given.tolerance, self._retry_rules, given.rerun)
+        self._rerun_settings = RerunSettings(
+            given.rerun, given.rerun_setting, given.on_changed, given.previous_results, given.rerun_failed_of
+        )
+
+    @property
+    def place(self) -> S3Place | None:
+        """Where in S3 the task writes; None: nowhere."""
+        return self._places.any
+
+    # -- the request -----------------------------------------------------------------------------------------------
+
+    def request(self, request_id: str) -> StartRequest:
+        """Read, check and count the settings, make the request, and check what the user wants checked."""
+        arguments, rerun = self.arguments, self._rerun_settings
+        arguments.tolerance()
+        rerun.check()
+        self._results.check()
+        self._batch = self._whole = batch = check_batch(
+            self._given(),
+            self.owner.hook.defaults,
+            S3Store(self.owner.hook),
+            request_id,
+            self.owner.log,
+            model=self.owner.hook.installed_model,
+            workflow=self._workflow_to_check,
+        )
+        content = batch.checked.request
+        default = content["defaultRunSetting"]
+        rerun.check_merged(default, self.owner.hook.installed_model)
+        self._check_place()
+        for warning in batch.checked.warnings:
+            self.owner.log.warning("%s", warning)
+        # The rows of a sheet are compared while they are read: then their lines are known.
+        if self.owner.arguments.check_workflow and arguments.sample_sheet is None:
+            check_workflow(self.owner, default, batch.parameters_by_run(default))
+        if self.owner.arguments.flag("check_inputs"):
+            self._check_inputs(batch, default)
+        if not self.owner.arguments.flag("dry_run"):
+            self._check_memory()
+        # Of all settings, also where a rerun submits some: a resend has to be the same request to the letter.
+        spool = None if arguments.run_settings_s3_uri is not None else batch.spool
+        return StartRequest(
+            content,
+            also=rerun.rerun_setting or None,
+            chooses=arguments.rerun == "failed",
+            has_earlier=bool(rerun.earlier),
+            staged_run_tags=0 if spool is None else spool.most_run_tags,
+        )
+
+    def _workflow_to_check(self, setting: Mapping[str, Any]) -> Workflow | None:
+        return workflow_to_check(self.owner, setting) if self.owner.arguments.check_workflow else None
+
+    def _given(self) -> BatchSettings:
+        arguments, named = self.arguments, self._places.named
+        return BatchSettings(
+            default_run_setting=arguments.default_run_setting,
+            run_settings=arguments.run_settings,
+            run_settings_s3_uri=arguments.run_settings_s3_uri,
+            sample_sheet=arguments.sample_sheet,
+            batch_name=arguments.batch_name,
+            tags=arguments.tags,
+            scratch_storage_mode=arguments.scratch_storage_mode,
+            staging_s3_uri=None if named is None else named.uri,
+            max_runs=arguments.max_runs,
+        )
+
+    def show(self, request: StartRequest) -> None:
+        """Show what would be started, in the log."""
+        assert self._batch is not None  # noqa: S101 - set by request()
+        content = request.content
+        show_request(self.owner.log, content, self._batch.parameters_by_run(content["defaultRunSetting"]))
+
+    def _check_place(self) -> None:
+        """Refuse more settings in an S3 object than a rerun could choose from, before anything is sent."""
+        uri = self.arguments.run_settings_s3_uri
+        if self.arguments.rerun != "failed" or uri is None or self._places.staging is not None:
+            return
+        if self.owner.store.load() is not None:
+            return  # an earlier try has started them
+        try:
+            count = count_settings(uri, S3Store(self.owner.hook), MAX_INLINE_SETTINGS + 1)
+        except ServiceError as error:
+            self.owner.log.warning(
+                "Whether a retry or a clear could submit some of these runs cannot be told: %s", error
+            )
+            return
+        if count > MAX_INLINE_SETTINGS:
+            allowed = (
+                f"over {MAX_INLINE_SETTINGS} runs need staging_s3_uri or results_s3_uri, so that some of them can be "
+                "submitted again, or rerun='all'"
+            )
+            raise SettingsError([Problem("run_settings_s3_uri", f"more than {MAX_INLINE_SETTINGS} runs", allowed)])
+
+    def _check_memory(self) -> None:
+        """Refuse to choose samples where nothing can tell a later try what was chosen."""
+        if self.arguments.rerun != "failed" or not self.owner.arguments.durable or self.owner.lasts:
+            return
+        if self.owner.try_number > 1:
+            raise AttemptError(
+                "Nothing tells what the earlier tries of this task have started, and starting all again would be "
+                "paid twice. Look for the batch in the console; then rerun='all' starts over, and rerun_failed_of "
+                "names it in a new DAG run. To have retries and clears: results_s3_uri or staging_s3_uri.",
+                request_id="unknown",
+            )
+        self._rerun_settings.check_place()
+
+    def _check_inputs(self, batch: CheckedBatch, default: Mapping[str, Any]) -> None:
+        if batch.spool is None:
+            self.owner.log.warning("check_inputs: the runs of %s are not looked at", self.arguments.run_settings_s3_uri)
+            return
+        if self.arguments.rerun == "failed":
+            record = self.owner.store.load()
+            has_started = record is not None and (record.resource_id or record.previous_request_id)
+            if has_started or (self._rerun_settings.earlier and not self.owner.arguments.flag("dry_run")):
+                self.owner.log.info("check_inputs: looked up are the inputs of what is going to be submitted only")
+                return  # what has completed may have been tidied away
+        check_inputs(self.owner, default, lambda: batch.inputs_by_run(default))
+
+    # -- the choice and the start ----------------------------------------------------------------------------------
+
+    def choose(self, record: AttemptRecord) -> bool:
+        """Choose the samples to submit, by what is known of them."""
+        default, settings = self._default(), self._rerun_settings
+        merged = settings.merged(default, record)
+        rules = RerunRules(
+            cleared=record.attempts_since_clear == 1,
+            on_changed=self.arguments.on_changed,
+            # Later attempts have had it.
+            rerun_setting_changes=settings.changes(default) and record.attempts == 2 and not settings.earlier,
+            retry_permanent=self.owner.arguments.retry_permanent_failures,
+            has_cache=bool(merged.get("cacheId")),
+        )
+        chosen = self._rerun().choose(record, self._all_settings(default), default, rules)
+        batch = self._take(record, chosen)
+        if chosen.total_runs and self.owner.arguments.flag("check_inputs"):
+            look_up_inputs(self.owner, merged, lambda: batch.inputs_by_run(merged))
+        return chosen.total_runs > 0
+
+    def _retry_rules(self, record: AttemptRecord | None) -> RerunRules:
+        """Make the rules by which a retry of Airflow's own would choose after this attempt."""
+        is_first = record is None or (record.attempts == 1 and not record.chosen)
+        return RerunRules(
+            rerun_setting_changes=is_first and self._rerun_settings.changes(self._default_run_setting()),
+            retry_permanent=self.owner.arguments.retry_permanent_failures,
+        )
+
+    def _default(self) -> Mapping[str, Any]:
+        assert self._whole is not None  # noqa: S101 - set by request()
+        default: Mapping[str, Any] = self._whole.checked.request["defaultRunSetting"]
+        return default
+
+    def _default_run_setting(self) -> Mapping[str, Any]:
+        """Merge the ``defaultRunSetting`` in a process that has made no request."""
+        arguments = self.arguments
+        layers = (
+            self.owner.hook.defaults.default_run_setting,
+            arguments.default_run_setting or {},
+            {"scratchStorageMode": arguments.scratch_storage_mode},
+        )
+        return merge_settings(*(clean_setting(layer, Place.DEFAULT_RUN_SETTING) for layer in layers))
+
+    def _all_settings(self, default: Mapping[str, Any]) -> RunSettingsSpool:
+        """Read all run settings; those of an S3 object of the user's only now."""
+        assert self._whole is not None  # noqa: S101 - set by request()
+        if self._whole.spool is None:
+            uri, hook = str(self.arguments.run_settings_s3_uri), self.owner.hook
+            self._whole.spool = read_object(uri, default, S3Store(hook), hook.installed_model)
+        return self._whole.spool
+
+    def _take(self, record: AttemptRecord, chosen: RunSettingsSpool) -> CheckedBatch:
+        assert self._whole is not None  # noqa: S101 - set by request()
+        self._batch = self._whole.part(chosen, has_place=self._places.staging is not None)
+        self._chosen_for = record.request_id
+        return self._batch
+
+    def _rerun(self) -> BatchRerun:
+        place, earlier = self._places.results, self._rerun_settings.earlier
+        uri = None if place is None else place.uri
+        return BatchRerun(self.owner.hook, self.owner.log, self._places.memory(), uri, self._results.collect, earlier)
+
+    def _prepared(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Put into S3 what the results need later, and what HealthOmics reads there: sheets, and long settings."""
+        assert self._batch is not None  # noqa: S101 - set by request()
+        if record.previous_request_id is not None and not self._is_tidy:
+            self._is_tidy = True  # a start that is sent again is prepared again
+            self._staging(earlier=True).unstage_earlier(record.previous_request_id, record.previous_id)
+        default, batch = request["defaultRunSetting"], self._batch
+        if record.chosen:
+            if self._chosen_for != record.request_id:  # by an earlier try, whose request is sent again
+                batch = self._take(record, self._rerun().chosen(record, self._all_settings(self._default())))
+            if not batch.is_staged:
+                assert batch.spool is not None  # noqa: S101 - what is chosen is there
+                request = {**request, "batchRunSettings": {"inlineSettings": list(batch.spool)}}
+        else:
+            self._remember(record, batch, default)
+        request = {**request, "defaultRunSetting": self._rerun_settings.merged(default, record)}
+        return self._staging().stage(request, batch.spool, self.owner.check_not_killed, is_staged=batch.is_staged)
+
+    def _remember(self, record: AttemptRecord, batch: CheckedBatch, default: Mapping[str, Any]) -> None:
+        """Keep what is known of the samples, before they are submitted: later the sheet may be another."""
+        if not self._places.memory().lasts:
+            return
+        if batch.spool is None and record.previous_request_id is not None:
+            self._all_settings(default)  # what has left it counts no more
+        has_cache = bool(self._rerun_settings.merged(default, record).get("cacheId"))
+        self._rerun().start_over(record, batch.spool, default, RerunRules(everything=True, has_cache=has_cache))
+
+    def start(self, record: AttemptRecord, request: Mapping[str, Any]) -> Snapshot:
+        """Put into S3 what belongs there, and send the request."""
+        request = self._prepared(record, request)
+        spool = None if self._batch is None else self._batch.spool
+        self._requests = self._requests or Requests()
+        try:
+            with counted_requests(self.owner.hook, self.operation, self._requests, REFUSALS):
+                started = BatchSnapshot.from_response(self.owner.hook.start_run_batch(request))
+        except (AccessDenied, InvalidRequest, QuotaExceeded) as error:
+            raise with_reading_advice(error, request) from error
+        return replace(started, total_runs=0 if spool is None else spool.total_runs)
+
+    def not_started(self) -> None:
+        """Delete the settings of a start that has failed, unless it may have arrived all the same."""
+        record = self.owner.record
+        if self._requests is None or record is None:
+            return
+        is_resent = record.owner_try != record.first_try
+        if is_resent or self._requests.sent > self._requests.refused:
+            self._staging().leave(record.request_id, "the start may have arrived; a retry sends the same request")
+        else:
+            self._staging().unstage(record.request_id)
+
+    def started(self, batch: Snapshot) -> None:
+        """Store the console link of a batch that has started."""
+        self.owner.link(OmicsRunBatchLink, batch_id=batch.id)
+
+    # -- the wait and the end --------------------------------------------------------------------------------------
+
+    def trigger(self, plan: WaitPlan, **shared: Any) -> Any:
+        """Make the trigger that waits for the batch."""
+        from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger  # a wait in a worker needs none
+
+        request_id = self.owner.request_id
+        staged = None if request_id is None else self._staging().uri(request_id)
+        return OmicsRunBatchTrigger(plan.id, plan.uuid, staged_s3_uri=staged, **shared)
+
+    def let_go(self) -> None:
+        """Say why the staged settings stay, where nobody waits for the batch."""
+        if self.owner.request_id is not None:
+            reason = "nothing waits for the batch, which reads them until all is submitted"
+            self._staging().leave(self.owner.request_id, reason)
+
+    def conclude(self, event: WaitEvent) -> dict[str, Any]:
+        """Delete the staged settings once the wait is over, collect the results, and judge the batch."""
+        request_id, batch = self.owner.request_id, batch_of(event.snapshot)
+        if request_id is not None:
+            if event.outcome in (Outcome.ENDED, Outcome.VANISHED) or event.cancelled:
+                self._staging().unstage(request_id)
+                self.owner.show_progress(batch)  # a triggerer has no way to
+            else:
+                self._staging().leave(request_id, "the batch may be going, and read them")
+        if event.outcome is Outcome.ENDED and batch.phase is Phase.FAILED:
+            # Before the failure is recorded: of a worker that dies in between, the next try sees to them.
+            self._judge.stop_started_runs(batch.id)
+        ended_badly = error_of(event, self.owner.hook.conn_region_name)
+        if ended_badly is not None:
+            raise ended_badly
+        return self._judge.finish(batch)
+
+    def killed(self) -> None:
+        """Delete the staged settings of a batch that a kill has cancelled."""
+        if self.owner.record is not None:
+            self._staging().unstage(self.owner.record.request_id)
+
+    def _staging(self, *, earlier: bool = False) -> BatchStaging:
+        # After a deferral, and of an earlier attempt, nobody knows whether there was something to stage.
+        batch, record = None if earlier else self._batch, self.owner.record
+        may_be_staged = self.arguments.run_settings_s3_uri is None or (
+            record is not None and record.chosen and record.attempts > (2 if earlier else 1)
+        )
+        keep = self.arguments.keep_staging or not (may_be_staged if batch is None else batch.is_staged)
+        return BatchStaging(self.owner.hook, self.owner.log, self._places.staging, self.owner.identity, keep=keep)
+
+    def is_success(self, ended: Snapshot) -> bool:
+        """Whether a batch that has ended is within the tolerance."""
+        return self._judge.is_success(batch_of(ended))
+
+    def result(self, batch: Snapshot) -> dict[str, Any]:
+        """Make the task's result of a batch that has not ended."""
+        return self._judge.result(batch_of(batch), succeeded=None)
+
+    def nothing_left(self, begun: Begun) -> dict[str, Any]:
+        """Judge what earlier attempts have left, where nothing is left to submit."""
+        batch, record = batch_of(begun.snapshot), begun.record
+        if record.previous_request_id is not None:
+            self._staging(earlier=True).unstage_earlier(record.previous_request_id, record.previous_id)
+        if batch.id:
+            self.started(batch)
+            try:
+                batch = BatchSnapshot.from_response(self.owner.hook.get_batch(batch.id))
+            except NotFound:
+                self.owner.log.info("The record of batch %s is gone; its samples are known", batch.id)
+        try:
+            result = self._judge.finish(batch)
+        except BatchVerdictError:
+            self.owner.end(Ended.BADLY)
+            raise
+        self.owner.end(Ended.WELL)
+        return result
+
+    def failed(self, seen: Snapshot, error: OmicsError) -> None:
+        """Explain a failure, push the result, and collect what there is of results."""
+        self._judge.failed(batch_of(seen), error)
+
+    def close(self) -> None:
+        """Close the temporary files of the settings."""
+        for batch in (self._batch, self._whole):
+            if batch is not None and batch.spool is not None:
+                batch.spool.close()
+
+    def lineage(self) -> Lineage:
+        """Collect inputs and outputs of the batch for OpenLineage."""
+        from airflow_provider_omics.jobs.batch.lineage import BatchSources  # where OpenLineage asks
+
+        masked = self.owner.arguments.masks_parameters
+        sources = BatchSources(self.owner.hook, self.owner.log, self._given, masked=masked)
+        return sources.lineage(self.owner.reported, self.arguments.previous_results)
+
+
+def make_job(given: Mapping[str, Any], owner: Owner) -> BatchJob:
+    """Make the job of a task that starts a batch.
+
+    :param given: the operator's arguments, rendered: name -> value.
+    :param owner: the try.
+    """
+    return BatchJob(BatchArguments(**{field.name: given[field.name] for field in fields(BatchArguments)}), owner)

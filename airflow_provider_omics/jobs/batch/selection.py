@@ -1,0 +1,383 @@
+"""Which samples of a batch a new attempt submits: reads what is known, decides each, and keeps the choice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
+from typing import Any
+
+from airflow_provider_omics.core.attempt.record import AttemptRecord
+from airflow_provider_omics.core.batch.rerun import (
+    Fate,
+    RerunRules,
+    checked_on_changed,
+    rerun_sentence,
+    rerun_setting_problems,
+)
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample, sample_fingerprint
+from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
+from airflow_provider_omics.core.settings.checks import ReadModel, clean_setting
+from airflow_provider_omics.core.settings.fields import Place
+from airflow_provider_omics.core.settings.requests import merge_settings, merged_run_settings
+from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.jobs.batch.places import BatchMemory
+from airflow_provider_omics.jobs.batch.staging import RunSettingsSpool
+from airflow_provider_omics.jobs.diagnosis import Diagnoser
+from airflow_provider_omics.jobs.driver import pause
+from airflow_provider_omics.results import FailedRun
+from airflow_provider_omics.results.collect import Collected
+from airflow_provider_omics.results.known import KnownSamples
+from airflow_provider_omics.results.read import read_batch_results
+
+SHOWN_CHANGES = 20
+"""Samples that the error of a changed sheet names."""
+
+STRAGGLERS = 600.0
+"""Seconds that a new attempt waits for runs of an ended batch that are still going: what completes of them must not be
+submitted again. A run that was cancelled stops within minutes."""
+
+LOOK = 30.0
+"""Seconds between two looks at them."""
+
+NO_CACHE = "cacheId is not set: what these samples have computed before is computed anew"
+
+
+@dataclass(frozen=True)
+class EarlierResults:
+    """What a user names as done already.
+
+    :param results_uri: ``previous_results``: a results file; None: none.
+    :param batch_id: ``rerun_failed_of``: a batch; None: none.
+    """
+
+    results_uri: str | None = None
+    batch_id: str | None = None
+
+    def __bool__(self) -> bool:
+        """Whether anything is named."""
+        return bool(self.results_uri or self.batch_id)
+
+
+_NOT_SET = (None, "", "None")  # what a template makes of a param that is not given
+
+
+@dataclass(frozen=True)
+class RerunSettings:
+    """The arguments of the operator, as they were rendered.
+
+    :param rerun: ``"failed"`` or ``"all"``.
+    :param given: ``rerun_setting``.
+    :param on_changed: ``"fail"``, ``"rerun"`` or ``"keep"``.
+    :param previous_results: a results file, or nothing.
+    :param rerun_failed_of: a batch, or nothing.
+    """
+
+    rerun: Any
+    given: Any
+    on_changed: Any
+    previous_results: Any
+    rerun_failed_of: Any
+
+    def check(self) -> None:
+        """Look for problems.
+
+        :raises SettingsError: something is wrong.
+        """
+        if self.rerun not in ("failed", "all"):
+            raise SettingsError([Problem("rerun", repr(self.rerun), "'failed' or 'all'")])
+        if self.rerun == "all" and self.earlier:
+            argument = "previous_results" if self.earlier.results_uri else "rerun_failed_of"
+            raise SettingsError([Problem(argument, "set", "with rerun='failed' only: 'all' looks at nothing")])
+        checked_on_changed(self.on_changed)
+        if self.given not in _NOT_SET and not isinstance(self.given, Mapping):
+            allowed = "a dict, as AWS spells defaultRunSetting (a template that gives one needs native rendering)"
+            raise SettingsError([Problem("rerun_setting", type(self.given).__name__, allowed)])
+
+    def check_merged(self, default: Mapping[str, Any], model: ReadModel) -> None:
+        """Look for problems of ``rerun_setting``, by itself and in its place.
+
+        :param default: the request's ``defaultRunSetting``.
+        :param model: reads the model of the installed boto3.
+        :raises SettingsError: there are some.
+        """
+        problems = rerun_setting_problems(default, self.rerun_setting, model)
+        if problems:
+            raise SettingsError(problems)
+
+    def check_place(self) -> None:
+        """Refuse what needs a place to remember it, where there is none.
+
+        :raises SettingsError: earlier results are named.
+        """
+        if self.earlier:
+            argument = "previous_results" if self.earlier.results_uri else "rerun_failed_of"
+            allowed = "needs a place to remember what was chosen: results_s3_uri or staging_s3_uri"
+            raise SettingsError([Problem(argument, "set", allowed)])
+
+    @property
+    def earlier(self) -> EarlierResults:
+        """What the user names as done already."""
+        given = (None if value in _NOT_SET else str(value) for value in (self.previous_results, self.rerun_failed_of))
+        return EarlierResults(*given)
+
+    @property
+    def rerun_setting(self) -> Mapping[str, Any]:
+        """What a rerun changes; empty: nothing."""
+        return clean_setting(self.given, Place.DEFAULT_RUN_SETTING) if isinstance(self.given, Mapping) else {}
+
+    def changes(self, default: Mapping[str, Any]) -> bool:
+        """Tell whether a rerun changes anything.
+
+        :param default: the request's ``defaultRunSetting``.
+        """
+        return merge_settings(default, self.rerun_setting) != merge_settings(default)
+
+    def merged(self, default: Mapping[str, Any], record: AttemptRecord) -> Mapping[str, Any]:
+        """Give the ``defaultRunSetting`` of an attempt.
+
+        :param default: the request's.
+        :param record: the attempt; the first one changes nothing, unless earlier results are named.
+        """
+        is_rerun = record.attempts > 1 or record.chosen
+        return merge_settings(default, self.rerun_setting) if is_rerun and self.rerun_setting else default
+
+
+class BatchRerun:
+    """The choice of one attempt.
+
+    :param hook: where to ask.
+    :param log: the task's logger.
+    :param memory: what the task remembers of its attempts.
+    :param results_uri: the task's results file; None: it has none.
+    :param collect: brings that file up to date for a batch, by its id and request id.
+    :param earlier: what the user names as done already.
+    """
+
+    def __init__(
+        self,
+        hook: OmicsHook,
+        log: Any,
+        memory: BatchMemory,
+        results_uri: str | None,
+        collect: Callable[[str, str], Collected | None],
+        earlier: EarlierResults,
+    ) -> None:
+        self._hook = hook
+        self._log = log
+        self._memory = memory
+        self._results_uri = results_uri
+        self._collect = collect
+        self._earlier = earlier
+
+    def choose(
+        self, record: AttemptRecord, spool: RunSettingsSpool, default: Mapping[str, Any], rules: RerunRules
+    ) -> RunSettingsSpool:
+        """Choose the samples that an attempt submits, and keep the choice under its request id.
+
+        :param record: the attempt, which is not stored yet.
+        :param spool: all run settings, as they are now.
+        :param default: the request's ``defaultRunSetting``, without what a rerun changes in it.
+        :param rules: what holds for all samples.
+        :return: the settings to submit; may be empty.
+        :raises SettingsError: completed samples have other settings now, and ``on_changed`` is ``"fail"``.
+        :raises ServiceError: what is known could not be read, or the choice not be kept.
+        """
+        with closing(KnownSamples(self._hook, self._log, self._results_uri)) as known:
+            self._read(record, known)
+            if not (rules.cleared or rules.retry_permanent):
+                self._look_at_tasks(known, spool)
+            fates = self._fates(known, spool, default, rules)
+            if not rules.has_cache and (Fate.AGAIN in fates or Fate.CHANGED in fates):
+                self._log.warning(NO_CACHE)
+            present = {setting["runSettingId"] for setting in spool}
+            gone = list(known.gone(present))
+            for sample in gone:
+                known.remove(sample.run_setting_id)
+            for setting, fate in zip(spool, fates, strict=True):
+                if not fate.is_submitted:
+                    known.keep(_known(known, setting["runSettingId"]))
+            known.write()
+            self._memory.keep(record.request_id, chain(self._samples(known, spool, default, fates, rules), gone))
+        return spool.subset(fate.is_submitted for fate in fates)
+
+    def start_over(
+        self, record: AttemptRecord, spool: RunSettingsSpool | None, default: Mapping[str, Any], rules: RerunRules
+    ) -> None:
+        """Keep the samples of an attempt that submits them all; what has left the sheet counts no more.
+
+        :param record: the attempt.
+        :param spool: all run settings, as they are now; None: nobody has read them.
+        :param default: the request's ``defaultRunSetting``.
+        :param rules: what holds for all samples.
+        :raises ServiceError: what is known of rows that have left could not be read, or the samples not be kept.
+        """
+        with closing(KnownSamples(self._hook, self._log, self._results_uri)) as known:
+            gone = [] if spool is None else self._gone(record, known, {setting["runSettingId"] for setting in spool})
+            samples = iter(()) if spool is None else samples_of(default, spool)
+            self._memory.keep(record.request_id, chain(samples, gone))
+            for sample in gone:
+                known.remove(sample.run_setting_id)
+            known.write()
+        if record.previous_request_id is not None and not rules.has_cache:
+            self._log.warning(NO_CACHE)
+
+    def _gone(self, record: AttemptRecord, known: KnownSamples, present: Collection[str]) -> list[Sample]:
+        """Read what became of the rows that the attempt before had, and the sheet has no more."""
+        before = record.previous_request_id
+        if before is None:
+            return []
+        remembered = [sample.run_setting_id in present for sample in self._memory.read(before)]
+        if remembered and all(remembered):
+            return []
+        known.read_own(self._memory.read(before), record.previous_id, lambda: self._collect_previous(record))
+        return list(known.gone(present))
+
+    def _collect_previous(self, record: AttemptRecord) -> Collected | None:
+        batch_id, request_id = record.previous_id, record.previous_request_id
+        return None if batch_id is None or request_id is None else self._collect(batch_id, request_id)
+
+    def chosen(self, record: AttemptRecord, spool: RunSettingsSpool) -> RunSettingsSpool:
+        """Give the settings that were chosen for an attempt before, when its request is sent again.
+
+        :param record: the attempt.
+        :param spool: all run settings; the same as then, or the request would not be sent again.
+        """
+        submitted = {sample.run_setting_id for sample in self._memory.read(record.request_id) if sample.carried is None}
+        return spool.subset([setting["runSettingId"] in submitted for setting in spool])
+
+    def _read(self, record: AttemptRecord, known: KnownSamples) -> None:
+        self._read_earlier(known, is_first=record.previous_request_id is None)
+        before = record.previous_request_id
+        if before is None:
+            return
+        batch_id = record.previous_id
+        collected = known.read_own(self._memory.read(before), batch_id, lambda: self._collect_previous(record))
+        waited = 0.0
+        while batch_id is not None and collected is not None and self._has_stragglers(collected, known):
+            if waited >= STRAGGLERS:
+                self._log.warning("Runs of batch %s are still going; their samples are submitted again", batch_id)
+                return
+            if not waited:
+                self._log.info("Waiting for the end of runs that outlived batch %s", batch_id)
+            pause(LOOK)
+            waited += LOOK
+            collected = known.read_again(lambda: self._collect_previous(record))
+
+    def _read_earlier(self, known: KnownSamples, *, is_first: bool) -> None:
+        """Read what the user names as done; the task's own attempts tell more, where they know a sample."""
+        if self._earlier.results_uri:
+            known.add_results(read_batch_results(self._earlier.results_uri, hook=self._hook))
+        if self._earlier.batch_id:
+            try:
+                known.add_batch(self._earlier.batch_id)
+            except NotFound as error:
+                if is_first:
+                    raise
+                self._log.warning(
+                    "What batch %s has done is not to be read any more: %s", self._earlier.batch_id, error
+                )
+
+    def _look_at_tasks(self, known: KnownSamples, spool: RunSettingsSpool) -> None:
+        """Look for the failed tasks of runs that only say that one failed: what may pass depends on them."""
+        records = (known.of(setting["runSettingId"]) for setting in spool)
+        causes, notes = Diagnoser(self._hook, log_lines=0).causes(
+            [
+                FailedRun(record.run_setting_id, record.run_id, record.status.value, record.failure_code)
+                for record in records
+                if record is not None and record.run_id is not None and record.lacks_task
+            ]
+        )
+        known.add_causes(causes)
+        for note in notes:
+            self._log.warning("What may pass on another try: %s", note)
+
+    def _has_stragglers(self, collected: Collected, known: KnownSamples) -> bool:
+        """Tell whether a batch has ended and runs of it have not."""
+        has_ended = collected.batch.phase is not Phase.ACTIVE
+        return has_ended and sum(collected.counts.values()) < known.submitted
+
+    def _fates(
+        self, known: KnownSamples, spool: RunSettingsSpool, default: Mapping[str, Any], rules: RerunRules
+    ) -> list[Fate]:
+        fates: list[Fate] = []
+        again: Counter[RecordStatus] = Counter()
+        refused: list[str] = []
+        unknown: list[str] = []
+        for setting in merged_run_settings(default, spool):
+            name = setting["runSettingId"]
+            record = known.of(name)
+            fate = rules.fate(Sample(name, sample_fingerprint(setting)), record, known.unclear_before(name))
+            fates.append(fate)
+            if record is not None and fate is Fate.AGAIN:
+                again[record.status] += 1
+            elif fate is Fate.REFUSE:
+                refused.append(name)
+            elif record is not None and record.status is RecordStatus.UNKNOWN:
+                unknown.append(name)
+        if refused:
+            raise SettingsError([_changed_problem(refused)])
+        count = Counter(fates)
+        self._log.info(
+            "%s",
+            rerun_sentence(
+                {status: again[status] for status in RecordStatus if again[status]},
+                count[Fate.NEW],
+                count[Fate.CHANGED],
+                count[Fate.KEEP],
+                count[Fate.CARRY],
+            ),
+        )
+        if unknown:
+            shown = ", ".join(unknown[:SHOWN_CHANGES]) + (", ..." if len(unknown) > SHOWN_CHANGES else "")
+            self._log.warning("Nobody can tell whether these completed, so they are not submitted again: %s", shown)
+        return fates
+
+    def _samples(
+        self,
+        known: KnownSamples,
+        spool: RunSettingsSpool,
+        default: Mapping[str, Any],
+        fates: list[Fate],
+        rules: RerunRules,
+    ) -> Iterator[Sample]:
+        for sample, fate in zip(samples_of(default, spool), fates, strict=True):
+            name = sample.run_setting_id
+            before = known.unclear_before(name)
+            if fate.is_submitted:
+                yield replace(sample, unclear=rules.unclear(known.of(name), before))
+            else:
+                record = _known(known, name)
+                status, reason = record.status.value, record.cause or record.failure_reason
+                yield Sample(name, record.fingerprint, sample.row, status, reason, unclear=before)
+
+
+def samples_of(default: Mapping[str, Any], spool: RunSettingsSpool) -> Iterator[Sample]:
+    """Give what is known of the samples of a batch before they are submitted.
+
+    :param default: the request's ``defaultRunSetting``.
+    :param spool: the run settings.
+    """
+    rows: Iterator[Mapping[str, Any]] = chain(spool.kept_rows(), repeat({}))
+    for setting, row in zip(merged_run_settings(default, spool), rows, strict=False):
+        yield Sample(setting["runSettingId"], sample_fingerprint(setting), row)
+
+
+def _known(known: KnownSamples, run_setting_id: str) -> RunRecord:
+    record = known.of(run_setting_id)
+    assert record is not None  # noqa: S101 - what nothing is known of is submitted
+    return record
+
+
+def _changed_problem(names: list[str]) -> Problem:
+    shown = ", ".join(names[:SHOWN_CHANGES])
+    more = f", ... {len(names) - SHOWN_CHANGES:,} more" if len(names) > SHOWN_CHANGES else ""
+    return Problem(
+        "on_changed",
+        "'fail'",
+        f"{len(names):,} completed samples have other settings now ({shown}{more}): on_changed='rerun' submits them "
+        "again, on_changed='keep' keeps their results",
+    )

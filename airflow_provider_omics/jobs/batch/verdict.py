@@ -1,0 +1,378 @@
+"""The verdict on a batch, with what earlier attempts have left: judged, explained, and made into a result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_omics.core.attempt.record import AttemptRecord
+from airflow_provider_omics.core.batch.collect import ResultsDetail
+from airflow_provider_omics.core.batch.rerun import RerunRules
+from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus
+from airflow_provider_omics.core.batch.verdict import BatchCounts, Tolerance, Verdict, judge
+from airflow_provider_omics.core.console import run_list_url
+from airflow_provider_omics.core.errors import (
+    BatchError,
+    BatchFailed,
+    BatchVerdictError,
+    OmicsError,
+    Problem,
+    ServiceError,
+    SettingsError,
+)
+from airflow_provider_omics.core.failure.batch import BatchDiagnosis
+from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
+from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.wait.flow import cancel_stragglers
+from airflow_provider_omics.core.wait.outcome import batch_result
+from airflow_provider_omics.jobs.batch.places import BatchPlaces
+from airflow_provider_omics.jobs.diagnosis import diagnosis_of_lists
+from airflow_provider_omics.jobs.driver import Driver, pause
+from airflow_provider_omics.jobs.owner import Owner
+from airflow_provider_omics.jobs.report import Report
+from airflow_provider_omics.results import FailedRun, failed_runs, started_run_ids
+from airflow_provider_omics.results.collect import Collected, Collection, paced_calls
+from airflow_provider_omics.results.failed_runs import CarriedSamples
+from airflow_provider_omics.results.file import results_place
+
+SHOWN_FAILURES = 20
+"""Runs that an error and a result name; 100,000 would fill the log and XCom."""
+
+STRAGGLER_LOOKS = 6
+"""Looks at the cancelled runs of a failed batch before its results are written without those that have not ended."""
+
+STRAGGLER_INTERVAL = 10.0
+
+
+@dataclass(frozen=True)
+class BatchResults:
+    """The results of the batch of one task instance; none are kept where there is no place for them.
+
+    :param owner: the try.
+    :param places: where the file is.
+    :param detail: ``"full"`` or ``"listed"``.
+    :param read_outputs: whether the outputs of each completed run are read, too.
+    """
+
+    owner: Owner
+    places: BatchPlaces
+    detail: str
+    read_outputs: bool
+
+    def check(self) -> None:
+        """Look for problems in the arguments.
+
+        :raises SettingsError: there is one.
+        """
+        detail = ResultsDetail.checked(self.detail)
+        if self.read_outputs and detail is ResultsDetail.LISTED:
+            allowed = "with results_detail='full': lists tell no output URI"
+            raise SettingsError([Problem("read_outputs", "True", allowed)])
+        results_place(self.places.results_s3_uri, None, self.owner.identity)
+
+    def collection(self, batch_id: str, request_id: str | None, *, reasons: bool = False) -> Collection | None:
+        """Open the collection of the results of a batch, whose runs have ended; close it.
+
+        :param batch_id: id of the batch.
+        :param request_id: the request that started it.
+        :param reasons: ask why runs failed, whatever the detail of the results.
+        :return: the collection; None: there is no place for results.
+        """
+        place, task = self.places.results, self.owner.identity
+        if place is None:
+            return None
+        return Collection(
+            self.owner.hook,
+            batch_id,
+            place.uri,
+            self.owner.log,
+            detail=ResultsDetail.checked(self.detail),
+            read_outputs=self.read_outputs,
+            started_by=BatchOrigin(batch_id, None, None, task.dag_id, task.run_id, self.owner.try_number, request_id),
+            reasons=reasons,
+        )
+
+    def collect(self, batch_id: str, request_id: str | None) -> Collected | None:
+        """Write the results of a batch, whose runs have ended, with the reasons of its failures.
+
+        :param batch_id: id of the batch.
+        :param request_id: the request that started it.
+        :return: the counts; None: there is no place for results.
+        :raises ServiceError: they could not be read or written.
+        """
+        collection = self.collection(batch_id, request_id, reasons=True)
+        if collection is None:
+            return None
+        with closing(collection):
+            return collection.collect()
+
+
+@dataclass(eq=False)
+class BatchJudge:
+    """Judges the end of a batch for its task.
+
+    :param owner: the try.
+    :param results: the batch's.
+    :param tolerance: reads what the user allows.
+    :param retry_rules: makes the rules by which a retry of Airflow's own would choose.
+    :param rerun: ``"failed"`` or ``"all"``.
+    """
+
+    owner: Owner
+    results: BatchResults
+    tolerance: Callable[[], Tolerance]
+    retry_rules: Callable[[AttemptRecord | None], RerunRules]
+    rerun: str
+    _carried_by: dict[str, CarriedSamples] = field(default_factory=dict)
+
+    def is_success(self, batch: BatchSnapshot) -> bool:
+        """Whether a batch that has ended is within the tolerance.
+
+        :param batch: the batch.
+        :raises ServiceError: a call was refused or did not get through.
+        """
+        if batch.phase is not Phase.PROCESSED:
+            return False
+        with self._collected(batch) as collection, paced_calls(self.owner.hook):
+            return self._verdict(batch, collection)[0].succeeded
+
+    def finish(self, batch: BatchSnapshot) -> dict[str, Any]:
+        """Collect the results of a batch that has ended well enough, and judge it.
+
+        :param batch: the batch.
+        :return: the result.
+        :raises BatchVerdictError: more than tolerated did not complete; its ``diagnosis`` says why.
+        :raises ServiceError: a call was refused or did not get through.
+        """
+        with self._collected(batch) as collection:
+            return self._judged(batch, collection)
+
+    def _judged(self, batch: BatchSnapshot, collection: Collection | None) -> dict[str, Any]:
+        with paced_calls(self.owner.hook):
+            verdict, failed = self._verdict(batch, collection)
+            known = diagnosis_of_lists(batch, failed, self.owner.hook.conn_region_name)
+            known = diagnosis = known.with_ends(verdict.counts.total_runs, verdict.counts.ends)
+            if failed:
+                diagnosis = Report(self.owner).diagnose(lambda diagnoser: diagnoser.batch(batch, failed), known)
+        ends = known.ends
+        if collection is not None:
+            collection.add_causes(diagnosis.causes_by_id())
+            recorded = Counter((run.status, run.code) for run in collection.cohort().failed)
+            if recorded.total() == known.failed_runs:
+                # The records have the code of each run, also of those that the diagnosis did not look at.
+                ends = recorded
+        diagnosis = diagnosis.with_ends(known.total_runs, ends)
+        reasons = diagnosis.told_of((run.run_setting_id, run.status) for run in failed[:SHOWN_FAILURES])
+        result = self.result(
+            batch,
+            succeeded=verdict.succeeded,
+            counts=verdict.counts,
+            failed_ids=tuple(run.run_setting_id for run in failed),
+            causes=diagnosis.causes(),
+        )
+        if verdict.succeeded:
+            for run in failed[:SHOWN_FAILURES]:
+                self.owner.log.warning("Tolerated: %s %s", run.named, reasons[run.run_setting_id])
+            self.owner.log.log(30 if verdict.counts.not_completed else 20, "Batch %s: %s", batch.id, verdict.sentence)
+            return result
+        self.owner.push(result)
+        self.owner.reported = result
+        lead = "Nothing is left to submit, and" if self._is_idle else "Every run has ended, but"
+        error = BatchVerdictError(
+            f"{lead} too few completed: {verdict.sentence}.",
+            batch_id=batch.id,
+            batch_uuid=batch.uuid,
+            status=batch.status,
+            counts=verdict.counts.as_dict(),
+            failed_run_settings=reasons,
+            console_url=run_list_url(self.owner.hook.conn_region_name),
+        )
+        Report(self.owner).explain(error, diagnosis, final=not self._may_pass(diagnosis, collection))
+        raise error
+
+    def _verdict(self, batch: BatchSnapshot, collection: Collection | None) -> tuple[Verdict, list[FailedRun]]:
+        """Judge all samples: by their merged results where they are collected, else by counts and lists."""
+        tolerance = self.tolerance()
+        if collection is not None:
+            cohort = collection.cohort()
+            return judge(cohort.counts, tolerance, [run.run_setting_id for run in cohort.failed]), cohort.failed
+        carried = self._carried()
+        counts = self._counts(batch, carried)
+        by_counts = judge(counts, tolerance, [run.run_setting_id for run in carried.failed])
+        failed = list(carried.failed)
+        if not self._is_idle and BatchCounts.of(batch).not_completed:
+            try:
+                failed = [*failed_runs(self.owner.hook, batch), *failed]
+            except ServiceError as error:
+                if by_counts.succeeded and tolerance.must_succeed:
+                    raise  # it depends on who failed
+                self.owner.log.warning("The runs that did not complete cannot be named: %s", error)
+        return judge(counts, tolerance, [run.run_setting_id for run in failed]), failed
+
+    def _may_pass(self, diagnosis: BatchDiagnosis, collection: Collection | None) -> bool:
+        """Decide whether a retry of Airflow's own would submit anything."""
+        if self._is_idle:
+            return False
+        if self.owner.arguments.retry_permanent_failures:
+            return True
+        rules = self.retry_rules(self.owner.record)
+        before = self._unclear_of_all()
+        if collection is not None:
+            return any(
+                end is None or rules.may_pass(end, code, unclear if before is None else before)
+                for end, code, unclear in collection.failures()
+            )
+        unclear_by_id = self._carried().unclear
+        ends = {
+            (failure.status, failure.code, unclear_by_id.get(failure.run_setting_id, 0) if before is None else before)
+            for group in diagnosis.groups
+            for failure in group.failures
+        }
+        ends |= {(unseen.status, unseen.code, before or 0) for unseen in diagnosis.unseen}
+        # Of a batch whose answer has no counts nothing is known, which is as unclear as can be.
+        ends = ends or {("FAILED", None, before or 0)}
+        return any(rules.may_pass(RecordStatus(status), code, unclear) for status, code, unclear in ends)
+
+    def _unclear_of_all(self) -> int | None:
+        """Count how often all samples had failed unclear, where each attempt submits all; None: each has its count."""
+        if self.owner.record is None or not self.owner.lasts:
+            return Report(self.owner).unclear_before()  # by the number of the try
+        return None if self.rerun == "failed" else self.owner.record.unclear_failures
+
+    def failed(self, batch: BatchSnapshot, error: OmicsError) -> None:
+        """Explain a failure, push the result, and collect what there is of results.
+
+        :param batch: the batch, as last seen.
+        :param error: the error that the task is about to raise.
+        """
+        if isinstance(error, BatchVerdictError):
+            return  # it is explained, and its result pushed with the failed ids
+        if isinstance(error, BatchError):
+            self.owner.reported = self._result_after_trouble(batch)
+        if isinstance(error, BatchFailed):
+            known = diagnosis_of_lists(batch, (), self.owner.hook.conn_region_name)
+            diagnosis = Report(self.owner).diagnose(lambda diagnoser: diagnoser.failed_batch(batch), known)
+            Report(self.owner).explain(error, diagnosis)
+        self.owner.push(self._result_after_trouble(batch))
+        if batch.phase not in (Phase.ACTIVE, Phase.PROCESSED):
+            self._try_to_collect_results(batch)
+
+    # -- what is known ---------------------------------------------------------------------------------------------
+
+    @property
+    def _is_idle(self) -> bool:
+        return self.owner.record is not None and self.owner.record.idle
+
+    def _carried(self) -> CarriedSamples:
+        """Read what earlier attempts have left of the samples."""
+        request_id, record = self.owner.request_id, self.owner.record
+        if request_id is None or (record is not None and not record.chosen):
+            return CarriedSamples()
+        if request_id not in self._carried_by:
+            memory = self.results.places.memory()
+            samples = memory.read(request_id) if memory.lasts else ()
+            self._carried_by[request_id] = CarriedSamples.of(samples)
+        return self._carried_by[request_id]
+
+    def _counts(self, batch: BatchSnapshot, carried: CarriedSamples) -> BatchCounts:
+        return carried.counts if self._is_idle else BatchCounts.of(batch) + carried.counts
+
+    def result(self, batch: BatchSnapshot, counts: BatchCounts | None = None, **more: Any) -> dict[str, Any]:
+        """Make the task's result.
+
+        :param batch: the batch.
+        :param counts: of all samples; default: those of the batch, and of what earlier attempts have left.
+        :param more: ``succeeded``, ``failed_ids``, ``causes``: see
+            :func:`airflow_provider_omics.core.wait.outcome.batch_result`.
+        """
+        record, carried = self.owner.record, self._carried()
+        result = batch_result(
+            batch,
+            counts=self._counts(batch, carried) if counts is None else counts,
+            attempts=1 if record is None else record.attempts,
+            carried_forward=carried.counts.total_runs,
+            **more,
+        )
+        place = self.results.places.results
+        return {**result, "results_uri": None if place is None else place.uri}
+
+    def _result_after_trouble(self, batch: BatchSnapshot) -> dict[str, Any]:
+        try:
+            return self.result(batch, succeeded=False)
+        except OmicsError as error:
+            self.owner.log.warning(
+                "What earlier attempts have left cannot be read; the counts are the batch's: %s", error
+            )
+            return batch_result(batch, succeeded=False)
+
+    # -- results ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _collected(self, batch: BatchSnapshot) -> Iterator[Collection | None]:
+        """Collect the results of a batch and write them; None: there is no batch, or no place for results."""
+        collection = None
+        if not self._is_idle:
+            collection = self.results.collection(batch.id, self.owner.request_id)
+        if collection is None:
+            yield None
+            return
+        with closing(collection):
+            collection.collect()
+            yield collection
+
+    def _try_to_collect_results(self, batch: BatchSnapshot) -> None:
+        """Write the results of a batch that did not end well: the task shall end with the batch's own error."""
+
+        def collect() -> None:
+            with self._collected(batch) as collection:
+                if collection is not None:
+                    counts = collection.cohort().counts
+                    self.owner.push(self.result(batch, counts=counts, succeeded=False))
+
+        self._ask_on_the_way_out(f"The results of batch {batch.id} could not be collected", collect)
+
+    def stop_started_runs(self, batch_id: str) -> None:
+        """Name the runs that a failed batch has started, and cancel those that go on (``cancel_on_kill``).
+
+        They get a moment to stop, so that they have their results.
+
+        :param batch_id: id of the batch.
+        """
+
+        def name() -> None:
+            started = started_run_ids(self.owner.hook, batch_id, SHOWN_FAILURES)
+            if started:
+                self.owner.log.warning("The failed batch had started runs, the first: %s", ", ".join(started))
+
+        def settle() -> None:
+            Driver(self.owner.hook, self.owner.log).drive(cancel_stragglers(batch_id))
+            for _ in range(STRAGGLER_LOOKS):
+                if not self.owner.hook.active_run_ids(batch_id):
+                    return
+                pause(STRAGGLER_INTERVAL)
+
+        self._ask_on_the_way_out("Whether the failed batch had started runs cannot be told", name)
+        if self.owner.arguments.flag("cancel_on_kill"):
+            self._ask_on_the_way_out("Whether runs are still going cannot be told", settle)
+
+    def _ask_on_the_way_out(self, lead: str, ask: Callable[[], None]) -> None:
+        """Do something more about a failure, which stays the error that the task ends with."""
+        try:
+            ask()
+        except OmicsError as error:
+            self.owner.log.warning("%s: %s", lead, error)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            # A proxy's page in the place of an answer, or an answer of a newer service.
+            self.owner.log.warning("%s: the answer cannot be read (%s)", lead, type(error).__name__)
+
+
+def batch_of(snapshot: Snapshot) -> BatchSnapshot:
+    """Narrow a snapshot to a batch's, for mypy.
+
+    :param snapshot: of a batch.
+    """
+    assert isinstance(snapshot, BatchSnapshot)  # noqa: S101 - see above
+    return snapshot

@@ -1,0 +1,177 @@
+"""Checks before a start, for those who want them: the workflow, its parameters, the inputs; and the dry run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_omics.core.errors import AccessDenied, Problem, SettingsError
+from airflow_provider_omics.core.inputs import RunInputs
+from airflow_provider_omics.core.settings.workflow_parameters import check_parameters
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.jobs.owner import Owner
+
+MAX_PROBLEMS = 50
+"""Problems with parameters that are told; 100,000 runs share most of them."""
+
+SHOWN_RUNS = 3
+"""Runs that a dry run shows."""
+
+ParametersByRun = Iterable[tuple[str, Mapping[str, Any]]]
+"""The merged parameters of each run, with the name of the argument they stand in."""
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """What HealthOmics says of the workflow of a request.
+
+    :param name: its id, and its version if one is asked for.
+    :param status: ``ACTIVE``, or why it cannot run.
+    :param template: its ``parameterTemplate``: name -> description, optional; None: it has none.
+    """
+
+    name: str
+    status: str | None
+    template: Mapping[str, Mapping[str, Any]] | None
+
+    def problems(self) -> list[Problem]:
+        """Tell whether it is ACTIVE."""
+        if self.status == "ACTIVE":
+            return []
+        return [Problem("workflow_id", f"{self.name} ({self.status})", "a workflow that is ACTIVE")]
+
+    def check(self, parameters_by_run: ParametersByRun) -> None:
+        """Ask whether it is ACTIVE and the merged parameters of each run fit its template.
+
+        :param parameters_by_run: the runs.
+        :raises SettingsError: they do not, with at most 50 problems.
+        """
+        problems = self.problems()
+        for argument, parameters in parameters_by_run:
+            problems += check_parameters(self.template, parameters, argument=argument)
+            if len(problems) >= MAX_PROBLEMS:
+                break
+        if problems:
+            raise SettingsError(problems[:MAX_PROBLEMS])
+
+
+def look_up_workflow(hook: OmicsHook, log: Any, setting: Mapping[str, Any]) -> Workflow | None:
+    """Look up the workflow of a request.
+
+    :param hook: where to ask.
+    :param log: the task's logger.
+    :param setting: a request of StartRun, or the ``defaultRunSetting`` of a batch; checked.
+    :return: the workflow; None, with a line in the log, where the request names none, or where asking is not allowed.
+    :raises ServiceError: the call was refused or did not get through.
+    """
+    workflow_id = setting.get("workflowId")
+    if workflow_id is None:
+        log.info("check_workflow: a repeated run takes its workflow from the source run; nothing to look up")
+        return None
+    version = setting.get("workflowVersionName")
+    whose = {"workflow_type": setting.get("workflowType"), "workflow_owner_id": setting.get("workflowOwnerId")}
+    answer: Mapping[str, Any]
+    try:
+        if version:
+            answer = hook.get_workflow_version(workflow_id, version, **whose)
+        else:
+            answer = hook.get_workflow(workflow_id, **whose)
+    except AccessDenied as error:
+        log.warning("check_workflow: going on without the check: %s", error)
+        return None
+    name = f"{workflow_id} version {version}" if version else workflow_id
+    return Workflow(name, answer.get("status"), answer.get("parameterTemplate"))
+
+
+def show_request(log: Any, request: Mapping[str, Any], parameters_by_run: ParametersByRun) -> None:
+    """Tell in the log what would be started.
+
+    :param log: the task's logger.
+    :param request: of StartRun or StartRunBatch, checked.
+    :param parameters_by_run: its runs; none: they, or the parameters of the one, lie in S3.
+    """
+    count = 0
+    lines = []
+    for argument, parameters in parameters_by_run:
+        count += 1
+        if count <= SHOWN_RUNS:
+            lines.append(f"  {argument} with parameters {', '.join(parameters) or '(none)'}")
+    if count:
+        log.info("Dry run: nothing is started. %d run(s) would be:", count)
+    elif "parametersUri" in request:
+        in_s3 = request["parametersUri"]
+        log.info("Dry run: nothing is started. The run would be one with parameters of %s, not looked at", in_s3)
+    else:
+        in_s3 = request["batchRunSettings"]["s3UriSettings"]
+        log.info("Dry run: nothing is started. The runs would be those of %s, which is not looked at", in_s3)
+    for line in lines:
+        log.info("%s", line)
+    # Values can identify a patient: they are for those who turn the debug level on.
+    log.debug("The request: %s", request)
+
+
+def check_workflow(owner: Owner, setting: Mapping[str, Any], parameters_by_run: ParametersByRun) -> None:
+    """Compare the parameters of each run with the template of its workflow.
+
+    :param owner: the try.
+    :param setting: a request of StartRun, or the ``defaultRunSetting`` of a batch; checked.
+    :param parameters_by_run: the runs.
+    :raises SettingsError: they do not fit, or the workflow is not ACTIVE; with at most 50 problems.
+    :raises ServiceError: the call was refused or did not get through.
+    """
+    workflow = workflow_to_check(owner, setting)
+    if workflow is not None:
+        workflow.check(parameters_by_run)
+
+
+def workflow_to_check(owner: Owner, setting: Mapping[str, Any]) -> Workflow | None:
+    """Look up the workflow of the runs, unless an earlier try has started them.
+
+    :param owner: the try.
+    :param setting: a request of StartRun, or the ``defaultRunSetting`` of a batch.
+    :return: the workflow; None: it is not looked up, or cannot be.
+    :raises ServiceError: the call was refused or did not get through.
+    """
+    return None if _is_started(owner, "check_workflow") else look_up_workflow(owner.hook, owner.log, setting)
+
+
+def check_inputs(owner: Owner, setting: Mapping[str, Any], runs: Callable[[], Iterable[RunInputs]]) -> None:
+    """Look up the inputs of each run, unless an earlier try has started them: their inputs may be gone since.
+
+    :param owner: the try.
+    :param setting: a request of StartRun, or the ``defaultRunSetting`` of a batch.
+    :param runs: gives the runs with their inputs.
+    :raises SettingsError: inputs are missing or archived; at most 50 problems.
+    :raises ServiceError: S3 or STS did not answer.
+    """
+    if not _is_started(owner, "check_inputs"):
+        look_up_inputs(owner, setting, runs)
+
+
+def look_up_inputs(owner: Owner, setting: Mapping[str, Any], runs: Callable[[], Iterable[RunInputs]]) -> None:
+    """Look up the inputs of each run.
+
+    :param owner: the try.
+    :param setting: a request of StartRun, or the ``defaultRunSetting`` of a batch.
+    :param runs: gives the runs with their inputs.
+    :raises SettingsError: inputs are missing or archived; at most 50 problems.
+    :raises ServiceError: S3 or STS did not answer.
+    """
+    from airflow_provider_omics.jobs import inputs  # for who wants it
+
+    inputs.check_inputs(
+        runs,
+        owner.hook,
+        owner.log,
+        role_arn=owner.arguments.check_role_arn or None,
+        networking_mode=setting.get("networkingMode"),
+        mask=owner.arguments.masks_parameters,
+    )
+
+
+def _is_started(owner: Owner, check: str) -> bool:
+    if owner.is_started:
+        owner.log.info("%s: an earlier try has started this; it is not checked again", check)
+        return True
+    return False

@@ -1,0 +1,332 @@
+"""Why a run or the runs of a batch failed, collected from HealthOmics and CloudWatch Logs.
+
+A diagnosis never fails: what cannot be read is told in one sentence, and what hangs is given up, so that the failure it
+is about stays the one that the user sees. The number of calls is bounded, however many tasks and runs failed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any, TypeVar
+
+from airflow.providers.common.compat.sdk import redact
+
+from airflow_provider_omics.core.batch.verdict import BatchCounts
+from airflow_provider_omics.core.console import run_list_url
+from airflow_provider_omics.core.errors import NotFound, ServiceError
+from airflow_provider_omics.core.failure.batch import DIAGNOSED_GROUPS, BatchDiagnosis
+from airflow_provider_omics.core.failure.causes import GENERAL_REASONS, cause_of, deciding_code
+from airflow_provider_omics.core.failure.diagnosis import FailedTask, RunDiagnosis, task_order
+from airflow_provider_omics.core.failure.groups import SampleFailure, group_failures, spread
+from airflow_provider_omics.core.failure.manifest import failed_tasks_from_manifest
+from airflow_provider_omics.core.failure.text import clean_line, clean_message, last_lines
+from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
+from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.run_logs import RunLogsHook
+from airflow_provider_omics.results import FailedRun
+
+LISTED_TASKS = 100
+"""Failed tasks that are listed: one page."""
+
+LISTED_RUNS = 100
+"""Runs of a batch that failed as a whole that are listed: one page."""
+
+SHOWN_TASKS = 10
+"""Failed tasks that are asked for in full, with their logs."""
+
+FIRST_RUNS = 20
+"""Failed runs of a batch that are looked at in any case: the error names as many with their reasons."""
+
+SPREAD_RUNS = 30
+"""Failed runs that are looked at beyond, spread over the batch: up to three calls each, of ten a second for the whole
+account."""
+
+PATIENCE = 120.0
+"""Seconds after which nothing more is asked."""
+
+Answer = TypeVar("Answer")
+
+
+class Diagnoser:
+    """Finds out why something failed; asks no more of a service that has refused or failed one of its calls.
+
+    :param hook: where to ask.
+    :param log_lines: lines of each log that are shown; 0: none.
+    :param clock: gives seconds; default: the process's.
+    """
+
+    def __init__(self, hook: OmicsHook, *, log_lines: int = 30, clock: Callable[[], float] = time.monotonic) -> None:
+        self._hook = hook
+        self._logs = RunLogsHook.beside(hook)
+        self._log_lines = log_lines
+        self._clock = clock
+        self._ends = clock() + PATIENCE
+        self._silent: set[str] = set()
+        self._notes: list[str] = []
+
+    def run(self, run: RunSnapshot) -> RunDiagnosis:
+        """Diagnose a run: at most 1 + 10 calls to HealthOmics, and 2 + 20 to CloudWatch Logs.
+
+        :param run: its last snapshot, FAILED.
+        :return: the diagnosis.
+        """
+        diagnosis = self._diagnose(run, SHOWN_TASKS)
+        return replace(diagnosis, notes=self._take_notes())
+
+    def batch(self, batch: BatchSnapshot, failed: Sequence[FailedRun]) -> BatchDiagnosis:
+        """Diagnose a batch: at most 3 * 50 calls to look at its runs, and those of five diagnosed runs.
+
+        :param batch: its last snapshot.
+        :param failed: the runs that did not complete.
+        :return: the diagnosis.
+        """
+        samples, runs = self._look_at(failed)
+        groups = group_failures(samples)
+        examples = {}
+        for group in groups[:DIAGNOSED_GROUPS]:
+            first = group.failures[0]
+            if first.run_id in runs:
+                examples[first.run_setting_id or first.run_id or ""] = self._diagnose(runs[str(first.run_id)], 1)
+        known = diagnosis_of_lists(batch, failed, self._hook.conn_region_name)
+        return replace(known, groups=groups, examples=examples, notes=self._take_notes())
+
+    def failed_batch(self, batch: BatchSnapshot) -> BatchDiagnosis:
+        """Diagnose a batch that itself ended FAILED: one page of its runs that were not started.
+
+        :param batch: its last snapshot.
+        :return: the diagnosis.
+        """
+        listed = self._ask(
+            "omics",
+            "The runs that were not started could not be listed",
+            lambda: list(islice(self._hook.list_runs_in_batch(batch.id, submission_status="FAILED"), LISTED_RUNS)),
+            list[dict[str, Any]](),
+        )
+        refused = [FailedRun.not_submitted(item) for item in listed]
+        known = diagnosis_of_lists(batch, refused, self._hook.conn_region_name)
+        return replace(known, notes=self._take_notes())
+
+    def causes(self, failed: Sequence[FailedRun]) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Find the tasks that failed in runs of which only a general reason is known: at most 2 * 50 calls.
+
+        :param failed: the runs, with the ``failureReason`` of each as its code.
+        :return: ``runSettingId`` -> cause, of those whose task was found; and what could not be found out.
+        """
+        causes = {}
+        for failure in self._some_of(failed):
+            run = RunSnapshot(str(failure.run_id), failure.status, failure_reason=failure.code)
+            for task in self._failed_tasks(run, 1)[:1]:
+                code = deciding_code(failure.code, task.reason)
+                causes[failure.run_setting_id] = cause_of(failure.status, code, task.name)
+        return causes, self._take_notes()
+
+    # -- one run ---------------------------------------------------------------------------------------------------
+
+    def _diagnose(self, run: RunSnapshot, shown: int) -> RunDiagnosis:
+        run = replace(run, status_message=_masked(run.status_message))
+        tasks = self._failed_tasks(run, shown)
+        region = self._hook.conn_region_name
+        if self._log_lines <= 0:
+            return RunDiagnosis(run, region, tuple(tasks[:shown]), len(tasks[shown:]))
+        if run.log_level == "OFF":
+            self._note("The run wrote no logs, as its logLevel is OFF: start it with log_level='ERROR' to see more.")
+            return RunDiagnosis(run, region, tuple(tasks[:shown]), len(tasks[shown:]))
+        told = [replace(task, log_lines=self._end_of(task.stream(run.id), run)) for task in tasks[:shown]]
+        engine = () if tasks else self._end_of(f"run/{run.id}/engine", run)
+        return RunDiagnosis(run, region, tuple(told), len(tasks[shown:]), engine)
+
+    def _failed_tasks(self, run: RunSnapshot, shown: int) -> list[FailedTask]:
+        """Find the failed tasks, the last one first; of the first of them also what GetRunTask tells."""
+        lead = "The failed tasks could not be listed"
+
+        def listed() -> list[FailedTask]:
+            items = list(islice(self._hook.list_run_tasks(run.id, status="FAILED"), LISTED_TASKS))
+            items.sort(key=lambda item: task_order(str(item["taskId"]), item.get("stopTime")), reverse=True)
+            return [_task(item, str(item["taskId"])) for item in items]
+
+        def from_manifest() -> list[FailedTask]:
+            tasks = failed_tasks_from_manifest(self._logs.manifest_messages(run.id, run.uuid), run.id)
+            return [replace(task, message=_masked(task.message)) for task in tasks]
+
+        def without_record() -> list[FailedTask]:
+            return self._ask("logs", lead, from_manifest, list[FailedTask]())
+
+        tasks = self._ask("omics", lead, listed, list[FailedTask](), gone=without_record)
+        return [*(self._in_full(run, task) for task in tasks[:shown]), *tasks[shown:]]
+
+    def _in_full(self, run: RunSnapshot, task: FailedTask) -> FailedTask:
+        return self._ask(
+            "omics",
+            f"Task {task.task_id} could not be looked at",
+            lambda: _task(self._hook.get_run_task(run.id, task.task_id), task.task_id),
+            task,
+            gone=lambda: task,
+        )
+
+    def _end_of(self, stream: str, run: RunSnapshot) -> tuple[str, ...]:
+        messages = self._ask(
+            "logs",
+            f"The log {stream} could not be read",
+            lambda: self._logs.last_messages(stream, self._log_lines, since=run.creation_time),
+            list[str](),
+            gone=lambda: self._no_log(stream),
+        )
+        return last_lines((str(_masked(message)) for message in messages), self._log_lines)
+
+    def _no_log(self, stream: str) -> list[str]:
+        self._note(f"There is no log {stream}: nothing was printed, or it has been deleted.")
+        return []
+
+    # -- the runs of a batch ---------------------------------------------------------------------------------------
+
+    def _look_at(self, failed: Sequence[FailedRun]) -> tuple[list[SampleFailure], dict[str, RunSnapshot]]:
+        """Ask for the reasons of the first runs that failed while executing, and of some spread over the others."""
+        executed = [run for run in failed if run.status == "FAILED" and not run.is_carried]
+        samples = [sample_of(run) for run in failed if run.status != "FAILED" or run.is_carried]
+        runs: dict[str, RunSnapshot] = {}
+        for run in self._some_of(executed):
+            sample = self._looked_at(run, runs)
+            if sample is not None:
+                samples.append(sample)
+        return samples, runs
+
+    @staticmethod
+    def _some_of(failed: Sequence[FailedRun]) -> Iterator[FailedRun]:
+        """Give the first runs, and some spread over the others."""
+        yield from failed[:FIRST_RUNS]
+        others = failed[FIRST_RUNS:]
+        yield from (others[position] for position in spread(len(others), SPREAD_RUNS))
+
+    def _looked_at(self, failed: FailedRun, runs: dict[str, RunSnapshot]) -> SampleFailure | None:
+        run_id = str(failed.run_id)
+        run = self._ask(
+            "omics",
+            "The reasons of the failed runs could not be asked for",
+            lambda: self._present(run_id),
+            None,
+            gone=lambda: self._ask("logs", "A manifest could not be read", lambda: self._manifest(run_id), None),
+        )
+        if run is None:
+            return None
+        runs[run_id] = run
+        tasks = self._failed_tasks(run, 1 if run.failure_reason in GENERAL_REASONS else 0)
+        diagnosis = RunDiagnosis(run, self._hook.conn_region_name, tuple(tasks[:1]))
+        task = diagnosis.failed_tasks[0] if diagnosis.failed_tasks else None
+        message = task.message if task and diagnosis.code != run.failure_reason else run.status_message
+        return SampleFailure(
+            run_setting_id=failed.run_setting_id,
+            run_id=run_id,
+            status="FAILED",
+            code=diagnosis.code,
+            message=clean_message(_masked(message)),
+            task=task.name if task else None,
+        )
+
+    def _present(self, run_id: str) -> RunSnapshot | None:
+        return RunSnapshot.from_response(self._hook.get_run(run_id))
+
+    def _manifest(self, run_id: str) -> RunSnapshot | None:
+        return self._logs.read_manifest(run_id, None)
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    def _ask(
+        self,
+        service: str,
+        lead: str,
+        call: Callable[[], Answer],
+        otherwise: Answer,
+        *,
+        gone: Callable[[], Answer] | None = None,
+    ) -> Answer:
+        """Make a call; where it fails, note it in one sentence and go on.
+
+        :param service: ``"omics"`` or ``"logs"``: not asked again once it has refused or failed.
+        :param lead: how the sentence begins.
+        :param call: the call, with the reading of its answer.
+        :param otherwise: taken where it fails.
+        :param gone: asked instead where there is no such thing (any more).
+        """
+        if service in self._silent:
+            return otherwise
+        if self._clock() > self._ends:
+            self._note(f"Nothing more was asked after {PATIENCE:.0f} s.")
+            return otherwise
+        try:
+            return call()
+        except NotFound as error:
+            if gone is not None:
+                return gone()
+            self._note(f"{lead}: {_short(error)}")
+        except ServiceError as error:
+            self._silent.add(service)
+            self._note(f"{lead}: {_short(error)}")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            self._silent.add(service)  # a proxy's page in the place of an answer, or an answer of a newer service
+            self._note(f"{lead}: the answer cannot be read ({type(error).__name__}).")
+        return otherwise
+
+    def _note(self, sentence: str) -> None:
+        if sentence not in self._notes:
+            self._notes.append(sentence)
+
+    def _take_notes(self) -> tuple[str, ...]:
+        notes, self._notes = tuple(self._notes), []
+        return notes
+
+
+def diagnosis_of_lists(batch: BatchSnapshot, failed: Sequence[FailedRun], region: str) -> BatchDiagnosis:
+    """Diagnose a batch by what its counts and lists tell, without asking for more.
+
+    :param batch: its last snapshot.
+    :param failed: the runs that did not complete, as far as they are known.
+    :param region: AWS Region, for the address.
+    :return: the diagnosis; of runs that failed while executing it has no cause.
+    """
+    counts = BatchCounts.of(batch)
+    return BatchDiagnosis(
+        batch_id=batch.id,
+        total_runs=counts.total_runs,
+        failed_runs=counts.not_completed,
+        ends={} if batch.phase is Phase.FAILED else counts.ends,
+        groups=group_failures(sample_of(run) for run in failed),
+        examples={},
+        console_url=run_list_url(region),
+        batch_failed=batch.phase is Phase.FAILED,
+        batch_message=_masked(batch.failure_reason),
+    )
+
+
+def sample_of(failed: FailedRun) -> SampleFailure:
+    """Give a run that did not complete as a failure to be grouped.
+
+    :param failed: the run, as :func:`airflow_provider_omics.results.failed_runs` gives it.
+    """
+    return SampleFailure(
+        run_setting_id=failed.run_setting_id,
+        run_id=failed.run_id,
+        status=failed.status,
+        code=failed.code,
+        message=clean_message(_masked(failed.message)),
+        task=failed.task,
+        looked_at=failed.status != "FAILED" or failed.is_carried,
+    )
+
+
+def _task(response: Mapping[str, Any], task_id: str) -> FailedTask:
+    message = response.get("statusMessage")
+    return FailedTask.from_response({**response, "statusMessage": redact(message)}, task_id)
+
+
+def _short(error: ServiceError) -> str:
+    text = clean_line(f"{error.code}.", 100)
+    return f"{text} {error.advice}" if error.advice else text
+
+
+def _masked(text: str | None) -> str | None:
+    """Hide what Airflow knows to be a secret: connections' passwords, values of ``mask_secret``."""
+    return None if text is None else str(redact(text))

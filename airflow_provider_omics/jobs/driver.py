@@ -1,0 +1,100 @@
+"""The driver of a flow in a worker: it carries out the commands of :mod:`airflow_provider_omics.core.commands`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from airflow_provider_omics.core.commands import Answer, Cancel, Flow, Say, Sleep
+from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError
+from airflow_provider_omics.hooks.commands import carry_out
+from airflow_provider_omics.hooks.omics import OmicsHook
+
+T = TypeVar("T")
+
+
+def pause(seconds: float) -> None:
+    """Let time pass.
+
+    :param seconds: how much.
+    """
+    time.sleep(seconds)  # noqa: TID251 - this is the wait itself; tests step it
+
+
+class Guard(Protocol):
+    """Watches over the cancels of a driver."""
+
+    def before_cancel(self) -> None:
+        """Raise where this process may not cancel."""
+
+    def after_cancel(self, resource_id: str) -> None:
+        """Take note of a cancel that was sent."""
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Carries out commands in a worker: it sleeps where the triggerer's driver awaits, and decides nothing.
+
+    :param hook: makes the calls.
+    :param log: the task's logger.
+    :param guard: watches over cancels. Default: nobody, each cancel is sent.
+    """
+
+    hook: OmicsHook
+    log: Any
+    guard: Guard | None = None
+
+    def drive(self, flow: Flow[T], perform: Callable[[Any], Answer[Any]] | None = None) -> T:
+        """Run a flow to its end.
+
+        :param flow: a generator of commands.
+        :param perform: carries out a command. Default: :meth:`perform`.
+        :return: the flow's return value.
+        """
+        perform = perform or self.perform
+        try:
+            command = next(flow)
+            while True:
+                answer = perform(command)
+                if isinstance(answer.value, CredentialsExpired):
+                    self._renew()
+                command = flow.send(answer)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def perform(self, command: Any) -> Answer[Any]:
+        """Carry out a command of a wait or a cancel.
+
+        :param command: the command.
+        :return: its answer; an error of the service is an answer too.
+        """
+        value: Any = None
+        if isinstance(command, Sleep):
+            time.sleep(command.seconds)  # noqa: TID251 - this is the wait itself; tests step it
+        elif isinstance(command, Say):
+            self.log.log(command.level, "%s", command.message)
+        else:
+            guard = self.guard if isinstance(command, Cancel) else None
+            try:
+                if guard is not None:
+                    guard.before_cancel()
+                value = carry_out(self.hook, command)
+                if guard is not None:
+                    guard.after_cancel(command.id)
+            except ServiceError as error:
+                value = error
+        return Answer(time.time(), value)
+
+    def _renew(self) -> None:
+        """Have the next call made with the credentials of today; the pauses of the flow keep this rare.
+
+        Keys in a connection may have been rotated; and a client that was made while the instance metadata service was
+        late has no credentials for its whole life.
+        """
+        try:
+            self.hook.renew()
+        except Exception:
+            self.log.warning("The connection could not be read anew", exc_info=True)

@@ -1,0 +1,143 @@
+"""Checking that the inputs of runs are there, before anything is started and paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+from airflow_provider_omics.core.errors import AccessDenied, NotFound, SettingsError
+from airflow_provider_omics.core.inputs import (
+    MAY_BE_ARCHIVED,
+    DistinctInputs,
+    InputState,
+    Place,
+    RunInputs,
+    input_problems,
+    place_of,
+    state_of_object,
+)
+from airflow_provider_omics.core.uris import S3Address
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import S3Store
+
+PARALLEL_LOOKS = 32
+"""Objects looked at at a time: a look takes about 20 ms, nearly all of it latency."""
+
+LOOKS_BELOW = 100
+"""Objects below an input that are looked at one by one: those in classes that may be archived, of the first page of a
+list (1,000 keys). More would make one input as dear as a cohort."""
+
+CHUNK = 1_000
+"""Inputs handed to the threads at once: what waits for them stays small."""
+
+
+def check_inputs(
+    runs: Callable[[], Iterable[RunInputs]],
+    hook: OmicsHook,
+    log: Any,
+    *,
+    role_arn: str | None = None,
+    networking_mode: str | None = None,
+    mask: bool = False,
+) -> None:
+    """Look up every distinct ``s3://`` input of the runs, once.
+
+    :param runs: gives what the runs are given, as a stream; called a second time to name those with missing inputs.
+    :param hook: the hook whose connection is used.
+    :param log: the task's logger.
+    :param role_arn: the role to assume for it; what this role may not read is an error then. None: as the connection,
+        and what the connection may not read is left unchecked, with one warning.
+    :param networking_mode: of the runs. Addresses of the web are warned of, unless it is VPC.
+    :param mask: whether only the bucket of a URI is shown.
+    :raises SettingsError: inputs that are missing, archived, or denied to the role; at most 50 problems.
+    :raises ServiceError: S3 or STS did not answer, or the role could not be assumed.
+    """
+    inputs = DistinctInputs(runs())
+    objects = InputObjects(hook, role_arn)
+    states: dict[str, InputState] = {}
+    uris = iter(inputs)
+    with ThreadPoolExecutor(PARALLEL_LOOKS, thread_name_prefix="check-inputs") as pool:
+        while chunk := list(islice(uris, CHUNK)):
+            found = zip(chunk, pool.map(objects.look, chunk), strict=True)
+            states.update((uri, state) for uri, state in found if state is not InputState.FOUND)
+    if inputs.web_addresses and networking_mode != "VPC":
+        log.warning(
+            "%d inputs are addresses of the web, the first is %s: runs reach it only with networkingMode VPC",
+            inputs.web_addresses,
+            inputs.first_web_address,
+        )
+    denied = sum(state is InputState.DENIED for state in states.values())
+    if denied and role_arn is None:
+        log.warning(
+            "%d of %d inputs are not checked: the connection may not look at them; check_role_arn names who may",
+            denied,
+            len(inputs),
+        )
+    named = runs() if states else ()
+    problems = input_problems(
+        named,
+        states,
+        malformed=inputs.malformed,
+        archived_keys=objects.archived_keys,
+        role_arn=role_arn,
+        mask=mask,
+    )
+    if problems:
+        raise SettingsError(problems)
+    log.info("%d inputs in S3 are looked up", len(inputs) - denied)
+
+
+class InputObjects:
+    """Tells of objects in S3 whether they can be read; may be asked by several threads.
+
+    :param hook: the hook whose connection is used.
+    :param role_arn: a role to assume first; None: as the connection.
+    :raises ServiceError: the role could not be assumed.
+    """
+
+    def __init__(self, hook: OmicsHook, role_arn: str | None = None) -> None:
+        self.archived_keys: dict[str, str] = {}
+        """Of inputs that are the beginning of keys and are archived: the URI, and the first such object's."""
+        self._store = S3Store(hook, threads=PARALLEL_LOOKS, role_arn=role_arn)
+        self._store.connect()
+
+    def look(self, uri: str) -> InputState:
+        """Look at an object, or at the keys that begin like it.
+
+        Of keys that begin like it the first 1,000 are listed, and up to 100 of them, in storage classes that may be
+        archived, looked at: the input is archived if one of them is.
+
+        :param uri: ``s3://bucket/key``, or the beginning of keys: ``s3://bucket/prefix/``, ``s3://bucket/*.bam``.
+        :return: what S3 says. DENIED where the caller may not know.
+        :raises ServiceError: the call did not get through, or was refused for another reason.
+        """
+        place = place_of(uri)
+        try:
+            try:
+                if place.key and not place.key.endswith("/"):
+                    return self._object(place.bucket, place.key)
+            except NotFound:
+                pass
+            return self._below(place, uri)
+        except NotFound:
+            return InputState.MISSING  # the bucket
+        except AccessDenied:
+            return InputState.DENIED
+
+    def _object(self, bucket: str, key: str) -> InputState:
+        return state_of_object(self._store.head(S3Address(bucket, key).uri))
+
+    def _below(self, place: Place, uri: str) -> InputState:
+        listed = self._store.list_objects(S3Address(place.bucket, place.prefix).uri)
+        keys = (item["Key"] for item in listed if item.get("StorageClass") in MAY_BE_ARCHIVED)
+        for key in islice(filter(place.names, keys), LOOKS_BELOW):
+            try:
+                state = self._object(place.bucket, key)
+            except NotFound:
+                continue  # removed since it was listed
+            if state is not InputState.FOUND:
+                self.archived_keys[uri] = S3Address(place.bucket, key).uri
+                return state
+        return InputState.FOUND if listed else InputState.MISSING

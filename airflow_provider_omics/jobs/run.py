@@ -1,0 +1,193 @@
+"""The job that starts a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from airflow_provider_omics.core.attempt.flow import Begun
+from airflow_provider_omics.core.attempt.record import AttemptRecord
+from airflow_provider_omics.core.errors import OmicsError, RunError, RunFailed
+from airflow_provider_omics.core.inputs import RunInputs
+from airflow_provider_omics.core.settings.fields import START_RUN_ARGUMENTS
+from airflow_provider_omics.core.settings.requests import build_start_run_request, merge_settings
+from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
+from airflow_provider_omics.core.statuses import UNKNOWN, Phase
+from airflow_provider_omics.core.wait.events import WaitEvent
+from airflow_provider_omics.core.wait.flow import WaitPlan
+from airflow_provider_omics.core.wait.outcome import error_of, run_result
+from airflow_provider_omics.hooks.s3 import S3Place
+from airflow_provider_omics.jobs.attempt import StartRequest
+from airflow_provider_omics.jobs.checks import check_inputs, check_workflow, show_request
+from airflow_provider_omics.jobs.owner import Lineage, Owner
+from airflow_provider_omics.links.omics import OmicsRunLink, OmicsRunLogsLink, OmicsRunOutputsLink
+
+
+@dataclass(frozen=True)
+class RunArguments:
+    """The rendered arguments of the operator for a run.
+
+    :param settings: the fields of StartRun that were given, as AWS spells them; None: not given.
+    :param run_timeout: seconds that the run may take from its own start; None: no limit.
+    """
+
+    settings: Mapping[str, Any]
+    run_timeout: float | None
+
+
+@dataclass(eq=False)
+class RunJob:
+    """Starts a run, and turns its end into a result.
+
+    :param arguments: the operator's, rendered.
+    :param owner: the try.
+    """
+
+    kind = "run"
+    operation = "StartRun"
+    nothing: ClassVar[Snapshot] = RunSnapshot("", UNKNOWN)
+    place: ClassVar[S3Place | None] = None
+
+    arguments: RunArguments
+    owner: Owner
+
+    @property
+    def run_timeout(self) -> float | None:
+        """Seconds that the run may take from its own start; None: no limit."""
+        return self.arguments.run_timeout
+
+    def request(self, request_id: str) -> StartRequest:
+        """Check the settings, make the request, and check what the user wants checked."""
+        defaults, wanted = self.owner.hook.defaults, self.owner.arguments
+        checked = build_start_run_request(
+            self.arguments.settings,
+            defaults=defaults.default_run_setting,
+            require=defaults.require_settings,
+            request_id=request_id,
+            model=self.owner.hook.installed_model,
+        )
+        for warning in checked.warnings:
+            self.owner.log.warning("%s", warning)
+        request = checked.request
+        if wanted.check_workflow:
+            check_workflow(self.owner, request, _parameters_by_run(request))
+        if wanted.flag("check_inputs"):
+            check_inputs(self.owner, request, lambda: [_inputs(request)])
+        return StartRequest(request)
+
+    def show(self, request: StartRequest) -> None:
+        """Show what would be started, in the log."""
+        show_request(self.owner.log, request.content, _parameters_by_run(request.content))
+
+    def choose(self, record: AttemptRecord) -> bool:
+        """Say that there is something to start: a run is not chosen from others."""
+        return True
+
+    def start(self, record: AttemptRecord, request: Mapping[str, Any]) -> Snapshot:
+        """Send the request."""
+        started = RunSnapshot.from_response(self.owner.hook.start_run(request))
+        asked = {
+            "name": request.get("name"),
+            "workflow_id": request.get("workflowId"),
+            "workflow_version_name": request.get("workflowVersionName"),
+            "role_arn": request.get("roleArn"),
+            "log_level": request.get("logLevel"),
+        }
+        missing = {name: value for name, value in asked.items() if value is not None and getattr(started, name) is None}
+        return replace(started, **missing)
+
+    def not_started(self) -> None:
+        """Tidy up after a start that has failed: a run leaves nothing behind."""
+
+    def started(self, run: Snapshot) -> None:
+        """Store the console links of a run that has started."""
+        for link in (OmicsRunLink, OmicsRunLogsLink):
+            self.owner.link(link, run_id=run.id)
+        uri = run.run_output_uri if isinstance(run, RunSnapshot) else None
+        if uri is not None:
+            self.owner.link(OmicsRunOutputsLink, run_output_uri=uri)
+
+    def trigger(self, plan: WaitPlan, **shared: Any) -> Any:
+        """Make the trigger that waits for the run."""
+        from airflow_provider_omics.triggers.run import OmicsRunTrigger  # a wait in a worker needs none
+
+        return OmicsRunTrigger(plan.id, plan.uuid, run_timeout=plan.run_timeout, **shared)
+
+    def let_go(self) -> None:
+        """Leave a run that nobody waits for: it has all that it needs."""
+
+    def is_success(self, ended: Snapshot) -> bool:
+        """Whether a run that has ended completed."""
+        return ended.phase is Phase.SUCCEEDED
+
+    def result(self, run: Snapshot) -> dict[str, Any]:
+        """Make the task's result."""
+        assert isinstance(run, RunSnapshot)  # noqa: S101 - tells mypy what `kind` says
+        return run_result(run)
+
+    def nothing_left(self, begun: Begun) -> dict[str, Any]:
+        """Make the result of a task to which nothing is left to do."""
+        return self.result(begun.snapshot)
+
+    def conclude(self, event: WaitEvent) -> dict[str, Any]:
+        """Make the result of a run that completed."""
+        ended_badly = error_of(event, self.owner.hook.conn_region_name)
+        if ended_badly is not None:
+            raise ended_badly
+        return self.result(event.snapshot)
+
+    def failed(self, seen: Snapshot, error: OmicsError) -> None:
+        """Explain why a run failed."""
+        if not isinstance(error, RunError) or not isinstance(seen, RunSnapshot):
+            return
+        self.owner.reported = self.result(seen)
+        if isinstance(error, RunFailed):
+            # A diagnosis takes as long to load as all the rest of a task; most runs do without.
+            from airflow_provider_omics.core.failure.diagnosis import RunDiagnosis
+            from airflow_provider_omics.jobs.report import Report
+
+            report = Report(self.owner)
+            known = RunDiagnosis(seen, self.owner.hook.conn_region_name)
+            report.explain(error, report.diagnose(lambda diagnoser: diagnoser.run(seen), known))
+
+    def killed(self) -> None:
+        """Tidy up after a kill: a run leaves nothing behind."""
+
+    def close(self) -> None:
+        """End the job: a run holds nothing open."""
+
+    def lineage(self) -> Lineage:
+        """Collect inputs and outputs of the run for OpenLineage."""
+        reported = self.owner.reported
+        documents: tuple[Any, ...] = ()
+        if not self.owner.arguments.masks_parameters:
+            own = self.arguments.settings.get("parameters")
+            given = {"parameters": own} if isinstance(own, Mapping) else {}
+            merged = merge_settings(self.owner.hook.defaults.default_run_setting, given)
+            documents = (merged.get("parameters"), self.arguments.settings.get("parametersUri"))
+        return Lineage(reported, documents, (reported.get("run_output_uri"),))
+
+
+def make_job(given: Mapping[str, Any], owner: Owner) -> RunJob:
+    """Make the job of a task that starts a run.
+
+    :param given: the operator's arguments, rendered: name -> value.
+    :param owner: the try.
+    """
+    settings = {name: given[argument] for argument, name in START_RUN_ARGUMENTS.items()}
+    timeout: timedelta | None = given["run_timeout"]
+    return RunJob(RunArguments(settings, None if timeout is None else timeout.total_seconds()), owner)
+
+
+def _parameters_by_run(request: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """List the one run's parameters; none where they lie in S3: HealthOmics alone reads them there, and checks them."""
+    return [] if "parametersUri" in request else [("parameters", request.get("parameters") or {})]
+
+
+def _inputs(request: Mapping[str, Any]) -> RunInputs:
+    """Name the inputs of the run; the object with its parameters is one where they lie in S3."""
+    if "parametersUri" in request:
+        return RunInputs(None, "parameters_uri", request["parametersUri"])
+    return RunInputs(None, "parameters", request.get("parameters") or {})

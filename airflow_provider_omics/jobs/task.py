@@ -1,0 +1,345 @@
+"""The road of a task that starts a run or a batch: begin, wait, conclude."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import partial
+from importlib import import_module
+from typing import Any, NoReturn, Protocol
+
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, Asset, AssetAlias, Context, TaskDeferred
+
+from airflow_provider_omics.core.attempt.flow import Begun
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
+from airflow_provider_omics.core.attempt.record import Ended
+from airflow_provider_omics.core.errors import (
+    AttemptError,
+    NotOwner,
+    OmicsError,
+    ServiceError,
+    SettingsError,
+    StartTimedOut,
+)
+from airflow_provider_omics.core.snapshots import Snapshot
+from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
+from airflow_provider_omics.core.wait.flow import WaitPlan, time_limits, wait
+from airflow_provider_omics.exceptions import airflow_error
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import S3Place
+from airflow_provider_omics.jobs.attempt import Attempt, Startable, StartRequest
+from airflow_provider_omics.jobs.connection import find_connection
+from airflow_provider_omics.jobs.driver import Driver
+from airflow_provider_omics.jobs.owner import Lineage, Owner, StartArguments
+from airflow_provider_omics.jobs.stores import TaskStateAttemptStore, attempt_store
+from airflow_provider_omics.waiting.task_states import task_state
+
+
+class Job(Startable, Protocol):
+    """What differs between a run and a batch of runs; ``jobs/run.py`` and ``jobs/batch/job.py`` implement it."""
+
+    @property
+    def nothing(self) -> Snapshot:
+        """An empty snapshot: its result has the keys of every result."""
+
+    @property
+    def place(self) -> S3Place | None:
+        """Where in S3 the task writes; None: nowhere."""
+
+    @property
+    def run_timeout(self) -> float | None:
+        """Seconds that a run may take from its own start; None: no limit."""
+
+    def request(self, request_id: str) -> StartRequest:
+        """Check the settings, make the request, and check what the user wants checked.
+
+        :param request_id: the idempotency token.
+        :raises SettingsError: bad settings: all problems at once; nothing was sent.
+        :raises ServiceError: a check could not be made.
+        """
+
+    def show(self, request: StartRequest) -> None:
+        """Show in the log what would be started."""
+
+    def not_started(self) -> None:
+        """Tidy up after a start that has failed."""
+
+    def started(self, snapshot: Snapshot) -> None:
+        """Store the console links of what has started."""
+
+    def trigger(self, plan: WaitPlan, **shared: Any) -> Any:
+        """Make the trigger that waits.
+
+        :param plan: what is waited for.
+        :param shared: arguments that both triggers take.
+        """
+
+    def let_go(self) -> None:
+        """Leave what nobody waits for."""
+
+    def nothing_left(self, begun: Begun) -> dict[str, Any]:
+        """Make the result of a task to which nothing is left to do.
+
+        :raises BatchVerdictError: more than tolerated did not complete.
+        """
+
+    def result(self, snapshot: Snapshot) -> dict[str, Any]:
+        """Make the result of what has not ended."""
+
+    def conclude(self, event: WaitEvent) -> dict[str, Any]:
+        """Tidy up once the wait is over, judge what has ended, and make the result.
+
+        :param event: the end of the wait.
+        :raises OmicsError: it did not end well.
+        """
+
+    def failed(self, seen: Snapshot, error: OmicsError) -> None:
+        """Explain a failure, and save what there is of results.
+
+        :param seen: the run or batch, as last seen.
+        :param error: the error that the task is about to raise.
+        """
+
+    def killed(self) -> None:
+        """Tidy up after a kill."""
+
+    def close(self) -> None:
+        """Close what the job holds open."""
+
+    def lineage(self) -> Lineage:
+        """Collect inputs and outputs for OpenLineage."""
+
+
+@dataclass(eq=False)
+class StartTask:
+    """One try of a task that starts a run or a batch. Made anew for each ``execute`` and ``execute_complete``.
+
+    :param job: what is started.
+    :param attempt: starts it, or takes it over.
+    :param owner: the try.
+    """
+
+    job: Job
+    attempt: Attempt
+    owner: Owner
+    _may_be_adopted: bool = False
+
+    def execute(self) -> dict[str, Any]:
+        """Start, wait and judge.
+
+        :return: the result, a small dict.
+        :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
+        :raises TaskDeferred: the wait goes on in the triggerer.
+        """
+        started_at = time.time()
+        job, arguments = self.job, self.owner.arguments
+        try:
+            try:
+                is_dry_run = arguments.flag("dry_run")
+                if not is_dry_run:
+                    self._open(was_found=None)  # a kill from now on reaches what an earlier try has left going
+                try:
+                    request = job.request(str(uuid.uuid4()))
+                except SettingsError:
+                    self.attempt.name_leftovers()
+                    raise
+                if is_dry_run:
+                    job.show(request)
+                    return {**dict.fromkeys(job.result(job.nothing)), "status": "DRY_RUN"}
+                begun = self._begin(request)
+            except AirflowTaskTimeout:
+                return self._time_out()
+            if begun.record.idle:
+                return self._succeed(job.nothing_left(begun))
+            job.started(begun.snapshot)
+            if begun.vanished:
+                error = "an earlier try has started it, and no answer tells its end"
+                return self._conclude(WaitEvent(Outcome.VANISHED, begun.snapshot, error=error))
+            if not arguments.wait_for_completion:
+                job.let_go()
+                return self._succeed(job.result(begun.snapshot))
+            return self._wait(begun.snapshot, started_at)
+        except OmicsError as error:
+            self._raise(error)
+        finally:
+            job.close()
+
+    def resume(
+        self, event: Any, request_id: str | None = None, connected: bool | None = None, try_number: int | None = None
+    ) -> dict[str, Any]:
+        """Take up the task when its trigger has fired.
+
+        :param event: the payload of the trigger's event.
+        :param request_id: the attempt's, as the task had it when it deferred.
+        :param connected: whether Airflow had found the connection by then; None: nothing tells.
+        :param try_number: the try that deferred; None: nothing tells.
+        :return: the result, a small dict.
+        :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
+        """
+        try:
+            parsed = parse_event(event, self.job.kind)
+            self._open(was_found=connected)
+            owner = self.owner
+            owner.take_up(request_id, parsed.snapshot)
+            if not owner.is_of_an_earlier_try(try_number):
+                return self._conclude(parsed)
+        except OmicsError as error:
+            self._raise(error)
+        # Airflow 3.0 keeps `next_method` when a try fails after its deferral, and hands its event to the next one.
+        self.owner.log.info("The event is of an earlier try, which has failed; this one begins anew")
+        return self.execute()
+
+    def kill(self) -> None:
+        """Cancel the run or batch when a user ends the task while it runs on a worker; called in a signal handler."""
+        if not self.owner.arguments.flag("cancel_on_kill"):
+            self.owner.log.warning("What this task has started is left going, as cancel_on_kill is off")
+        else:
+            state = partial(task_state, self.owner.context["ti"])
+            self.attempt.kill(may_leave=self._may_be_adopted, task_state=state)
+        record = self.owner.record
+        if record is not None and record.resource_id is not None and record.ended is Ended.BADLY:
+            self.job.killed()
+
+    def lineage(self) -> Lineage:
+        """Collect inputs and outputs for OpenLineage."""
+        return self.job.lineage()
+
+    # -- its parts -------------------------------------------------------------------------------------------------
+
+    def _open(self, *, was_found: bool | None) -> None:
+        """Find the connection and the store of the record; this try must not go on as somebody else."""
+        owner, hook, arguments, context = self.owner, self.owner.hook, self.owner.arguments, self.owner.context
+        if hook.misses_connection:
+            accessor = context.get("task_state_store")
+            if was_found is None and accessor is not None:
+                was_found = TaskStateAttemptStore(accessor).was_connected()
+            is_named = arguments.aws_conn_id != hook.default_conn_name
+            find_connection(hook, was_found=was_found, is_suspect=is_named or owner.try_number > 1)
+        owner.store = attempt_store(context, hook, owner.identity, self.job.place)
+        # Only what outlives this try can be adopted by the next, and only if there is one.
+        self._may_be_adopted = arguments.durable and owner.lasts and owner.try_number <= owner.max_tries
+
+    def _begin(self, request: StartRequest) -> Begun:
+        arguments = self.owner.arguments
+        tags = self.owner.hook.defaults.tag_with_airflow_context if arguments.tag_with_airflow_context is None else None
+        try:
+            return self.attempt.begin(request, tag=arguments.flag("tag_with_airflow_context") if tags is None else tags)
+        except NotOwner:
+            raise  # a later try sends the same request
+        except (OmicsError, AirflowTaskTimeout):
+            self.job.not_started()
+            raise
+
+    def _wait(self, started: Snapshot, started_at: float) -> dict[str, Any]:
+        arguments, hook = self.owner.arguments, self.owner.hook
+        plan = WaitPlan(
+            kind=self.job.kind,
+            id=started.id,
+            uuid=started.uuid,
+            poll_interval=arguments.poll_interval,
+            run_timeout=self.job.run_timeout,
+            patience=arguments.patience.total_seconds(),
+            cancel=arguments.flag("cancel_on_kill"),
+            **time_limits(arguments.execution_timeout, started_at),
+        )
+        if arguments.deferrable and started.phase is Phase.ACTIVE:
+            trigger = self.job.trigger(
+                plan,
+                poll_interval=plan.poll_interval,
+                deadline=plan.deadline,
+                patience=plan.patience,
+                cancel_on_kill=plan.cancel,
+                grace=plan.grace,
+                aws_conn_id=arguments.aws_conn_id,
+                region_name=arguments.region_name,
+                verify=arguments.verify,
+                botocore_config=arguments.botocore_config,
+            )
+            carried = {
+                "request_id": self.owner.request_id,
+                "connected": not hook.misses_connection,
+                "try_number": self.owner.try_number,
+            }
+            raise TaskDeferred(trigger=trigger, method_name="execute_complete", kwargs=carried)
+        try:
+            # The answer of a start does not have all of what an ended run has: one look more at the least.
+            event = self.attempt.drive(wait(plan))
+        except AirflowTaskTimeout:
+            # The deadline lies before Airflow's own, but one slow call can outlast the margin.
+            return self._time_out()
+        return self._conclude(event)
+
+    def _time_out(self) -> dict[str, Any]:
+        """End a task that Airflow's own timeout has struck."""
+        event = self.attempt.time_out(cancels=self.owner.arguments.flag("cancel_on_kill"))
+        if event is None:
+            raise StartTimedOut(self.job.kind, self.owner.request_id)
+        return self._conclude(event)
+
+    def _conclude(self, event: WaitEvent) -> dict[str, Any]:
+        """Turn the end of the wait into the task's result or error, and record how the attempt ended."""
+        try:
+            result = self.job.conclude(event)
+        except OmicsError as error:
+            if not isinstance(error, ServiceError):  # else the judge could not be asked: nothing is known to be bad
+                still_going = event.outcome is not Outcome.ENDED and not event.cancelled
+                self.owner.end(Ended.LOST if still_going else Ended.BADLY)
+            self.job.failed(event.snapshot, error)
+            raise
+        self.owner.end(Ended.WELL)
+        return self._succeed(result)
+
+    def _succeed(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Put the result into the events of the task's assets.
+
+        An Asset gets it as the event's extra; an AssetAlias gets an Asset of the place of the results, with the values
+        that are no lists: Airflow 2 keeps the events of an alias by a hash of their extra.
+        """
+        self.owner.reported = result
+        outlets = [outlet for outlet in self.owner.arguments.outlets if isinstance(outlet, (Asset, AssetAlias))]
+        events: Any = self.owner.context.get("outlet_events") if outlets else None
+        if events is None:
+            return result
+        uri = result.get("results_uri") or result.get("run_output_uri")
+        for outlet in outlets:
+            if isinstance(outlet, Asset):
+                events[outlet].extra.update(result)
+            elif uri:
+                plain = {key: value for key, value in result.items() if not isinstance(value, (list, dict))}
+                events[outlet].add(Asset(uri), extra=plain)
+        return result
+
+    def _raise(self, error: OmicsError) -> NoReturn:
+        diagnosis = getattr(error, "diagnosis", None)
+        final = None if diagnosis is None else bool(diagnosis["final"])
+        if isinstance(error, SettingsError) and self.owner.arguments.masks_parameters:
+            # Without the error itself, which Airflow would show as the cause.
+            raise airflow_error(error.masked(), final=final) from None
+        if isinstance(error, AttemptError) and self.attempt.is_interrupted:
+            final = False  # a deploy has ended the process in the midst of the start: the next try goes on
+        raise airflow_error(error, final=final) from error
+
+
+_JOBS = {"run": f"{__package__}.run", "batch": f"{__package__}.batch.job"}
+"""Kind -> the module of its job, loaded for tasks of this kind only; its ``make_job`` makes one."""
+
+
+def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, context: Context) -> StartTask:
+    """Make the task of one try: the door through which an operator reaches its work. Nothing is called yet.
+
+    :param kind: ``"run"`` or ``"batch"``.
+    :param given: the operator's arguments, rendered: name -> value.
+    :param hook: makes the calls.
+    :param log: the task's logger.
+    :param context: Airflow's context of the task.
+    :return: the task.
+    """
+    task_instance = context["ti"]
+    arguments = StartArguments(**{field.name: given[field.name] for field in fields(StartArguments)})
+    identity = TaskIdentity.of(task_instance)
+    owner = Owner(hook, log, arguments, context, identity, task_instance.try_number, task_instance.max_tries)
+    job: Job = import_module(_JOBS[kind]).make_job(given, owner)
+    return StartTask(job, Attempt(job, owner, Driver(hook, log, owner)), owner)

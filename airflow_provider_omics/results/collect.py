@@ -1,0 +1,432 @@
+"""Collecting the results of a batch: what has ended is read at an even pace, and added to its results file."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from airflow_provider_omics.core.batch.collect import (
+    ResultsDetail,
+    attempt_number,
+    completed_if_not_listed,
+    has_ended,
+    is_settled,
+    leaves_out_runs,
+    statuses_to_list,
+)
+from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, RunRecord, Sample, Submission
+from airflow_provider_omics.core.errors import NotFound, OmicsError, Problem, ServiceError, SettingsError
+from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
+from airflow_provider_omics.core.statuses import Phase, RunStatus
+from airflow_provider_omics.core.uris import S3Address, s3_address
+from airflow_provider_omics.core.wait.flow import LIST_LAG
+from airflow_provider_omics.hooks.client import before_each_call
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.run_logs import RunLogsHook
+from airflow_provider_omics.hooks.s3 import S3Store
+from airflow_provider_omics.results.cohort import Cohort
+from airflow_provider_omics.results.file import JsonLinesFile, read_samples, write_merged
+from airflow_provider_omics.results.store import ResultsStore
+
+CHECKPOINT = 300.0
+"""Seconds after which what was read is written: so much of the work a lost task has to do again. 100,000 GetRun calls
+at 5 a second take five and a half hours."""
+
+
+LOOKS = 4
+"""How often ListRunsInBatch is asked for the runs that the counts of an ended batch tell of, as lists lag."""
+
+SUMMARIES = ("logs/outputs.json", "logs/output.json")
+"""The user guide has both names, on its pages "Run outputs" and "CloudWatch Logs"."""
+
+MAX_SUMMARY_BYTES = 1_000_000
+"""Larger summaries are left out: each stands in one line of the results."""
+
+MAX_OBJECTS = 1_000
+"""Objects of a Nextflow run that are named: what one list call brings."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a collection has come to.
+
+    :param uri: the results file.
+    :param batch: the batch as it was seen at the beginning.
+    :param counts: records of the batch by status, those of earlier collections included.
+    :param new: records that this collection has added or renewed.
+    """
+
+    uri: str
+    batch: BatchSnapshot
+    counts: dict[str, int]
+    new: int
+
+    def to_result(self) -> dict[str, Any]:
+        """Give what a task returns: counts, never the records."""
+        count = {status: self.counts.get(status.value, 0) for status in RecordStatus}
+        return {
+            "batch_id": self.batch.id,
+            "status": self.batch.status,
+            "total_runs": self.batch.total_runs,
+            "completed_runs": count[RecordStatus.COMPLETED],
+            "failed_runs": count[RecordStatus.FAILED],
+            "cancelled_runs": count[RecordStatus.CANCELLED],
+            "not_submitted_runs": count[RecordStatus.NOT_SUBMITTED],
+            "unknown_runs": count[RecordStatus.UNKNOWN],
+            "new_records": self.new,
+            "results_uri": self.uri,
+        }
+
+
+def collect_results(hook: OmicsHook, batch_id: str, uri: str, log: Any, **options: Any) -> Collected:
+    """Read what has ended of a batch and add it to its results file; at any time, as often as one likes.
+
+    Runs that have their record already are not asked for again, so that a collection that was lost goes on where it
+    was. Memory is the same for any size of batch.
+
+    :param hook: where to ask; its connection's ``calls_per_second`` is the pace.
+    :param batch_id: id of the batch, whoever started it.
+    :param uri: the results file: ``s3://bucket/key.jsonl`` or ``.jsonl.gz``.
+    :param log: the task's logger.
+    :param options: the others of :class:`Collection`.
+    :return: the counts.
+    :raises SettingsError: the arguments do not go together, or the file is no results file.
+    :raises NotFound: there is no such batch (any more).
+    :raises ServiceError: HealthOmics, S3 or CloudWatch Logs refused a call, or did not get through.
+    """
+    with closing(Collection(hook, batch_id, uri, log, **options)) as collection:
+        return collection.collect()
+
+
+def collect_into(store: ResultsStore, hook: OmicsHook, batch_id: str, samples: Iterable[Sample], log: Any) -> Collected:
+    """Read what has ended of a batch, how it ended, and why it failed, into a store and no file.
+
+    :param store: where the records go.
+    :param hook: where to ask; its connection's ``calls_per_second`` is the pace.
+    :param batch_id: id of the batch, whoever started it.
+    :param samples: what is known of its samples.
+    :param log: the task's logger.
+    :return: the counts.
+    :raises NotFound: there is no such batch (any more).
+    :raises ServiceError: HealthOmics or CloudWatch Logs refused a call, or did not get through.
+    """
+    store.add_samples(samples)
+    return Collection(hook, batch_id, None, log, detail=ResultsDetail.LISTED, reasons=True, store=store).collect()
+
+
+class Collection:
+    """The results of a batch while they are read; :meth:`close` it.
+
+    :param hook: where to ask; its connection's ``calls_per_second`` is the pace.
+    :param batch_id: id of the batch, whoever started it.
+    :param uri: the results file: ``s3://bucket/key.jsonl`` or ``.jsonl.gz``. None: what is read is written nowhere.
+    :param log: the task's logger.
+    :param detail: FULL: one GetRun for each run that ended (default); LISTED: the pages of lists, and GetRun only for
+        runs that neither they nor the counts account for.
+    :param read_outputs: also what each completed run has put out, with FULL; default False.
+    :param started_by: the task that started the batch, where the batch has no tags that tell. Default: nobody known.
+        Its samples are looked for beside the file: with them the records have fingerprints and rows, and samples that
+        were never tried have records.
+    :param reasons: with LISTED, one GetRun for each run that failed: lists do not tell why. Default False.
+    :param store: where the records go; default: a store of its own.
+    :raises SettingsError: the arguments do not go together.
+    """
+
+    def __init__(
+        self,
+        hook: OmicsHook,
+        batch_id: str,
+        uri: str | None,
+        log: Any,
+        *,
+        detail: ResultsDetail = ResultsDetail.FULL,
+        read_outputs: bool = False,
+        started_by: BatchOrigin | None = None,
+        reasons: bool = False,
+        store: ResultsStore | None = None,
+    ) -> None:
+        if read_outputs and detail is ResultsDetail.LISTED:
+            allowed = "with results_detail='full': lists tell no output URI"
+            raise SettingsError([Problem("read_outputs", "True", allowed)])
+        self._hook = hook
+        self._batch_id = batch_id
+        self._file = None if uri is None else JsonLinesFile(hook, uri, hook.defaults.results_kms_key_id)
+        self._store = ResultsStore() if store is None else store
+        self._log = log
+        self._detail = detail
+        self._reasons = reasons
+        self._started_by = started_by
+        self._outputs = OutputsReader(hook) if read_outputs else None
+        self._pacer = Pacer(hook.defaults.calls_per_second)
+        self._logs = RunLogsHook.beside(hook)
+        self._batch = BatchSnapshot(batch_id, "")
+        self._new = self._unwritten = 0
+        self._warned = False
+        self._rest_completed = False
+        self._leaves_out = False
+
+    def close(self) -> None:
+        """Forget what was read."""
+        self._store.close()
+
+    def collect(self) -> Collected:
+        """Read what has ended, and write it.
+
+        :return: the counts.
+        :raises SettingsError: the file is no results file.
+        :raises NotFound: there is no such batch (any more).
+        :raises ServiceError: HealthOmics, S3 or CloudWatch Logs refused a call, or did not get through.
+        """
+        if self._file is not None:
+            self._store.take(self._file.read(RunRecord.from_json))
+        with before_each_call(self._hook, self._pacer.wait):
+            origin = self._look_at_batch()
+            self._list(self._batch)
+            try:
+                self._read(origin)
+            except BaseException:
+                self._save()
+                raise
+        if self._file is not None and (self._unwritten or not self._file.exists):
+            self._write()
+        uri = "" if self._file is None else self._file.uri
+        counts = self._store.counts(self._batch_id)
+        shown = ", ".join(f"{number} {status}" for status, number in sorted(counts.items())) or "none yet"
+        place = f", at {uri}" if uri else ""
+        self._log.info("Results of batch %s: %s; %d new%s", self._batch_id, shown, self._new, place)
+        return Collected(uri, self._batch, counts, self._new)
+
+    def cohort(self) -> Cohort:
+        """Give all samples of the attempt that started the batch, those that it did not submit included."""
+        return Cohort.of(self._store, self._batch.total_runs)
+
+    def failures(self) -> Iterator[tuple[RecordStatus | None, str | None, int]]:
+        """Give of each sample of the batch that did not complete how it ended, AWS's code, and its count before.
+
+        That is how often it had failed before, and nobody could tell whether that passes. One that has no record yet
+        ended in None.
+        """
+        for sample, ended, record in self._store.not_completed():
+            if sample.carried is None:
+                code = None if record is None else record.failure_code
+                yield None if ended is None else RecordStatus(ended), code, sample.unclear
+
+    def add_causes(self, causes: Mapping[str, str]) -> None:
+        """Let records say why their samples did not complete, where more than AWS's code is known.
+
+        :param causes: ``runSettingId`` -> the cause.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        for run_setting_id, cause in causes.items():
+            known = self._store.record(run_setting_id)
+            if known is not None and known.batch_id == self._batch_id and known.cause != cause:
+                self._store.put(replace(known, cause=cause))
+                self._unwritten += 1
+        if self._unwritten:
+            self._write()
+
+    def _look_at_batch(self) -> BatchOrigin:
+        answer = self._hook.get_batch(self._batch_id)
+        self._batch = BatchSnapshot.from_response(answer)
+        origin, started_by = BatchOrigin.from_response(answer), self._started_by
+        if started_by is not None and origin.dag_id is None:
+            names = ("dag_id", "dag_run_id", "try_number", "request_id")
+            origin = replace(origin, **{name: getattr(started_by, name) for name in names})
+        if origin.request_id is not None and self._file is not None:
+            self._store.add_samples(read_samples(self._hook, self._file.uri, origin.request_id))
+        return origin
+
+    def _read(self, origin: BatchOrigin) -> None:
+        written_at = time.monotonic()
+        for record in self._records(self._batch, origin):
+            self._store.put(record)
+            self._new += 1
+            self._unwritten += 1
+            if time.monotonic() - written_at >= CHECKPOINT:
+                self._write()
+                written_at = time.monotonic()
+                self._log.info("Results of batch %s: %d new so far", self._batch_id, self._new)
+
+    def _save(self) -> None:
+        """Write what was read before the error that ends the collection, which stays what is raised."""
+        try:
+            if self._unwritten:
+                self._write()
+        except OmicsError as error:
+            self._log.warning("What was read since the last checkpoint is lost: %s", error)
+
+    def _write(self) -> None:
+        if self._file is not None:
+            write_merged(self._file, self._store, self._log)
+        self._unwritten = 0
+
+    def _list(self, batch: BatchSnapshot) -> None:
+        """List runs by status first, then the submissions: so a run that is listed has been submitted."""
+        for status in statuses_to_list(batch, self._detail):
+            self._list_runs(status)
+        if self._detail is ResultsDetail.LISTED and batch.phase is Phase.PROCESSED:
+            self._rest_completed = completed_if_not_listed(batch, self._store.count_listed())
+            if not self._rest_completed:
+                self._list_runs(RunStatus.COMPLETED)
+        for look in range(LOOKS):
+            if look:
+                time.sleep(LIST_LAG)  # noqa: TID251 - the list may lag; tests step the clock
+            submissions = self._hook.list_runs_in_batch(batch.id)
+            self._store.add_submissions(Submission.from_item(item) for item in submissions)
+            self._leaves_out = leaves_out_runs(batch, self._store.count_submissions_with_run())
+            if not self._leaves_out:
+                return
+        self._log.warning("Batch %s has started more runs than ListRunsInBatch tells of: they are UNKNOWN", batch.id)
+
+    def _list_runs(self, status: RunStatus) -> None:
+        items = self._hook.list_runs(batch_id=self._batch_id, status=status.value)
+        self._store.add_listed((item["id"], RunSnapshot.from_response(item).to_payload()) for item in items)
+
+    def _records(self, batch: BatchSnapshot, origin: BatchOrigin) -> Iterator[RunRecord]:
+        for submission in self._store.submissions():
+            known = self._store.record(submission.run_setting_id)
+            outputs = self._outputs is not None
+            if is_settled(known, submission, origin, self._detail, reasons=self._reasons, outputs=outputs):
+                continue
+            record = self._record(batch, origin, submission, attempt_number(known, batch.id))
+            if record is not None and known is not None and known.cause and known.is_same_end(record):
+                record = replace(record, cause=known.cause)  # that was looked up when it was collected before
+            if record is not None and record != known:
+                yield record
+        if has_ended(batch):
+            for run_setting_id in self._store.never_submitted():
+                submission = Submission(run_setting_id)
+                known = self._store.record(run_setting_id)
+                if not is_settled(known, submission, origin, self._detail):
+                    sample, attempt = self._sample(run_setting_id), attempt_number(known, batch.id)
+                    yield self._without_run(submission, sample, origin, attempt)
+
+    def _sample(self, run_setting_id: str) -> Sample:
+        return self._store.sample(run_setting_id) or Sample(run_setting_id)
+
+    def _record(
+        self, batch: BatchSnapshot, origin: BatchOrigin, submission: Submission, attempt: int
+    ) -> RunRecord | None:
+        """Make the record of a submission; None: its run has not ended, or nobody has tried it yet."""
+        sample = self._sample(submission.run_setting_id)
+        if submission.run_id is None:
+            is_final = has_ended(batch) or submission.status == "FAILED"
+            return self._without_run(submission, sample, origin, attempt) if is_final else None
+        run = self._look(batch, submission)
+        if run is None:
+            return RunRecord.without_run(submission, sample, origin, attempt=attempt)
+        outputs = None
+        if self._outputs is not None and run.phase is Phase.SUCCEEDED:
+            outputs = self._outputs.read(run)
+        return RunRecord.of_run(submission, sample, origin, run, attempt=attempt, outputs=outputs)
+
+    def _without_run(self, submission: Submission, sample: Sample, origin: BatchOrigin, attempt: int) -> RunRecord:
+        return RunRecord.without_run(submission, sample, origin, attempt=attempt, may_have_run=self._leaves_out)
+
+    def _look(self, batch: BatchSnapshot, submission: Submission) -> RunSnapshot | None:
+        """Give the run, going or ended; None: it is gone, and nothing tells how it ended."""
+        run_id = submission.run_id or ""
+        listed = self._store.listed(run_id)
+        if listed is None and not has_ended(batch):
+            return RunSnapshot(run_id, RunStatus.RUNNING.value)  # as far as the lists tell, it is going
+        if submission.is_run_deleted:
+            return self._manifest(submission)
+        if self._detail is ResultsDetail.LISTED:
+            if listed is not None:
+                run = RunSnapshot.from_payload(listed)
+                if not self._reasons or run.phase is not Phase.FAILED or run.failure_reason is not None:
+                    return run
+            elif self._rest_completed:
+                return RunSnapshot(run_id, RunStatus.COMPLETED.value)
+        try:
+            run = RunSnapshot.from_response(self._hook.get_run(run_id))
+        except NotFound:
+            return self._manifest(submission)
+        is_another = submission.run_uuid is not None and run.uuid not in (None, submission.run_uuid)
+        return self._manifest(submission) if is_another or run.phase is Phase.DELETED else run
+
+    def _manifest(self, submission: Submission) -> RunSnapshot | None:
+        try:
+            self._pacer.wait()
+            return self._logs.read_manifest(submission.run_id or "", submission.run_uuid)
+        except NotFound:
+            return None  # no run of this account and Region has left a log yet
+        except ServiceError as error:
+            if not self._warned:
+                self._log.warning("Manifests of runs that are gone cannot be read, so they are UNKNOWN: %s", error)
+            self._warned = True
+            return None
+
+
+class Pacer:
+    """Calls at an even pace, so many a second at most.
+
+    :param calls_per_second: the connection's ``calls_per_second``. HealthOmics allows an account 10 calls a second of
+        GetRun, ListRuns and ListRunsInBatch each (user guide, "Service quotas").
+    """
+
+    def __init__(self, calls_per_second: float) -> None:
+        self._interval = 1.0 / calls_per_second
+        self._next = time.monotonic()
+
+    def wait(self) -> None:
+        """Wait until the next call may be made."""
+        early = self._next - time.monotonic()
+        if early > 0:
+            time.sleep(early)  # noqa: TID251 - the pace itself; tests step the clock
+        self._next = max(self._next, time.monotonic() - self._interval) + self._interval
+
+
+@contextmanager
+def paced_calls(hook: OmicsHook) -> Iterator[Pacer]:
+    """Let each call of a hook to HealthOmics, be it a page of a list, wait for its turn.
+
+    :param hook: the hook; its connection's ``calls_per_second`` is the pace.
+    :return: the pacer, for calls to other services.
+    """
+    pacer = Pacer(hook.defaults.calls_per_second)
+    with before_each_call(hook, pacer.wait):
+        yield pacer
+
+
+class OutputsReader:
+    """Reads outputs from S3.
+
+    :param hook: the hook whose connection is used.
+    """
+
+    def __init__(self, hook: OmicsHook) -> None:
+        self._store = S3Store(hook)
+
+    def read(self, run: RunSnapshot) -> Any:
+        """Read what a run has put out.
+
+        :param run: the run, from GetRun; a path is never guessed, only looked for below its ``runOutputUri``.
+        :return: the parsed summary of WDL and CWL; else, as with Nextflow, a list of the URIs of its objects, the first
+            :data:`MAX_OBJECTS`; None when the run has no output URI, or a summary that is too large or no JSON.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        if not run.run_output_uri:
+            return None
+        bucket, path = s3_address(run.run_output_uri)
+        folder = f"{path.rstrip('/')}/" if path else ""
+        # Nextflow alone has an engine version (GetRun API reference), and no summary.
+        for name in () if run.engine_version else SUMMARIES:
+            try:
+                with self._store.get(S3Address(bucket, folder + name).uri) as summary:
+                    return _json(summary.stream.read()) if summary.size <= MAX_SUMMARY_BYTES else None
+            except NotFound:
+                continue
+        listed = self._store.list_objects(S3Address(bucket, folder).uri, MAX_OBJECTS)
+        return [S3Address(bucket, item["Key"]).uri for item in listed]
+
+
+def _json(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

@@ -1,0 +1,118 @@
+"""Reading sample sheets: from a file, here or in S3, to checked run settings.
+
+``python -m airflow_provider_omics.sheets samples.csv --mapping mapping.json`` does it on a command line, without AWS
+and without Airflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_omics.core.settings.run_setting import RunSettingRules, run_setting_rules
+from airflow_provider_omics.core.sheet.runs import SheetRows, SheetRuns
+from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
+from airflow_provider_omics.core.uris import is_s3_uri
+from airflow_provider_omics.sheets.formats import rows_of
+from airflow_provider_omics.sheets.opening import open_bytes
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.hooks.s3 import S3Store
+
+
+@contextmanager
+def open_rows(path: str, *, delimiter: str | None = None, store: S3Store | None = None) -> Iterator[SheetRows]:
+    """Open a sheet and read its rows, as a stream.
+
+    :param path: a local path, or ``s3://bucket/key``; CSV, TSV, JSON Lines, Parquet (if pyarrow is installed), also
+        compressed with gzip.
+    :param delimiter: one character between the cells. Default: by the file's name, else by its header.
+    :param store: reads what is in S3. Default: the store of the connection ``aws_default``.
+    :return: the rows, as a context: the file is closed at its end.
+    :raises SettingsError: the file cannot be read, or its header cannot be used.
+    :raises ServiceError: S3 refused.
+    """
+    file = path.rpartition("/")[2]
+    with open_bytes(path, store) as stream, rows_of(stream, file, delimiter) as rows:
+        yield rows
+
+
+@contextmanager
+def open_runs(
+    sheet: SampleSheet,
+    *,
+    store: S3Store | None = None,
+    rules: RunSettingRules | None = None,
+    template: Mapping[str, Mapping[str, Any]] | None = None,
+    input_sheet_uri: Callable[[str, str], str] | None = None,
+) -> Iterator[SheetRuns]:
+    """Open a sheet and give its runs, as a stream that ends with an error if anything is wrong.
+
+    ::
+
+        with open_runs(sheet, store=store, rules=rules) as runs:
+            for run in runs:
+                write(run.setting)  # only after the loop is everything known to be right
+            log.info(runs.summary)
+
+    :param sheet: the sheet, rendered.
+    :param store: reads what is in S3. Default: the store of the connection ``aws_default``.
+    :param rules: what the batch's defaults mean for each run, from ``run_setting_rules``. Default: nothing is required.
+    :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit. Default: not compared.
+    :param input_sheet_uri: gives the ``s3://`` URI of a run's own sheet, from its id and its text; see ``SampleSheet``.
+    :return: the runs, as a context: the file is closed at its end.
+    :raises SettingsError: with all problems (the first 50), at the end of the iteration, or at once if the file cannot
+        be read or its header cannot be used.
+    :raises ServiceError: S3 refused.
+    """
+    with open_rows(sheet.path, delimiter=sheet.delimiter, store=store) as rows:
+        yield SheetRuns(sheet, rows, rules=rules, template=template, input_sheet_uri=input_sheet_uri)
+
+
+def run_settings_from_sheet(
+    sheet: SampleSheet | Mapping[str, Any] | str,
+    *,
+    default_run_setting: Mapping[str, Any] | None = None,
+    require: Collection[str] = (),
+    template: Mapping[str, Mapping[str, Any]] | None = None,
+    input_sheet_uri: Callable[[str, str], str] | None = None,
+    aws_conn_id: str | None = "aws_default",
+    region_name: str | None = None,
+) -> list[dict[str, Any]]:
+    """Read a sheet and give the run settings, checked; for a task that looks at them before a batch is started.
+
+    ::
+
+        @task
+        def settings(path: str) -> list[dict]:
+            found = run_settings_from_sheet({"path": path, "run_setting_id": "{sample}"})
+            return [setting for setting in found if setting["runSettingId"] not in withdrawn()]
+
+        OmicsStartRunBatchOperator(task_id="wgs", run_settings=settings("s3://bucket/{{ ds }}.csv"), ...)
+
+    The list goes through XCom and may have 100 elements where it is used: a larger sheet, and one that needs no code in
+    between, is given to the operator as it is (``sample_sheet``).
+
+    :param sheet: a SampleSheet, a mapping with its fields, or a plain path (then the first column is the id).
+    :param default_run_setting: what the runs share, as AWS spells it: the checks look at both together. Default: not
+        known, and nothing is missed that it could give.
+    :param require: settings that must be given in each run or in the default (``require_settings``). Default: none.
+    :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit. Default: not compared.
+    :param input_sheet_uri: gives the ``s3://`` URI of a run's own sheet, from its id and its text; needed with
+        ``input_sheet``. Writing it there is the caller's.
+    :param aws_conn_id: the connection that reads what is in S3. Default: "aws_default".
+    :param region_name: AWS Region. Default: the connection's.
+    :return: one dict for each run, in the spelling of AWS, in the order of the rows.
+    :raises SettingsError: with all problems (the first 50): file, line, column, value.
+    :raises ServiceError: S3 refused.
+    """
+    sheet = SampleSheet.from_mapping(sheet)
+    rules = None if default_run_setting is None else run_setting_rules(default_run_setting, require)
+    store = None
+    if is_s3_uri(sheet.path):
+        from airflow_provider_omics.hooks.s3 import S3Store  # a local sheet needs no Airflow
+
+        store = S3Store.of_connection(aws_conn_id, region_name)
+    with open_runs(sheet, store=store, rules=rules, template=template, input_sheet_uri=input_sheet_uri) as runs:
+        return [run.setting for run in runs]

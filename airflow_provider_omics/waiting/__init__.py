@@ -1,0 +1,1 @@
+"""Waiting: the poller that all deferred waits of a process share."""

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.settings.checks import show_value
+from airflow_provider_omics.core.settings.connection import ConnectionDefaults
+
+ALL: dict[str, Any] = {
+    "default_run_setting": {"roleArn": "arn:aws:iam::123456789012:role/omics", "scratchStorageMode": "LOCAL"},
+    "require_settings": ["workflowVersionName", "runGroupId"],
+    "staging_s3_uri": "s3://bucket/staging/",
+    "staging_kms_key_id": "alias/omics",
+    "results_s3_uri": "s3://bucket/results/",
+    "results_kms_key_id": "alias/results",
+    "tag_with_airflow_context": False,
+    "mask_parameters": True,
+    "calls_per_second": 2.5,
+    "pending_notice_seconds": 600,
+}
+
+
+def problems_of(config: Any) -> tuple[Problem, ...]:
+    with pytest.raises(SettingsError) as caught:
+        ConnectionDefaults.from_service_config(config)
+    return caught.value.problems
+
+
+def test_nothing_said_gives_the_defaults() -> None:
+    """An empty mapping is no problem."""
+    assert ConnectionDefaults.from_service_config({}) == ConnectionDefaults(
+        default_run_setting={},
+        require_settings=(),
+        staging_s3_uri=None,
+        staging_kms_key_id=None,
+        results_s3_uri=None,
+        results_kms_key_id=None,
+        tag_with_airflow_context=True,
+        mask_parameters=False,
+        calls_per_second=5.0,
+        pending_notice_seconds=1800.0,
+    )
+
+
+def test_every_key_is_read() -> None:
+    """Each key has a field of the same name, and each field a key."""
+    defaults = ConnectionDefaults.from_service_config(ALL)
+
+    assert {**vars(defaults), "require_settings": list(defaults.require_settings)} == ALL
+    assert {field.name for field in fields(ConnectionDefaults)} == set(ALL)
+
+
+def test_a_key_of_the_amazon_provider_is_left_to_it() -> None:
+    """``endpoint_url`` stands in the same place."""
+    config = {"endpoint_url": "http://127.0.0.1:5000"}
+
+    assert ConnectionDefaults.from_service_config(config) == ConnectionDefaults()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("default_run_setting", "LOCAL", "a JSON object as AWS spells defaultRunSetting"),
+        ("default_run_setting", None, "a JSON object as AWS spells defaultRunSetting"),
+        ("default_run_setting", [], "a JSON object as AWS spells defaultRunSetting"),
+        ("require_settings", "runGroupId", "a list of setting names"),
+        ("require_settings", [1], "a list of setting names"),
+        ("require_settings", {"runGroupId": True}, "a list of setting names"),
+        ("staging_s3_uri", "bucket/staging/", "s3://bucket/prefix/"),
+        ("staging_s3_uri", "https://bucket.s3.amazonaws.com/", "s3://bucket/prefix/"),
+        ("staging_s3_uri", ["s3://bucket/"], "s3://bucket/prefix/"),
+        ("results_s3_uri", "", "s3://bucket/prefix/"),
+        ("staging_kms_key_id", 5, "a KMS key id or ARN"),
+        ("results_kms_key_id", ["alias/results"], "a KMS key id or ARN"),
+        ("tag_with_airflow_context", "true", "true or false"),
+        ("tag_with_airflow_context", 1, "true or false"),
+        ("mask_parameters", None, "true or false"),
+        ("calls_per_second", 0, "a number above 0"),
+        ("calls_per_second", -1.5, "a number above 0"),
+        ("calls_per_second", "5", "a number above 0"),
+        ("calls_per_second", True, "a number above 0"),
+        ("calls_per_second", float("nan"), "a number above 0"),
+        ("calls_per_second", float("inf"), "a number above 0"),
+        ("pending_notice_seconds", 0, "a number above 0"),
+    ],
+    ids=repr,
+)
+def test_a_value_of_the_wrong_form(key: str, value: object, allowed: str) -> None:
+    """The error names the key where it stands, the value and what is allowed."""
+    where = f"connection service_config['omics']['{key}']"
+    assert problems_of({key: value}) == (Problem(where, show_value(value), allowed),)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("require_setting", "unknown key; did you mean require_settings?"),
+        ("stagingS3Uri", "unknown key; did you mean staging_s3_uri?"),
+        ("colour", f"unknown key; known keys are {', '.join(ALL)}"),
+    ],
+)
+def test_an_unknown_key(key: str, hint: str) -> None:
+    """A key that nobody reads is a mistake, with the nearest key named."""
+    assert problems_of({key: 1}) == (Problem(f"connection service_config['omics']['{key}']", "1", hint),)
+
+
+@pytest.mark.parametrize("config", [[], "LOCAL", None], ids=repr)
+def test_what_is_no_mapping(config: object) -> None:
+    """The whole part has the wrong form."""
+    (problem,) = problems_of(config)
+
+    assert (problem.argument, problem.value) == ("connection service_config['omics']", show_value(config))
+
+
+def test_all_problems_are_told_at_once() -> None:
+    """In the order in which they stand there."""
+    told = problems_of({"mask_parameters": 1, "colour": 1, "staging_s3_uri": "s3://ok/", "calls_per_second": 0})
+
+    assert [problem.argument.split("'")[3] for problem in told] == ["mask_parameters", "colour", "calls_per_second"]
+
+
+def test_a_long_value_is_shortened() -> None:
+    """The beginning of a long text is shown."""
+    (problem,) = problems_of({"staging_s3_uri": "x" * 100})
+
+    assert problem.value == f"'{'x' * 60}'... (100 characters)"
+
+
+def test_the_inside_of_a_value_is_not_shown() -> None:
+    """Settings of the wrong form may hold parameters, and those a patient."""
+    (problem,) = problems_of({"default_run_setting": [{"parameters": {"patient": "P-0041"}}]})
+
+    assert problem.value == "list of 1"
