@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import functools
 import importlib
 import inspect
 import json
 import logging
 import pkgutil
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,12 +69,21 @@ _WITH_TIME = tuple(_modules_with_time())
 
 
 def _look_at_callers_quickly() -> None:
-    """Spare the Amazon provider the source lines of its callers, which it asks for with each client and never reads.
+    """Spare the Amazon provider the source files of its callers, which it asks for with each client and never reads.
 
-    They cost a tenth of the suite's time.
+    `inspect.stack` searches all loaded modules for each caller without a file, and pytest-xdist's workers start in
+    one: a sixth of the suite's time.
     """
+
+    def stack() -> list[inspect.FrameInfo]:
+        frames = (frame for frame, _ in traceback.walk_stack(sys._getframe(1)))
+        return [
+            inspect.FrameInfo(frame, frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name, None, None)
+            for frame in frames
+        ]
+
     quick = ModuleType("inspect")
-    vars(quick).update(vars(inspect), stack=functools.partial(inspect.stack, 0))
+    vars(quick).update(vars(inspect), stack=stack)
     base_aws.inspect = quick  # type: ignore[attr-defined]
 
 

@@ -93,7 +93,7 @@ def _share_what_clients_derive() -> None:
 
     def aliaser(self: Any, event_emitter: Any, event_aliases: Any = None) -> None:
         make_aliaser(self, event_emitter, event_aliases)
-        if self._event_aliases is hooks.EVENT_ALIASES:
+        if self._event_aliases == hooks.EVENT_ALIASES:  # each client has a copy
             self._alias_name_cache = names
 
     hooks.EventAliaser.__init__ = aliaser
