@@ -15,9 +15,9 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
 # More for pytest, such as ARGS="-k batch -x".
 ARGS ?=
 WORKERS ?= 2
-# loadfile keeps tests that share a costly fixture, such as a migrated database, on one worker.
+# worksteal keeps neighbours, which share costly fixtures, on one worker until the other has nothing left to do.
 # tests/e2e has a target of its own: it takes minutes.
-PYTEST := pytest -n $(WORKERS) --dist loadfile --ignore=tests/e2e
+PYTEST := pytest -n $(WORKERS) --dist worksteal --ignore=tests/e2e
 
 UV := .venv/bin/uv
 

@@ -405,7 +405,7 @@ def test_exactly_once(in_process: None) -> None:
         ExactlyOnce,
         settings=settings(
             print_blob=True,
-            max_examples=int(os.environ.get("EXACTLY_ONCE_EXAMPLES", "150")),
+            max_examples=int(os.environ.get("EXACTLY_ONCE_EXAMPLES", settings().max_examples * 150 // 100)),
             stateful_step_count=int(os.environ.get("EXACTLY_ONCE_EVENTS", "8")),
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -288,7 +288,7 @@ def test_any_order(in_process: None) -> None:
         Cohort,
         settings=settings(
             print_blob=True,
-            max_examples=int(os.environ.get("RERUN_EXAMPLES", "60")),
+            max_examples=int(os.environ.get("RERUN_EXAMPLES", settings().max_examples * 60 // 100)),
             stateful_step_count=int(os.environ.get("RERUN_EVENTS", "8")),
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -72,7 +72,7 @@ def play(
     return told, [omics.batch(batch_id) for batch_id in batches], omics.pages("ListRuns")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples * 60 // 100, deadline=None)
 @given(actions=ACTIONS, looks=st.lists(st.integers(0, 3000), max_size=20))
 def test_looking_changes_nothing(
     make_omics: Callable[..., Any], actions: list[tuple[int, str]], looks: list[int]
@@ -81,7 +81,7 @@ def test_looking_changes_nothing(
     assert play(make_omics(SCENARIO), actions, []) == play(make_omics(SCENARIO), actions, looks)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples * 60 // 100, deadline=None)
 @given(actions=ACTIONS)
 def test_counts_of_ended_batches_add_up(make_omics: Callable[..., Any], actions: list[tuple[int, str]]) -> None:
     """Of an ended batch each run is in one count, each entry in one submission count, and all places are free."""
@@ -98,7 +98,7 @@ def test_counts_of_ended_batches_add_up(make_omics: Callable[..., Any], actions:
     assert region is None or (set(region.occupied.values()), region.timeline) == ({0}, [])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=settings().max_examples * 40 // 100, deadline=None)
 @given(actions=ACTIONS, looks=st.lists(st.integers(0, 3000), min_size=5, max_size=30))
 def test_quota_is_never_exceeded(
     make_omics: Callable[..., Any], actions: list[tuple[int, str]], looks: list[int]
