@@ -386,7 +386,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "{}")
     stepped = MachineTime()
     for name, module in list(sys.modules.items()):
-        ours = name.startswith(("airflow_provider_omics.operators", "airflow_provider_omics.hooks"))
+        ours = name.startswith(tuple(f"airflow_provider_omics.{room}." for room in ("jobs", "hooks", "results")))
         if ours and getattr(module, "time", None) is time:
             monkeypatch.setattr(module, "time", stepped)
     for store in (attempt_stores.TaskStateAttemptStore, attempt_stores.S3AttemptStore):

@@ -175,7 +175,7 @@ class BatchJob:
             content,
             also=rerun.rerun_setting or None,
             chooses=arguments.rerun == "failed",
-            has_earlier=bool(rerun.earlier),
+            has_earlier=rerun.earlier is not None,
             staged_run_tags=0 if spool is None else spool.most_run_tags,
         )
 
@@ -243,7 +243,7 @@ class BatchJob:
         if self.arguments.rerun == "failed":
             record = self.owner.store.load()
             has_started = record is not None and (record.resource_id or record.previous_request_id)
-            if has_started or (self._rerun_settings.earlier and not self.owner.arguments.flag("dry_run")):
+            if has_started or (self._rerun_settings.earlier is not None and not self.owner.arguments.flag("dry_run")):
                 self.owner.log.info("check_inputs: looked up are the inputs of what is going to be submitted only")
                 return  # what has completed may have been tidied away
         check_inputs(self.owner, default, lambda: batch.inputs_by_run(default))
@@ -258,7 +258,7 @@ class BatchJob:
             cleared=record.attempts_since_clear == 1,
             on_changed=self.arguments.on_changed,
             # Later attempts have had it.
-            rerun_setting_changes=settings.changes(default) and record.attempts == 2 and not settings.earlier,
+            rerun_setting_changes=settings.changes(default) and record.attempts == 2 and settings.earlier is None,
             retry_permanent=self.owner.arguments.retry_permanent_failures,
             has_cache=bool(merged.get("cacheId")),
         )
@@ -409,7 +409,7 @@ class BatchJob:
             record is not None and record.chosen and record.attempts > (2 if earlier else 1)
         )
         keep = self.arguments.keep_staging or not (may_be_staged if batch is None else batch.is_staged)
-        return BatchStaging(self.owner.hook, self.owner.log, self._places.staging, self.owner.identity, keep=keep)
+        return BatchStaging(self.owner.hook, self.owner.log, self._places.staging, self.owner.identity, keep)
 
     def is_success(self, ended: Snapshot) -> bool:
         """Whether a batch that has ended is within the tolerance."""
@@ -453,7 +453,7 @@ class BatchJob:
         from airflow_provider_omics.jobs.batch.lineage import BatchSources  # where OpenLineage asks
 
         masked = self.owner.arguments.masks_parameters
-        sources = BatchSources(self.owner.hook, self.owner.log, self._given, masked=masked)
+        sources = BatchSources(self.owner.hook, self.owner.log, self._given, masked)
         return sources.lineage(self.owner.reported, self.arguments.previous_results)
 
 

@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -35,6 +36,7 @@ _WORKFLOW = ("workflow_id", "workflow_uuid", "workflow_version_name", "workflow_
 Answer = TypeVar("Answer")
 
 
+@dataclass(eq=False)
 class BatchSources:
     """Where a batch has its settings from.
 
@@ -44,11 +46,10 @@ class BatchSources:
     :param masked: whether parameters are not to be told.
     """
 
-    def __init__(self, hook: OmicsHook, log: Any, given: Callable[[], BatchSettings], *, masked: bool) -> None:
-        self._hook = hook
-        self._log = log
-        self._given = given
-        self._masked = masked
+    hook: OmicsHook
+    log: Any
+    given: Callable[[], BatchSettings]
+    masked: bool
 
     def lineage(self, reported: Mapping[str, Any], previous_results: str | None) -> Lineage:
         """Give what there is to be told.
@@ -59,19 +60,19 @@ class BatchSources:
         :param reported: the task's result, or what is known of one that failed; empty: nothing was started.
         :param previous_results: a results file that the user named.
         """
-        given = self._ask(self._given, None)
+        given = self._ask(self.given, None)
         if given is None:
             return Lineage(reported, (), ())
         default = self._ask(
-            lambda: merge_settings(self._hook.defaults.default_run_setting, given.default_run_setting or {}),
+            lambda: merge_settings(self.hook.defaults.default_run_setting, given.default_run_setting or {}),
             dict[str, Any](),
         )
         runs = self._ask(lambda: list(self._first_runs(given, default)), list[dict[str, Any]]())
         sheet = given.sample_sheet
-        if self._masked and isinstance(sheet, Mapping):
+        if self.masked and isinstance(sheet, Mapping):
             sheet = sheet.get("path")
         documents: list[Any] = [sheet, given.run_settings_s3_uri, previous_results]
-        if not self._masked:
+        if not self.masked:
             documents += [(run.get("parameters"), run.get("input_sheet")) for run in runs]
         facts = {"workflow_id": default.get("workflowId"), "workflow_version_name": default.get("workflowVersionName")}
         batch_id = reported.get("batch_id")
@@ -93,19 +94,19 @@ class BatchSources:
         if given.sample_sheet is not None:
             sheet = SampleSheet.from_mapping(given.sample_sheet)
             # A run's own sheet lies below the staging place: its inputs are in its rows.
-            with open_runs(sheet, store=S3Store(self._hook), input_sheet_uri=lambda *_: "") as runs:
+            with open_runs(sheet, store=S3Store(self.hook), input_sheet_uri=lambda *_: "") as runs:
                 yield ((run.setting, _rows(run.input_sheet)) for run in runs)
         elif given.run_settings_s3_uri is not None:
-            with open_bytes(given.run_settings_s3_uri, S3Store(self._hook)) as stream:
+            with open_bytes(given.run_settings_s3_uri, S3Store(self.hook)) as stream:
                 yield ((setting, None) for setting in json_array(stream, str(given.run_settings_s3_uri)))
         else:
             yield ((setting, None) for setting in given.run_settings or ())
 
     def _workflow_of(self, batch_id: str) -> dict[str, Any]:
         """Ask one run for the workflow that all of them run: two calls."""
-        started = self._hook.list_runs_in_batch(batch_id, submission_status=SubmissionStatus.SUCCESS.value)
+        started = self.hook.list_runs_in_batch(batch_id, submission_status=SubmissionStatus.SUCCESS.value)
         for item in islice(started, 1):
-            run = run_result(RunSnapshot.from_response(self._hook.get_run(item["runId"])))
+            run = run_result(RunSnapshot.from_response(self.hook.get_run(item["runId"])))
             return {name: run[name] for name in _WORKFLOW}
         return {}
 
@@ -113,12 +114,12 @@ class BatchSources:
         try:
             return ask()
         except SettingsError as error:
-            told = error.masked() if self._masked else error
-            self._log.warning("OpenLineage is not told everything: %s", "; ".join(map(str, told.problems)))
+            told = error.masked() if self.masked else error
+            self.log.warning("OpenLineage is not told everything: %s", "; ".join(map(str, told.problems)))
         except ServiceError as error:
-            self._log.warning("OpenLineage is not told everything: %s", error)
+            self.log.warning("OpenLineage is not told everything: %s", error)
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # settings that were refused
-            self._log.warning("OpenLineage is not told everything: %s", type(error).__name__)
+            self.log.warning("OpenLineage is not told everything: %s", type(error).__name__)
         return otherwise
 
 

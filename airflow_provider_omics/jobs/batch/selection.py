@@ -56,9 +56,10 @@ class EarlierResults:
     results_uri: str | None = None
     batch_id: str | None = None
 
-    def __bool__(self) -> bool:
-        """Whether anything is named."""
-        return bool(self.results_uri or self.batch_id)
+    @property
+    def argument(self) -> str:
+        """The argument that names it."""
+        return "previous_results" if self.results_uri else "rerun_failed_of"
 
 
 _NOT_SET = (None, "", "None")  # what a template makes of a param that is not given
@@ -88,9 +89,9 @@ class RerunSettings:
         """
         if self.rerun not in ("failed", "all"):
             raise SettingsError([Problem("rerun", repr(self.rerun), "'failed' or 'all'")])
-        if self.rerun == "all" and self.earlier:
-            argument = "previous_results" if self.earlier.results_uri else "rerun_failed_of"
-            raise SettingsError([Problem(argument, "set", "with rerun='failed' only: 'all' looks at nothing")])
+        if self.rerun == "all" and self.earlier is not None:
+            allowed = "with rerun='failed' only: 'all' looks at nothing"
+            raise SettingsError([Problem(self.earlier.argument, "set", allowed)])
         checked_on_changed(self.on_changed)
         if self.given not in _NOT_SET and not isinstance(self.given, Mapping):
             allowed = "a dict, as AWS spells defaultRunSetting (a template that gives one needs native rendering)"
@@ -112,16 +113,15 @@ class RerunSettings:
 
         :raises SettingsError: earlier results are named.
         """
-        if self.earlier:
-            argument = "previous_results" if self.earlier.results_uri else "rerun_failed_of"
+        if self.earlier is not None:
             allowed = "needs a place to remember what was chosen: results_s3_uri or staging_s3_uri"
-            raise SettingsError([Problem(argument, "set", allowed)])
+            raise SettingsError([Problem(self.earlier.argument, "set", allowed)])
 
     @property
-    def earlier(self) -> EarlierResults:
-        """What the user names as done already."""
-        given = (None if value in _NOT_SET else str(value) for value in (self.previous_results, self.rerun_failed_of))
-        return EarlierResults(*given)
+    def earlier(self) -> EarlierResults | None:
+        """What the user names as done already; None: nothing."""
+        given = [None if value in _NOT_SET else str(value) for value in (self.previous_results, self.rerun_failed_of)]
+        return EarlierResults(*given) if any(given) else None
 
     @property
     def rerun_setting(self) -> Mapping[str, Any]:
@@ -145,6 +145,7 @@ class RerunSettings:
         return merge_settings(default, self.rerun_setting) if is_rerun and self.rerun_setting else default
 
 
+@dataclass(eq=False)
 class BatchRerun:
     """The choice of one attempt.
 
@@ -153,24 +154,15 @@ class BatchRerun:
     :param memory: what the task remembers of its attempts.
     :param results_uri: the task's results file; None: it has none.
     :param collect: brings that file up to date for a batch, by its id and request id.
-    :param earlier: what the user names as done already.
+    :param earlier: what the user names as done already; None: nothing.
     """
 
-    def __init__(
-        self,
-        hook: OmicsHook,
-        log: Any,
-        memory: BatchMemory,
-        results_uri: str | None,
-        collect: Callable[[str, str], Collected | None],
-        earlier: EarlierResults,
-    ) -> None:
-        self._hook = hook
-        self._log = log
-        self._memory = memory
-        self._results_uri = results_uri
-        self._collect = collect
-        self._earlier = earlier
+    hook: OmicsHook
+    log: Any
+    memory: BatchMemory
+    results_uri: str | None
+    collect: Callable[[str, str], Collected | None]
+    earlier: EarlierResults | None
 
     def choose(
         self, record: AttemptRecord, spool: RunSettingsSpool, default: Mapping[str, Any], rules: RerunRules
@@ -185,13 +177,13 @@ class BatchRerun:
         :raises SettingsError: completed samples have other settings now, and ``on_changed`` is ``"fail"``.
         :raises ServiceError: what is known could not be read, or the choice not be kept.
         """
-        with closing(KnownSamples(self._hook, self._log, self._results_uri)) as known:
+        with closing(KnownSamples(self.hook, self.log, self.results_uri)) as known:
             self._read(record, known)
             if not (rules.cleared or rules.retry_permanent):
                 self._look_at_tasks(known, spool)
             fates = self._fates(known, spool, default, rules)
             if not rules.has_cache and (Fate.AGAIN in fates or Fate.CHANGED in fates):
-                self._log.warning(NO_CACHE)
+                self.log.warning(NO_CACHE)
             present = {setting["runSettingId"] for setting in spool}
             gone = list(known.gone(present))
             for sample in gone:
@@ -200,7 +192,7 @@ class BatchRerun:
                 if not fate.is_submitted:
                     known.keep(_known(known, setting["runSettingId"]))
             known.write()
-            self._memory.keep(record.request_id, chain(self._samples(known, spool, default, fates, rules), gone))
+            self.memory.keep(record.request_id, chain(self._samples(known, spool, default, fates, rules), gone))
         return spool.subset(fate.is_submitted for fate in fates)
 
     def start_over(
@@ -214,30 +206,30 @@ class BatchRerun:
         :param rules: what holds for all samples.
         :raises ServiceError: what is known of rows that have left could not be read, or the samples not be kept.
         """
-        with closing(KnownSamples(self._hook, self._log, self._results_uri)) as known:
+        with closing(KnownSamples(self.hook, self.log, self.results_uri)) as known:
             gone = [] if spool is None else self._gone(record, known, {setting["runSettingId"] for setting in spool})
             samples = iter(()) if spool is None else samples_of(default, spool)
-            self._memory.keep(record.request_id, chain(samples, gone))
+            self.memory.keep(record.request_id, chain(samples, gone))
             for sample in gone:
                 known.remove(sample.run_setting_id)
             known.write()
         if record.previous_request_id is not None and not rules.has_cache:
-            self._log.warning(NO_CACHE)
+            self.log.warning(NO_CACHE)
 
     def _gone(self, record: AttemptRecord, known: KnownSamples, present: Collection[str]) -> list[Sample]:
         """Read what became of the rows that the attempt before had, and the sheet has no more."""
         before = record.previous_request_id
         if before is None:
             return []
-        remembered = [sample.run_setting_id in present for sample in self._memory.read(before)]
+        remembered = [sample.run_setting_id in present for sample in self.memory.read(before)]
         if remembered and all(remembered):
             return []
-        known.read_own(self._memory.read(before), record.previous_id, lambda: self._collect_previous(record))
+        known.read_own(self.memory.read(before), record.previous_id, lambda: self._collect_previous(record))
         return list(known.gone(present))
 
     def _collect_previous(self, record: AttemptRecord) -> Collected | None:
         batch_id, request_id = record.previous_id, record.previous_request_id
-        return None if batch_id is None or request_id is None else self._collect(batch_id, request_id)
+        return None if batch_id is None or request_id is None else self.collect(batch_id, request_id)
 
     def chosen(self, record: AttemptRecord, spool: RunSettingsSpool) -> RunSettingsSpool:
         """Give the settings that were chosen for an attempt before, when its request is sent again.
@@ -245,50 +237,49 @@ class BatchRerun:
         :param record: the attempt.
         :param spool: all run settings; the same as then, or the request would not be sent again.
         """
-        submitted = {sample.run_setting_id for sample in self._memory.read(record.request_id) if sample.carried is None}
+        submitted = {sample.run_setting_id for sample in self.memory.read(record.request_id) if sample.carried is None}
         return spool.subset([setting["runSettingId"] in submitted for setting in spool])
 
     def _read(self, record: AttemptRecord, known: KnownSamples) -> None:
-        self._read_earlier(known, is_first=record.previous_request_id is None)
+        if self.earlier is not None:
+            self._read_earlier(self.earlier, known, is_first=record.previous_request_id is None)
         before = record.previous_request_id
         if before is None:
             return
         batch_id = record.previous_id
-        collected = known.read_own(self._memory.read(before), batch_id, lambda: self._collect_previous(record))
+        collected = known.read_own(self.memory.read(before), batch_id, lambda: self._collect_previous(record))
         waited = 0.0
         while batch_id is not None and collected is not None and self._has_stragglers(collected, known):
             if waited >= STRAGGLERS:
-                self._log.warning("Runs of batch %s are still going; their samples are submitted again", batch_id)
+                self.log.warning("Runs of batch %s are still going; their samples are submitted again", batch_id)
                 return
             if not waited:
-                self._log.info("Waiting for the end of runs that outlived batch %s", batch_id)
+                self.log.info("Waiting for the end of runs that outlived batch %s", batch_id)
             pause(LOOK)
             waited += LOOK
             collected = known.read_again(lambda: self._collect_previous(record))
 
-    def _read_earlier(self, known: KnownSamples, *, is_first: bool) -> None:
+    def _read_earlier(self, earlier: EarlierResults, known: KnownSamples, *, is_first: bool) -> None:
         """Read what the user names as done; the task's own attempts tell more, where they know a sample."""
-        if self._earlier.results_uri:
-            known.add_results(read_batch_results(self._earlier.results_uri, hook=self._hook))
-        if self._earlier.batch_id:
+        if earlier.results_uri:
+            known.add_results(read_batch_results(earlier.results_uri, hook=self.hook))
+        if earlier.batch_id:
             try:
-                known.add_batch(self._earlier.batch_id)
+                known.add_batch(earlier.batch_id)
             except NotFound as error:
                 if is_first:
                     raise
-                self._log.warning(
-                    "What batch %s has done is not to be read any more: %s", self._earlier.batch_id, error
-                )
+                self.log.warning("What batch %s has done is not to be read any more: %s", earlier.batch_id, error)
 
     def _look_at_tasks(self, known: KnownSamples, spool: RunSettingsSpool) -> None:
         """Look for the failed tasks of runs that only say that one failed: what may pass depends on them."""
         records = (known.of(setting["runSettingId"]) for setting in spool)
-        causes, notes = Diagnoser(self._hook, log_lines=0).causes(
+        causes, notes = Diagnoser(self.hook, log_lines=0).causes(
             [record for record in records if record is not None and record.run_id is not None and record.lacks_task]
         )
         known.add_causes(causes)
         for note in notes:
-            self._log.warning("What may pass on another try: %s", note)
+            self.log.warning("What may pass on another try: %s", note)
 
     def _has_stragglers(self, collected: Collected, known: KnownSamples) -> bool:
         """Tell whether a batch has ended and runs of it have not."""
@@ -316,7 +307,7 @@ class BatchRerun:
         if refused:
             raise SettingsError([_changed_problem(refused)])
         count = Counter(fates)
-        self._log.info(
+        self.log.info(
             "%s",
             rerun_sentence(
                 {status: again[status] for status in RecordStatus if again[status]},
@@ -328,7 +319,7 @@ class BatchRerun:
         )
         if unknown:
             shown = ", ".join(unknown[:SHOWN_CHANGES]) + (", ..." if len(unknown) > SHOWN_CHANGES else "")
-            self._log.warning("Nobody can tell whether these completed, so they are not submitted again: %s", shown)
+            self.log.warning("Nobody can tell whether these completed, so they are not submitted again: %s", shown)
         return fates
 
     def _samples(

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_omics.core.attempt.identity import TaskIdentity
@@ -188,6 +189,7 @@ NOT_READ = frozenset({"INPROGRESS", "STOPPING"})
 """Statuses of a going batch in which every run has been submitted, or none is any more (user guide, "Run batches")."""
 
 
+@dataclass(eq=False)
 class BatchStaging:
     """The staged settings of the batch of one task instance.
 
@@ -198,12 +200,11 @@ class BatchStaging:
     :param keep: leave the settings where they are.
     """
 
-    def __init__(self, hook: OmicsHook, log: Any, place: S3Place | None, identity: TaskIdentity, *, keep: bool) -> None:
-        self._hook = hook
-        self._log = log
-        self._place = place
-        self._identity = identity
-        self._keep = keep
+    hook: OmicsHook
+    log: Any
+    place: S3Place | None
+    identity: TaskIdentity
+    keep: bool
 
     def stage(
         self, request: Mapping[str, Any], spool: RunSettingsSpool | None, check: Callable[[], None], *, is_staged: bool
@@ -217,24 +218,24 @@ class BatchStaging:
         :return: the request to send.
         :raises ServiceError: S3 refused, or did not get through.
         """
-        if spool is None or self._place is None:
+        if spool is None or self.place is None:
             return {**request}
-        store = S3Store(self._hook)
-        if spool.upload_input_sheets(store, self._place.kms_key_id, check):
-            self._log.info("The runs' own sheets are below %s and stay there: %s", self._place.uri, OWN_SHEETS)
+        store = S3Store(self.hook)
+        if spool.upload_input_sheets(store, self.place.kms_key_id, check):
+            self.log.info("The runs' own sheets are below %s and stay there: %s", self.place.uri, OWN_SHEETS)
         if not is_staged:
             return {**request}
-        uri = staged_uri(self._place.uri, self._identity, request["requestId"])
+        uri = staged_uri(self.place.uri, self.identity, request["requestId"])
         is_new = not store.exists(uri)  # one that is there may belong to a start that has arrived
         try:
             if is_new:
-                spool.upload(store, S3Place(uri, self._place.kms_key_id), check)
+                spool.upload(store, S3Place(uri, self.place.kms_key_id), check)
             check()
         except AttemptError:
             if is_new:
                 self.unstage(request["requestId"])
             raise
-        self._log.info("Staged %d run settings (%d bytes) at %s", spool.total_runs, spool.size, uri)
+        self.log.info("Staged %d run settings (%d bytes) at %s", spool.total_runs, spool.size, uri)
         return {**request, "batchRunSettings": {"s3UriSettings": uri}}
 
     def unstage(self, request_id: str) -> None:
@@ -246,16 +247,16 @@ class BatchStaging:
         if uri is None:
             return
         try:
-            S3Store(self._hook).delete(uri)
+            S3Store(self.hook).delete(uri)
         except ServiceError as error:
-            self._log.warning("The staged settings %s are left behind: %s", uri, error)
+            self.log.warning("The staged settings %s are left behind: %s", uri, error)
 
     def uri(self, request_id: str) -> str | None:
         """Give where the settings of an attempt are; None: they are not staged, or are to stay.
 
         :param request_id: the attempt's.
         """
-        return None if self._place is None or self._keep else staged_uri(self._place.uri, self._identity, request_id)
+        return None if self.place is None or self.keep else staged_uri(self.place.uri, self.identity, request_id)
 
     def leave(self, request_id: str, reason: str) -> None:
         """Say in the log that the settings of an attempt stay.
@@ -264,14 +265,14 @@ class BatchStaging:
         :param reason: why.
         """
         uri = self.uri(request_id)
-        if uri is None or self._place is None:
+        if uri is None or self.place is None:
             return
         try:
-            is_there = S3Store(self._hook).exists(uri)
+            is_there = S3Store(self.hook).exists(uri)
         except ServiceError:
             is_there = True  # for all that is known
         if is_there:
-            self._log.info("The staged settings %s stay: %s", uri, reason)
+            self.log.info("The staged settings %s stay: %s", uri, reason)
 
     def unstage_earlier(self, request_id: str, batch_id: str | None) -> None:
         """Delete the settings of an earlier attempt, at whose end nobody was there, unless its batch may read them yet.
@@ -282,7 +283,7 @@ class BatchStaging:
         if self.uri(request_id) is None:
             return
         try:
-            seen = None if batch_id is None else BatchSnapshot.from_response(self._hook.get_batch(batch_id))
+            seen = None if batch_id is None else BatchSnapshot.from_response(self.hook.get_batch(batch_id))
         except NotFound:
             seen = None
         except ServiceError as error:

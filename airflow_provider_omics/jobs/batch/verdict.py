@@ -194,16 +194,19 @@ class BatchJudge:
 
     def _verdict(self, batch: BatchSnapshot, collection: Collection | None) -> tuple[Verdict, Cohort]:
         """Judge all samples: by their merged results where they are collected, else by counts and lists."""
-        tolerance = self.tolerance()
+        tolerance, trouble = self.tolerance(), None
         cohort = self._counted(batch) if collection is None else collection.cohort()
         if collection is None and cohort.counts.not_completed > len(cohort.carried):
             try:
                 cohort = cohort.with_failed(self.owner.hook, batch)
             except ServiceError as error:
-                if tolerance.must_succeed and _judged(cohort, tolerance).succeeded:
-                    raise  # it depends on who failed
-                self.owner.log.warning("The runs that did not complete cannot be named: %s", error)
-        return _judged(cohort, tolerance), cohort
+                trouble = error
+        verdict = judge(cohort.counts, tolerance, [run.run_setting_id for run in cohort.not_completed])
+        if trouble is not None:
+            if tolerance.must_succeed and verdict.succeeded:
+                raise trouble  # it depends on who failed
+            self.owner.log.warning("The runs that did not complete cannot be named: %s", trouble)
+        return verdict, cohort
 
     def _may_pass(self, cohort: Cohort, diagnosis: BatchDiagnosis) -> bool:
         """Decide whether a retry of Airflow's own would submit anything."""
@@ -357,10 +360,6 @@ class BatchJudge:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             # A proxy's page in the place of an answer, or an answer of a newer service.
             self.owner.log.warning("%s: the answer cannot be read (%s)", lead, type(error).__name__)
-
-
-def _judged(cohort: Cohort, tolerance: Tolerance) -> Verdict:
-    return judge(cohort.counts, tolerance, [run.run_setting_id for run in cohort.not_completed])
 
 
 def batch_of(snapshot: Snapshot) -> BatchSnapshot:
