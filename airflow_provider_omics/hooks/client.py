@@ -207,9 +207,6 @@ def _shared_config(given: Config, threads: int) -> Config:
     )
 
 
-# -- calls that are watched --------------------------------------------------------------------------------------------
-
-
 @contextmanager
 def before_each_call(hook: OmicsClientHook, act: Callable[[], None]) -> Iterator[None]:
     """Do something before each call to HealthOmics, be it a page of a list; a retry of botocore's is no call.
@@ -301,9 +298,6 @@ def counted_requests(
     finally:
         events.unregister(f"before-send.omics.{operation}", sending)
         events.unregister(f"response-received.omics.{operation}", answered)
-
-
-# -- what sessions are made with ---------------------------------------------------------------------------------------
 
 
 def parse_time(value: Any) -> datetime:

@@ -40,8 +40,6 @@ class OmicsHook(OmicsClientHook):
         calls ``workflows-localhost``).
     """
 
-    # -- runs and batches alike: what a wait needs ------------------------------------------------------------------
-
     def look(self, kind: str, resource_id: str) -> Snapshot:
         """Look at a run or a batch.
 
@@ -63,8 +61,6 @@ class OmicsHook(OmicsClientHook):
         :raises ServiceError: the call was refused or did not get through.
         """
         (self.cancel_run if kind == "run" else self.cancel_run_batch)(resource_id)
-
-    # -- runs ------------------------------------------------------------------------------------------------------
 
     def start_run(self, request: Mapping[str, Any]) -> StartRunResponseTypeDef:
         """Start a run, or duplicate one.
@@ -199,8 +195,6 @@ class OmicsHook(OmicsClientHook):
         with service_errors("GetRunTask"):
             return self.conn.get_run_task(id=run_id, taskId=task_id)
 
-    # -- batches ---------------------------------------------------------------------------------------------------
-
     def start_run_batch(self, request: Mapping[str, Any]) -> StartRunBatchResponseTypeDef:
         """Start a batch of runs.
 
@@ -295,8 +289,6 @@ class OmicsHook(OmicsClientHook):
         """
         with service_errors("DeleteBatch"):
             self.conn.delete_batch(batchId=batch_id)
-
-    # -- run groups, caches, workflows, tags -----------------------------------------------------------------------
 
     def create_run_group(self, request: Mapping[str, Any]) -> CreateRunGroupResponseTypeDef:
         """Create a run group.

@@ -94,7 +94,7 @@ _QUOTA_ADVICE = {
     "StartRun": (
         "If the stored-runs quota (L-C9679DBC, 100,000 by default) is used up and all runs have retentionMode RETAIN, "
         "no run can start: delete old runs, or start runs with retentionMode REMOVE."
-    ),
+    )
 }
 _QUOTA_ADVICE["StartRunBatch"] = _QUOTA_ADVICE["StartRun"]
 

@@ -155,11 +155,7 @@ def _delete_run_group(call: Call, run_group_id: str) -> None:
 
 
 def _collect_batch_results(
-    call: Call,
-    batch_id: str,
-    results_s3_uri: str | None,
-    results_detail: str,
-    read_outputs: bool,
+    call: Call, batch_id: str, results_s3_uri: str | None, results_detail: str, read_outputs: bool
 ) -> dict[str, Any]:
     detail = ResultsDetail.checked(results_detail)
     uri = results_place(results_s3_uri, call.hook.defaults.results_s3_uri, call.identity)

@@ -128,8 +128,6 @@ class Diagnoser:
                 causes[failure.run_setting_id] = cause_of(failure.status.value, code, task.name)
         return causes, self._take_notes()
 
-    # -- one run ---------------------------------------------------------------------------------------------------
-
     def _diagnose(self, run: RunSnapshot, shown: int) -> RunDiagnosis:
         run = replace(run, status_message=_masked(run.status_message))
         tasks = self._failed_tasks(run, shown)
@@ -185,8 +183,6 @@ class Diagnoser:
         self._note(f"There is no log {stream}: nothing was printed, or it has been deleted.")
         return []
 
-    # -- the runs of a batch ---------------------------------------------------------------------------------------
-
     @staticmethod
     def _some_of(failed: Sequence[RunRecord]) -> Iterator[RunRecord]:
         """Give the first runs, and some spread over the others."""
@@ -218,8 +214,6 @@ class Diagnoser:
 
     def _manifest(self, run_id: str) -> RunSnapshot | None:
         return self._logs.read_manifest(run_id, None)
-
-    # -- asking ----------------------------------------------------------------------------------------------------
 
     def _ask(
         self,

@@ -77,12 +77,7 @@ def check_inputs(
         )
     named = runs() if states else ()
     problems = input_problems(
-        named,
-        states,
-        malformed=inputs.malformed,
-        archived_keys=objects.archived_keys,
-        role_arn=role_arn,
-        mask=mask,
+        named, states, malformed=inputs.malformed, archived_keys=objects.archived_keys, role_arn=role_arn, mask=mask
     )
     if problems:
         raise SettingsError(problems)

@@ -63,9 +63,7 @@ def lineage_of(lineage: Lineage) -> OperatorLineage[Any, Any]:
     if identity:
         facets["externalQuery"] = ExternalQueryRunFacet(externalQueryId=identity, source="healthomics")
     return OperatorLineage(
-        inputs=[_dataset(uri) for uri in inputs],
-        outputs=[_dataset(uri) for uri in outputs],
-        run_facets=facets,
+        inputs=[_dataset(uri) for uri in inputs], outputs=[_dataset(uri) for uri in outputs], run_facets=facets
     )
 
 

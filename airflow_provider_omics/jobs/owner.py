@@ -154,8 +154,6 @@ class Owner:
         begun = self.record.owner_try if deferred is None and self.record is not None else deferred
         return begun is not None and begun < self.try_number
 
-    # -- the record ------------------------------------------------------------------------------------------------
-
     def save(self, record: AttemptRecord, started: Snapshot | None) -> None:
         """Store a record and take it in hand; what this try has just started does not go on unknown to a later one.
 
@@ -219,8 +217,6 @@ class Owner:
                 self.store.tell(batch.numbers)
             except Exception:
                 self.log.warning("The progress could not be stored", exc_info=True)
-
-    # -- who may go on ---------------------------------------------------------------------------------------------
 
     def check_not_killed(self) -> None:
         """Refuse to go on when the task was ended for good.
@@ -298,8 +294,6 @@ class Owner:
             # Unguarded: a guarded driver cancels only what the record names.
             Driver(self.hook, self.log).drive(cancel(WaitPlan(kind, started.id, started.uuid)))
         raise NotOwner(started.id, stored.owner_try)
-
-    # -- what users see --------------------------------------------------------------------------------------------
 
     def link(self, link: type[BaseAwsLink], **values: Any) -> None:
         """Store the ids that a console link needs.

@@ -207,8 +207,6 @@ class StartTask:
         """Collect inputs and outputs for OpenLineage."""
         return self.job.lineage()
 
-    # -- its parts -------------------------------------------------------------------------------------------------
-
     def _open(self, *, was_found: bool | None) -> None:
         """Find the connection and the store of the record; this try must not go on as somebody else."""
         owner, hook, arguments, context = self.owner, self.owner.hook, self.owner.arguments, self.owner.context

@@ -42,8 +42,6 @@ class KnownSamples:
         for store in (self._before, self._own, self._others):
             store.close()
 
-    # -- reading ---------------------------------------------------------------------------------------------------
-
     def read_own(
         self, samples: Iterable[Sample], batch_id: str | None, collect: Callable[[], Collected | None]
     ) -> Collected | None:
@@ -120,8 +118,6 @@ class KnownSamples:
         """How many samples the last attempt submitted."""
         return sum(sample.carried is None for sample in self._before.samples())
 
-    # -- asking ----------------------------------------------------------------------------------------------------
-
     def of(self, run_setting_id: str) -> RunRecord | None:
         """Give the last record of a sample; None: nothing is known of it, or its run is still going.
 
@@ -191,8 +187,6 @@ class KnownSamples:
             if name not in present and self._before.sample(name) is None:
                 end, reason = record.end.value, record.cause or record.failure_reason
                 yield Sample(name, record.fingerprint, record.row, end, reason, removed=True)
-
-    # -- writing ---------------------------------------------------------------------------------------------------
 
     def keep(self, record: RunRecord) -> None:
         """Let the results file have a record that is carried forward.

@@ -65,8 +65,6 @@ class ResultsStore:
         """Remove the temporary file."""
         self._database.close()
 
-    # -- what is known before -------------------------------------------------------------------------------------
-
     def add_samples(self, samples: Iterable[Sample]) -> None:
         """Add what is known of the run settings."""
         rows = (
@@ -93,8 +91,6 @@ class ResultsStore:
         with closing(self._database.execute("SELECT * FROM sample ORDER BY rowid")) as rows:
             for row in rows:
                 yield _sample(row)
-
-    # -- what is listed -------------------------------------------------------------------------------------------
 
     def add_submissions(self, submissions: Iterable[Submission]) -> None:
         """Add what ListRunsInBatch tells."""
@@ -140,8 +136,6 @@ class ResultsStore:
         """Count the listed runs."""
         count: int = self._database.execute("SELECT COUNT(*) FROM listed").fetchone()[0]
         return count
-
-    # -- records --------------------------------------------------------------------------------------------------
 
     def take(self, records: Iterable[RunRecord]) -> None:
         """Take in the records of the file as it is now.
@@ -192,8 +186,6 @@ class ResultsStore:
         """Count the records of a batch by status."""
         query = "SELECT status, COUNT(*) FROM record WHERE batch_id = ? GROUP BY status"
         return dict(self._database.execute(query, (batch_id,)).fetchall())
-
-    # -- all samples of an attempt, whichever attempt submitted them last -------------------------------------------
 
     def cohort_counts(self) -> dict[str | None, int]:
         """Count the samples by how they ended; None: those without a record."""

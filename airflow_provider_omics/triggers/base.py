@@ -176,10 +176,7 @@ class OmicsWaitTrigger(BaseTrigger):
 
     def _hook(self) -> OmicsHook:
         return OmicsHook(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            config=self.botocore_config,
+            aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self.verify, config=self.botocore_config
         )
 
 

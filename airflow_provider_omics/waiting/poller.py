@@ -71,8 +71,6 @@ class Poller:
         self._looks = Looks(self._calls, self._spawn)
         self._rounds = Rounds(self._calls, self._looks, self._spawn, self._due)
 
-    # -- for the waits ---------------------------------------------------------------------------------------------
-
     def join(self, plan: WaitPlan, task_log: Any) -> Wait:
         """Take in a wait.
 
@@ -124,8 +122,6 @@ class Poller:
     def load(self) -> tuple[int, float]:
         """How many waits share how many calls a second."""
         return len(self._waits), self._client.budget.limit
-
-    # -- the poller ------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
         if self._polling is None:
@@ -199,8 +195,6 @@ class Poller:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    # -- what to look at, and when ---------------------------------------------------------------------------------
 
     def _due(self, moment: float) -> None:
         if moment < self._next_due:

@@ -106,8 +106,6 @@ def within(ask: Callable[[], T], seconds: float) -> T:
         raise TimeoutError(f"no answer within {seconds:g} s") from None
 
 
-# -- in a triggerer ---------------------------------------------------------------------------------------------------
-
 GATHER = 0.05
 """Seconds for which questions are gathered."""
 

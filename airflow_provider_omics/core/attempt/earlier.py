@@ -5,22 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Present
-from airflow_provider_omics.core.commands import (
-    INFO,
-    WARNING,
-    Find,
-    Flow,
-    Look,
-    Save,
-    Say,
-    Sleep,
-)
-from airflow_provider_omics.core.errors import (
-    AttemptError,
-    NotFound,
-    ServiceError,
-    Unavailable,
-)
+from airflow_provider_omics.core.commands import INFO, WARNING, Find, Flow, Look, Save, Say, Sleep
+from airflow_provider_omics.core.errors import AttemptError, NotFound, ServiceError, Unavailable
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.flow import (

@@ -32,23 +32,8 @@ from airflow_provider_omics.core.attempt.earlier import (
     until_ended,
 )
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended, Present
-from airflow_provider_omics.core.commands import (
-    INFO,
-    WARNING,
-    Choose,
-    Flow,
-    IsSuccess,
-    Save,
-    Say,
-    Sleep,
-    Start,
-)
-from airflow_provider_omics.core.errors import (
-    Conflict,
-    CredentialsExpired,
-    ServiceError,
-    Unavailable,
-)
+from airflow_provider_omics.core.commands import INFO, WARNING, Choose, Flow, IsSuccess, Save, Say, Sleep, Start
+from airflow_provider_omics.core.errors import Conflict, CredentialsExpired, ServiceError, Unavailable
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.flow import WaitPlan
@@ -142,12 +127,7 @@ def _after_clear(record: AttemptRecord, present: Present) -> Flow[Begun]:
 
 
 def _start_afresh(
-    present: Present,
-    now: float,
-    before: AttemptRecord | None,
-    seen: Snapshot | None = None,
-    *,
-    cleared: bool = False,
+    present: Present, now: float, before: AttemptRecord | None, seen: Snapshot | None = None, *, cleared: bool = False
 ) -> Flow[Begun]:
     """Make a new attempt.
 

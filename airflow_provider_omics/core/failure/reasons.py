@@ -171,13 +171,7 @@ RUN_REASONS = _table(
         "A task asks for more CPUs, memory or GPUs than any instance has, or for less than 1.",
         "Correct the task's resources in the workflow.",
     ),
-    (
-        "INVALID_URI_INPUT",
-        _PERMANENT,
-        _DATA,
-        "A parameter is not a valid URI.",
-        "Correct the URI in the parameters.",
-    ),
+    ("INVALID_URI_INPUT", _PERMANENT, _DATA, "A parameter is not a valid URI.", "Correct the URI in the parameters."),
     (
         "MODIFIED_INPUT_RESOURCE",
         _TRANSIENT,
@@ -192,13 +186,7 @@ RUN_REASONS = _table(
         "A task used more memory than it had asked for.",
         "Raise the task's memory in the workflow or its configuration.",
     ),
-    (
-        "RUN_TASK_FAILED",
-        _UNCLEAR,
-        _AUTHOR,
-        "A task ended with an error.",
-        "Read the end of the failed task's log.",
-    ),
+    ("RUN_TASK_FAILED", _UNCLEAR, _AUTHOR, "A task ended with an error.", "Read the end of the failed task's log."),
     (
         "RUN_TIMED_OUT",
         _UNCLEAR,
@@ -258,13 +246,7 @@ _ACCESS = (
 )
 
 SUBMISSION_REASONS = _table(
-    (
-        "AccessDeniedException",
-        _PERMANENT,
-        _PLATFORM,
-        "The run was not started: a permission is missing.",
-        _ACCESS,
-    ),
+    ("AccessDeniedException", _PERMANENT, _PLATFORM, "The run was not started: a permission is missing.", _ACCESS),
     (
         "ConflictException",
         _TRANSIENT,

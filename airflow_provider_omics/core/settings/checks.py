@@ -299,12 +299,7 @@ def run_setting_rules(
 
 
 def check_run_setting(
-    setting: Any,
-    index: int,
-    rules: RunSettingRules,
-    positions: dict[str, int],
-    *,
-    argument: str = "run_settings",
+    setting: Any, index: int, rules: RunSettingRules, positions: dict[str, int], *, argument: str = "run_settings"
 ) -> list[Problem]:
     """Check the setting of one run of a batch, by itself and together with the default.
 

@@ -181,12 +181,7 @@ SETTING_FIELDS: tuple[SettingField, ...] = (
     _field("retentionMode", "retention_mode", "sd", choices=("RETAIN", "REMOVE")),
     _field("networkingMode", "networking_mode", "sd", choices=("RESTRICTED", "VPC"), since=("1.42.78", "1.42.97")),
     _field(
-        "configurationName",
-        "configuration_name",
-        "sd",
-        limits=(1, 128),
-        pattern=NAME,
-        since=("1.42.78", "1.42.97"),
+        "configurationName", "configuration_name", "sd", limits=(1, 128), pattern=NAME, since=("1.42.78", "1.42.97")
     ),
     _field("requesterPaysEnabled", "requester_pays_enabled", "sd", kind=_FLAG, since="1.44.8"),
     _field("runTags", "tags", "sdr", start_run="tags", kind=_TAGS),

@@ -315,12 +315,7 @@ def build_start_run_batch_request(
     runs_are_seen = run_settings is not None or total_runs is not None
     problems += merged.missing_problems(require, FIELDS[Place.PER_RUN] if runs_are_seen else ())
 
-    batch = {
-        "batchName": batch_name,
-        "tags": tags,
-        "requestId": request_id,
-        "s3UriSettings": run_settings_s3_uri,
-    }
+    batch = {"batchName": batch_name, "tags": tags, "requestId": request_id, "s3UriSettings": run_settings_s3_uri}
     problems += setting_problems(batch, Place.BATCH, lambda name: FIELDS[Place.BATCH][name].argument)
     problems += tag_count_problems(tags if isinstance(tags, Mapping) else (), "tags")
     if (run_settings is None) == (run_settings_s3_uri is None):

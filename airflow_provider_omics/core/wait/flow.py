@@ -101,8 +101,6 @@ def time_limits(execution_timeout: timedelta | None, started: float) -> dict[str
     return {"deadline": started + seconds - margin, "grace": max(margin / 2, LEAST_GRACE)}
 
 
-# -- the wait ----------------------------------------------------------------------------------------------------------
-
 JITTER = 0.1
 """Part of the interval by which looks are spread, so that a thousand waits begun together do not stay in step."""
 
@@ -243,8 +241,6 @@ def _completed(ended: RunSnapshot, last: Snapshot) -> RunSnapshot:
     silent = [f.name for f in fields(ended) if getattr(ended, f.name) is None]
     return replace(ended, **{name: getattr(last, name) for name in silent})
 
-
-# -- the cancel --------------------------------------------------------------------------------------------------------
 
 CANCEL_RETRY = 5.0
 """Seconds between two tries to cancel: a batch in CREATING refuses, and becomes PENDING within moments."""

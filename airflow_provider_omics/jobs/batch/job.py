@@ -45,11 +45,7 @@ from airflow_provider_omics.jobs.batch.source import (
     count_settings,
     read_object,
 )
-from airflow_provider_omics.jobs.batch.staging import (
-    BatchStaging,
-    RunSettingsSpool,
-    with_reading_advice,
-)
+from airflow_provider_omics.jobs.batch.staging import BatchStaging, RunSettingsSpool, with_reading_advice
 from airflow_provider_omics.jobs.batch.verdict import BatchJudge, BatchResults, batch_of
 from airflow_provider_omics.jobs.checks import (
     Workflow,
@@ -138,8 +134,6 @@ class BatchJob:
     def place(self) -> S3Place | None:
         """Where in S3 the task writes; None: nowhere."""
         return self._places.any
-
-    # -- the request -----------------------------------------------------------------------------------------------
 
     def request(self, request_id: str) -> StartRequest:
         """Read, check and count the settings, make the request, and check what the user wants checked."""
@@ -247,8 +241,6 @@ class BatchJob:
                 self.owner.log.info("check_inputs: looked up are the inputs of what is going to be submitted only")
                 return  # what has completed may have been tidied away
         check_inputs(self.owner, default, lambda: batch.inputs_by_run(default))
-
-    # -- the choice and the start ----------------------------------------------------------------------------------
 
     def choose(self, record: AttemptRecord) -> bool:
         """Choose the samples to submit, by what is known of them."""
@@ -363,8 +355,6 @@ class BatchJob:
     def started(self, batch: Snapshot) -> None:
         """Store the console link of a batch that has started."""
         self.owner.link(OmicsRunBatchLink, batch_id=batch.id)
-
-    # -- the wait and the end --------------------------------------------------------------------------------------
 
     def trigger(self, plan: WaitPlan, **shared: Any) -> Any:
         """Make the trigger that waits for the batch."""

@@ -255,8 +255,6 @@ class BatchJudge:
         if batch.phase not in (Phase.ACTIVE, Phase.PROCESSED):
             self._try_to_collect_results(batch)
 
-    # -- what is known ---------------------------------------------------------------------------------------------
-
     @property
     def _is_idle(self) -> bool:
         return self.owner.record is not None and self.owner.record.idle
@@ -301,8 +299,6 @@ class BatchJudge:
                 "What earlier attempts have left cannot be read; the counts are the batch's: %s", error
             )
             return batch_result(batch, succeeded=False)
-
-    # -- results ---------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _collected(self, batch: BatchSnapshot) -> Iterator[Collection | None]:
