@@ -12,11 +12,7 @@ from airflow_provider_omics.core import errors
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.wait.outcome import batch_result, run_result
 from airflow_provider_omics.exceptions import FINAL
-from airflow_provider_omics.operators.run import (
-    OmicsCancelRunOperator,
-    OmicsDeleteRunOperator,
-    OmicsStartRunOperator,
-)
+from airflow_provider_omics.operators.run import OmicsCancelRunOperator, OmicsDeleteRunOperator, OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import (
     OmicsCancelRunBatchOperator,
     OmicsCollectBatchResultsOperator,

@@ -7,13 +7,7 @@ import time
 import pytest
 
 from tests.e2e.disturbances import clear, clear_when, mark
-from tests.e2e.expectations import (
-    assert_outcome,
-    assert_result,
-    assert_waited,
-    for_each_kind,
-    seconds_to_cancel,
-)
+from tests.e2e.expectations import assert_outcome, assert_result, assert_waited, for_each_kind, seconds_to_cancel
 from tests.e2e.stage import KINDS, Script, Stage, Task
 
 AT_ONCE = 6.0

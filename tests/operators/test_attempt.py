@@ -7,25 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_omics.core.attempt.record import Ended as RecordEnded
-from airflow_provider_omics.core.errors import (
-    AttemptError,
-    LostContact,
-    Throttled,
-)
+from airflow_provider_omics.core.errors import AttemptError, LostContact, Throttled
 from tests.airflow_support import samples
-from tests.operators.tries import (
-    ENDED_WELL,
-    GET,
-    START,
-    Crash,
-    CrashAt,
-    NewTask,
-    at_sleep,
-    crash,
-    kinds,
-    stores,
-    waits,
-)
+from tests.operators.tries import ENDED_WELL, GET, START, Crash, CrashAt, NewTask, at_sleep, crash, kinds, stores, waits
 
 if TYPE_CHECKING:
     from tests.airflow_support import SteppedTime

@@ -6,25 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.errors import (
-    AttemptError,
-    BatchVerdictError,
-    NotOwner,
-    RunFailed,
-    SettingsError,
-)
+from airflow_provider_omics.core.errors import AttemptError, BatchVerdictError, NotOwner, RunFailed, SettingsError
 from tests.airflow_support import samples
-from tests.operators.tries import (
-    ENDED_WELL,
-    CrashAt,
-    NewTask,
-    Task,
-    at_sleep,
-    crash,
-    kinds,
-    stores,
-    waits,
-)
+from tests.operators.tries import ENDED_WELL, CrashAt, NewTask, Task, at_sleep, crash, kinds, stores, waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

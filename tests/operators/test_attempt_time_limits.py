@@ -9,17 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from airflow_provider_omics.core.errors import BatchTimedOut, RunTimedOut, StartTimedOut
-from tests.operators.tries import (
-    ALIVE,
-    ENDED_WELL,
-    LONG,
-    START,
-    STOPPED,
-    NewTask,
-    at_sleep,
-    crash,
-    kinds,
-)
+from tests.operators.tries import ALIVE, ENDED_WELL, LONG, START, STOPPED, NewTask, at_sleep, crash, kinds
 
 if TYPE_CHECKING:
     from tests.airflow_support import SteppedTime

@@ -9,16 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_omics.core.errors import AttemptError, BatchFailed, SettingsError
 from tests.airflow_support import DEFAULT_RUN_SETTING, perform, samples
-from tests.operators.reruns import (
-    PERMANENT,
-    TRANSIENT,
-    URI,
-    fails,
-    places,
-    script,
-    statuses,
-    submitted,
-)
+from tests.operators.reruns import PERMANENT, TRANSIENT, URI, fails, places, script, statuses, submitted
 from tests.operators.tries import CrashAt, NewTask, waits
 
 if TYPE_CHECKING:

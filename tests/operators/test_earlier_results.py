@@ -9,14 +9,7 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
 from airflow_provider_omics.core.errors import SettingsError
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, samples
-from tests.operators.reruns import (
-    PERMANENT,
-    URI,
-    fails,
-    script,
-    statuses,
-    submitted,
-)
+from tests.operators.reruns import PERMANENT, URI, fails, script, statuses, submitted
 from tests.operators.tries import NewTask, waits
 
 if TYPE_CHECKING:

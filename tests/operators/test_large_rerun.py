@@ -10,16 +10,7 @@ import pytest
 
 from airflow_provider_omics.core.errors import SettingsError
 from tests.airflow_support import BUCKET, samples
-from tests.operators.reruns import (
-    MANY,
-    TRANSIENT,
-    URI,
-    fails,
-    places,
-    put_settings,
-    script,
-    submitted,
-)
+from tests.operators.reruns import MANY, TRANSIENT, URI, fails, places, put_settings, script, submitted
 from tests.operators.tries import STAGING, Crash, NewTask, at_sleep, crash, waits
 
 if TYPE_CHECKING:

@@ -4,10 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.errors import (
-    AccessDenied,
-    Conflict,
-)
+from airflow_provider_omics.core.errors import AccessDenied, Conflict
 from airflow_provider_omics.operators.run import OmicsCancelRunOperator, OmicsDeleteRunOperator
 from tests.airflow_support import OUTPUT, ROLE, perform
 

@@ -16,9 +16,7 @@ from airflow_provider_omics.core.errors import (
     SettingsError,
 )
 from airflow_provider_omics.core.settings.fields import Place
-from airflow_provider_omics.operators.run_batch import (
-    OmicsStartRunBatchOperator,
-)
+from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, OUTPUT, ROLE, own_tags, perform, samples
 from tests.model_support import is_sendable, refusal
 

@@ -4,12 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.errors import (
-    BatchFailed,
-    Conflict,
-    InvalidRequest,
-    LostContact,
-)
+from airflow_provider_omics.core.errors import BatchFailed, Conflict, InvalidRequest, LostContact
 from airflow_provider_omics.operators.run_batch import (
     OmicsCancelRunBatchOperator,
     OmicsDeleteBatchOperator,

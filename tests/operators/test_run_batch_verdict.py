@@ -6,13 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_omics.core.errors import (
-    AccessDenied,
-    BatchVerdictError,
-)
-from airflow_provider_omics.operators.run_batch import (
-    OmicsStartRunBatchOperator,
-)
+from airflow_provider_omics.core.errors import AccessDenied, BatchVerdictError
+from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import DEFAULT_RUN_SETTING, perform, samples
 
 if TYPE_CHECKING:

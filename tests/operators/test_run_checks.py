@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_omics.core.errors import (
-    SettingsError,
-)
+from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from tests.airflow_support import RUN, perform
 

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
 
-from airflow_provider_omics.core.errors import (
-    BatchTimedOut,
-    EventError,
-    LostContact,
-    RunTimedOut,
-    RunVanished,
-)
+from airflow_provider_omics.core.errors import BatchTimedOut, EventError, LostContact, RunTimedOut, RunVanished
 from airflow_provider_omics.emulator.api import service
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator

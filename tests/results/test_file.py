@@ -16,16 +16,7 @@ from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results.file import JsonLinesFile, results_place, samples_place
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, quick_hook, samples
 from tests.operators.tries import at_sleep
-from tests.results.batches import (
-    FAILS,
-    URI,
-    collect,
-    delete_manifests,
-    details,
-    end,
-    records,
-    statuses,
-)
+from tests.results.batches import FAILS, URI, collect, delete_manifests, details, end, records, statuses
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator

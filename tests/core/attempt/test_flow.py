@@ -11,9 +11,7 @@ from airflow_provider_omics.core.attempt.earlier import REQUEST_ID_MEMORY, SETTL
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
 from airflow_provider_omics.core.commands import Cancel, Find, IsSuccess, ListActive, Look, ReadManifest, Save, Start
-from airflow_provider_omics.core.errors import (
-    AttemptError,
-)
+from airflow_provider_omics.core.errors import AttemptError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import UNKNOWN
 from airflow_provider_omics.core.wait.flow import LIST_LAG, SECOND_LOOK

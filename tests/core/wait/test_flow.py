@@ -7,19 +7,8 @@ from dataclasses import replace
 import botocore.session
 import pytest
 
-from airflow_provider_omics.core.commands import (
-    INFO,
-    WARNING,
-    Look,
-    ReadManifest,
-    Say,
-    Sleep,
-)
-from airflow_provider_omics.core.errors import (
-    CredentialsExpired,
-    ServiceError,
-    Unavailable,
-)
+from airflow_provider_omics.core.commands import INFO, WARNING, Look, ReadManifest, Say, Sleep
+from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError, Unavailable
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.core.wait.flow import MANIFEST_LOOKS, SECOND_LOOK, wait

@@ -7,9 +7,7 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_omics.core.commands import INFO, WARNING, Say, Sleep
-from airflow_provider_omics.core.errors import (
-    ServiceError,
-)
+from airflow_provider_omics.core.errors import ServiceError
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.core.wait.flow import WaitPlan
