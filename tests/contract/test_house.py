@@ -102,17 +102,6 @@ def test_rooms_are_not_crowded(room: str, most: int) -> None:
     assert len([path for path in (ROOT / room).glob("*.py") if path.stem != "__init__"]) <= most
 
 
-def test_the_package_has_not_grown() -> None:
-    """Version 0.1 had 19,100 lines without the emulator, before its fields grew."""
-    lines = sum(
-        len(path.read_text(encoding="utf-8").splitlines())
-        for name, path in MODULES.items()
-        if not name.startswith(f"{PACKAGE}.emulator")
-    )
-
-    assert lines < 19_100
-
-
 def walked(task: Any) -> dict[str, list[str]]:
     """Run a task in this thread, and note the functions of ours that it calls: file -> names.
 
