@@ -112,7 +112,6 @@ class BatchSnapshot:
     counts: Mapping[str, int] = field(default_factory=dict)
     failure_reason: str | None = None
     creation_time: datetime | None = None
-    processed_time: datetime | None = None
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> BatchSnapshot:

@@ -94,8 +94,5 @@ BATCH_PHASES: dict[str, Phase] = {
 }
 """The same for a batch."""
 
-# CancelRunBatch is refused in CREATING and STOPPING (user guide, "Run batches", table of states).
-CANCELLABLE_BATCH_STATUSES = frozenset({BatchStatus.PENDING, BatchStatus.SUBMITTING, BatchStatus.INPROGRESS})
-
 ACTIVE_RUN_STATUSES = tuple(status for status in RunStatus if RUN_PHASES[status] is Phase.ACTIVE)
 """In the order of a run's life: who lists them one after the other sees a run that moves meanwhile twice, never not."""
