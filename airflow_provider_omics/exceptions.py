@@ -94,7 +94,7 @@ FINAL: tuple[type[OmicsError], ...] = (
 
 
 def airflow_error(error: OmicsError, *, final: bool | None = None) -> AirflowException:
-    """Give an error of this package as an Airflow exception of the same class name, with the same attributes.
+    """Return an error of this package as an Airflow exception of the same class name, with the same attributes.
 
     :param error: the error.
     :param final: whether Airflow must spend no retry on it; default: as :data:`FINAL` says.

@@ -122,7 +122,7 @@ class Find(Command[Snapshot | ServiceError | None]):
 
 @dataclass(frozen=True)
 class IsSuccess(Command[bool]):
-    """Judge whether what has ended is a success of the task."""
+    """Judge whether the ended run or batch is a success of the task."""
 
     snapshot: Snapshot
 

@@ -19,7 +19,7 @@ MAX_IDS = 100
 
 _ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 MAY_BE_ARCHIVED = _ARCHIVES | {"INTELLIGENT_TIERING"}
-"""Storage classes of which only HeadObject tells whether an object can be read now; lists do not name the tier."""
+"""Storage classes for which only HeadObject shows whether an object can be read now; lists do not name the tier."""
 
 _WILDCARD = re.compile(r"[*?\[{]")
 _GLOB = re.compile(r"(\*\*|[*?]|\[!?[^\]]+\]|\{[^{}]*\})")
@@ -27,7 +27,7 @@ _GLOBS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 class InputState(str, Enum):
-    """What S3 says of an input."""
+    """S3's answer about an input."""
 
     FOUND = "found"
     MISSING = "missing"
@@ -37,7 +37,7 @@ class InputState(str, Enum):
 
 
 class RunInputs(NamedTuple):
-    """What a run is given.
+    """The inputs of a run.
 
     :param run_setting_id: of the run; None for a single run.
     :param argument: where the document stands, as the user knows it.

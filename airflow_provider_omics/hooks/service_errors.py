@@ -114,7 +114,7 @@ _WITHOUT_ANSWER: tuple[tuple[tuple[type[Exception], ...], type[ServiceError]], .
 def service_error(
     operation: str, error: ClientError | BotoCoreError | ResponseParserError, about: str = ""
 ) -> ServiceError:
-    """Give the typed error for an error of botocore.
+    """Return the typed error for an error of botocore.
 
     :param operation: the API operation: ``"StartRun"``.
     :param error: what botocore raised.
@@ -160,7 +160,7 @@ def service_errors(operation: str, about: str = "") -> Iterator[None]:
 
 
 def unreadable(operation: str, reason: str) -> Unavailable:
-    """Give the error for an answer that nobody can read.
+    """Return the error for an answer that nobody can read.
 
     :param operation: the API operation: ``"ListRuns"``.
     :param reason: what is wrong with it.
@@ -170,7 +170,7 @@ def unreadable(operation: str, reason: str) -> Unavailable:
 
 
 def complete(operation: str, answer: Answer, *names: str) -> Answer:
-    """Give an answer, or an item of a list, that has what everything else rests on.
+    """Return an answer, or an item of a list, that has what everything else rests on.
 
     :param operation: the API operation: ``"GetRun"``.
     :param answer: the answer.

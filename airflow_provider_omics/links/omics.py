@@ -17,7 +17,7 @@ class OmicsRunLink(BaseAwsLink):
     key = "omics_run"
 
     def format_link(self, **kwargs: str) -> str:
-        """Give the address, called by Airflow.
+        """Return the address, called by Airflow.
 
         :param kwargs: what the operator stored: ``region_name`` and ``run_id``.
         :return: the address.
@@ -32,7 +32,7 @@ class OmicsRunLogsLink(BaseAwsLink):
     key = "omics_run_logs"
 
     def format_link(self, **kwargs: str) -> str:
-        """Give the address, called by Airflow.
+        """Return the address, called by Airflow.
 
         :param kwargs: what the operator stored: ``region_name`` and ``run_id``.
         :return: the address.
@@ -47,7 +47,7 @@ class OmicsFailedTaskLogsLink(BaseAwsLink):
     key = "omics_failed_task_logs"
 
     def format_link(self, **kwargs: str) -> str:
-        """Give the address, called by Airflow.
+        """Return the address, called by Airflow.
 
         :param kwargs: what the operator stored: ``region_name``, ``run_id`` and ``task_id``.
         :return: the address.
@@ -62,7 +62,7 @@ class OmicsRunOutputsLink(BaseAwsLink):
     key = "omics_run_outputs"
 
     def format_link(self, **kwargs: str) -> str:
-        """Give the address, called by Airflow.
+        """Return the address, called by Airflow.
 
         :param kwargs: what the operator stored: ``run_output_uri``.
         :return: the address.
@@ -77,7 +77,7 @@ class OmicsRunBatchLink(BaseAwsLink):
     key = "omics_run_batch"
 
     def format_link(self, **kwargs: str) -> str:
-        """Give the address, called by Airflow.
+        """Return the address, called by Airflow.
 
         :param kwargs: what the operator stored: ``region_name``.
         :return: the address.

@@ -32,11 +32,11 @@ class Masked:
         self._hidden_keys = _HIDDEN_KEYS.get(field)
 
     def serialize(self) -> str:
-        """Give what Airflow 3 stores and shows."""
+        """Return what Airflow 3 stores and shows."""
         return repr(self)
 
     def __repr__(self) -> str:
-        """Give what Airflow 2 stores and shows, and what a log line shows."""
+        """Return what Airflow 2 stores and shows, and what a log line shows."""
         if self._hidden_keys is None or not isinstance(self.value, Mapping):
             return _shown(self.value)
         shown = {key: _shown(entry) if key in self._hidden_keys else entry for key, entry in self.value.items()}

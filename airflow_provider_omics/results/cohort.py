@@ -128,7 +128,7 @@ def not_submitted(item: Mapping[str, Any]) -> RunRecord:
 
 
 def started_run_ids(hook: OmicsHook, batch_id: str, limit: int) -> list[str]:
-    """Give the ids of runs that a batch has started.
+    """Return the ids of runs that a batch has started.
 
     :param hook: where to ask.
     :param batch_id: id of the batch.

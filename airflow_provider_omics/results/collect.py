@@ -66,7 +66,7 @@ class Collected:
     new: int
 
     def to_result(self) -> dict[str, Any]:
-        """Give what a task returns: counts, never the records."""
+        """Return what a task returns: counts, never the records."""
         count = {status: self.counts.get(status.value, 0) for status in RecordStatus}
         return {
             "batch_id": self.batch.id,
@@ -201,7 +201,7 @@ class Collection:
         return Collected(uri, self._batch, counts, self._new)
 
     def cohort(self) -> Cohort:
-        """Give all samples of the attempt that started the batch, those that it did not submit included."""
+        """Return all samples of the attempt that started the batch, those that it did not submit included."""
         return Cohort.of_results(self._store, self._batch.total_runs)
 
     def add_causes(self, causes: Mapping[str, str]) -> None:
@@ -317,7 +317,7 @@ class Collection:
         return RunRecord.without_run(submission, sample, origin, attempt=attempt, may_have_run=self._leaves_out)
 
     def _look(self, batch: BatchSnapshot, submission: Submission) -> RunSnapshot | None:
-        """Give the run, going or ended; None: it is gone, and nothing tells how it ended."""
+        """Return the run, going or ended; None: it is gone, and nothing tells how it ended."""
         run_id = submission.run_id or ""
         listed = self._store.listed(run_id)
         if listed is None and not has_ended(batch):

@@ -29,7 +29,7 @@ _GZIP = b"\x1f\x8b"
 
 
 def results_place(argument: str | None, default: str | None, identity: TaskIdentity) -> str | None:
-    """Give the URI of a task's results file.
+    """Return the URI of a task's results file.
 
     :param argument: the task's ``results_s3_uri``: a file, or a prefix that ends in a slash. None or empty: not set.
     :param default: the connection's ``results_s3_uri``: a prefix. None: not set.
@@ -49,7 +49,7 @@ def results_place(argument: str | None, default: str | None, identity: TaskIdent
 
 
 def samples_place(results_uri: str, request_id: str) -> str:
-    """Give the place beside a results file where an attempt's samples are kept.
+    """Return the place beside a results file where an attempt's samples are kept.
 
     :param results_uri: the results file.
     :param request_id: the attempt's.

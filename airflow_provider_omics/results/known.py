@@ -119,7 +119,7 @@ class KnownSamples:
         return sum(sample.carried is None for sample in self._before.samples())
 
     def of(self, run_setting_id: str) -> RunRecord | None:
-        """Give the last record of a sample; None: nothing is known of it, or its run is still going.
+        """Return the last record of a sample; None: nothing is known of it, or its run is still going.
 
         :param run_setting_id: the sample.
         """
@@ -150,7 +150,7 @@ class KnownSamples:
         return None if other is None or other.end is RecordStatus.REMOVED else other.present()
 
     def unclear_before(self, run_setting_id: str) -> int:
-        """Tell how often a sample had failed before its last run, and nobody could tell whether that passes.
+        """Return how often a sample had failed before its last run, and nobody could tell whether that passes.
 
         :param run_setting_id: the sample.
         """
@@ -170,7 +170,7 @@ class KnownSamples:
         )
 
     def gone(self, present: Collection[str]) -> Iterator[Sample]:
-        """Give the samples that have left the sheet, as they are to be remembered.
+        """Yield the samples that have left the sheet, as they are to be remembered.
 
         :param present: ``runSettingId``s of the sheet.
         """

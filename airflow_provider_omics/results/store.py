@@ -82,12 +82,12 @@ class ResultsStore:
         self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def sample(self, run_setting_id: str) -> Sample | None:
-        """Give what is known of a run setting; None: nothing is."""
+        """Return what is known of a run setting; None: nothing is."""
         found = self._one("SELECT * FROM sample WHERE id = ?", run_setting_id)
         return None if found is None else _sample(found)
 
     def samples(self) -> Iterator[Sample]:
-        """Give what is known of the run settings, in the order in which it came."""
+        """Yield what is known of the run settings, in the order in which it came."""
         with closing(self._database.execute("SELECT * FROM sample ORDER BY rowid")) as rows:
             for row in rows:
                 yield _sample(row)
@@ -101,7 +101,7 @@ class ResultsStore:
         self._database.executemany("INSERT OR REPLACE INTO submission VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def submissions(self) -> Iterator[Submission]:
-        """Give the submissions, in the order in which they were listed."""
+        """Yield the submissions, in the order in which they were listed."""
         with closing(self._database.execute("SELECT * FROM submission ORDER BY rowid")) as rows:
             for row in rows:
                 yield Submission(*row)
@@ -113,7 +113,7 @@ class ResultsStore:
         return count
 
     def never_submitted(self) -> Iterator[str]:
-        """Give the ``runSettingId``s of samples that were to be submitted, and whose submission was not listed."""
+        """Yield the ``runSettingId``s of samples that were to be submitted, and whose submission was not listed."""
         query = """
             SELECT id FROM sample WHERE carried IS NULL AND NOT removed AND id NOT IN (SELECT id FROM submission)
             ORDER BY rowid
@@ -128,7 +128,7 @@ class ResultsStore:
         self._database.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?)", rows)
 
     def listed(self, run_id: str) -> dict[str, Any] | None:
-        """Give the payload of a listed run; None: it was not listed."""
+        """Return the payload of a listed run; None: it was not listed."""
         found = self._one("SELECT item FROM listed WHERE run_id = ?", run_id)
         return None if found is None else json.loads(found[0])
 
@@ -165,19 +165,19 @@ class ResultsStore:
         self._database.execute("UPDATE record SET changed = 0, read = NULL WHERE changed")
 
     def record(self, run_setting_id: str) -> RunRecord | None:
-        """Give the record of a run setting; None: it has none."""
+        """Return the record of a run setting; None: it has none."""
         found = self._one("SELECT line FROM record WHERE id = ?", run_setting_id)
         return None if found is None else RunRecord.from_json(json.loads(found[0]))
 
     def records(self, batch_id: str) -> Iterator[RunRecord]:
-        """Give the records of a batch, in the order in which they came."""
+        """Yield the records of a batch, in the order in which they came."""
         query = "SELECT line FROM record WHERE batch_id = ? ORDER BY rowid"
         with closing(self._database.execute(query, (batch_id,))) as rows:
             for (line,) in rows:
                 yield RunRecord.from_json(json.loads(line))
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """Give all records as JSON objects, in the order in which they came."""
+        """Yield all records as JSON objects, in the order in which they came."""
         with closing(self._database.execute("SELECT line FROM record ORDER BY rowid")) as rows:
             for (line,) in rows:
                 yield json.loads(line)
@@ -198,7 +198,7 @@ class ResultsStore:
         return count
 
     def not_completed(self) -> Iterator[tuple[Sample, str | None, RunRecord | None]]:
-        """Give the samples that did not complete: each with how it ended and its record, where it has one.
+        """Yield the samples that did not complete: each with how it ended and its record, where it has one.
 
         First those of the batch that were not submitted, then those that failed, then the cancelled ones, then those
         that nobody can tell of; then in the same order those that earlier attempts have left.

@@ -71,7 +71,7 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
 
     @abstractmethod
     def _result(self, ended: Snapshot) -> dict[str, Any]:
-        """Give what the task returns."""
+        """Return what the task returns."""
 
     def execute(self, context: Context) -> Any:
         """Wait; called by Airflow.

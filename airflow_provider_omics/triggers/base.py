@@ -81,7 +81,7 @@ class OmicsWaitTrigger(BaseTrigger):
         self.botocore_config = botocore_config
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give the class path and the arguments that build this trigger again; they are an API across versions."""
+        """Return the class path and the arguments that build this trigger again; they are an API across versions."""
         cls = type(self)
         return f"{cls.__module__}.{cls.__qualname__}", {
             f"{self.kind}_id": self.plan.id,

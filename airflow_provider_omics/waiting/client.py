@@ -56,7 +56,7 @@ class SharedClient:
         self.spare = Budget()
 
     async def get(self) -> OmicsHook:
-        """Give a hook whose client is made, for the calls of many threads.
+        """Return a hook whose client is made, for the calls of many threads.
 
         :raises Unavailable: it cannot be made now: Airflow does not tell the connection, or the poller ends.
         :raises ServiceError: the connection assumes a role first, and that was refused.

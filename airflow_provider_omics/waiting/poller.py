@@ -251,7 +251,7 @@ def poller_of(
     verify: bool | str | None,
     botocore_config: dict[str, Any] | None,
 ) -> Poller:
-    """Give the poller of a connection in the running event loop; it is made for the first wait.
+    """Return the poller of a connection in the running event loop; it is made for the first wait.
 
     :param make_hook: makes a hook of just this connection.
     :param aws_conn_id: the Airflow connection.

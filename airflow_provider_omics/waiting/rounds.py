@@ -153,6 +153,6 @@ class Rounds:
 
 
 def _common_batch(subjects: Iterable[Subject]) -> str | None:
-    """Give the batch that all of some runs belong to: ListRuns can be asked for its runs alone."""
+    """Return the batch that all of some runs belong to: ListRuns can be asked for its runs alone."""
     batch_ids = {subject.seen.batch_id if isinstance(subject.seen, RunSnapshot) else None for subject in subjects}
     return batch_ids.pop() if len(batch_ids) == 1 else None

@@ -55,7 +55,7 @@ def task_states(task_instances: Sequence[Any]) -> list[str | None]:
 
 
 def _key(task_instance: Any) -> str:
-    """Give the key under which Airflow's answer has a task instance: that of a mapped one ends in its index."""
+    """Return the key under which Airflow's answer has a task instance: that of a mapped one ends in its index."""
     index = task_instance.map_index
     return str(task_instance.task_id) if index < 0 else f"{task_instance.task_id}_{index}"
 

@@ -99,7 +99,7 @@ class Wait:
         return await self._poller.call(urgency, call)
 
     def is_new(self, what: str) -> bool:
-        """Tell whether something is to be said for the first time."""
+        """Return whether something is to be said for the first time."""
         if what in self._said:
             return False
         self._said.add(what)
@@ -177,7 +177,7 @@ class Subject:
         return min((wait.interval for wait in self.waits), default=math.inf)
 
     def limit_by(self, run: ListedRun) -> float:
-        """Give the first time limit of its waits by what ListRuns tells, in seconds since the epoch."""
+        """Return the first time limit of its waits by what ListRuns tells, in seconds since the epoch."""
         return min((limit_of(wait.plan, run) for wait in self.waits), default=math.inf)
 
     def show(self, seen: Snapshot) -> None:

@@ -121,7 +121,7 @@ def _look(present: Present, resource_id: str, uuid: str | None) -> Flow[Snapshot
 def let_stop(record: AttemptRecord, seen: Snapshot, present: Present) -> Flow[Snapshot]:
     """Wait for the end of a run or batch that is stopping, before it is judged; return any other as it is.
 
-    A run that completes stops as well as one that was cancelled: only the last status tells them apart. A task
+    A run that completes stops as well as one that was cancelled: only the last status shows which. A task
     that was cleared while it ran on a worker comes back like this when Airflow has lost the clear.
 
     :param record: the attempt.

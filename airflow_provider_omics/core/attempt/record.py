@@ -103,7 +103,7 @@ class Present:
     :param fingerprint: hash of the request as it would be now.
     :param new_request_id: a fresh uuid4, for the case that a new attempt is made.
     :param tagged: whether a new attempt's request gets our tags (``tag_with_airflow_context``).
-    :param name_hash: hash of the name that the user gives a new attempt's run or batch; None: a generated one.
+    :param name_hash: hash of the user's name for a new attempt's run or batch; None: a generated one.
     :param durable: adopt the run or batch of an earlier try; otherwise each try starts afresh.
     :param chooses: samples that an earlier attempt has completed are not submitted again (a batch with
         ``rerun="failed"``).

@@ -10,7 +10,7 @@ GENERAL_REASONS: tuple[str | None, ...] = (None, "RUN_TASK_FAILED", "WORKFLOW_RU
 """Reasons that only say that something in the run failed: its task's reason is nearer to the cause."""
 
 NO_REASON = "no reason given"
-"""Stands where AWS gives no code."""
+"""In place of a code, where AWS has none."""
 
 _WITHOUT_CODE = (NO_REASON, "CANCELLED", "UNKNOWN")
 

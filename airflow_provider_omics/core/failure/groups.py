@@ -174,7 +174,7 @@ def _advice(reason: FailureReason, action: str) -> str:
     return f"    {reason.explanation} Whose move: {owner} ({kind} failure). {action}"
 
 
-# What has to be granted, and where it is set what that is about. Source: user guide, "Run batches" (a batch needs the
+# The permission to grant, and where its subject is set. Source: user guide, "Run batches" (a batch needs the
 # permissions of the single-run operation as well); Service Authorization Reference, HealthOmics.
 _GRANTS = {
     "omics:TagResource": (

@@ -52,7 +52,7 @@ _PATTERN_WORDS = {
 _S3_URI = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9](/.*)?", re.DOTALL)
 
 
-# Not shown: a policy tells what an account holds, and in the place of an object's URI may stand a presigned URL, which
+# Not shown: a policy reveals what an account holds, and in place of an object's URI may stand a presigned URL, which
 # opens the object to whoever reads it.
 _NOT_SHOWN = frozenset({"sessionPolicy", "parametersUri"})
 _FLAGS = {"true": True, "false": False}
@@ -279,7 +279,7 @@ class RunSettingRules:
 def run_setting_rules(
     default: Mapping[str, Any], require: Collection[str] = (), model: ReadModel | None = None
 ) -> RunSettingRules:
-    """Compute once what every run of a batch is checked against.
+    """Compute once the rules that every run of a batch is checked against.
 
     :param default: the merged ``defaultRunSetting``; its own problems are not looked for.
     :param require: settings that the connection wants to see (``require_settings``). Default: none.

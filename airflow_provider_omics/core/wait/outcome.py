@@ -125,7 +125,7 @@ def batch_result(
     :param succeeded: the verdict; None while the batch is going.
     :param failed_ids: ``runSettingId``s of runs that did not complete; the first 20 are kept.
     :param causes: the causes of failures, as
-        :meth:`airflow_provider_omics.core.failure.batch.BatchDiagnosis.causes` gives them.
+        :meth:`airflow_provider_omics.core.failure.batch.BatchDiagnosis.causes` returns them.
     :param counts: of all samples, with those that earlier attempts have left; default: those of the batch.
     :param attempts: how many attempts the task has made.
     :param carried_forward: samples that the last one did not submit, as earlier ones have left them.
