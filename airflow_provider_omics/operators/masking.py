@@ -32,11 +32,11 @@ class Masked:
         self._hidden_keys = _HIDDEN_KEYS.get(field)
 
     def serialize(self) -> str:
-        """Return what Airflow 3 stores and shows."""
+        """Return the form that Airflow 3 stores and shows."""
         return repr(self)
 
     def __repr__(self) -> str:
-        """Return what Airflow 2 stores and shows, and what a log line shows."""
+        """Return the form that Airflow 2 stores and shows, and log lines too."""
         if self._hidden_keys is None or not isinstance(self.value, Mapping):
             return _shown(self.value)
         shown = {key: _shown(entry) if key in self._hidden_keys else entry for key, entry in self.value.items()}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BUFFER = 1 << 17
 """Bytes read at once."""
 _GZIP = b"\x1f\x8b"
-# First bytes of files that are no sheets, and what they are.
+# First bytes of files that are no sheets, and the kind of file.
 _OTHERS = {
     b"PK\x03\x04": "an Excel workbook or a zip archive: save the sheet as CSV, or compress it with gzip",
     b"\xff\xfe": "text in UTF-16: save it as UTF-8",

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Owner(Protocol):
-    """What a wait asks of its poller; documented there."""
+    """The part of the poller that a wait needs; documented there."""
 
     @property
     def pending_notice(self) -> float: ...  # noqa: D102
@@ -39,11 +39,11 @@ class Owner(Protocol):
 class Wait:
     """One wait's place at the poller: a context manager, as the poller ends with its last wait.
 
-    What the poller has to say to a wait is written here, in the wait's own task: Airflow routes log lines by context.
+    The poller's lines for a wait are logged here, in the wait's own task: Airflow routes log lines by context.
 
     :param poller: the poller.
     :param subject: the run or batch.
-    :param plan: what is waited for, and within which limits.
+    :param plan: the subject and the limits of the wait.
     :param task_log: the wait's own log.
     """
 
@@ -72,13 +72,13 @@ class Wait:
 
         :param within: seconds after which the look is due. It may come earlier, with a round that is shared, and comes
             later when the budget is used up; not for a wait whose own time limit is reached.
-        :return: the latest that is known: by GetRun or GetBatch, or for a run that is still going by ListRuns.
+        :return: the latest snapshot: from GetRun or GetBatch, or for a run that is still going from ListRuns.
         :raises ServiceError: the look failed.
         """
         now = time.monotonic()
         self.by = now + within
         limit = now + limit_of(self.plan, self._last) - time.time()
-        self.limit = limit if limit > now else math.inf  # one that has passed was told already
+        self.limit = limit if limit > now else math.inf  # the poller knows of one that has passed
         seen = await self._answer()
         while isinstance(seen, str):
             self._log.info("%s", seen)
@@ -99,7 +99,7 @@ class Wait:
         return await self._poller.call(urgency, call)
 
     def is_new(self, what: str) -> bool:
-        """Return whether something is to be said for the first time."""
+        """Return whether something is said for the first time."""
         if what in self._said:
             return False
         self._said.add(what)
@@ -132,7 +132,7 @@ class Wait:
 
 
 class Subject:
-    """A run or batch that is waited for, by one wait or several.
+    """A run or batch that one wait or several wait for.
 
     :param kind: ``"run"`` or ``"batch"``.
     :param id: its id.
@@ -168,7 +168,7 @@ class Subject:
 
     @property
     def is_listable(self) -> bool:
-        """Whether ListRuns can tell of it."""
+        """Whether ListRuns can show it."""
         return self.kind == "run" and not self.has_failed
 
     @property
@@ -177,7 +177,7 @@ class Subject:
         return min((wait.interval for wait in self.waits), default=math.inf)
 
     def limit_by(self, run: ListedRun) -> float:
-        """Return the first time limit of its waits by what ListRuns tells, in seconds since the epoch."""
+        """Return the first time limit of its waits, by the status from ListRuns, in seconds since the epoch."""
         return min((limit_of(wait.plan, run) for wait in self.waits), default=math.inf)
 
     def show(self, seen: Snapshot) -> None:
