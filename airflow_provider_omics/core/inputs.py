@@ -65,7 +65,7 @@ class Place(NamedTuple):
         return _WILDCARD.split(self.key, maxsplit=1)[0]
 
     def names(self, key: str) -> bool:
-        """Whether a key is meant: one that begins so, or that a pattern of Nextflow's fits.
+        """Whether a key matches: it begins so, or fits the Nextflow pattern.
 
         :param key: of an object in the bucket.
         """
@@ -138,7 +138,7 @@ class DistinctInputs:
 
     def __init__(self, runs: Iterable[RunInputs]) -> None:
         self.malformed: list[Problem] = []
-        """Texts that are meant as a URI and are none."""
+        """Texts that look like a URI and are not valid."""
         self.web_addresses = 0
         """How often an ``http://`` or ``https://`` address was met so far."""
         self.first_web_address: str | None = None

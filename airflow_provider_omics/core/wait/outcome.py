@@ -90,7 +90,7 @@ def run_result(run: RunSnapshot) -> dict[str, Any]:
     """Make the result of a task that started a run: enough to trace a file to its origin years later.
 
     :param run: the last snapshot of the run.
-    :return: a small dict of JSON values; a fact that is not known (the run has not ended) is None.
+    :return: a small dict of JSON values; an unknown fact (the run has not ended) is None.
     """
     return {
         "run_id": run.id,
