@@ -175,7 +175,7 @@ class Attempt:
         owner = self.owner
         owner.is_killed = owner.is_killed or cancels
         record = owner.record or self._left_by_an_earlier_try()
-        # At our own deadline, before Airflow's timeout struck in the wait for what came of it.
+        # At our own deadline, before Airflow's timeout struck in the wait for the outcome.
         was_cancelled = record is not None and record.ended is Ended.BADLY
         if cancels and record is not None:
             self._cancel(record, LIST_LAG)

@@ -259,7 +259,7 @@ class Owner:
         self.check_owner()
 
     def after_cancel(self, resource_id: str) -> None:
-        """Record a cancel: another try must not adopt what is stopping on our word, and may come before its end.
+        """Record a cancel: another try may come before the run or batch has stopped, and must not adopt it.
 
         :param resource_id: the run or batch that stops.
         """
@@ -272,7 +272,7 @@ class Owner:
             self.log.warning("The cancel could not be recorded", exc_info=True)
 
     def _cancel_if_replaced(self, record: AttemptRecord, started: Snapshot) -> None:
-        """Cancel what has just started, if its request was on its way while a later try made one of its own.
+        """Cancel the run or batch that has just started, if a later try made a request of its own meanwhile.
 
         A later try that has taken over the same request gets the same run as its answer, or finds it. One with another
         request has searched before: only this process knows of a run that has started since.

@@ -140,7 +140,7 @@ class StartTask:
             try:
                 is_dry_run = arguments.flag("dry_run")
                 if not is_dry_run:
-                    self._open(was_found=None)  # a kill from now on reaches what an earlier try has left going
+                    self._open(was_found=None)  # from now on a kill reaches the run or batch of an earlier try
                 try:
                     request = job.request(str(uuid.uuid4()))
                 except SettingsError:
@@ -263,7 +263,7 @@ class StartTask:
             }
             raise TaskDeferred(trigger=trigger, method_name="execute_complete", kwargs=carried)
         try:
-            # The answer of a start does not have all of what an ended run has: one look more at the least.
+            # The answer of a start lacks fields of an ended run: one more look at least.
             event = self.attempt.drive(wait(plan))
         except AirflowTaskTimeout:
             # The deadline lies before Airflow's own, but one slow call can outlast the margin.

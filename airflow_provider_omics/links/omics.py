@@ -19,7 +19,7 @@ class OmicsRunLink(BaseAwsLink):
     def format_link(self, **kwargs: str) -> str:
         """Return the address, called by Airflow.
 
-        :param kwargs: what the operator stored: ``region_name`` and ``run_id``.
+        :param kwargs: stored by the operator: ``region_name`` and ``run_id``.
         :return: the address.
         """
         return run_url(kwargs["region_name"], kwargs["run_id"])
@@ -34,7 +34,7 @@ class OmicsRunLogsLink(BaseAwsLink):
     def format_link(self, **kwargs: str) -> str:
         """Return the address, called by Airflow.
 
-        :param kwargs: what the operator stored: ``region_name`` and ``run_id``.
+        :param kwargs: stored by the operator: ``region_name`` and ``run_id``.
         :return: the address.
         """
         return log_stream_url(kwargs["region_name"], f"run/{kwargs['run_id']}")
@@ -49,7 +49,7 @@ class OmicsFailedTaskLogsLink(BaseAwsLink):
     def format_link(self, **kwargs: str) -> str:
         """Return the address, called by Airflow.
 
-        :param kwargs: what the operator stored: ``region_name``, ``run_id`` and ``task_id``.
+        :param kwargs: stored by the operator: ``region_name``, ``run_id`` and ``task_id``.
         :return: the address.
         """
         return log_stream_url(kwargs["region_name"], f"run/{kwargs['run_id']}/task/{kwargs['task_id']}")
@@ -64,7 +64,7 @@ class OmicsRunOutputsLink(BaseAwsLink):
     def format_link(self, **kwargs: str) -> str:
         """Return the address, called by Airflow.
 
-        :param kwargs: what the operator stored: ``run_output_uri``.
+        :param kwargs: stored by the operator: ``run_output_uri``.
         :return: the address.
         """
         return s3_url(kwargs["run_output_uri"])
@@ -79,7 +79,7 @@ class OmicsRunBatchLink(BaseAwsLink):
     def format_link(self, **kwargs: str) -> str:
         """Return the address, called by Airflow.
 
-        :param kwargs: what the operator stored: ``region_name``.
+        :param kwargs: stored by the operator: ``region_name``.
         :return: the address.
         """
         return run_list_url(kwargs["region_name"])

@@ -246,7 +246,7 @@ class Collection:
             if self._unwritten:
                 self._write()
         except OmicsError as error:
-            self._log.warning("The records read since the last checkpoint are lost: %s", error)
+            self._log.warning("The work since the last checkpoint is lost: %s", error)
 
     def _write(self) -> None:
         if self._file is not None:

@@ -31,10 +31,10 @@ _OTHERS = {
 
 @contextmanager
 def open_bytes(path: str, store: S3Store | None = None) -> Iterator[io.BufferedReader[Any]]:
-    """Open a file as a stream of bytes; gzip, told by its first bytes, is unpacked.
+    """Open a file as a stream of bytes; gzip, recognised by its first bytes, is unpacked.
 
     :param path: a local path, or ``s3://bucket/key``.
-    :param store: reads what is in S3. Default: the store of the connection ``aws_default``.
+    :param store: reads S3. Default: the store of the connection ``aws_default``.
     :return: the stream, as a context: closed at its end.
     :raises SettingsError: there is no such file, it cannot be read, or it is of a kind that is no sheet.
     :raises ServiceError: S3 refused.

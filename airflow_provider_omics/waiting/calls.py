@@ -62,7 +62,7 @@ class Calls:
 
         :param urgency: its turn.
         :param call: given the hook, in a thread; it must not ask Airflow for anything.
-        :return: what it returns.
+        :return: its result.
         :raises ServiceError: the call was refused or did not get through.
         """
         line = self._cancels if urgency is Urgency.CANCEL else self._looks

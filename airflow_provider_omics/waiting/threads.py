@@ -32,7 +32,7 @@ class Threads:
     def begin(self, work: Work) -> None:
         """Hand some work to a thread; the one that became free last has the warmest caches.
 
-        :param work: what to do.
+        :param work: the work.
         """
         with self._lock:
             inbox = self._free.pop() if self._free else None
@@ -68,7 +68,7 @@ async def in_thread(work: Callable[[], T], ended: Callable[[], None] = lambda: N
 
     :param work: it may block, and must not ask Airflow for anything.
     :param ended: called in the event loop when the thread is free again, whether or not somebody still waits.
-    :return: what the work returns.
+    :return: its result.
     :raises BaseException: as the work.
     """
     loop = asyncio.get_running_loop()

@@ -92,8 +92,8 @@ class Wait:
         """Make a call in a thread.
 
         :param call: given a hook; it must not ask Airflow for anything.
-        :param urgency: its turn; default: at once, outside the budget, as a cancel and what belongs to it.
-        :return: what it returns.
+        :param urgency: its turn; default: at once, outside the budget, like a cancel.
+        :return: its result.
         :raises ServiceError: the call was refused or did not get through.
         """
         return await self._poller.call(urgency, call)
@@ -145,7 +145,7 @@ class Subject:
         self.looks: set[asyncio.Task[None]] = set()
         self.joined_at = time.monotonic()
         self.seen: Snapshot | None = None
-        """By GetRun or GetBatch, with what ListRuns had newer."""
+        """From GetRun or GetBatch, with newer fields of ListRuns."""
         self.confirmed_at = -math.inf
         """When GetRun or GetBatch showed it."""
         self.status: str | None = None

@@ -16,7 +16,7 @@ from airflow_provider_omics.core.settings.requests import Layer, MergedSettings,
 
 
 class Fate(str, Enum):
-    """What a new attempt does with a sample."""
+    """The decision of a new attempt about a sample."""
 
     NEW = "new"
     """Submitted: nothing is known of it."""
@@ -58,7 +58,7 @@ class RerunRules:
     has_cache: bool = False
 
     def fate(self, sample: Sample, known: RunRecord | None, unclear_before: int = 0) -> Fate:
-        """Decide what becomes of a sample.
+        """Decide the fate of a sample.
 
         A sample of UNKNOWN outcome may have completed: it is never run again unless everything is. A record without a
         fingerprint, of a batch that Airflow did not start, counts as one of the same settings.

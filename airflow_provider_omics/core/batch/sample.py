@@ -307,7 +307,7 @@ class RunRecord:
             status=status,
             cause=cause_of(status.value, submission.failure_reason),
             failure_reason=submission.failure_reason,
-            message="its batch has started runs that no list tells of: it may be one of them" if unlisted else message,
+            message="its batch has started runs that no list shows: it may be one of them" if unlisted else message,
             workflow_id=origin.workflow_id,
             workflow_version_name=origin.workflow_version_name,
         )

@@ -35,7 +35,7 @@ class SheetRows:
     :param file: its name, for messages.
     :param columns: its columns; None: each row names its own (JSON Lines).
     :param rows: for each row its line and its cells by column; a Problem in place of a row that cannot be read.
-    :param unit: what the number of a row counts. Default: lines.
+    :param unit: of the rows' numbers. Default: lines.
     """
 
     file: str
