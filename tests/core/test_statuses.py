@@ -78,7 +78,7 @@ def test_active_run_statuses_are_in_the_order_of_life() -> None:
 
 def test_only_what_is_going_can_be_cancelled() -> None:
     """CREATING and STOPPING refuse a cancel though they are active, as the user guide's table of states has it."""
-    active = {status.value for status, phase in BATCH_PHASES.items() if phase is Phase.ACTIVE}
+    active = {status for status, phase in BATCH_PHASES.items() if phase is Phase.ACTIVE}
 
     assert active - BATCH_CANCELLABLE == {"CREATING", "STOPPING", "RUNS_DELETING"}
     assert active > BATCH_CANCELLABLE
