@@ -29,7 +29,7 @@ with (
     TaskGroup("cohort"),
 ):
     cache = OmicsCreateRunCacheOperator(
-        task_id="cache", name="cohort", cache_s3_location="{{ params.cache }}", cache_behavior="CACHE_ON_FAILURE"
+        task_id="cache", name="cohort", cache_s3_location="s3://{{ params.cache_bucket }}/cache/"
     )
     batch = OmicsStartRunBatchOperator(
         task_id="batch",
