@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from airflow_provider_omics.core.errors import AccessDenied, NotFound
 from airflow_provider_omics.core.uris import s3_address
 from airflow_provider_omics.hooks.client import TOTAL_ATTEMPTS
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.service_errors import service_errors
+from airflow_provider_omics.hooks.service_errors import UNMADE, client_error, service_errors
 
 LIST_PAGE = 1_000
 """Most keys that one list call returns (S3 API reference, ListObjectsV2)."""
@@ -219,6 +220,14 @@ class S3Store:
 
     def _new_client(self) -> Any:
         s3 = _beside(self._hook, "s3")
+        try:
+            if isinstance(s3.verify, str):
+                ssl.create_default_context(cafile=s3.verify)  # botocore reads it at the first call only
+            return self._client_of(s3)
+        except UNMADE as error:
+            raise client_error(error, s3.conn_config, "s3") from error
+
+    def _client_of(self, s3: AwsBaseHook) -> Any:
         config = s3.config
         if self._threads > 1:
             ours: dict[str, Any] = {"max_pool_connections": self._threads}

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from airflow_provider_omics.core.commands import Answer, Cancel, Flow, Say, Sleep
+from airflow_provider_omics.core.commands import Answer, Cancel, Flow, Look, Say, Sleep
 from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError
+from airflow_provider_omics.hooks.client import ONE_ATTEMPT, at_each
 from airflow_provider_omics.hooks.commands import carry_out
 from airflow_provider_omics.hooks.omics import OmicsHook
 
@@ -81,7 +82,9 @@ class Driver:
             try:
                 if guard is not None:
                     guard.before_cancel()
-                value = carry_out(self.hook, command)
+                # A look that fails is repeated by its flow, whose patience botocore's own resends would not count for.
+                with at_each(ONE_ATTEMPT if isinstance(command, Look) else {}):
+                    value = carry_out(self.hook, command)
                 if guard is not None:
                     guard.after_cancel(command.id)
             except ServiceError as error:

@@ -237,7 +237,8 @@ class StartTask:
             kind=self.job.kind,
             id=started.id,
             uuid=started.uuid,
-            poll_interval=arguments.poll_interval,
+            # The account's budget holds in a worker, too; all that wait in a triggerer share one.
+            poll_interval=max(arguments.poll_interval, 1 / hook.defaults.calls_per_second),
             run_timeout=self.job.run_timeout,
             patience=arguments.patience.total_seconds(),
             cancel=arguments.flag("cancel_on_kill"),
