@@ -17,7 +17,7 @@ from botocore.session import get_session
 
 from airflow_provider_omics.core.errors import AccessDenied, NotFound
 from airflow_provider_omics.core.uris import s3_address
-from airflow_provider_omics.hooks.client import TOTAL_ATTEMPTS
+from airflow_provider_omics.hooks.client import TOTAL_ATTEMPTS, ServiceHook
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.service_errors import UNMADE, client_error, service_errors
 
@@ -219,7 +219,7 @@ class S3Store:
             yield self._client
 
     def _new_client(self) -> Any:
-        s3 = _beside(self._hook, "s3")
+        s3 = ServiceHook(self._hook, "s3")
         try:
             if isinstance(s3.verify, str):
                 ssl.create_default_context(cafile=s3.verify)  # botocore reads it at the first call only
@@ -277,17 +277,9 @@ def _encryption(place: S3Place) -> dict[str, str]:
     return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": place.kms_key_id} if place.kms_key_id else {}
 
 
-def _beside(hook: OmicsHook, service: str) -> AwsBaseHook:
-    """Make the Amazon provider's hook of another service, of the same connection and configuration."""
-    other: AwsBaseHook = AwsBaseHook(client_type=service, aws_conn_id=hook.aws_conn_id)
-    # Region, TLS settings and the user's botocore configuration are in it, as the hook was given them.
-    other.conn_config = hook.conn_config
-    return other
-
-
 def _session_of_role(hook: OmicsHook, role_arn: str) -> boto3.session.Session:
     """Assume a role, now and whenever its credentials are about to expire."""
-    sts = _beside(hook, "sts").conn
+    sts = ServiceHook(hook, "sts").conn
 
     def assume() -> dict[str, str]:
         try:
