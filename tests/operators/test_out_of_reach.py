@@ -130,3 +130,23 @@ def test_poll_interval_of_nothing(new_task: NewTask, emulator: OmicsEmulator, st
     looks = emulator.calls["GetRun" if kind == "run" else "GetBatch"]
     assert looks > 100
     assert looks / (stepped.time() - began) <= 5.5
+
+
+@kinds
+def test_settings_that_a_deferred_wait_meets(
+    new_task: NewTask, connect: Connect, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Somebody has broken the connection meanwhile: the wait ends after a second look, and says what is wrong."""
+    task = new_task(kind, deferrable=True)
+    connection, waited = connect(), task._waited
+
+    def wait(trigger: Any) -> Any:
+        with monkeypatch.context() as patch:
+            connect_to(patch, connection, endpoint_url="localhost:5000")
+            return waited(trigger)
+
+    monkeypatch.setattr(task, "_waited", wait)
+    error = task.try_().error
+
+    assert isinstance(error, LostContact)
+    assert "endpoint_url of the connection 'aws_default' = 'localhost:5000'" in str(error)
