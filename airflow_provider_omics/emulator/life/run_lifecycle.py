@@ -134,13 +134,9 @@ def _export_problem(region: Region, run: Run) -> str | None:
     if region.scenario.has_place(run.output_uri):
         return None
     bucket = run.output_uri.removeprefix("s3://").split("/", 1)[0]
-    where = region.surroundings.bucket_region(bucket)
-    if where is None:
-        return f"The outputs could not be exported to {run.run_output_uri}: the bucket {bucket} does not exist."
-    # User Guide, "Run outputs": in the region of the run, unless it has a VPC of its own.
-    if where != region.name and run.setting("networkingMode") != "VPC":
-        return f"The outputs could not be exported to {run.run_output_uri}: the bucket {bucket} is in {where}."
-    return None
+    if region.surroundings.has_bucket(bucket):
+        return None
+    return f"The outputs could not be exported to {run.run_output_uri}: the bucket {bucket} does not exist."
 
 
 def _fail(region: Region, run: Run) -> None:

@@ -36,8 +36,8 @@ class Surroundings(Protocol):
         """Read an object's ETag; None when the bucket or the object does not exist."""
         ...
 
-    def bucket_region(self, bucket: str) -> str | None:
-        """Find the region of a bucket, whoever owns it; None when it does not exist."""
+    def has_bucket(self, bucket: str) -> bool:
+        """Return whether a bucket exists, whoever owns it."""
         ...
 
     def put_object(
@@ -91,8 +91,6 @@ class MemorySurroundings:
         #: (account, region, group, stream) -> events
         self.streams: dict[tuple[str, str, str, str], list[tuple[int, str]]] = defaultdict(list)
         self.events: list[RecordedEvent] = []
-        #: bucket -> region; None: there is no such bucket
-        self.buckets: dict[str, str | None] = {}
         #: name -> file
         self.published: dict[str, bytes] = {}
 
@@ -105,9 +103,9 @@ class MemorySurroundings:
         stored = self.objects.get((account, bucket, key))
         return None if stored is None else stored.etag
 
-    def bucket_region(self, bucket: str) -> str | None:
-        """Find the region of a bucket: that of :attr:`buckets`, else every bucket exists, in us-east-1."""
-        return self.buckets.get(bucket, "us-east-1")
+    def has_bucket(self, bucket: str) -> bool:
+        """Return True: every bucket exists here."""
+        return True
 
     def publish(self, name: str, body: bytes) -> str:
         """Keep a file: see :class:`Surroundings`."""
