@@ -189,7 +189,7 @@ def _define(region: Region, workflow: Workflow, request: dict[str, Any]) -> str 
         return None
     uri = request.get("definitionUri")
     body = request["definitionZip"] if uri is None else _read(region, uri)
-    if body is None and region.scenario.has_place(uri):
+    if body is None and uri is not None and region.scenario.has_place(uri):
         workflow.status_message = f"Not checked: the scenario says that {uri} exists"
         return None
     if body is None:

@@ -212,7 +212,7 @@ class MotoServices:
         """Put an event on the default bus: see ``Surroundings``."""
         with self._lock:
             bus = events_backends[account][region].describe_event_bus("default")
-            message = {
+            message: Any = {
                 "version": "0",
                 "id": str(uuid.uuid4()),
                 "detail-type": detail_type,

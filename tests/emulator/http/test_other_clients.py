@@ -346,6 +346,7 @@ def test_named_streams_exist(emulator: OmicsEmulator, level: str) -> None:
     """Whatever GetRun and GetRunTask name can be read, at any time."""
     omics, logs = emulator.client(), emulator.client("logs")
     run_id, status = start(emulator, logLevel=level), ""
+    named: list[str] = []
     while status not in RUN_ENDED:
         emulator.advance(20)
         run = omics.get_run(id=run_id)
