@@ -12,6 +12,7 @@ room            contents
 ``life``        runs and batches in time: a heap of events for each account and region, and the traces that runs leave
 ``definitions`` the definitions of workflows: engine, main file and parameters of a zip archive
 ``script``      the inputs of a test: scenario, limits, faults, clock
+``compare``     questions to a real account, whose answers are held against the emulator's
 =============== ======================================================================================================
 
 ``http`` imports ``api``, which imports ``life``, which imports ``definitions`` and ``script``. Below them stand the

@@ -20,6 +20,7 @@ ROOMS = {
     "life": {"life", "definitions", "script", "facts"},
     "api": {"api", "life", "definitions", "script", "facts"},
     "http": {"http", "api", "life", "script", "facts"},
+    "compare": {"compare", "http", "script", "facts", "entrances"},
     "facts": {"facts"},
     "entrances": {"entrances", "http", "script"},
 }

@@ -227,9 +227,10 @@ class MotoServices:
             for rule in list(bus.rules.values()):
                 # Not by the backend's own method: it makes each event of a template, by searches in it that take 15 ms.
                 if any("InputTransformer" in target for target in rule.targets):
-                    rule.send_to_targets({**message, "ingestion-time": time.timestamp()})
+                    message["ingestion-time"] = time.timestamp()
+                    rule.send_to_targets(message)
                 else:
-                    rule.send_to_targets(dict(message), transform_input=False)
+                    rule.send_to_targets(message, transform_input=False)
 
     def _s3(self, account: str) -> S3Backend:
         backend: S3Backend = s3_backends[account][_PARTITION]
