@@ -227,8 +227,8 @@ class MotoServices:
             for rule in list(bus.rules.values()):
                 # Not by the backend's own method: it makes each event of a template, by searches in it that take 15 ms.
                 if any("InputTransformer" in target for target in rule.targets):
-                    message["ingestion-time"] = time.timestamp()
-                    rule.send_to_targets(message)
+                    transformed: Any = {**message, "ingestion-time": time.timestamp()}
+                    rule.send_to_targets(transformed)
                 else:
                     rule.send_to_targets(message, transform_input=False)
 
