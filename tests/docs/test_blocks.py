@@ -94,7 +94,9 @@ def test_curl(omics_emulator: OmicsEmulator) -> None:
         )
         data = words[words.index("-d") + 1].encode() if "-d" in words else None
         method = words[words.index("-X") + 1] if "-X" in words else "GET"
-        with urllib.request.urlopen(urllib.request.Request(url, data, method=method)) as answer:  # noqa: S310 - loopback
+        headers = dict([words[words.index("-H") + 1].split(": ", 1)]) if "-H" in words else {}
+        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - loopback
+        with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
             assert answer.status == 200
     assert lines
 
