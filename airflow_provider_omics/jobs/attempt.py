@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeGuard, TypeVar
 
@@ -21,7 +22,14 @@ from airflow_provider_omics.core.attempt.identity import (
 )
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended, Present
 from airflow_provider_omics.core.commands import Answer, Choose, Find, Flow, IsSuccess, Save, Say, Start
-from airflow_provider_omics.core.errors import NotFound, NotOwner, ServiceError, Unavailable
+from airflow_provider_omics.core.errors import (
+    CredentialsExpired,
+    NotFound,
+    NotOwner,
+    ServiceError,
+    Throttled,
+    Unavailable,
+)
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
@@ -102,6 +110,8 @@ class Attempt:
     _sent: str | None = None
     """Request id of the request that was sent last."""
     _cancelled: bool = False
+    _is_unanswered: bool = False
+    """Whether a request was sent that may have started something, and no answer has said so."""
 
     @property
     def is_interrupted(self) -> bool:
@@ -188,6 +198,26 @@ class Attempt:
             return WaitEvent(Outcome.ENDED, seen)
         cancelled = self._cancelled or was_cancelled
         return WaitEvent(Outcome.TIMED_OUT, seen, limit="execution_timeout", cancelled=cancelled)
+
+    def part(self, *, cancels: bool) -> None:
+        """Cancel, hand over or name what this try has started, or may have, when an error ends it before the wait.
+
+        :param cancels: whether it is cancelled where no other try adopts it, or left going.
+        """
+        owner = self.owner
+        record = owner.record
+        if record is None or record.idle or record.ended is not None or _has_ended(self.snapshot):
+            return
+        if self.snapshot is None and not self._is_unanswered:
+            return
+        if not (cancels and owner.is_last):
+            reason = "cancel_on_kill is off" if owner.is_last else "the next try takes it over"
+            owner.log.warning("%s may be going and is left as it is: %s", self._name(record), reason)
+            return
+        try:
+            self._cancel(record, LIST_LAG)
+        except Exception as error:  # noqa: BLE001 - the error that ends the task is another one
+            owner.log.warning("%s was not cancelled and may be going: %s", self._name(record), error)
 
     def _kill(self, may_leave: bool, task_state: Callable[[], str | None]) -> None:
         owner = self.owner
@@ -315,6 +345,7 @@ class Attempt:
             if is_resend and time.time() - record.requested_at > REQUEST_ID_MEMORY:
                 reason = "HealthOmics may have forgotten the request id: a search first"
                 raise Unavailable(job.operation, "TooLate", reason)
+            self._is_unanswered = self._is_unanswered or is_resend
             is_resend = True
             self._sent = record.request_id
 
@@ -324,9 +355,15 @@ class Attempt:
             with before_each_request(owner.hook, job.operation, check):
                 started = job.start(record, identified.request)
         except ServiceError as error:
+            is_refusal = not isinstance(error, Unavailable) or isinstance(error, (Throttled, CredentialsExpired))
+            self._is_unanswered = self._is_unanswered or (is_resend and not is_refusal)
             return error
+        except Exception:
+            self._is_unanswered = is_resend
+            raise
         self.snapshot = started
-        owner.log.info("Started %s %s (uuid %s)", job.kind, started.id, started.uuid)
+        with suppress(Exception):  # a log that fails must not part this try from what it has started
+            owner.log.info("Started %s %s (uuid %s)", job.kind, started.id, started.uuid)
         if owner.is_killed:
             owner.log.warning("%s %s has started although the task was ended", job.kind, started.id)
             owner.record = replace(record, resource_id=started.id, resource_uuid=started.uuid)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -111,6 +111,7 @@ class Owner:
     is_ended_by_user: bool = False
     is_last: bool = False
     patience: float | None = None
+    _not_written: set[str] = field(default_factory=set)
 
     @property
     def request_id(self) -> str | None:
@@ -213,10 +214,7 @@ class Owner:
         :param batch: as last seen.
         """
         if isinstance(self.store, TaskStateAttemptStore):
-            try:
-                self.store.tell(batch.numbers)
-            except Exception:
-                self.log.warning("The progress could not be stored", exc_info=True)
+            self.try_to_write("progress", self.store.tell, batch.numbers)
 
     def check_not_killed(self) -> None:
         """Refuse to go on when the task was ended for good.
@@ -301,8 +299,16 @@ class Owner:
         :param link: the link.
         :param values: its ids.
         """
-        place = {"region_name": self.hook.conn_region_name, "aws_partition": self.hook.conn_partition}
-        link.persist(context=self.context, operator=self.context["task"], **place, **values)
+        self.try_to_write(
+            "console links",
+            lambda: link.persist(
+                context=self.context,
+                operator=self.context["task"],
+                region_name=self.hook.conn_region_name,
+                aws_partition=self.hook.conn_partition,
+                **values,
+            ),
+        )
 
     def push(self, result: dict[str, Any]) -> None:
         """Push the result of a task that is about to fail: a task with trigger rule ``all_done`` needs it.
@@ -310,4 +316,18 @@ class Owner:
         :param result: the result.
         """
         if self.arguments.do_xcom_push:
-            self.context["ti"].xcom_push("return_value", result)
+            self.try_to_write("result in XCom", self.context["ti"].xcom_push, "return_value", result)
+
+    def try_to_write(self, what: str, write: Callable[..., object], *values: Any) -> None:
+        """Write something that is convenient to have; a failure never takes the place of a result or an error.
+
+        :param what: its name in the log, which has the first failure of each.
+        :param write: writes it.
+        :param values: its arguments.
+        """
+        try:
+            write(*values)
+        except Exception as error:  # noqa: BLE001 - as said above
+            if what not in self._not_written:
+                self._not_written.add(what)
+                self.log.warning("The %s could not be written (%s: %s); going on", what, type(error).__name__, error)

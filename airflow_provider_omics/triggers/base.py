@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, ClassVar, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -247,7 +248,8 @@ class _Driver:
             if pause:
                 await asyncio.sleep(pause)
             if isinstance(command, Say):
-                self._log.log(command.level, "%s", command.message)
+                with suppress(Exception):  # a log that fails must not end a wait, or keep a cancel from being sent
+                    self._log.log(command.level, "%s", command.message)
                 return Answer(time.time(), None)
             self._is_cancelling = self._is_cancelling or isinstance(command, Cancel)
             urgency = Urgency.MANIFEST if isinstance(command, ReadManifest) else Urgency.CANCEL
