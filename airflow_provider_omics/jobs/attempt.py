@@ -14,22 +14,25 @@ from airflow_provider_omics.core.attempt.earlier import REQUEST_ID_MEMORY
 from airflow_provider_omics.core.attempt.flow import Begun, begin
 from airflow_provider_omics.core.attempt.identity import (
     NAME_FIELDS,
+    OWN_TAGS,
     REQUEST_ID_TAG,
     IdentifiedRequest,
     fingerprint,
     identified_request,
     name_hash,
 )
-from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended, Present
-from airflow_provider_omics.core.commands import Answer, Choose, Find, Flow, IsSuccess, Save, Say, Start
+from airflow_provider_omics.core.attempt.record import AttemptRecord, EarlierStart, Ended, Present
+from airflow_provider_omics.core.commands import Answer, Choose, Find, FindEarlier, Flow, IsSuccess, Save, Say, Start
 from airflow_provider_omics.core.errors import (
     CredentialsExpired,
+    InvalidRequest,
     NotFound,
     NotOwner,
     ServiceError,
     Throttled,
     Unavailable,
 )
+from airflow_provider_omics.core.settings.fields import MAX_TAGS
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
@@ -37,7 +40,7 @@ from airflow_provider_omics.core.wait.flow import LIST_LAG, WaitPlan, cancel
 from airflow_provider_omics.hooks.client import before_each_request
 from airflow_provider_omics.jobs.driver import Driver, pause
 from airflow_provider_omics.jobs.owner import Owner
-from airflow_provider_omics.jobs.search import find_started
+from airflow_provider_omics.jobs.search import find_earlier, find_started
 from airflow_provider_omics.waiting.task_states import asked_within
 
 T = TypeVar("T")
@@ -91,6 +94,9 @@ class Startable(Protocol):
     def is_success(self, ended: Snapshot) -> bool:
         """Whether what has ended counts as a success of the task."""
 
+    def has_results(self) -> bool:
+        """Whether the task's results tell what its earlier tries have completed, where no record does any more."""
+
 
 @dataclass(eq=False)
 class Attempt:
@@ -107,6 +113,7 @@ class Attempt:
     driver: Driver
     snapshot: Snapshot | None = None
     _request: StartRequest = StartRequest({})
+    _tags: bool = True
     _sent: str | None = None
     """Request id of the request that was sent last."""
     _cancelled: bool = False
@@ -127,7 +134,7 @@ class Attempt:
         :raises OmicsError: as ``begin`` does.
         """
         owner, content, arguments = self.owner, request.content, self.owner.arguments
-        self._request = request
+        self._request, self._tags = request, tag
         present = Present(
             kind=self.job.kind,
             try_number=owner.try_number,
@@ -141,9 +148,13 @@ class Attempt:
             has_earlier=request.has_earlier,
             cancel=arguments.flag("cancel_on_kill"),
             patience=arguments.patience.total_seconds(),
+            misses_record=owner.lasts and owner.try_number > 1 and (arguments.durable or owner.may_be_cleared),
+            first_try=owner.first_try,
         )
         while True:
             owner.record = owner.store.load()
+            if owner.record is None and present.misses_record and present.chooses and self.job.has_results():
+                present = replace(present, has_earlier=True)
             try:
                 begun = self.drive(begin(owner.record, present, now=time.time()))
             except NotOwner as error:
@@ -317,6 +328,8 @@ class Attempt:
             value = self._start(command.record)
         elif isinstance(command, Find):
             value = self._find(command.record)
+        elif isinstance(command, FindEarlier):
+            value = self._find_earlier()
         elif isinstance(command, IsSuccess):
             value = self.job.is_success(command.snapshot)
         elif isinstance(command, Choose):
@@ -377,6 +390,14 @@ class Attempt:
             is_tagged = REQUEST_ID_TAG in self._identified(record).request.get("tags", {})
         identity = self.owner.identity
         return find_started(self.owner.hook, self.job.kind, record, identity, content, is_tagged=is_tagged)
+
+    def _find_earlier(self) -> tuple[EarlierStart, ...] | ServiceError:
+        owner, kind = self.owner, self.job.kind
+        tags = self._request.content.get("tags") or {}
+        if not self._tags or len(tags) > MAX_TAGS - OWN_TAGS:
+            return InvalidRequest("ListRuns", "NotFindable", "without tags of ours nothing tells one task from another")
+        name = self._request.content.get(NAME_FIELDS[kind])
+        return find_earlier(owner.hook, kind, owner.identity, owner.try_number, name)
 
     def _identified(self, record: AttemptRecord) -> IdentifiedRequest:
         request, identity = self._request, self.owner.identity

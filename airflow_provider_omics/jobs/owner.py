@@ -124,6 +124,16 @@ class Owner:
         return not isinstance(self.store, TryAttemptStore)
 
     @property
+    def first_try(self) -> int:
+        """Number of the first try since the task was new, or cleared: with ``retries`` it makes ``max_tries``."""
+        return max(self.max_tries - int(self.arguments.retries or 0) + 1, 1)
+
+    @property
+    def may_be_cleared(self) -> bool:
+        """Whether this try may be the first one after a clear, by Airflow's numbers."""
+        return 1 < self.try_number <= self.first_try
+
+    @property
     def is_started(self) -> bool:
         """Whether an earlier try has started what this one is about to find, and adopts."""
         record = self.store.load()
@@ -245,7 +255,13 @@ class Owner:
         if stored is None:
             if self.record is None or self.is_ended_by_user:
                 return
-            raise NotOwner(self.record.resource_id, None)
+            # Airflow's store is closed to a try once there is a later one, and takes nothing of it then. If it does,
+            # somebody has removed the record.
+            try:
+                self.store.save(self.record)
+            except Exception as error:
+                raise NotOwner(self.record.resource_id, None) from error
+            return
         if stored.owner_try > self.try_number:
             raise NotOwner(stored.resource_id, stored.owner_try)
 

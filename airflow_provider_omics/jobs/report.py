@@ -69,7 +69,6 @@ class Report:
         """Count this unclear failure; returns how many tries had ended so since the first one or the last clear.
 
         Where no record outlives a try, Airflow keeps no such count: each earlier try of the series is taken for one.
-        ``max_tries`` grows by ``retries`` with each clear, from the number of the try before.
         """
         counted = self.owner.count_unclear()
         return self.earlier_tries() if counted is None else counted
@@ -77,5 +76,4 @@ class Report:
     def earlier_tries(self) -> int:
         """Count the tries of this series before this one, by Airflow's numbers."""
         task_instance = self.owner.context["ti"]
-        first_try = max(int(task_instance.max_tries) - int(self.owner.arguments.retries or 0) + 1, 1)
-        return max(int(task_instance.try_number) - first_try, 0)
+        return max(int(task_instance.try_number) - self.owner.first_try, 0)

@@ -42,7 +42,7 @@ from airflow_provider_omics.jobs.attempt import Attempt, Startable, StartRequest
 from airflow_provider_omics.jobs.connection import find_connection
 from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.jobs.owner import Lineage, Owner, StartArguments
-from airflow_provider_omics.jobs.stores import TaskStateAttemptStore, attempt_store
+from airflow_provider_omics.jobs.stores import TaskStateAttemptStore, attempt_store, deployment
 from airflow_provider_omics.waiting.task_states import task_state
 
 
@@ -146,6 +146,7 @@ class StartTask:
         """
         started_at = time.time()
         job, arguments = self.job, self.owner.arguments
+        begun: Begun | None = None
         try:
             try:
                 is_dry_run = arguments.flag("dry_run")
@@ -165,6 +166,7 @@ class StartTask:
                 event = self._time_out()
             if event is not None:
                 return self._conclude(event)
+            assert begun is not None  # noqa: S101 - tells mypy that a time-out has an event
             return self._succeed(job.nothing_left(begun) if begun.record.idle else job.result(begun.snapshot))
         except OmicsError as error:
             self._raise(error)
@@ -358,11 +360,13 @@ class StartTask:
         final = None if diagnosis is None else bool(diagnosis["final"])
         if isinstance(error, AttemptError) and self.attempt.is_interrupted:
             final = False  # a deploy has ended the process in the midst of the start: the next try goes on
-        is_masked = isinstance(error, SettingsError) and self.owner.arguments.masks_parameters
-        raised = airflow_error(error.masked() if is_masked else error, final=final)
+        shown: OmicsError = error
+        if isinstance(error, SettingsError) and self.owner.arguments.masks_parameters:
+            shown = error.masked()
+        raised = airflow_error(shown, final=final)
         self._part(raised)
-        # Without the error itself, which Airflow would show as the cause.
-        raise raised from None if is_masked else error
+        # Without the error itself where it is masked, as Airflow would show it as the cause.
+        raise raised from error if shown is error else None
 
 
 _JOBS = {"run": f"{__package__}.run", "batch": f"{__package__}.batch.job"}
@@ -381,7 +385,7 @@ def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, co
     """
     task_instance = context["ti"]
     arguments = StartArguments(**{field.name: given[field.name] for field in fields(StartArguments)})
-    identity = TaskIdentity.of(task_instance)
+    identity = TaskIdentity.of(task_instance, deployment())
     owner = Owner(hook, log, arguments, context, identity, task_instance.try_number, task_instance.max_tries)
     job: Job = import_module(_JOBS[kind]).make_job(given, owner)
     return StartTask(job, Attempt(job, owner, Driver(hook, log, owner)), owner)

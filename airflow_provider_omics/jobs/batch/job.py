@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
 from airflow_provider_omics.core.batch.rerun import RerunRules
+from airflow_provider_omics.core.batch.sample import RunRecord
 from airflow_provider_omics.core.batch.verdict import Tolerance
 from airflow_provider_omics.core.errors import (
     AccessDenied,
@@ -57,6 +58,7 @@ from airflow_provider_omics.jobs.checks import (
 )
 from airflow_provider_omics.jobs.owner import Lineage, Owner
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
+from airflow_provider_omics.results.file import JsonLinesFile
 
 REFUSALS = (AccessDenied, CredentialsExpired, InvalidRequest, NotFound, QuotaExceeded, Throttled)
 """Answers to a start that has started nothing; after any other failure it may have arrived all the same."""
@@ -117,6 +119,8 @@ class BatchJob:
     """All that the user gave."""
     _chosen_for: str | None = None
     _is_tidy: bool = False
+    _has_results: bool = False
+    """Whether the results file has to stand in for a record that is gone."""
     _requests: Requests | None = None
     """What became of all starts that this try has sent; None: it has come to none."""
 
@@ -300,7 +304,8 @@ class BatchJob:
     def _rerun(self) -> BatchRerun:
         place, earlier = self._places.results, self._rerun_settings.earlier
         uri = None if place is None else place.uri
-        return BatchRerun(self.owner.hook, self.owner.log, self._places.memory(), uri, self._results.collect, earlier)
+        memory, own = self._places.memory(), self.owner.identity if self._has_results else None
+        return BatchRerun(self.owner.hook, self.owner.log, memory, uri, self._results.collect, earlier, own)
 
     def _prepared(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put into S3 what the results need later, and what HealthOmics reads there: sheets, and long settings."""
@@ -404,6 +409,14 @@ class BatchJob:
     def is_success(self, ended: Snapshot) -> bool:
         """Whether a batch that has ended is within the tolerance."""
         return self._judge.is_success(batch_of(ended))
+
+    def has_results(self) -> bool:
+        """Whether the results file has samples of this very task."""
+        place, task, hook = self._places.results, self.owner.identity, self.owner.hook
+        if place is not None:
+            records = JsonLinesFile(hook, place.uri, None).read(RunRecord.from_json)
+            self._has_results = any((task.dag_id, task.run_id) == (one.dag_id, one.dag_run_id) for one in records)
+        return self._has_results
 
     def result(self, batch: Snapshot) -> dict[str, Any]:
         """Make the task's result of a batch that has not ended."""
