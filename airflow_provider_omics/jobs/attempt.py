@@ -135,6 +135,7 @@ class Attempt:
         """
         owner, content, arguments = self.owner, request.content, self.owner.arguments
         self._request, self._tags = request, tag
+        misses_record = owner.lasts and owner.try_number > 1 and (arguments.durable or owner.may_be_cleared)
         present = Present(
             kind=self.job.kind,
             try_number=owner.try_number,
@@ -148,8 +149,8 @@ class Attempt:
             has_earlier=request.has_earlier,
             cancel=arguments.flag("cancel_on_kill"),
             patience=arguments.patience.total_seconds(),
-            misses_record=owner.lasts and owner.try_number > 1 and (arguments.durable or owner.may_be_cleared),
-            first_try=owner.first_try,
+            misses_record=misses_record,
+            first_try=owner.first_try if misses_record else 1,
         )
         while True:
             owner.record = owner.store.load()

@@ -42,7 +42,7 @@ from airflow_provider_omics.jobs.attempt import Attempt, Startable, StartRequest
 from airflow_provider_omics.jobs.connection import find_connection
 from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.jobs.owner import Lineage, Owner, StartArguments
-from airflow_provider_omics.jobs.stores import TaskStateAttemptStore, attempt_store, deployment
+from airflow_provider_omics.jobs.stores import DEPLOYMENT, TaskStateAttemptStore, attempt_store
 from airflow_provider_omics.waiting.task_states import task_state
 
 
@@ -385,7 +385,7 @@ def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, co
     """
     task_instance = context["ti"]
     arguments = StartArguments(**{field.name: given[field.name] for field in fields(StartArguments)})
-    identity = TaskIdentity.of(task_instance, deployment())
+    identity = TaskIdentity.of(task_instance, DEPLOYMENT)
     owner = Owner(hook, log, arguments, context, identity, task_instance.try_number, task_instance.max_tries)
     job: Job = import_module(_JOBS[kind]).make_job(given, owner)
     return StartTask(job, Attempt(job, owner, Driver(hook, log, owner)), owner)

@@ -11,7 +11,7 @@ from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
 from airflow_provider_omics.core.batch.rerun import RerunRules
 from airflow_provider_omics.core.batch.sample import RunRecord
-from airflow_provider_omics.core.batch.verdict import Tolerance
+from airflow_provider_omics.core.batch.verdict import Tolerance, must_succeed_problems
 from airflow_provider_omics.core.errors import (
     AccessDenied,
     AttemptError,
@@ -44,6 +44,7 @@ from airflow_provider_omics.jobs.batch.source import (
     CheckedBatch,
     check_batch,
     count_settings,
+    read_ids,
     read_object,
 )
 from airflow_provider_omics.jobs.batch.staging import BatchStaging, RunSettingsSpool, with_reading_advice
@@ -142,7 +143,7 @@ class BatchJob:
     def request(self, request_id: str) -> StartRequest:
         """Read, check and count the settings, make the request, and check what the user wants checked."""
         arguments, rerun = self.arguments, self._rerun_settings
-        arguments.tolerance()
+        must_succeed = arguments.tolerance().must_succeed
         rerun.check()
         self._results.check()
         self._batch = self._whole = batch = check_batch(
@@ -158,6 +159,8 @@ class BatchJob:
         default = content["defaultRunSetting"]
         rerun.check_merged(default, self.owner.hook.installed_model)
         self._check_place()
+        if must_succeed:
+            self._check_named(must_succeed, batch)
         for warning in batch.checked.warnings:
             self.owner.log.warning("%s", warning)
         # The rows of a sheet are compared while they are read: then their lines are known.
@@ -220,6 +223,21 @@ class BatchJob:
                 "submitted again, or rerun='all'"
             )
             raise SettingsError([Problem("run_settings_s3_uri", f"more than {MAX_INLINE_SETTINGS} runs", allowed)])
+
+    def _check_named(self, must_succeed: AnyCollection[str], batch: CheckedBatch) -> None:
+        """Refuse ids and patterns that name no sample."""
+        try:
+            if batch.spool is None:
+                ids = read_ids(str(self.arguments.run_settings_s3_uri), S3Store(self.owner.hook))
+            else:
+                ids = [setting["runSettingId"] for setting in batch.spool]
+        except ServiceError as error:
+            # The service role reads the object, and the connection may not be allowed to.
+            self.owner.log.warning("Whether must_succeed names samples of this batch cannot be told: %s", error)
+            return
+        problems = must_succeed_problems(must_succeed, ids)
+        if problems:
+            raise SettingsError(problems)
 
     def _check_memory(self) -> None:
         """Refuse to choose samples where nothing can tell a later try what was chosen."""
