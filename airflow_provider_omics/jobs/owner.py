@@ -124,6 +124,11 @@ class Owner:
         return not isinstance(self.store, TryAttemptStore)
 
     @property
+    def retry_policy(self) -> object:
+        """The task's policy, which decides about retries from Airflow 3.3 on; None: it has none."""
+        return getattr(self.context.get("task"), "retry_policy", None)
+
+    @property
     def first_try(self) -> int:
         """Number of the first try since the task was new, or cleared: with ``retries`` it makes ``max_tries``."""
         return max(self.max_tries - int(self.arguments.retries or 0) + 1, 1)

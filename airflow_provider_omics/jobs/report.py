@@ -59,6 +59,8 @@ class Report:
             final = is_final(diagnosis.failure_class, before, retry_permanent=arguments.retry_permanent_failures)
         tries_left = task_instance.max_tries - task_instance.try_number + 1
         retry = retry_sentence(diagnosis.failure_class, final=final, tries_left=tries_left)
+        if self.owner.retry_policy is not None:
+            retry = "as the task's retry_policy decides"
         error.diagnosis = {**diagnosis.to_json(retry), "final": final}
         self.owner.log.error("%s", diagnosis.text(retry))
         if isinstance(diagnosis, RunDiagnosis) and diagnosis.failed_tasks and diagnosis.run.log_level != "OFF":

@@ -29,10 +29,10 @@ PROGRESS_KEY = "omics_progress"
 """Key of the numbers that the last line of progress told."""
 
 
-_SECTION = "webserver" if airflow.__version__.startswith("2.") else "api"
-
-DEPLOYMENT = hashlib.sha256(str(conf.get(_SECTION, "base_url", fallback="")).encode()).hexdigest()[:8]
-"""Tells this Airflow from others, by a hash of its address: two differ in it, unless both kept the default."""
+def deployment() -> str:
+    """Tell this Airflow from others, by a hash of its address: two differ in it, unless both kept the default."""
+    section = "webserver" if airflow.__version__.startswith("2.") else "api"
+    return hashlib.sha256(str(conf.get(section, "base_url", fallback="")).encode()).hexdigest()[:8]
 
 
 class AttemptStore(Protocol):
@@ -90,7 +90,7 @@ class S3AttemptStore:
         names = (identity.dag_id, identity.run_id, identity.task_id, str(identity.map_index))
         path = "/".join(quote(name, safe="") for name in names)
         bucket, prefix = s3_address(place.uri)
-        key = f"{prefix.strip('/')}/airflow-attempts/{DEPLOYMENT}/{path}.json".lstrip("/")
+        key = f"{prefix.strip('/')}/airflow-attempts/{deployment()}/{path}.json".lstrip("/")
         self._place = S3Place(S3Address(bucket, key).uri, place.kms_key_id)
         self._etag: str | None = None
 

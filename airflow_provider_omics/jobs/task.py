@@ -42,7 +42,7 @@ from airflow_provider_omics.jobs.attempt import Attempt, Startable, StartRequest
 from airflow_provider_omics.jobs.connection import find_connection
 from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.jobs.owner import Lineage, Owner, StartArguments
-from airflow_provider_omics.jobs.stores import DEPLOYMENT, TaskStateAttemptStore, attempt_store
+from airflow_provider_omics.jobs.stores import TaskStateAttemptStore, attempt_store, deployment
 from airflow_provider_omics.waiting.task_states import task_state
 
 
@@ -307,7 +307,8 @@ class StartTask:
         """See to what this try has started, when it ends with an error before it has waited for it."""
         if self._has_waited or isinstance(error, NotOwner) or self.owner.is_killed or self.owner.record is None:
             return  # the error says what became of it, or whose it is; or a kill has seen to it
-        self.owner.is_last = not self._may_be_adopted or isinstance(error, (AirflowFailException, AirflowSkipException))
+        is_final = isinstance(error, (AirflowFailException, AirflowSkipException)) or getattr(error, "is_final", False)
+        self.owner.is_last = is_final or not self._may_be_adopted
         self.attempt.part(cancels=self.owner.arguments.flag("cancel_on_kill"))
         self._tidy_after_cancel()
 
@@ -363,7 +364,7 @@ class StartTask:
         shown: OmicsError = error
         if isinstance(error, SettingsError) and self.owner.arguments.masks_parameters:
             shown = error.masked()
-        raised = airflow_error(shown, final=final)
+        raised = airflow_error(shown, final=final, policy=self.owner.retry_policy)
         self._part(raised)
         # Without the error itself where it is masked, as Airflow would show it as the cause.
         raise raised from error if shown is error else None
@@ -385,7 +386,7 @@ def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, co
     """
     task_instance = context["ti"]
     arguments = StartArguments(**{field.name: given[field.name] for field in fields(StartArguments)})
-    identity = TaskIdentity.of(task_instance, DEPLOYMENT)
+    identity = TaskIdentity.of(task_instance, deployment())
     owner = Owner(hook, log, arguments, context, identity, task_instance.try_number, task_instance.max_tries)
     job: Job = import_module(_JOBS[kind]).make_job(given, owner)
     return StartTask(job, Attempt(job, owner, Driver(hook, log, owner)), owner)
