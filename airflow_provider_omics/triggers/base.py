@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import suppress
 from typing import Any, ClassVar, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -20,6 +19,7 @@ from airflow_provider_omics.hooks.commands import carry_out
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.waiting.calls import Urgency
 from airflow_provider_omics.waiting.poller import Poller, poller_of
+from airflow_provider_omics.waiting.task_log import TaskLog
 from airflow_provider_omics.waiting.task_states import state_of
 from airflow_provider_omics.waiting.wait import Wait
 
@@ -80,6 +80,11 @@ class OmicsWaitTrigger(BaseTrigger):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
+
+    @property
+    def log(self) -> Any:
+        """The trigger's log, whose failures end no wait and keep no cancel from being sent."""
+        return TaskLog(super().log)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class path and the arguments that build this trigger again; they are an API across versions."""
@@ -248,8 +253,7 @@ class _Driver:
             if pause:
                 await asyncio.sleep(pause)
             if isinstance(command, Say):
-                with suppress(Exception):  # a log that fails must not end a wait, or keep a cancel from being sent
-                    self._log.log(command.level, "%s", command.message)
+                self._log.log(command.level, "%s", command.message)
                 return Answer(time.time(), None)
             self._is_cancelling = self._is_cancelling or isinstance(command, Cancel)
             urgency = Urgency.MANIFEST if isinstance(command, ReadManifest) else Urgency.CANCEL
