@@ -47,8 +47,8 @@ def test_without_a_policy_a_final_error_ends_the_task(
     """As ever, on each version: Airflow spends no try, and the error says that it is final."""
     error = failed(emulator, reason)
 
-    assert isinstance(error, AirflowFailException)
     assert error.is_final is True
+    assert isinstance(error, AirflowFailException)
 
 
 @needs_policies

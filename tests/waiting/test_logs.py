@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_omics.core.wait.events import Outcome
 from airflow_provider_omics.triggers import base
@@ -97,7 +98,7 @@ def test_event_of_a_wait_that_breaks(world: World, raising: Raising, monkeypatch
     assert "KeyError" in (event.error or "")
 
 
-@pytest.mark.skipif(not hasattr(base.BaseTrigger, "on_kill"), reason="Airflow before 3.3 has no on_kill of triggers")
+@pytest.mark.skipif(not hasattr(BaseTrigger, "on_kill"), reason="Airflow before 3.3 has no on_kill of triggers")
 @pytest.mark.parametrize("answers", [True, False], ids=["failed", "no answer"])
 def test_kill_cancels(world: World, raising: Raising, *, answers: bool) -> None:
     """A user's kill cancels, whether or not Airflow's answer, or the lack of it, can be told."""
@@ -109,7 +110,8 @@ def test_kill_cancels(world: World, raising: Raising, *, answers: bool) -> None:
         def current_state(self) -> str:
             raise ConnectionError("the api-server is down")
 
-    trigger.task_instance = TaskInstanceRecord() if answers else Silent()
+    instance: Any = TaskInstanceRecord() if answers else Silent()
+    trigger.task_instance = instance
 
     world.play(trigger.on_kill())
 
