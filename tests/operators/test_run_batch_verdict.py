@@ -224,7 +224,10 @@ def test_must_succeed_that_names_no_sample_is_refused(
     sheet = tmp_path / "samples.csv"
     sheet.write_text("sample\n" + "\n".join(setting["runSettingId"] for setting in FOUR))
     in_s3 = put_settings(emulator, *(setting["runSettingId"] for setting in FOUR))
-    in_sheet: dict[str, Any] = {"run_settings": None, "sample_sheet": {"path": str(sheet), "run_setting_id": "{sample}"}}
+    in_sheet: dict[str, Any] = {
+        "run_settings": None,
+        "sample_sheet": {"path": str(sheet), "run_setting_id": "{sample}"},
+    }
     sources: dict[str, dict[str, Any]] = {"list": {"run_settings": FOUR}, "sheet": in_sheet, "S3": in_s3}
     given = sources[source]
 
