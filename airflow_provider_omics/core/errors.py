@@ -74,7 +74,13 @@ def _rebuild(cls: type[OmicsError], args: tuple[Any, ...], state: dict[str, Any]
 
 
 class OmicsError(Exception):
-    """Anything that this package raises on purpose."""
+    """Anything that this package raises on purpose.
+
+    ``is_final`` says of an error that a task raises whether another try cannot help or must not happen; None: no task
+    has raised it. Airflow's own retry policies can ask for it.
+    """
+
+    is_final: bool | None = None
 
     def __reduce__(self) -> tuple[Callable[..., OmicsError], tuple[Any, ...]]:
         """Pickle by attributes: the constructors of the subclasses take keyword arguments."""

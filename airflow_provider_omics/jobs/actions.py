@@ -67,7 +67,7 @@ def act(action: str, arguments: Mapping[str, Any], hook: OmicsHook, log: Any, co
         if isinstance(error, NotFound) and action in _DONE_WHEN_GONE:
             log.info("Nothing to do: %s", error)
             return None
-        raise airflow_error(error) from error
+        raise airflow_error(error, policy=getattr(context.get("task"), "retry_policy", None)) from error
 
 
 def _cancel_run(call: Call, run_id: str) -> None:

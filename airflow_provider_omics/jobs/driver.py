@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -76,7 +77,8 @@ class Driver:
         if isinstance(command, Sleep):
             time.sleep(command.seconds)  # noqa: TID251 - this is the wait itself; tests step it
         elif isinstance(command, Say):
-            self.log.log(command.level, "%s", command.message)
+            with suppress(Exception):  # a log that fails must not end a wait, or keep a cancel from being sent
+                self.log.log(command.level, "%s", command.message)
         else:
             guard = self.guard if isinstance(command, Cancel) else None
             try:

@@ -15,10 +15,11 @@ from airflow_provider_omics.core.errors import InvalidRequest, ServiceError, Set
 from airflow_provider_omics.core.settings.connection import ConnectionDefaults
 from airflow_provider_omics.core.wait.rounds import CONFIRM_SHARE, Budget
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.waiting.task_log import TaskLog
 from airflow_provider_omics.waiting.threads import in_thread
 from airflow_provider_omics.waiting.uninterrupted import uninterrupted
 
-log = logging.getLogger(__name__)
+log = TaskLog(logging.getLogger(__name__))
 
 LOOKS = 10
 """Looks under way at once, as many as botocore's pool of connections holds by default."""
