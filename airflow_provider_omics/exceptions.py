@@ -8,7 +8,7 @@ in addition an ``AirflowException``, or an ``AirflowFailException`` where anothe
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
@@ -94,17 +94,37 @@ FINAL: tuple[type[OmicsError], ...] = (
 
 
 def airflow_error(error: OmicsError, *, final: bool | None = None) -> AirflowException:
-    """Give an error of this package as an Airflow exception of the same class name, with the same attributes.
+    """Make an Airflow exception of an error: the same class name and attributes, a diagnosis, and a text for the log.
 
     :param error: the error.
     :param final: whether Airflow must spend no retry on it; default: as :data:`FINAL` says.
     :return: an exception that is both an instance of the error's class and of AirflowException or AirflowFailException;
-        raise it ``from`` the original.
+        raise it ``from None``: its ``diagnosis`` has the error of AWS's, and a log prints every error of a chain.
     """
+    # A task that ends well needs none.
+    from airflow_provider_omics.core.failure.endings import diagnosis_of_error, text_of_error
+
     # An error that went through here before is taken by its own class: only that one can be pickled by name.
     own = next(cls for cls in type(error).__mro__ if cls.__module__ != __name__)
     final = isinstance(error, (*FINAL, AirflowFailException)) if final is None else final
-    return _rebuild(own, final, error.args, error.__dict__)
+    diagnosis = diagnosis_of_error(error, final=final)
+    return _rebuild(own, final, (text_of_error(error, diagnosis),), {**error.__dict__, "diagnosis": diagnosis})
+
+
+def fail_task(error: OmicsError, log: Any, *, final: bool | None = None) -> NoReturn:
+    """End a task with one error, the last that its log shows; what its text leaves out stands in the log above.
+
+    :param error: the error.
+    :param log: the task's logger.
+    :param final: whether Airflow must spend no retry on it; default: as :data:`FINAL` says.
+    :raises AirflowException: always.
+    """
+    from airflow_provider_omics.core.failure.endings import is_cut  # as above
+
+    raised = airflow_error(error, final=final)
+    if error.diagnosis is None and is_cut(error, str(raised)):
+        log.error("%s", error)
+    raise raised from None
 
 
 _classes: dict[tuple[type[OmicsError], bool], type[AirflowException]] = {}

@@ -74,7 +74,14 @@ def _rebuild(cls: type[OmicsError], args: tuple[Any, ...], state: dict[str, Any]
 
 
 class OmicsError(Exception):
-    """Anything that this package raises on purpose."""
+    """Anything that this package raises on purpose.
+
+    ``diagnosis`` is set once a task raises the error: what happened, as JSON values, of every class at least
+    ``headline``, ``cause``, ``explanation``, ``owner``, ``action``, ``failure_class``, ``summary`` (what the log ends
+    with), ``final`` (whether Airflow tries no more) and ``aws_error`` (the call of AWS's that is behind it, or None).
+    """
+
+    diagnosis: Mapping[str, Any] | None = None
 
     def __reduce__(self) -> tuple[Callable[..., OmicsError], tuple[Any, ...]]:
         """Pickle by attributes: the constructors of the subclasses take keyword arguments."""
@@ -191,13 +198,9 @@ class RunError(OmicsError):
     :param log_streams: names of the CloudWatch streams of the run in ``/aws/omics/WorkflowLog``.
     :param console_url: the run in the AWS console.
 
-    ``diagnosis`` is None, or the cause as JSON values: ``summary``, ``cause``, ``owner``, ``action``,
-    ``failure_class``, ``failed_tasks``, ``links``, ... of
-    :meth:`airflow_provider_omics.core.failure.diagnosis.RunDiagnosis.to_json`, and ``final``: whether Airflow tries no
-    more.
+    The ``diagnosis`` of a failed run has also ``failed_tasks``, ``links``, ... of
+    :meth:`airflow_provider_omics.core.failure.diagnosis.RunDiagnosis.to_json`.
     """
-
-    diagnosis: Mapping[str, Any] | None = None
 
     def __init__(
         self,
@@ -261,12 +264,9 @@ class BatchError(OmicsError):
     :param failed_run_settings: ``runSettingId`` -> reason of the first runs that did not complete (at most 20).
     :param console_url: the run list of the AWS console.
 
-    ``diagnosis`` is None, or the causes that were found, as JSON values: ``summary``, ``causes``, ``examples``,
-    ... of :meth:`airflow_provider_omics.core.failure.batch.BatchDiagnosis.to_json`, and ``final``: whether Airflow
-    tries no more.
+    The ``diagnosis`` of a batch that failed has cause, owner and action of the largest group of failures, and also
+    ``groups``, ``examples``, ... of :meth:`airflow_provider_omics.core.failure.batch.BatchDiagnosis.to_json`.
     """
-
-    diagnosis: Mapping[str, Any] | None = None
 
     def __init__(
         self,

@@ -278,6 +278,7 @@ def diagnosis_of(batch: BatchSnapshot, cohort: Cohort, region: str) -> BatchDiag
         console_url=run_list_url(region),
         batch_failed=batch.phase is Phase.FAILED,
         batch_message=_masked(batch.failure_reason),
+        carried=cohort.carried_forward,
     )
 
 

@@ -27,7 +27,7 @@ from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.wait.flow import WaitPlan, time_limits, wait
-from airflow_provider_omics.exceptions import airflow_error
+from airflow_provider_omics.exceptions import fail_task
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.attempt import Attempt, Startable, StartRequest
@@ -314,11 +314,10 @@ class StartTask:
         diagnosis = getattr(error, "diagnosis", None)
         final = None if diagnosis is None else bool(diagnosis["final"])
         if isinstance(error, SettingsError) and self.owner.arguments.masks_parameters:
-            # Without the error itself, which Airflow would show as the cause.
-            raise airflow_error(error.masked(), final=final) from None
+            error = error.masked()
         if isinstance(error, AttemptError) and self.attempt.is_interrupted:
             final = False  # a deploy has ended the process in the midst of the start: the next try goes on
-        raise airflow_error(error, final=final) from error
+        fail_task(error, self.owner.log, final=final)
 
 
 _JOBS = {"run": f"{__package__}.run", "batch": f"{__package__}.batch.job"}

@@ -19,8 +19,6 @@ from airflow_provider_omics.results.store import ResultsStore
 PAGE = 100
 """Items that one list call brings."""
 
-NOT_AGAIN = "not tried again"
-
 
 @dataclass(frozen=True)
 class Cohort:
@@ -142,8 +140,9 @@ def started_run_ids(hook: OmicsHook, batch_id: str, limit: int) -> list[str]:
 
 def _left(sample: Sample, ended: RecordStatus, record: RunRecord | None = None) -> RunRecord:
     if record is None:
-        return RunRecord(sample.run_setting_id, None, None, ended, message=NOT_AGAIN, cause=sample.reason)
-    return _slim(record, ended, NOT_AGAIN)
+        name, run_id = sample.run_setting_id, sample.run_id
+        return RunRecord(name, run_id, None, ended, message=sample.message, cause=sample.reason)
+    return _slim(record, ended, record.message)
 
 
 def _slim(record: RunRecord, ended: RecordStatus, message: str | None) -> RunRecord:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.airflow_support import Meanwhile, SteppedTime
 
 TEXTS = Path(__file__).parent / "texts"
+ENDS = TEXTS.parent / "ends"
 FIRST_SCREEN = 25
 """Lines that a browser shows of a log without scrolling."""
 
@@ -42,7 +43,25 @@ def batch_task(**arguments: Any) -> OmicsStartRunBatchOperator:
 def check(name: str, lines: list[str]) -> str:
     """Compare the one error of a log with the stored text."""
     (text,) = lines
-    path = TEXTS / f"{name}.txt"
+    return stored(TEXTS / f"{name}.txt", text)
+
+
+def check_end(name: str, error: BaseException | None) -> None:
+    """Compare what Airflow prints at the end of the log with the stored text: one error, a verdict, ten short lines."""
+    assert error is not None
+    assert (error.__cause__, error.__suppress_context__) == (None, True)
+    verdict, *lines = stored(ENDS / f"{name}.txt", str(error)).splitlines()
+    assert "failed" in verdict
+    assert verdict.endswith(f"({error.diagnosis['owner']})")  # type: ignore[attr-defined]
+    assert len(lines) <= 10
+    assert max(map(len, lines)) <= 240
+    assert [line.partition(":")[0].strip() for line in lines if line.startswith(("  cause:", "  action:"))] == [
+        "cause",
+        "action",
+    ]
+
+
+def stored(path: Path, text: str) -> str:
     if os.environ.get("OMICS_WRITE_TEXTS"):
         path.write_text(f"{text}\n")
     assert text == path.read_text().rstrip("\n")
@@ -60,6 +79,7 @@ def test_failed_run(
     error = perform(task, ti=TaskInstanceRecord(max_tries=2)).error
 
     text = check(name, log_lines(logging.ERROR))
+    check_end(name, error)
     assert isinstance(error, RunFailed)
     assert error.diagnosis is not None
     assert text.startswith(error.diagnosis["summary"])
@@ -107,6 +127,7 @@ def test_failed_runs_of_a_batch(
     error = perform(batch_task()).error
 
     check(name, log_lines(logging.ERROR))
+    check_end(name, error)
     assert isinstance(error, BatchVerdictError)
     assert error.diagnosis is not None
     assert len(error.diagnosis["summary"].splitlines()) <= FIRST_SCREEN
@@ -148,6 +169,7 @@ def test_failed_batch(emulator: OmicsEmulator, stepped: SteppedTime, log_lines: 
     error = perform(batch_task()).error
 
     check("batch_failed", log_lines(logging.ERROR))
+    check_end("batch_failed", error)
     assert isinstance(error, BatchFailed)
 
 
@@ -157,3 +179,4 @@ def test_every_text_has_its_test() -> None:
     of_batches = {"batch_failed", "batch_many", "batch_many_with_results"}
 
     assert {path.stem for path in TEXTS.iterdir()} == {*RUNS, *BATCHES, *others, *of_batches}
+    assert {path.stem for path in ENDS.iterdir()} == {*RUNS, *BATCHES, "batch_failed"}

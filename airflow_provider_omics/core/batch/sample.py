@@ -51,6 +51,8 @@ class Sample:
     :param removed: its row has left the sheet: it is only remembered, in case the row comes back.
     :param unclear: how often it had failed before this attempt, since the first one or the last clear, and nobody could
         tell whether it passes.
+    :param run_id: the run that an earlier attempt has left; None: there was none.
+    :param message: AWS's message about it.
     """
 
     run_setting_id: str
@@ -60,11 +62,14 @@ class Sample:
     reason: str | None = None
     removed: bool = False
     unclear: int = 0
+    run_id: str | None = None
+    message: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give it as a JSON object; what earlier attempts have left stands in it only where they have."""
         values: dict[str, Any] = {"run_setting_id": self.run_setting_id, "fingerprint": self.fingerprint}
-        more = {"carried": self.carried, "reason": self.reason, "removed": self.removed, "unclear": self.unclear}
+        names = ("carried", "reason", "removed", "unclear", "run_id", "message")
+        more = {name: getattr(self, name) for name in names}
         return {**values, "row": dict(self.row), **{name: value for name, value in more.items() if value}}
 
     @classmethod
@@ -84,6 +89,8 @@ class Sample:
             value.get("reason"),
             value.get("removed") is True,
             int(value.get("unclear") or 0),
+            value.get("run_id"),
+            value.get("message"),
         )
 
 

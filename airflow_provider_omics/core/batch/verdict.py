@@ -169,7 +169,7 @@ class Verdict:
         shown = ", ".join(f"{number} {name}" for name, number in parts.items() if number)
         text = f"{counts.completed_runs} of {counts.total_runs} runs completed"
         if shown:
-            text += f"; {shown}; {self.allowed} may fail"
+            text += f"; {shown}; {self.allowed} tolerated"
         if self.missed:
             text += f"; must succeed but did not: {', '.join(self.missed)}"
         return text

@@ -203,7 +203,9 @@ class RunDiagnosis(Diagnosis):
         :return: ``summary`` is the text without log lines; the rest are its facts.
         """
         return {
+            "headline": f"{self.headline} ({self.reason.owner.value})",
             "summary": "\n".join(self.summary(retry)),
+            "retry": retry,
             "run_id": self.run.id,
             "run_uuid": self.run.uuid,
             "cause": self.reason.code,
