@@ -145,14 +145,14 @@ def test_calls_are_bounded(new_task: NewTask) -> None:
 @pytest.mark.parametrize("place", [None, "s3://genomics-outputs/results/wgs.jsonl"], ids=["no place", "results"])
 def test_reason_of_a_sample_that_an_earlier_try_has_left(new_task: NewTask, place: str | None) -> None:
     """After a retry the log and ``causes`` tell AWS's reason, message and run, and count over all samples."""
-    task = new_task("batch", retries=2)
+    task, tasks = new_task("batch", retries=2), [{"name": "FASTQC"}]
     permanent = {
         "outcome": "FAILED",
         "failure_reason": "IMPORT_FAILED",
         "status_message": "No such object.",
-        "tasks": [],
+        "tasks": tasks,
     }
-    passing = {"outcome": "FAILED", "failure_reason": "SERVICE_ERROR", "tasks": []}
+    passing = {"outcome": "FAILED", "failure_reason": "SERVICE_ERROR", "tasks": tasks}
     rules = [{"match": {"run_setting_id": "S1"}, **permanent}, {"match": {"run_setting_id": "S2"}, **passing}]
     task.emulator.set_scenario({"runs": rules})
     arguments = {"run_settings": samples("S1", "S2", "S3", "S4"), "results_s3_uri": place, "retries": 2}

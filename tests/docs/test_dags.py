@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_omics.operators.run import OmicsCancelRunOperator, OmicsStartRunOperator
+from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import perform
 from tests.docs.blocks import Block, files_of, of_kind
@@ -161,7 +161,9 @@ def test_dag(block: Block, emulator: OmicsEmulator, run_dag: RunDag, folder: Pat
             r"for the pipeline author - SettingsError - Correct what is listed, and clear the task\.",
         ),
         (
-            OmicsDeleteBatchOperator(task_id="call", batch_id="7654321", trigger_rule="all_done"),
+            OmicsStartRunOperator(
+                task_id="call", workflow_id="7654321", role_arn=SETTING["roleArn"], output_uri=SETTING["outputUri"]
+            ),
             [],
             r"for the pipeline author - ResourceNotFoundException - Check id, account and Region: .*",
         ),
@@ -179,6 +181,8 @@ def test_one_callback_serves_all(
 ) -> None:
     """The callback of the page says who has to do what for a run, a batch, bad settings and a call that is refused."""
     emulator.set_scenario({"runs": runs, "batches": [{"creating": 0, "pending": 0, "count_lag": 0}]})
+    if operator.task_id == "call":
+        emulator.faults.add(operation="StartRun", error="ResourceNotFoundException")
     (block,) = [block for block in of_kind("dag") if block.dag_id == "notify"]
     page: dict[str, Any] = {}
     exec(compile(block.text, "notify.py", "exec"), page)  # noqa: S102 - a page of ours

@@ -180,7 +180,7 @@ def test_what_is_submitted_again() -> None:
 
 @pytest.mark.parametrize(
     ("begins", "name"),
-    [("FILE_SYSTEM_OUT_OF_SPACE in MARKDUPLICATES (pipeline author)\n  cause: The run's file system is full.\n  AWS says: The file system of 1200 GiB is full.\n  action: Raise storage_capacity, or use storage_type='DYNAMIC'.\n  retry: none, as", "file_system_full"), ("Batch 2000001 failed", "batch_mixed")],
+    [("retry: none, as a sizing failure", "file_system_full"), ("Batch 2000001 failed", "batch_mixed")],
 )
 def test_failure_errors(begins: str, name: str) -> None:
     """The ends of logs that the page of failures shows are those that a test holds to the letter."""

@@ -334,7 +334,8 @@ class RunRecord:
     @property
     def named(self) -> str:
         """Its name in a line of the log, with the run's id where there is one."""
-        return f"{self.run_setting_id} (run {self.run_id})" if self.run_id else self.run_setting_id
+        name = self.run_setting_id or "one that no list names"
+        return f"{name} (run {self.run_id})" if self.run_id else name
 
     @property
     def told(self) -> str:

@@ -184,7 +184,7 @@ def _lines(error: OmicsError, diagnosis: Mapping[str, Any]) -> Iterator[str]:
         for group in diagnosis.get("groups") or ():
             causes[group["cause"]] += group["count"]
         facts["causes"] = "; ".join(f"{count:,} {cause}" for cause, count in causes.most_common(5))
-        facts["samples"] = ", ".join(name for name in error.failed_run_settings if name)
+        facts["not completed"] = "; ".join(f"{name}: {why}" for name, why in error.failed_run_settings.items())
         facts["retry"] = diagnosis.get("retry")
         if isinstance(error, BatchVerdictError):
             facts["verdict"] = _first_line(error)

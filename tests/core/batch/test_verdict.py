@@ -248,3 +248,13 @@ def test_counts_of_several_attempts_add_up() -> None:
     assert together == BatchCounts(12, 7, 2, 0, 2, 1)
     assert judge(together, Tolerance(5)).succeeded
     assert not judge(together, Tolerance(4)).succeeded
+
+
+@pytest.mark.parametrize("named", [["S1"], ["S1", ""], [""], []], ids=repr)
+@pytest.mark.parametrize("must_succeed", [(), ("S2",), ("S1",), ("*",)], ids=repr)
+def test_no_verdict_on_a_run_without_a_name(named: list[str], must_succeed: tuple[str, ...]) -> None:
+    """A run that did not complete and that no list names may be one that must succeed."""
+    verdict = judge(BatchCounts.of(processed(8, 6, failed_runs=2)), Tolerance(2, must_succeed=must_succeed), named)
+
+    assert verdict.succeeded is (not must_succeed)
+    assert verdict.is_open is bool(must_succeed and not verdict.missed)
