@@ -38,6 +38,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from airflow_provider_omics.core.text import visible
+
 
 class GivenValue(str):
     """What a user gave, in the words of a message: it can identify a patient, so that masking hides it."""
@@ -57,6 +59,11 @@ class Problem:
     argument: str
     value: str
     allowed: str
+
+    def __post_init__(self) -> None:
+        for name in ("argument", "value", "allowed"):
+            text = getattr(self, name)
+            object.__setattr__(self, name, type(text)(visible(text)))
 
     def __str__(self) -> str:
         """One line: argument, value, allowed values."""
@@ -126,6 +133,7 @@ class ServiceError(OmicsError):
         request_id: str | None = None,
         advice: str = "",
     ) -> None:
+        code, reason, advice = visible(code), visible(reason), visible(advice)
         self.operation = operation
         self.code = code
         self.reason = reason

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample, Submission
 from airflow_provider_omics.core.batch.verdict import BatchCounts
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import RunStatus, SubmissionStatus
@@ -120,9 +120,9 @@ def not_submitted(item: Mapping[str, Any]) -> RunRecord:
 
     :param item: the item, with submissionStatus FAILED.
     """
-    code, message = item.get("submissionFailureReason"), item.get("submissionFailureMessage")
-    status = RecordStatus.NOT_SUBMITTED
-    return RunRecord(item["runSettingId"], None, None, status, failure_reason=code, message=message)
+    refused = Submission.from_item(item)
+    name, code = refused.run_setting_id, refused.failure_reason
+    return RunRecord(name, None, None, RecordStatus.NOT_SUBMITTED, failure_reason=code, message=refused.message)
 
 
 def started_run_ids(hook: OmicsHook, batch_id: str, limit: int) -> list[str]:

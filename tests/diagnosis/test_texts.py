@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.errors import BatchFailed, BatchVerdictError, RunFailed
+from airflow_provider_omics.core.errors import BatchFailed, BatchVerdictError, InvalidRequest, RunFailed
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import DEFAULT_RUN_SETTING, RUN, TaskInstanceRecord, perform, samples
@@ -171,6 +172,48 @@ def test_failed_batch(emulator: OmicsEmulator, stepped: SteppedTime, log_lines: 
     check("batch_failed", log_lines(logging.ERROR))
     check_end("batch_failed", error)
     assert isinstance(error, BatchFailed)
+
+
+EVIL = "\x1b[2Jred\u202e\r\ngone\u2028"
+SEEN = r"\x1b[2Jred\u202e\r\ngone\u2028"
+
+
+@pytest.mark.parametrize(
+    ("rule", "what"),
+    [
+        ({"outcome": "FAILED", "failure_reason": "IMPORT_FAILED", "status_message": EVIL}, "message"),
+        ({"outcome": "FAILED", "failure_reason": EVIL}, "code"),
+        ({"submission_failure": {"reason": "ValidationException", "message": EVIL}}, "refused submission"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_text_of_aws_is_shown(
+    emulator: OmicsEmulator,
+    stepped: SteppedTime,
+    log_lines: Callable[..., list[str]],
+    rule: dict[str, Any],
+    what: str,
+) -> None:
+    """What AWS says cannot clear a screen, turn the writing or add a line: in log, error and XCom."""
+    emulator.set_scenario({"runs": [{"match": {"run_setting_id": "S1"}, **rule}]})
+
+    ended = perform(batch_task(run_settings=samples("S1", "S2")))
+
+    told = [*log_lines(logging.INFO), str(ended.error), repr(vars(ended.error)), json.dumps(ended.xcoms)]
+    assert not any(mark in text for text in told for mark in "\x1b\u202e\u2028\r")
+    assert SEEN in str(ended.error)
+    assert SEEN in "".join(log_lines(logging.ERROR))
+
+
+def test_message_about_a_request_is_shown(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """So it is with a request that AWS refuses, whose message repeats what it was sent."""
+    emulator.faults.add(operation="StartRun", error="ValidationException", message=EVIL)
+
+    error = perform(OmicsStartRunOperator(task_id="align", **RUN)).error
+
+    assert isinstance(error, InvalidRequest)
+    assert SEEN in error.reason
+    assert SEEN in str(error)
 
 
 def test_every_text_has_its_test() -> None:

@@ -14,6 +14,7 @@ from airflow_provider_omics.core.attempt.identity import REQUEST_ID_TAG
 from airflow_provider_omics.core.failure.causes import GENERAL_REASONS, cause_of, read_cause
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, SubmissionStatus
+from airflow_provider_omics.core.text import visible
 
 
 class RecordStatus(str, Enum):
@@ -125,8 +126,8 @@ class Submission:
             item.get("runId") or None,
             item.get("runInternalUuid") or None,
             item.get("submissionStatus"),
-            item.get("submissionFailureReason"),
-            item.get("submissionFailureMessage"),
+            visible(item.get("submissionFailureReason")),
+            visible(item.get("submissionFailureMessage")),
         )
 
     @property

@@ -14,7 +14,7 @@ from airflow_provider_omics.core.batch.sample import RunRecord
 from airflow_provider_omics.core.failure.diagnosis import Diagnosis, RunDiagnosis
 from airflow_provider_omics.core.failure.groups import FailureGroup, UnseenFailures
 from airflow_provider_omics.core.failure.reasons import BATCH_FAILED, FailureClass, worth_of
-from airflow_provider_omics.core.failure.text import clean_line, clean_message
+from airflow_provider_omics.core.text import clean_line, clean_message
 
 SHOWN_GROUPS = 10
 """Groups in the text and in a task's result; rarer ones are summed up."""

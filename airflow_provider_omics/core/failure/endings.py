@@ -41,7 +41,7 @@ from airflow_provider_omics.core.errors import (
     Unavailable,
 )
 from airflow_provider_omics.core.failure.reasons import FailureClass, Owner
-from airflow_provider_omics.core.failure.text import clean_line
+from airflow_provider_omics.core.text import clean_line
 
 SHOWN_LINES = 10
 """Lines below the verdict."""

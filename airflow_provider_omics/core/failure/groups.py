@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 from airflow_provider_omics.core.failure.causes import cause_of
 from airflow_provider_omics.core.failure.reasons import FailureReason, reason_of_end
-from airflow_provider_omics.core.failure.text import clean_line, clean_message
+from airflow_provider_omics.core.text import clean_line, clean_message
 
 SHOWN_IDS = 5
 """``runSettingId``s that each group names."""

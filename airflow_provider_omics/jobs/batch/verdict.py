@@ -208,7 +208,7 @@ class BatchJudge:
             except ServiceError as error:
                 trouble = error
         verdict = judge(cohort.counts, tolerance, [run.run_setting_id for run in cohort.not_completed])
-        if verdict.is_open:  # it depends on who failed: the next try judges the same batch
+        if not verdict.succeeded and verdict.is_open:  # it depends on who failed: the next try judges the same batch
             reason = f"{verdict.unnamed} runs of batch {batch.id} did not complete, and no list names them"
             advice = "must_succeed may name them, so there is no verdict yet; the next try looks again."
             raise trouble or Unavailable("ListRunsInBatch", "ListsLag", reason, advice=advice)
