@@ -18,7 +18,7 @@ from airflow_provider_omics.core.batch.collect import (
     leaves_out_runs,
     statuses_to_list,
 )
-from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, RunRecord, Sample, Submission
+from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, RunRecord, Sample, Submission, unfit
 from airflow_provider_omics.core.errors import NotFound, OmicsError, Problem, ServiceError, SettingsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
@@ -311,6 +311,9 @@ class Collection:
         outputs = None
         if self._outputs is not None and run.phase is Phase.SUCCEEDED:
             outputs = self._outputs.read(run)
+            if self._outputs.left_out is not None:
+                named = f"{submission.run_setting_id} (run {run.id})"
+                self._log.warning("The outputs of %s are left out: %s", named, self._outputs.left_out)
         return RunRecord.of_run(submission, sample, origin, run, attempt=attempt, outputs=outputs)
 
     def _without_run(self, submission: Submission, sample: Sample, origin: BatchOrigin, attempt: int) -> RunRecord:
@@ -392,6 +395,8 @@ class OutputsReader:
     """
 
     def __init__(self, hook: OmicsHook) -> None:
+        self.left_out: str | None = None
+        """Why the outputs that were read last are left out; None: they are not."""
         self._store = S3Store(hook)
 
     def read(self, run: RunSnapshot) -> Any:
@@ -402,6 +407,7 @@ class OutputsReader:
             :data:`MAX_OBJECTS`; None when the run has no output URI, or a summary that is too large or no JSON.
         :raises ServiceError: S3 refused, or did not get through.
         """
+        self.left_out = None
         if not run.run_output_uri:
             return None
         bucket, path = s3_address(run.run_output_uri)
@@ -410,15 +416,25 @@ class OutputsReader:
         for name in () if run.engine_version else SUMMARIES:
             try:
                 with self._store.get(S3Address(bucket, folder + name).uri) as summary:
-                    return _json(summary.stream.read()) if summary.size <= MAX_SUMMARY_BYTES else None
+                    if summary.size > MAX_SUMMARY_BYTES:
+                        self.left_out = f"{name} has {summary.size:,} bytes, more than {MAX_SUMMARY_BYTES:,}"
+                        return None
+                    return self._json(name, summary.stream.read())
             except NotFound:
                 continue
         listed = self._store.list_objects(S3Address(bucket, folder).uri, MAX_OBJECTS)
         return [S3Address(bucket, item["Key"]).uri for item in listed]
 
-
-def _json(text: bytes) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
+    def _json(self, name: str, text: bytes) -> Any:
+        try:
+            value = json.loads(text)
+        except RecursionError:
+            self.left_out = f"{name} is nested too deep"
+            return None
+        except ValueError as error:
+            self.left_out = f"{name} is no JSON ({type(error).__name__})"
+            return None
+        trouble = unfit(value)
+        if trouble is not None:
+            self.left_out = f"{name} is {trouble}"
+        return None if trouble else value

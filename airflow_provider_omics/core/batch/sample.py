@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timezone
 from enum import Enum
+from types import NoneType
 from typing import Any
 
 from airflow_provider_omics.core.attempt.identity import REQUEST_ID_TAG
@@ -37,6 +39,42 @@ STATUS_OF_PHASE = {
     Phase.CANCELLED: RecordStatus.CANCELLED,
 }
 """What the end of a run means; a run in another phase is still going, or its record is deleted."""
+
+
+MAX_DEPTH = 100
+"""Levels of lists and objects in one value of a record; Python's own JSON gives up at about 1,000."""
+
+MAX_VALUE_CHARACTERS = 1_000_000
+"""Length of one value of a record, as JSON: each record stands in one line."""
+
+
+def unfit(value: Any) -> str | None:
+    """Find out why a value cannot stand in a record; None: it can.
+
+    :param value: of ``outputs.json``, or of a kept column.
+    """
+    left = [(value, 1)]
+    while left:
+        item, depth = left.pop()
+        if depth > MAX_DEPTH:
+            return f"nested deeper than {MAX_DEPTH} levels"
+        if isinstance(item, float) and not math.isfinite(item):
+            return "NaN or infinite within, which JSON does not have"
+        if isinstance(item, (Mapping, list, tuple)):
+            left += [(part, depth + 1) for part in (item.values() if isinstance(item, Mapping) else item)]
+    if len(json.dumps(value, default=str)) > MAX_VALUE_CHARACTERS:
+        return f"longer than {MAX_VALUE_CHARACTERS:,} characters"
+    return None
+
+
+def _check_texts(value: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Refuse what is neither text that can be written nor null."""
+    for name in names:
+        text = value.get(name)
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"{name} is no text")
+        if text is not None:
+            text.encode()  # a lone surrogate cannot be: UnicodeEncodeError is a ValueError
 
 
 @dataclass(frozen=True)
@@ -82,6 +120,9 @@ class Sample:
         :raises (KeyError, TypeError, ValueError): it is something else.
         """
         carried = value.get("carried")
+        _check_texts(value, ("run_setting_id", "fingerprint", "reason", "run_id", "message"))
+        if not isinstance(value["run_setting_id"], str) or not isinstance(value["row"], Mapping):
+            raise TypeError("run_setting_id is no text, or row no object")
         return cls(
             value["run_setting_id"],
             value["fingerprint"],
@@ -393,14 +434,21 @@ class RunRecord:
         """
         if not isinstance(value["run_setting_id"], str) or not isinstance(value.get("row") or {}, Mapping):
             raise TypeError("run_setting_id is no text, or row no object")
+        numbers = ("attempt", "try_number")
+        _check_texts(value, (f.name for f in fields(cls) if f.name not in (*numbers, "row", "outputs")))
+        if not all(isinstance(value.get(name), (int, NoneType)) for name in numbers):
+            raise TypeError(f"{' or '.join(numbers)} is no number")
         known = {f.name: value[f.name] for f in fields(cls) if f.name in value}
+        if unfit(value.get("outputs")):
+            known["outputs"] = None  # of a file that others have written: one value, not the file
+        known["row"] = {name: None if unfit(cell) else cell for name, cell in (value.get("row") or {}).items()}
         ids = {"run_id": value.get("run_id"), "run_uuid": value.get("run_uuid")}
         before = value.get("status_before_removal")
         statuses = {
             "status": RecordStatus(value["status"]),
             "status_before_removal": None if before is None else RecordStatus(before),
         }
-        return cls(**{**ids, **known, **statuses, "row": value.get("row") or {}})
+        return cls(**{**ids, **known, **statuses})
 
 
 def _shared(submission: Submission, sample: Sample, origin: BatchOrigin, attempt: int) -> dict[str, Any]:
