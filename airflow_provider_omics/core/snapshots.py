@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
@@ -15,6 +16,9 @@ LOG_GROUP = "/aws/omics/WorkflowLog"
 
 SHOWN = frozenset({"status", "name", "failure_reason", "status_message"})
 """Fields that people read, cleaned where the service's answer comes in; ids and URIs are asked with, to the letter."""
+
+_SUSPECT = re.compile(r"[^ -~]|[?]")
+"""Text that has more than printable ASCII, or perhaps a presigned URL."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class RunSnapshot:
         """
         values = {name: response[key] for name, key in _RUN_KEYS.items() if response.get(key) is not None}
         shown = {
-            name: visible(value) for name, value in values.items() if name in SHOWN and not str(value).isprintable()
+            name: visible(value) for name, value in values.items() if name in SHOWN and _SUSPECT.search(str(value))
         }
         return cls(**{**values, **shown})
 
@@ -132,7 +136,7 @@ class BatchSnapshot:
         counts = {name: int((response.get(summary) or {}).get(key) or 0) for name, (summary, key) in _COUNTS.items()}
         values = {name: response[key] for name, key in _BATCH_KEYS.items() if response.get(key) is not None}
         shown = {
-            name: visible(value) for name, value in values.items() if name in SHOWN and not str(value).isprintable()
+            name: visible(value) for name, value in values.items() if name in SHOWN and _SUSPECT.search(str(value))
         }
         return cls(**{**values, **shown, "counts": counts})
 

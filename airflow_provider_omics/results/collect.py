@@ -32,6 +32,9 @@ from airflow_provider_omics.results.cohort import Cohort
 from airflow_provider_omics.results.file import JsonLinesFile, read_samples, write_merged
 from airflow_provider_omics.results.store import ResultsStore
 
+TOLD = 30.0
+"""Seconds after which the log says how far the collection is."""
+
 CHECKPOINT = 300.0
 """Seconds after which what was read is written: so much of the work a lost task has to do again. 100,000 GetRun calls
 at 5 a second take five and a half hours."""
@@ -230,7 +233,7 @@ class Collection:
         return origin
 
     def _read(self, origin: BatchOrigin) -> None:
-        written_at = time.monotonic()
+        written_at = told_at = time.monotonic()
         for record in self._records(self._batch, origin):
             self._store.put(record)
             self._new += 1
@@ -238,7 +241,10 @@ class Collection:
             if time.monotonic() - written_at >= CHECKPOINT:
                 self._write()
                 written_at = time.monotonic()
-                self._log.info("Results of batch %s: %d new so far", self._batch_id, self._new)
+            if time.monotonic() - told_at >= TOLD:
+                told_at = time.monotonic()
+                total = self._batch.total_runs
+                self._log.info("Results of batch %s: %d new so far, of %d runs", self._batch_id, self._new, total)
 
     def _save(self) -> None:
         """Write what was read before the error that ends the collection, which stays what is raised."""

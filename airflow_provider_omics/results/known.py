@@ -187,8 +187,8 @@ class KnownSamples:
                 known = self.of(sample.run_setting_id)
                 if known is not None:
                     status, reason = known.status.value, known.cause or known.failure_reason
-                    left = {"run_id": known.run_id, "message": known.message}
-                    yield replace(sample, carried=status, reason=reason, removed=True, **left)
+                    left = replace(sample, run_id=known.run_id, message=known.message)
+                    yield replace(left, carried=status, reason=reason, removed=True)
         if self._last_batch is None:
             return
         for record in self._own.records(self._last_batch):  # of settings that the task had not read

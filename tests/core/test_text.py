@@ -66,6 +66,12 @@ def test_clean_message(text: str | None, message: str | None) -> None:
         ("\ud800", r"\ud800"),
         ("\U000e0041", r"\U000e0041"),
         ("größer 基因\xa0~ \\x1b", "größer 基因\xa0~ \\x1b"),
+        (
+            "at https://b.s3.amazonaws.com/k?X-Amz-Date=1&X-Amz-Signature=ab now",
+            "at https://b.s3.amazonaws.com/k?... now",
+        ),
+        ("https://b/k?AWSAccessKeyId=AK&Signature=x&Expires=1", "https://b/k?..."),
+        ("https://b/k?versionId=1", "https://b/k?versionId=1"),
         (None, None),
     ],
 )

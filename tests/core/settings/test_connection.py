@@ -104,7 +104,7 @@ def test_a_value_of_the_wrong_form(key: str, value: object, allowed: str) -> Non
 )
 def test_an_unknown_key(key: str, hint: str) -> None:
     """A key that nobody reads is a mistake, with the nearest key named."""
-    assert problems_of({key: 1}) == (Problem(f"connection service_config['omics']['{key}']", "1", hint),)
+    assert problems_of({key: 1}) == (Problem(f"connection service_config['omics']['{key}']", "int", hint),)
 
 
 @pytest.mark.parametrize("config", [[], "LOCAL", None], ids=repr)
