@@ -1,7 +1,7 @@
 """The package's errors as Airflow's exceptions.
 
-Operators, sensors and hooks' users meet the classes of :mod:`airflow_provider_omics.core.errors`; what a task raises is
-in addition an ``AirflowException``, or an ``AirflowFailException`` where another try cannot help or must not happen.
+The hook raises the classes of :mod:`airflow_provider_omics.core.errors`; the error of a task is in addition an
+``AirflowException``, or an ``AirflowFailException`` where another try cannot help or must not happen.
 ``isinstance(error, RunFailed)`` and ``error.run_id`` work in an ``on_failure_callback`` as they do elsewhere.
 """
 
