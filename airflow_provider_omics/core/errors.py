@@ -38,6 +38,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from airflow_provider_omics.core.text import visible
+
 
 class GivenValue(str):
     """A user's value, as a message shows it: it can identify a patient, so masking hides it."""
@@ -57,6 +59,11 @@ class Problem:
     argument: str
     value: str
     allowed: str
+
+    def __post_init__(self) -> None:
+        for name in ("argument", "value", "allowed"):
+            text = getattr(self, name)
+            object.__setattr__(self, name, type(text)(visible(text)))
 
     def __str__(self) -> str:
         """One line: argument, value, allowed values."""
@@ -78,9 +85,14 @@ class OmicsError(Exception):
 
     ``is_final`` says of an error that a task raises whether another try cannot help or must not happen; None: no task
     has raised it. Airflow's own retry policies can ask for it.
+
+    ``diagnosis`` is set once a task raises the error: what happened, as JSON values, of every class at least
+    ``headline``, ``cause``, ``explanation``, ``owner``, ``action``, ``failure_class``, ``summary`` (what the log ends
+    with), ``final`` (whether Airflow tries no more) and ``aws_error`` (the call of AWS's that is behind it, or None).
     """
 
     is_final: bool | None = None
+    diagnosis: Mapping[str, Any] | None = None
 
     def __reduce__(self) -> tuple[Callable[..., OmicsError], tuple[Any, ...]]:
         """Pickle by attributes: the constructors of the subclasses take keyword arguments."""
@@ -125,6 +137,7 @@ class ServiceError(OmicsError):
         request_id: str | None = None,
         advice: str = "",
     ) -> None:
+        code, reason, advice = visible(code), visible(reason), visible(advice)
         self.operation = operation
         self.code = code
         self.reason = reason
@@ -206,13 +219,9 @@ class RunError(OmicsError):
     :param log_streams: names of the CloudWatch streams of the run in ``/aws/omics/WorkflowLog``.
     :param console_url: the run in the AWS console.
 
-    ``diagnosis`` is None, or the cause as JSON values: ``summary``, ``cause``, ``owner``, ``action``,
-    ``failure_class``, ``failed_tasks``, ``links``, ... of
-    :meth:`airflow_provider_omics.core.failure.diagnosis.RunDiagnosis.to_json`, and ``final``: whether Airflow tries no
-    more.
+    The ``diagnosis`` of a failed run has also ``failed_tasks``, ``links``, ... of
+    :meth:`airflow_provider_omics.core.failure.diagnosis.RunDiagnosis.to_json`.
     """
-
-    diagnosis: Mapping[str, Any] | None = None
 
     def __init__(
         self,
@@ -276,12 +285,9 @@ class BatchError(OmicsError):
     :param failed_run_settings: ``runSettingId`` -> reason of the first runs that did not complete (at most 20).
     :param console_url: the run list of the AWS console.
 
-    ``diagnosis`` is None, or the causes that were found, as JSON values: ``summary``, ``causes``, ``examples``,
-    ... of :meth:`airflow_provider_omics.core.failure.batch.BatchDiagnosis.to_json`, and ``final``: whether Airflow
-    tries no more.
+    The ``diagnosis`` of a batch that failed has cause, owner and action of the largest group of failures, and also
+    ``groups``, ``examples``, ... of :meth:`airflow_provider_omics.core.failure.batch.BatchDiagnosis.to_json`.
     """
-
-    diagnosis: Mapping[str, Any] | None = None
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome
 from airflow_provider_omics.core.wait.flow import WaitPlan, wait
 from airflow_provider_omics.core.wait.outcome import error_of
-from airflow_provider_omics.exceptions import airflow_error
+from airflow_provider_omics.exceptions import task_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.results.collect import collect_results
@@ -67,7 +67,7 @@ def act(action: str, arguments: Mapping[str, Any], hook: OmicsHook, log: Any, co
         if isinstance(error, NotFound) and action in _DONE_WHEN_GONE:
             log.info("Nothing to do: %s", error)
             return None
-        raise airflow_error(error, policy=getattr(context.get("task"), "retry_policy", None)) from error
+        raise task_error(error, log, policy=getattr(context.get("task"), "retry_policy", None)) from None
 
 
 def _cancel_run(call: Call, run_id: str) -> None:

@@ -35,7 +35,7 @@ from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.wait.flow import WaitPlan, time_limits, wait
-from airflow_provider_omics.exceptions import airflow_error
+from airflow_provider_omics.exceptions import task_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.attempt import Attempt, Startable, StartRequest
@@ -360,15 +360,13 @@ class StartTask:
     def _raise(self, error: OmicsError) -> NoReturn:
         diagnosis = getattr(error, "diagnosis", None)
         final = None if diagnosis is None else bool(diagnosis["final"])
+        if isinstance(error, SettingsError) and self.owner.arguments.masks_parameters:
+            error = error.masked()
         if isinstance(error, AttemptError) and self.attempt.is_interrupted:
             final = False  # a deploy has ended the process in the midst of the start: the next try goes on
-        shown: OmicsError = error
-        if isinstance(error, SettingsError) and self.owner.arguments.masks_parameters:
-            shown = error.masked()
-        raised = airflow_error(shown, final=final, policy=self.owner.retry_policy)
+        raised = task_error(error, self.owner.log, final=final, policy=self.owner.retry_policy)
         self._part(raised)
-        # Without the error itself where it is masked, as Airflow would show it as the cause.
-        raise raised from error if shown is error else None
+        raise raised from None
 
 
 _JOBS = {"run": f"{__package__}.run", "batch": f"{__package__}.batch.job"}

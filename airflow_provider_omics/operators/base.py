@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import Context, conf
 from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.core.settings.checks import is_true
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.operators.masking import Masked, masked
+from airflow_provider_omics.operators.masking import Masked, hidden, masked
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors.base import OperatorLineage
@@ -126,6 +126,22 @@ class OmicsStartOperator(OmicsBaseOperator):
         self.failure_log_lines = failure_log_lines
         self.retry_permanent_failures = retry_permanent_failures
         self._task: StartTask | None = None
+        self._given: dict[str, tuple[Any, Any]] = {}
+
+    def _hide(self) -> None:
+        """Keep literals of masked fields out of the serialized DAG, where the operator asks for it."""
+        if self.mask_parameters is not True:
+            return
+        for name in self.masked_fields:
+            given = getattr(self, name)
+            self._given[name] = (hidden(given, name), given)
+            setattr(self, name, self._given[name][0])
+
+    def _reveal(self, name: str) -> Any:
+        """Give a field as the DAG file gave it, unless somebody has set it since."""
+        value = getattr(self, name)
+        put, given = self._given.get(name, (None, None))
+        return given if put is value and put is not None else value
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start, wait and judge; called by Airflow.
@@ -191,6 +207,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         from airflow_provider_omics.jobs.task import open_task
 
         given = {name: value.value if isinstance(value, Masked) else value for name, value in vars(self).items()}
+        given |= {name: self._reveal(name) for name in self._given if not isinstance(getattr(self, name), Masked)}
         given["masks_parameters"] = self._masks_parameters()
         self._task = open_task(self.kind, given, self.hook, self.log, context)
         return self._task
@@ -205,6 +222,9 @@ class OmicsStartOperator(OmicsBaseOperator):
 
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         """Mask after rendering, before Airflow stores the fields; Airflow calls this for mapped tasks as well."""
+        if parent is self:
+            for name in self._given:
+                setattr(self, name, self._reveal(name))
         super()._do_render_template_fields(parent, *args, **kwargs)
         if parent is self and self._masks_parameters():
             for name in self.masked_fields:

@@ -148,6 +148,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
         self.session_policy = session_policy
         self.engine_settings = engine_settings
         self.run_timeout = run_timeout
+        self._hide()
 
 
 class OmicsCancelRunOperator(OmicsActionOperator):

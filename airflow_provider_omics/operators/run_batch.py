@@ -166,6 +166,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.results_s3_uri = results_s3_uri
         self.results_detail = results_detail
         self.read_outputs = read_outputs
+        self._hide()
 
 
 class OmicsCollectBatchResultsOperator(OmicsActionOperator):

@@ -24,7 +24,7 @@ from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.wait.flow import SECOND_LOOK, WaitPlan
 from airflow_provider_omics.core.wait.outcome import error_of
-from airflow_provider_omics.exceptions import airflow_error
+from airflow_provider_omics.exceptions import task_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import ended_run
 from airflow_provider_omics.triggers.base import OmicsWaitTrigger
@@ -176,7 +176,7 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
         """Raise the error, or skip: Airflow's handling of ``soft_fail`` differs between modes and versions."""
         if self._skips():
             raise AirflowSkipException(f"Skipping: {error}") from error
-        raise airflow_error(error, policy=getattr(self, "retry_policy", None)) from error
+        raise task_error(error, self.log, policy=getattr(self, "retry_policy", None)) from None
 
     def _skips(self) -> bool:
         return bool(self.soft_fail or self.never_fail)

@@ -57,9 +57,11 @@ def _local_file(path: str) -> Iterator[io.BufferedReader[Any]]:
         raise SettingsError([Problem("sheet path", repr(path), "a local path, or s3://bucket/key")])
     try:
         stream = io.BufferedReader(io.FileIO(path), BUFFER)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a NUL, or half a character
         allowed = f"a file that can be read here, in {os.getcwd()}, or s3://bucket/key"  # noqa: PTH109 - for a message
-        raise SettingsError([Problem("sheet path", repr(path), f"{error.strerror}; {allowed}")]) from error
+        raise SettingsError(
+            [Problem("sheet path", repr(path), f"{getattr(error, 'strerror', None) or error}; {allowed}")]
+        ) from error
     with stream:
         yield stream
 

@@ -177,12 +177,19 @@ class Verdict:
     :param counts: the counts it rests on.
     :param allowed: how many runs were allowed not to complete.
     :param missed: those of the failed ``runSettingId``s that ``must_succeed`` names.
+    :param unnamed: how many did not complete without a list that names them, where ``must_succeed`` may name them.
     """
 
     succeeded: bool
     counts: BatchCounts
     allowed: int
     missed: tuple[str, ...] = ()
+    unnamed: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it depends on names that are not known (yet): a verdict is never better than what is known."""
+        return bool(self.unnamed) and not self.missed and 0 < self.counts.not_completed <= self.allowed
 
     @property
     def sentence(self) -> str:
@@ -197,9 +204,11 @@ class Verdict:
         shown = ", ".join(f"{number} {name}" for name, number in parts.items() if number)
         text = f"{counts.completed_runs} of {counts.total_runs} runs completed"
         if shown:
-            text += f"; {shown}; {self.allowed} may fail"
+            text += f"; {shown}; {self.allowed} tolerated"
         if self.missed:
             text += f"; must succeed but did not: {', '.join(self.missed)}"
+        if self.unnamed:
+            text += f"; {self.unnamed} of them not named by any list, and must_succeed may name them"
         return text
 
 
@@ -213,10 +222,13 @@ def judge(counts: BatchCounts, tolerance: Tolerance, failed_ids: Collection[str]
     """
     allowed = tolerance.allowance(counts.total_runs)
     patterns = [_glob(pattern) for pattern in tolerance.must_succeed]
+    # Lists lag behind counts. A run without a name may be one that must succeed.
+    named = sum(map(bool, failed_ids))
+    unnamed = max(0, counts.not_completed - named) if patterns else 0
     missed = tuple(name for name in failed_ids if any(fnmatchcase(name, pattern) for pattern in patterns))
     # A batch has at least one run: an answer without any count is silence, and silence is no success.
-    succeeded = counts.total_runs > 0 and counts.not_completed <= allowed and not missed
-    return Verdict(succeeded, counts, allowed, missed)
+    succeeded = counts.total_runs > 0 and counts.not_completed <= allowed and not missed and not unnamed
+    return Verdict(succeeded, counts, allowed, missed, unnamed)
 
 
 def _number(value: object) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import GivenValue, Problem, SettingsError
 from airflow_provider_omics.core.settings.checks import show_value
 from airflow_provider_omics.core.settings.names import nearest_name
 from airflow_provider_omics.core.uris import is_s3_uri
@@ -66,8 +66,9 @@ class ConnectionDefaults:
         }
         if not isinstance(config, Mapping):
             where = "connection service_config['omics']"
-            raise SettingsError([Problem(where, show_value(config), f"a JSON object with some of {', '.join(kinds)}")])
-        # Values of a connection are no parameters: as plain text they are shown even where parameters are masked.
+            raise SettingsError([Problem(where, _shape(config), f"a JSON object with some of {', '.join(kinds)}")])
+        # Values of a connection are no parameters: as plain text they are shown even where parameters are masked. Not
+        # those of unknown or misplaced keys, which may be secrets.
         problems: list[Problem] = []
         values: dict[str, Any] = {}
         for key, value in config.items():
@@ -77,7 +78,7 @@ class ConnectionDefaults:
             if key not in kinds:
                 near = nearest_name(str(key), kinds)
                 hint = f"did you mean {near}?" if near else f"known keys are {', '.join(kinds)}"
-                problems.append(Problem(where, str(show_value(value)), f"unknown key; {hint}"))
+                problems.append(Problem(where, _shape(value), f"unknown key; {hint}"))
                 continue
             kind, allowed = kinds[key]
             wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
@@ -91,3 +92,9 @@ class ConnectionDefaults:
         if problems:
             raise SettingsError(problems)
         return cls(**values)
+
+
+def _shape(value: Any) -> str:
+    """Name the type and the size of a value, and never the value: what stands in a wrong place may be a secret."""
+    shown = show_value(value)
+    return type(value).__name__ if isinstance(shown, GivenValue) else shown

@@ -21,6 +21,7 @@ from airflow_provider_omics.core.sheet.mapping import SheetMapping
 from airflow_provider_omics.core.sheet.nodes import CellFault
 from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
 from airflow_provider_omics.core.sheet.templates import in_sheet
+from airflow_provider_omics.core.text import visible
 
 MAX_PROBLEMS = 50
 """Problems of one sheet in an error; reading stops there."""
@@ -104,7 +105,7 @@ class SheetRuns:
     def summary(self) -> str:
         """What has been read so far, in one sentence without a full stop, for a log."""
         left_out = f", {self.left_out:,} left out by where" if self._sheet.where else ""
-        return f"{self._source.file}: {self.rows:,} rows{left_out}, {self.runs:,} runs"
+        return f"{visible(self._source.file)}: {self.rows:,} rows{left_out}, {self.runs:,} runs"
 
     def __iter__(self) -> Iterator[SheetRun]:
         """List the runs in the order of their first rows.

@@ -345,7 +345,8 @@ class BatchRerun:
             else:
                 record = _known(known, name)
                 status, reason = record.status.value, record.cause or record.failure_reason
-                yield Sample(name, record.fingerprint, sample.row, status, reason, unclear=before)
+                left = (None, None) if record.status is RecordStatus.COMPLETED else (record.run_id, record.message)
+                yield Sample(name, record.fingerprint, sample.row, status, reason, False, before, *left)
 
 
 def samples_of(default: Mapping[str, Any], spool: RunSettingsSpool) -> Iterator[Sample]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from airflow_provider_omics.core.batch.sample import unfit
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.inputs import RunInputs
 from airflow_provider_omics.core.settings.checks import (
@@ -28,6 +29,7 @@ from airflow_provider_omics.core.settings.requests import (
     merged_run_settings,
 )
 from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
+from airflow_provider_omics.core.text import visible
 from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.jobs.batch.staging import MAX_FILE_BYTES, MAX_INLINE_BYTES, RunSettingsSpool
 from airflow_provider_omics.jobs.checks import Workflow
@@ -336,7 +338,12 @@ class BatchSheet:
             for run in runs:
                 spool.add(clean_setting(run.setting, Place.PER_RUN))
                 if run.kept:
-                    spool.keep_row(run.kept)
+                    bad = {column: why for column, cell in run.kept.items() if (why := unfit(cell))}
+                    for column, why in bad.items():
+                        log.warning(
+                            "Line %d: column %s is not kept, as its value is %s", run.line, visible(column), why
+                        )
+                    spool.keep_row({**run.kept, **dict.fromkeys(bad)})
                 if run.input_sheet is not None:
                     spool.add_input_sheet(uris.pop(run.setting["runSettingId"]), run.input_sheet)
             log.info("%s", runs.summary)
