@@ -129,8 +129,8 @@ class Attempt:
             durable=arguments.durable,
             chooses=request.chooses,
             has_earlier=request.has_earlier,
-            cancel=arguments.flag("cancel_on_kill"),
-            patience=arguments.patience.total_seconds(),
+            cancel=arguments.cancel_on_kill,
+            patience=arguments.patience,
         )
         while True:
             owner.record = owner.store.load()

@@ -23,6 +23,7 @@ from airflow_provider_omics.core.errors import (
     SettingsError,
     StartTimedOut,
 )
+from airflow_provider_omics.core.settings.arguments import START_ARGUMENTS, read_arguments
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
@@ -138,7 +139,7 @@ class StartTask:
         job, arguments = self.job, self.owner.arguments
         try:
             try:
-                is_dry_run = arguments.flag("dry_run")
+                is_dry_run = arguments.dry_run
                 if not is_dry_run:
                     self._open(was_found=None)  # a kill from now on reaches what an earlier try has left going
                 try:
@@ -194,7 +195,7 @@ class StartTask:
 
     def kill(self) -> None:
         """Cancel the run or batch when a user ends the task while it runs on a worker; called in a signal handler."""
-        if not self.owner.arguments.flag("cancel_on_kill"):
+        if not self.owner.arguments.cancel_on_kill:
             self.owner.log.warning("What this task has started is left going, as cancel_on_kill is off")
         else:
             state = partial(task_state, self.owner.context["ti"])
@@ -222,9 +223,11 @@ class StartTask:
 
     def _begin(self, request: StartRequest) -> Begun:
         arguments = self.owner.arguments
-        tags = self.owner.hook.defaults.tag_with_airflow_context if arguments.tag_with_airflow_context is None else None
+        tag = arguments.tag_with_airflow_context
         try:
-            return self.attempt.begin(request, tag=arguments.flag("tag_with_airflow_context") if tags is None else tags)
+            return self.attempt.begin(
+                request, tag=self.owner.hook.defaults.tag_with_airflow_context if tag is None else tag
+            )
         except NotOwner:
             raise  # a later try sends the same request
         except (OmicsError, AirflowTaskTimeout):
@@ -239,8 +242,8 @@ class StartTask:
             uuid=started.uuid,
             poll_interval=arguments.poll_interval,
             run_timeout=self.job.run_timeout,
-            patience=arguments.patience.total_seconds(),
-            cancel=arguments.flag("cancel_on_kill"),
+            patience=arguments.patience,
+            cancel=arguments.cancel_on_kill,
             **time_limits(arguments.execution_timeout, started_at),
         )
         if arguments.deferrable and started.phase is Phase.ACTIVE:
@@ -272,7 +275,7 @@ class StartTask:
 
     def _time_out(self) -> dict[str, Any]:
         """End a task that Airflow's own timeout has struck."""
-        event = self.attempt.time_out(cancels=self.owner.arguments.flag("cancel_on_kill"))
+        event = self.attempt.time_out(cancels=self.owner.arguments.cancel_on_kill)
         if event is None:
             raise StartTimedOut(self.job.kind, self.owner.request_id)
         return self._conclude(event)
@@ -336,7 +339,9 @@ def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, co
     :return: the task.
     """
     task_instance = context["ti"]
-    arguments = StartArguments(**{field.name: given[field.name] for field in fields(StartArguments)})
+    given, problems = read_arguments(given, START_ARGUMENTS)
+    known = {field.name: given[field.name] for field in fields(StartArguments) if field.name in given}
+    arguments = StartArguments(**known, problems=problems)
     identity = TaskIdentity.of(task_instance)
     owner = Owner(hook, log, arguments, context, identity, task_instance.try_number, task_instance.max_tries)
     job: Job = import_module(_JOBS[kind]).make_job(given, owner)

@@ -41,6 +41,7 @@ from airflow_provider_omics.core.settings.fields import (
     Place,
 )
 from airflow_provider_omics.core.settings.names import nearest_name
+from airflow_provider_omics.core.settings.rendering import still_text
 
 MAX_PROBLEMS = 100
 """Problems of one error; a list of 100,000 settings with one mistake in each helps nobody."""
@@ -130,7 +131,7 @@ class Layer:
     def problems(self) -> list[Problem]:
         """Check each setting by itself."""
         if self.values is not None and not isinstance(self.values, Mapping):
-            allowed = "a dict of settings, spelled as AWS spells them"
+            allowed = f"a dict of settings, spelled as AWS spells them{still_text(self.values)}"
             return [Problem(self.prefix or "setting", type(self.values).__name__, allowed)]
         return setting_problems(self.values or {}, self.place, self.label)
 
@@ -223,6 +224,7 @@ def build_start_run_request(
     require: Collection[str] = (),
     request_id: str,
     model: ReadModel | None = None,
+    also: Sequence[Problem] = (),
 ) -> CheckedRequest:
     """Check and build the request of StartRun.
 
@@ -235,12 +237,13 @@ def build_start_run_request(
     :param require: settings that the connection wants to see (``require_settings``). Default: none.
     :param request_id: the idempotency token, 1 to 128 characters.
     :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
+    :param also: problems of other arguments, to be told with those of the settings. Default: none.
     :return: the request and its warnings.
     :raises SettingsError: with all problems.
     """
     connection = Layer(_CONNECTION_DEFAULT, defaults, Place.DEFAULT_RUN_SETTING)
     arguments = Layer("", setting, Place.START_RUN)
-    problems = connection.problems() + arguments.problems()
+    problems = [*also, *connection.problems(), *arguments.problems()]
     given = arguments.cleaned()
     if "requestId" in given:
         problems.append(Problem("request_id", "in the settings", "set by the operator: leave it out"))
@@ -279,6 +282,7 @@ def build_start_run_batch_request(
     request_id: str,
     total_runs: int | None = None,
     model: ReadModel | None = None,
+    also: Sequence[Problem] = (),
 ) -> CheckedRequest:
     """Check and build the request of StartRunBatch.
 
@@ -296,6 +300,7 @@ def build_start_run_batch_request(
     :param total_runs: the number of runs in the S3 object, for a caller that wrote it and checked each of them
         with :func:`check_run_setting`. Default: not known.
     :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
+    :param also: problems of other arguments, to be told with those of the settings. Default: none.
     :return: the request and its warnings.
     :raises SettingsError: with all problems.
     """
@@ -306,7 +311,7 @@ def build_start_run_batch_request(
     )
     default = merge_settings(*(layer.cleaned() for layer in layers))
     merged = MergedSettings(default, Place.DEFAULT_RUN_SETTING, layers)
-    problems = [problem for layer in layers for problem in layer.problems()]
+    problems = [*also, *(problem for layer in layers for problem in layer.problems())]
     if default.get("workflowType") == "READY2RUN":
         allowed = "PRIVATE: a batch cannot run READY2RUN workflows; start single runs"
         problems.append(Problem(merged.label("workflowType"), "'READY2RUN'", allowed))
@@ -315,8 +320,14 @@ def build_start_run_batch_request(
     runs_are_seen = run_settings is not None or total_runs is not None
     problems += merged.missing_problems(require, FIELDS[Place.PER_RUN] if runs_are_seen else ())
 
-    batch = {"batchName": batch_name, "tags": tags, "requestId": request_id, "s3UriSettings": run_settings_s3_uri}
+    batch: dict[str, Any] = {
+        "batchName": batch_name,
+        "tags": tags,
+        "requestId": request_id,
+        "s3UriSettings": run_settings_s3_uri,
+    }
     problems += setting_problems(batch, Place.BATCH, lambda name: FIELDS[Place.BATCH][name].argument)
+    batch = clean_setting(batch, Place.BATCH)
     problems += tag_count_problems(tags if isinstance(tags, Mapping) else (), "tags")
     if (run_settings is None) == (run_settings_s3_uri is None):
         shown = NOT_SET if run_settings is None else "all set"
@@ -338,10 +349,7 @@ def build_start_run_batch_request(
         request["batchRunSettings"] = {
             "inlineSettings": [clean_setting(run_setting, Place.PER_RUN) for run_setting in inline]
         }
-    if batch_name is not None:
-        request["batchName"] = batch_name
-    if tags is not None:
-        request["tags"] = dict(tags)
+    request |= {name: batch[name] for name in ("batchName", "tags") if name in batch}
     return CheckedRequest(request, _warnings(default, total_runs))
 
 
@@ -349,7 +357,7 @@ def _inline_settings(
     run_settings: Any, rules: RunSettingRules, merged: MergedSettings
 ) -> tuple[list[Any], list[Problem]]:
     if isinstance(run_settings, (str, bytes, Mapping)) or not isinstance(run_settings, Iterable):
-        allowed = "a list of dicts, one for each run (a template that gives a list needs native rendering)"
+        allowed = f"a list of dicts, one for each run{still_text(run_settings)}"
         return [], [Problem("run_settings", type(run_settings).__name__, allowed)]
     inline = list(run_settings)
     if not inline:
