@@ -1,4 +1,4 @@
-"""What Airflow shows and loads of this provider: the entry point ``apache_airflow_provider``."""
+"""The provider's contents, for Airflow: the entry point ``apache_airflow_provider``."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ _TAGS = (
     "iam:PassRole on the service role, and omics:TagResource when tags are sent (tag_with_airflow_context: false in "
     "the connection's service_config switches the tags of Airflow off)"
 )
-# What a call needs beside the action of its own name. Source: Service Authorization Reference, HealthOmics; user
+# Permissions of a call beside the action of its own name. Source: Service Authorization Reference, HealthOmics; user
 # guide, "Run batches" (a batch needs the permission of the single-run operation as well).
 _ALSO_NEEDED = {
     "StartRun": _TAGS,
@@ -80,7 +80,7 @@ _ACTIONS = {
     "PutObject": "s3:PutObject (with kms:GenerateDataKey on the key of an encrypted bucket)",
     "GetObject": (
         "s3:GetObject (with kms:Decrypt on the key of an encrypted bucket), "
-        "and s3:ListBucket to be told of a missing object"
+        "and s3:ListBucket to learn of a missing object"
     ),
     "HeadObject": "s3:GetObject and s3:ListBucket",
     "DeleteObject": "s3:DeleteObject",
@@ -98,6 +98,18 @@ _QUOTA_ADVICE = {
 }
 _QUOTA_ADVICE["StartRunBatch"] = _QUOTA_ADVICE["StartRun"]
 
+_WITH_WORKFLOW = frozenset({"StartRun", "StartRunBatch", "GetWorkflow", "GetWorkflowVersion"})
+# Source: GetWorkflow and StartRun, "type" and "workflowOwnerId"; a workflow is known in its own Region only.
+_WORKFLOW_ADVICE = (
+    "A workflow that exists is not found from another Region or account: look at those of the connection. A Ready2Run "
+    'workflow needs workflow_type="READY2RUN", one that another account shares its workflow_owner_id, in '
+    "default_run_setting workflowType and workflowOwnerId."
+)
+_BUCKET_ADVICE = (
+    "The bucket does not exist: correct the setting that names it (staging_s3_uri, results_s3_uri, sample_sheet, ... "
+    "of the task, else of the connection), or create it in the Region of the runs."
+)
+
 
 # Errors of botocore itself. Without credentials: the instance metadata service answers late now and then, which
 # botocore reports as "no credentials". A garbled answer comes from a proxy or a load balancer between.
@@ -114,10 +126,10 @@ _WITHOUT_ANSWER: tuple[tuple[tuple[type[Exception], ...], type[ServiceError]], .
 def service_error(
     operation: str, error: ClientError | BotoCoreError | ResponseParserError, about: str = ""
 ) -> ServiceError:
-    """Give the typed error for an error of botocore.
+    """Return the typed error for an error of botocore.
 
     :param operation: the API operation: ``"StartRun"``.
-    :param error: what botocore raised.
+    :param error: botocore's.
     :param about: the object that was asked for, as an ``s3://`` URI; the advice names it. Default: none.
     :return: the typed error; the caller raises it ``from`` the original.
     """
@@ -136,7 +148,7 @@ def service_error(
         details.get("Message", ""),
         http_status=status,
         request_id=meta.get("RequestId"),
-        advice=_advice(cls, operation, about),
+        advice=_advice(cls, code, operation, about),
     )
 
 
@@ -144,8 +156,8 @@ def service_error(
 def service_errors(operation: str, about: str = "") -> Iterator[None]:
     """Turn botocore's errors inside the block into typed ones, with the original as their cause.
 
-    The block holds a call and what its answer needs to be read, no more: an answer of another form than the model's,
-    which botocore does not check, counts as one that did not get through.
+    The block holds a call and the reading of its answer, no more: an answer of another form than the model's, which
+    botocore does not check, counts as one that did not get through.
 
     :param operation: the API operation: ``"StartRun"``.
     :param about: the object that is asked for, as an ``s3://`` URI; the advice names it. Default: none.
@@ -160,21 +172,21 @@ def service_errors(operation: str, about: str = "") -> Iterator[None]:
 
 
 def unreadable(operation: str, reason: str) -> Unavailable:
-    """Give the error for an answer that nobody can read.
+    """Return the error for an answer that nobody can read.
 
     :param operation: the API operation: ``"ListRuns"``.
-    :param reason: what is wrong with it.
+    :param reason: its fault.
     """
     advice = "Something between here and AWS may have answered in its place."
     return Unavailable(operation, "UnreadableAnswer", reason, advice=advice)
 
 
 def complete(operation: str, answer: Answer, *names: str) -> Answer:
-    """Give an answer, or an item of a list, that has what everything else rests on.
+    """Return an answer, or an item of a list, once its indispensable members are there.
 
     :param operation: the API operation: ``"GetRun"``.
     :param answer: the answer.
-    :param names: members that it has as text.
+    :param names: members that it must have, as text.
     :raises Unavailable: it lacks one.
     """
     missing = [name for name in names if not isinstance(answer.get(name), str)]
@@ -195,7 +207,7 @@ def _subject(about: str) -> str:
     return f"It was about {about}." if about else ""
 
 
-def _advice(cls: type[ServiceError], operation: str, about: str) -> str:
+def _advice(cls: type[ServiceError], code: str, operation: str, about: str) -> str:
     if cls is AccessDenied:
         also = _ALSO_NEEDED.get(operation)
         action = _ACTIONS.get(operation, f"omics:{operation}")
@@ -205,4 +217,8 @@ def _advice(cls: type[ServiceError], operation: str, about: str) -> str:
         return f"The caller needs {action}" + (f", and {also}." if also else ".")
     if cls is QuotaExceeded:
         return _QUOTA_ADVICE.get(operation, "")
+    if cls is NotFound and operation in _WITH_WORKFLOW:
+        return _WORKFLOW_ADVICE
+    if code == "NoSuchBucket":
+        return f"{_subject(about)} {_BUCKET_ADVICE}".strip()
     return _subject(about)

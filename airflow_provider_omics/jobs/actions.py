@@ -36,7 +36,7 @@ _CAPS = {"max_runs": "maxRuns", "max_cpus": "maxCpus", "max_gpus": "maxGpus", "m
 
 @dataclass(frozen=True)
 class Call:
-    """What an action works with.
+    """The tools of an action.
 
     :param hook: makes the calls.
     :param log: the task's logger.
@@ -49,7 +49,7 @@ class Call:
 
 
 def act(action: str, arguments: Mapping[str, Any], hook: OmicsHook, log: Any, context: Context) -> Any:
-    """Do what an action operator is for; what is so already counts as done.
+    """Carry out an action; one that is already done counts as a success.
 
     :param action: name of the action.
     :param arguments: the operator's, rendered: name -> value; read here.

@@ -1,4 +1,4 @@
-"""Read how a run ended from its manifest log stream, which outlives the run's record.
+"""The end of a run by its manifest log stream, which outlives the run's record.
 
 The stream ``manifest/run/{id}/{uuid}`` gets one JSON object for the run and one for each task after the run has ended
 (user guide, "Monitoring with CloudWatch Logs").
@@ -22,7 +22,7 @@ def run_from_manifest(messages: Iterable[str], run_id: str, run_uuid: str | None
     :param messages: the messages, in any order; those that are no JSON object are passed over.
     :param run_id: id of the run.
     :param run_uuid: its uuid; None: any, which can be wrong where the id was used before.
-    :return: the run with its final status; None when the manifest does not tell.
+    :return: the run with its final status; None when the manifest has none.
     """
     for message in messages:
         entry = _json_object(message)

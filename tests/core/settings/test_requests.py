@@ -246,7 +246,7 @@ def test_source_run_displaces_the_default_workflow() -> None:
 @pytest.mark.parametrize(
     ("setting", "defaults", "argument", "allowed"),
     [
-        ({**RUN, "workflowId": None}, {}, "workflow_id", "workflow_id, source_run_id, or default_run_setting"),
+        ({**RUN, "workflowId": None}, {}, "workflow_id", "workflow_id, source_run_id, here, in default_args"),
         ({**RUN, "runId": "5"}, {}, "workflow_id", "not both"),
         ({**RUN, "roleArn": None}, {}, "role_arn", "required"),
         ({**RUN, "outputUri": None}, {}, "output_uri", "required"),
