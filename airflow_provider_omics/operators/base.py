@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import Context, conf
+from airflow.providers.common.compat.sdk import AirflowException, Context, conf
 
 from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.core.settings.arguments import START_ARGUMENTS, read_arguments
+from airflow_provider_omics.core.settings.names import argument_hints
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.masking import Masked, masked
 
@@ -33,6 +35,16 @@ class OmicsBaseOperator(AwsBaseOperator[OmicsHook]):
     aws_hook_class = OmicsHook
     template_fields: Sequence[str] = aws_template_fields()
     ui_color = "#e3f1ec"
+
+    def __init__(self, **kwargs: Any) -> None:
+        try:
+            super().__init__(**kwargs)
+        except (TypeError, AirflowException) as error:  # Airflow 3 and 2, of arguments that nobody takes
+            known = {name for cls in type(self).__mro__ for name in signature(cls.__init__).parameters}
+            hints = argument_hints([name for name in kwargs if name not in known], known)
+            if not hints:
+                raise
+            raise type(error)(f"{error}\n{hints}") from error
 
 
 class OmicsActionOperator(OmicsBaseOperator):

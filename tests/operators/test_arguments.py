@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowFailException
 
 from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.core.wait.events import Outcome, parse_event
@@ -240,3 +240,31 @@ def test_native_rendering(emulator: OmicsEmulator, stepped: SteppedTime) -> None
     assert [task_id for task_id, error in errors.items() if error is not None] == ["lost"]
     assert "render_template_as_native_obj" in str(errors["lost"])
     assert {run["name"] for run in emulator.service.started_runs()} == {"12878", "1e5"}
+
+
+@pytest.mark.parametrize(
+    ("cls", "arguments", "hint"),
+    [
+        (OmicsStartRunBatchOperator, {"workflow_id": "1"}, "workflow_id: default_run_setting['workflowId']"),
+        (OmicsStartRunBatchOperator, {"parameters": {}}, "run_settings[...]['parameters'] where runs differ"),
+        (OmicsStartRunBatchOperator, {"name": "x"}, "name: batch_name of the batch"),
+        (OmicsStartRunBatchOperator, {"sample_shet": "x"}, "sample_shet: did you mean sample_sheet?"),
+        (OmicsStartRunOperator, {"name": "x"}, "name: this operator calls it run_name"),
+        (OmicsStartRunOperator, {"run_id": "1"}, "run_id: this operator calls it source_run_id"),
+        (OmicsStartRunOperator, {"outputUri": "s3://b/"}, "outputUri: this operator calls it output_uri"),
+    ],
+)
+def test_arguments_that_are_nearly_ours(cls: Any, arguments: dict[str, Any], hint: str) -> None:
+    """Airflow refuses an unknown argument with its own error, which has our hint below its own text."""
+    with pytest.raises((TypeError, AirflowException), match="Invalid arguments were passed") as caught:
+        cls(task_id="task", **arguments)
+
+    assert hint in str(caught.value)
+
+
+def test_arguments_that_are_nobodys() -> None:
+    """Without a hint Airflow's error stays as it is."""
+    with pytest.raises((TypeError, AirflowException), match="Invalid arguments were passed") as caught:
+        OmicsStartRunOperator(task_id="task", zzzz=1)
+
+    assert caught.value.__cause__ is None
