@@ -10,6 +10,7 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     CredentialRetrievalError,
+    EndpointConnectionError,
     HTTPClientError,
     IncompleteReadError,
     NoCredentialsError,
@@ -88,6 +89,10 @@ _ACTIONS = {
     "DescribeLogStreams": "logs:DescribeLogStreams on /aws/omics/WorkflowLog",
     "GetLogEvents": "logs:GetLogEvents on /aws/omics/WorkflowLog",
     "AssumeRole": "sts:AssumeRole",
+    "GetCallerIdentity": "sts:GetCallerIdentity",
+    "GetRole": "iam:GetRole",
+    "SimulatePrincipalPolicy": "iam:SimulatePrincipalPolicy",
+    "HeadBucket": "s3:ListBucket",
 }
 
 _QUOTA_ADVICE = {
@@ -97,6 +102,10 @@ _QUOTA_ADVICE = {
     )
 }
 _QUOTA_ADVICE["StartRunBatch"] = _QUOTA_ADVICE["StartRun"]
+
+CHECK_ADVICE = (
+    "`python -m airflow_provider_omics check`, or OmicsCheckOperator in a worker, shows what the connection leads to."
+)
 
 _WITH_WORKFLOW = frozenset({"StartRun", "StartRunBatch", "GetWorkflow", "GetWorkflowVersion"})
 # Source: GetWorkflow and StartRun, "type" and "workflowOwnerId"; a workflow is known in its own Region only.
@@ -135,7 +144,9 @@ def service_error(
     """
     if not isinstance(error, ClientError):
         kind = next(kind for errors, kind in _WITHOUT_ANSWER if isinstance(error, errors))
-        return kind(operation, type(error).__name__, str(error), advice=_subject(about))
+        points = kind is not Unavailable or isinstance(error, EndpointConnectionError)
+        advice = f"{_subject(about)} {CHECK_ADVICE if points else ''}".strip()
+        return kind(operation, type(error).__name__, str(error), advice=advice)
     answer = error.response
     details = answer.get("Error", {})
     meta = answer.get("ResponseMetadata", {})

@@ -28,6 +28,7 @@ from airflow_provider_omics.core.wait.outcome import error_of
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.driver import Driver
+from airflow_provider_omics.jobs.readiness import check_readiness
 from airflow_provider_omics.results.collect import collect_results
 from airflow_provider_omics.results.file import results_place
 
@@ -158,6 +159,10 @@ def _collect_batch_results(
     return collect_results(call.hook, batch_id, uri, call.log, detail=detail, read_outputs=read_outputs).to_result()
 
 
+def _check(call: Call, **wanted: Any) -> list[dict[str, str]]:
+    return check_readiness(wanted, call.hook, call.log)
+
+
 _DONE_WHEN_GONE = frozenset(
     {"cancel_run", "delete_run", "cancel_run_batch", "delete_run_batch", "delete_batch", "delete_run_group"}
 )
@@ -171,4 +176,5 @@ _ACTIONS: Mapping[str, Callable[..., Any]] = {
     "create_run_group": _create_run_group,
     "delete_run_group": _delete_run_group,
     "collect_batch_results": _collect_batch_results,
+    "check": _check,
 }

@@ -40,7 +40,8 @@ class OmicsBaseOperator(AwsBaseOperator[OmicsHook]):
         try:
             super().__init__(**kwargs)
         except (TypeError, AirflowException) as error:  # Airflow 3 and 2, of arguments that nobody takes
-            known = {name for cls in type(self).__mro__ for name in signature(cls.__init__).parameters}
+            makers = [vars(cls)["__init__"] for cls in type(self).__mro__ if "__init__" in vars(cls)]
+            known = {name for maker in makers for name in signature(maker).parameters}
             hints = argument_hints([name for name in kwargs if name not in known], known)
             if not hints:
                 raise

@@ -36,6 +36,8 @@ ALLOWED = {
     "jobs": {*BELOW_HOOKS, "jobs", "links", "results", "sheets", "triggers", "waiting"},
     "sensors": {*BELOW_HOOKS, "links", "sensors", "triggers"},
     "operators": {"core", "hooks", "jobs", "links", "operators"},
+    "commands": {*BELOW_HOOKS, "commands", "jobs"},
+    "__main__": {"commands"},
     "emulator": {"emulator"},
 }
 AWS_SDK = {"boto3", "botocore"}

@@ -289,7 +289,7 @@ def test_misplaced_keys_warn_once(
 ) -> None:
     """A team's defaults in the wrong place are told in one warning, with their place."""
     connect(mask_parameters=True, service_config={"Omics": {"require_settings": ["runGroupId"]}})
-    hook = OmicsHook()
+    hook: Any = OmicsHook()
     hook._log = hook._cached_logger = TASK_LOG
 
     assert [hook.defaults.mask_parameters, hook.defaults.require_settings] == [False, ()]

@@ -122,6 +122,7 @@ ACTION_ARGUMENTS: Mapping[str, Argument] = {
     "run_group_id": _ID,
     "wait_for_completion": _flag(True),
     "read_outputs": _flag(False),
+    "write": _flag(False),
     "name": Argument(ArgumentKind.NAME, unset=True),
     "max_runs": _CAP,
     "max_cpus": _CAP,

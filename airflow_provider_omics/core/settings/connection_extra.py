@@ -41,7 +41,7 @@ def parsed_extra(extra: Mapping[str, Any], conn_id: str) -> dict[str, Any]:
     for key in OBJECTS:
         if key in parsed:
             parse(parsed, key, "extra")
-    services = parsed.get("service_config")
+    services: Any = parsed.get("service_config")
     for key in list(services) if isinstance(services, dict) else ():
         if not isinstance(services[key], Mapping):
             parse(services, key, "extra['service_config']")
