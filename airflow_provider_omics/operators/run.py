@@ -77,7 +77,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
     """
 
     kind = "run"
-    masked_fields = ("parameters", "session_policy")
+    masked_fields: ClassVar[tuple[str, ...]] = ("parameters", "session_policy")
     template_fields: Sequence[str] = aws_template_fields(
         *START_RUN_ARGUMENTS, "check_inputs", "check_role_arn", "dry_run", "cancel_on_kill"
     )

@@ -83,7 +83,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     """
 
     kind = "batch"
-    masked_fields = ("default_run_setting", "run_settings", "rerun_setting", "sample_sheet")
+    masked_fields: ClassVar[tuple[str, ...]] = ("default_run_setting", "run_settings", "rerun_setting", "sample_sheet")
     template_fields: Sequence[str] = aws_template_fields(
         "default_run_setting",
         "run_settings",

@@ -38,6 +38,7 @@ ALLOWED = {
     "operators": {"core", "hooks", "jobs", "links", "operators"},
     "commands": {*BELOW_HOOKS, "commands", "jobs"},
     "__main__": {"commands"},
+    "decorators": {"core", "decorators", "operators"},
     "emulator": {"emulator"},
 }
 AWS_SDK = {"boto3", "botocore"}

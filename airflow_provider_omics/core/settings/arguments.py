@@ -120,6 +120,7 @@ ACTION_ARGUMENTS: Mapping[str, Argument] = {
     "run_id": _ID,
     "batch_id": _ID,
     "run_group_id": _ID,
+    "cache_id": _ID,
     "wait_for_completion": _flag(True),
     "read_outputs": _flag(False),
     "write": _flag(False),
