@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -14,6 +15,8 @@ SERVICE_PRINCIPAL = "omics.amazonaws.com"
 
 _SECRETS = ("secret", "token", "password", "passwd", "private", "credential", "externalid", "external_id")
 _MASK = "***"
+_USER = re.compile(r"//[^/@\s]+@")
+"""User and password of an address, such as a proxy's."""
 
 
 class Level(str, Enum):
@@ -87,15 +90,22 @@ def masked(extra: Mapping[str, Any]) -> dict[str, Any]:
     """Hide the secrets of a connection's extra.
 
     :param extra: the extra, with mappings inside.
-    :return: the same with each secret as ``***``.
+    :return: the same with each secret as ``***``: by its key, in an address, and in text that holds a document.
     """
-    shown: dict[str, Any] = {}
-    for key, value in extra.items():
-        if isinstance(value, Mapping):
-            shown[key] = masked(value)
-        else:
-            shown[key] = _MASK if any(word in str(key).lower() for word in _SECRETS) else value
-    return shown
+    return {
+        key: _MASK if any(word in str(key).lower() for word in _SECRETS) else _masked_value(value)
+        for key, value in extra.items()
+    }
+
+
+def _masked_value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return masked(value)
+    if isinstance(value, (list, tuple)):
+        return [_masked_value(item) for item in value]
+    if isinstance(value, str):
+        return _MASK if value.lstrip()[:1] in ("{", "[") else _USER.sub(f"//{_MASK}@", value)
+    return value
 
 
 def connection(name: str, source: str, *, found: bool, credentials: str, settings: Mapping[str, Any]) -> Finding:

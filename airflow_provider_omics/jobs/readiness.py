@@ -221,7 +221,8 @@ class Readiness:
                 count = sum(1 for _ in runs)
                 summary = runs.summary
         except SettingsError as error:
-            yield from findings.problems("sample_sheet", error)
+            told = error.masked() if self._defaults.mask_parameters else error
+            yield from findings.problems("sample_sheet", told)
         except OmicsError as error:
             yield findings.refused("sample_sheet", error)
         else:

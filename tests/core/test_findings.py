@@ -104,6 +104,8 @@ def test_secrets_are_masked() -> None:
         "region_name": "us-east-1",
         "assume_role_kwargs": {"ExternalId": "x", "TokenCode": "123456"},
         "service_config": {"omics": {"mask_parameters": True}},
+        "config_kwargs": {"proxies": {"https": "http://user:word@proxy:3128/"}, "list": ["http://u:p@h/"]},
+        "aws_default": '{"password": "s"}',
     }
 
     assert findings.masked(extra) == {
@@ -111,6 +113,8 @@ def test_secrets_are_masked() -> None:
         "aws_secret_access_key": "***",
         "aws_session_token": "***",
         "assume_role_kwargs": {"ExternalId": "***", "TokenCode": "***"},
+        "config_kwargs": {"proxies": {"https": "http://***@proxy:3128/"}, "list": ["http://***@h/"]},
+        "aws_default": "***",
     }
 
 
