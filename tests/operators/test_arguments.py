@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from tests.airflow_support import SteppedTime
 
 BAD: list[dict[str, Any]] = [
-    *[{"run_timeout": "PT1H"}, {"run_timeout": -1}, {"patience": "long"}, {"patience": None}],
-    *[{"poll_interval": None}, {"poll_interval": -1}, {"poll_interval": math.nan}, {"poll_interval": "soon"}],
-    *[{"wait_for_completion": "maybe"}, {"failure_log_lines": "many"}, {"deferrable": "later"}],
+    *({"run_timeout": value} for value in ("PT1H", -1)),
+    *({"patience": value} for value in ("long", None)),
+    *({"poll_interval": value} for value in (None, -1, math.nan, "soon")),
+    {"wait_for_completion": "maybe"},
+    {"failure_log_lines": "many"},
+    {"deferrable": "later"},
 ]
 GOOD = [
     *[{"run_timeout": 36_000}, {"run_timeout": "36000"}, {"run_timeout": timedelta(hours=10)}, {"patience": 60}],
