@@ -13,6 +13,11 @@ from airflow_provider_omics.core.errors import AccessDenied, NotFound, ServiceEr
 SERVICE_PRINCIPAL = "omics.amazonaws.com"
 """Who assumes the service role of a run (user guide, "Service roles for HealthOmics")."""
 
+CHECK_ADVICE = (
+    "`python -m airflow_provider_omics check`, or OmicsCheckOperator in a worker, shows what the connection leads to."
+)
+"""Ends the advice of errors about credentials and addresses; the look itself leaves it out."""
+
 _SECRETS = ("secret", "token", "password", "passwd", "private", "credential", "externalid", "external_id")
 _MASK = "***"
 _USER = re.compile(r"//[^/@\s]+@")
@@ -82,7 +87,8 @@ def refused(subject: str, error: Exception, *, level: Level = Level.ERROR) -> Fi
     :param level: how much it matters. Default: an error.
     """
     if isinstance(error, ServiceError):
-        return Finding(subject, level, f"{error.operation}: {error.code}: {error.reason}", error.advice)
+        mend = error.advice.removesuffix(CHECK_ADVICE).strip()
+        return Finding(subject, level, f"{error.operation}: {error.code}: {error.reason}", mend)
     return Finding(subject, level, str(error))
 
 

@@ -30,6 +30,7 @@ from airflow_provider_omics.core.errors import (
     Throttled,
     Unavailable,
 )
+from airflow_provider_omics.core.findings import CHECK_ADVICE
 
 Answer = TypeVar("Answer", bound=Mapping[str, Any])
 
@@ -102,10 +103,6 @@ _QUOTA_ADVICE = {
     )
 }
 _QUOTA_ADVICE["StartRunBatch"] = _QUOTA_ADVICE["StartRun"]
-
-CHECK_ADVICE = (
-    "`python -m airflow_provider_omics check`, or OmicsCheckOperator in a worker, shows what the connection leads to."
-)
 
 _WITH_WORKFLOW = frozenset({"StartRun", "StartRunBatch", "GetWorkflow", "GetWorkflowVersion"})
 # Source: GetWorkflow and StartRun, "type" and "workflowOwnerId"; a workflow is known in its own Region only.

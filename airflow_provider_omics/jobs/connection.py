@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from airflow_provider_omics.core.errors import Unavailable
+from airflow_provider_omics.core.findings import CHECK_ADVICE
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.service_errors import CHECK_ADVICE
 from airflow_provider_omics.jobs.driver import pause
 
 DOUBT = 300.0

@@ -14,7 +14,8 @@ from airflow_provider_omics.core import findings
 from airflow_provider_omics.core.errors import OmicsError, Problem, SettingsError
 from airflow_provider_omics.core.findings import Finding, Level, PlaceFacts
 from airflow_provider_omics.core.settings.checks import run_setting_rules
-from airflow_provider_omics.core.settings.connection import ConnectionDefaults
+from airflow_provider_omics.core.settings.connection import KINDS, ConnectionDefaults
+from airflow_provider_omics.core.settings.connection_extra import misplaced_keys
 from airflow_provider_omics.core.settings.requests import merge_settings
 from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
 from airflow_provider_omics.core.uris import is_s3_uri
@@ -75,6 +76,10 @@ class Readiness:
         try:
             self._hook.prepare_for_threads(1)  # no repeats: a look that fails is a finding
             yield self._connection()
+            extra = self._hook.conn_config.extra_config
+            misplaced = misplaced_keys(extra, KINDS, str(self._hook.aws_conn_id))
+            if misplaced is not None:
+                yield Finding("connection", Level.WARNING, misplaced, "move them there")
             self._defaults = self._hook.defaults
         except SettingsError as error:
             yield from findings.problems("connection", error)

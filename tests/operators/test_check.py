@@ -83,6 +83,16 @@ def test_what_is_wrong(
     assert mend in found[subject]["mend"]
 
 
+def test_misplaced_keys(emulator: OmicsEmulator, connect: Connect, capfd: pytest.CaptureFixture[str]) -> None:
+    """Keys of ours that nobody reads are a warning with their place."""
+    connect(mask_parameters=True)
+
+    status, found = look(capfd)
+
+    assert (status, found["connection"]["level"]) == (0, "warning")
+    assert "extra['mask_parameters']" in found["connection"]["text"]
+
+
 def test_no_connection(emulator: OmicsEmulator, connect: Connect, capfd: pytest.CaptureFixture[str]) -> None:
     """A connection that Airflow does not find is told, and that there is no Region then."""
     status, found = look(capfd, "--conn-id", "elsewhere")
