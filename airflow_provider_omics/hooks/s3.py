@@ -125,6 +125,19 @@ class S3Store:
             answer: Mapping[str, Any] = client.head_object(Bucket=bucket, Key=key)
         return answer
 
+    def bucket_region(self, uri: str) -> str | None:
+        """Look at a bucket.
+
+        :param uri: ``s3://bucket/...``.
+        :return: its Region; None: S3 does not say.
+        :raises NotFound: there is no such bucket.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        with self._calls("HeadBucket", uri) as client:
+            answer = client.head_bucket(Bucket=uri.removeprefix("s3://").partition("/")[0])
+        region: str | None = answer.get("BucketRegion")
+        return region
+
     def exists(self, uri: str) -> bool:
         """Look whether an object exists.
 

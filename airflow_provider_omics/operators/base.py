@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import Context, conf
+from airflow.providers.common.compat.sdk import AirflowException, Context, conf
 
 from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.settings.checks import is_true
+from airflow_provider_omics.core.settings.arguments import START_ARGUMENTS, read_arguments
+from airflow_provider_omics.core.settings.names import argument_hints
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.masking import Masked, hidden, masked
 
@@ -33,6 +35,17 @@ class OmicsBaseOperator(AwsBaseOperator[OmicsHook]):
     aws_hook_class = OmicsHook
     template_fields: Sequence[str] = aws_template_fields()
     ui_color = "#e3f1ec"
+
+    def __init__(self, **kwargs: Any) -> None:
+        try:
+            super().__init__(**kwargs)
+        except (TypeError, AirflowException) as error:  # Airflow 3 and 2, of arguments that nobody takes
+            makers = [vars(cls)["__init__"] for cls in type(self).__mro__ if "__init__" in vars(cls)]
+            known = {name for maker in makers for name in signature(maker).parameters}
+            hints = argument_hints([name for name in kwargs if name not in known], known)
+            if not hints:
+                raise
+            raise type(error)(f"{error}\n{hints}") from error
 
 
 class OmicsActionOperator(OmicsBaseOperator):
@@ -56,14 +69,17 @@ class OmicsActionOperator(OmicsBaseOperator):
 class OmicsStartOperator(OmicsBaseOperator):
     """Base of the operators that start a run or a batch, wait for its end, and judge it.
 
+    Flags may be text (``"false"``), times a timedelta, seconds or their text. What cannot be read is refused before
+    anything is sent, together with all that is wrong with the settings.
+
     :param wait_for_completion: wait for the end (default); otherwise the task ends once the run or batch is started.
     :param deferrable: wait in the triggerer instead of a worker; default: ``[operators] default_deferrable``.
-    :param poll_interval: seconds between two looks; default 30.
+    :param poll_interval: time between two looks, a timedelta or seconds; default 30.
     :param cancel_on_kill: whether a user's kill of the task, and a time limit, cancel the run or batch; default True.
     :param durable: a retry adopts what an earlier try has started, instead of starting a second one (default). It needs
         Airflow 3.3, or ``staging_s3_uri`` in the connection. Off: each try starts afresh.
-    :param patience: how long throttling, errors of the service and a lost connection are tolerated; default three
-        hours.
+    :param patience: how long throttling, errors of the service and a lost connection are tolerated, a timedelta or
+        seconds; default three hours.
     :param tag_with_airflow_context: tag runs and batches with the ids of DAG, task and DAG run, and with the request id
         by which a later try finds them; default: the connection's, which is on by default.
     :param check_workflow: look the workflow up first (GetWorkflow): is it ACTIVE, and do the parameters fit its
@@ -93,10 +109,10 @@ class OmicsStartOperator(OmicsBaseOperator):
         *,
         wait_for_completion: bool = True,
         deferrable: bool | None = None,
-        poll_interval: float = 30.0,
+        poll_interval: timedelta | float | str = 30.0,
         cancel_on_kill: bool = True,
         durable: bool = True,
-        patience: timedelta = timedelta(hours=3),
+        patience: timedelta | float | str = timedelta(hours=3),
         tag_with_airflow_context: bool | None = None,
         check_workflow: bool = False,
         check_inputs: bool = False,
@@ -213,8 +229,11 @@ class OmicsStartOperator(OmicsBaseOperator):
         return self._task
 
     def _masks_parameters(self) -> bool:
-        if self.mask_parameters is not None:
-            return is_true("mask_parameters", self.mask_parameters)
+        read, problems = read_arguments({"mask_parameters": self.mask_parameters}, START_ARGUMENTS)
+        if problems:
+            return True  # execute() tells which
+        if read["mask_parameters"] is not None:
+            return bool(read["mask_parameters"])
         try:
             return self.hook.defaults.mask_parameters
         except SettingsError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
@@ -235,7 +236,7 @@ class OmicsDeleteRunBatchOperator(OmicsActionOperator):
 
     :param batch_id: id of the batch.
     :param wait_for_completion: wait until the runs are deleted, after which the batch may be (default True).
-    :param poll_interval: seconds between two looks; default 30.
+    :param poll_interval: time between two looks, a timedelta or seconds; default 30.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :raises Conflict: its status is neither PROCESSED nor CANCELLED, and its runs are not being deleted already.
     :raises BatchFailed: HealthOmics could not delete all of its runs.
@@ -249,7 +250,12 @@ class OmicsDeleteRunBatchOperator(OmicsActionOperator):
     template_fields: Sequence[str] = aws_template_fields("batch_id")
 
     def __init__(
-        self, *, batch_id: str, wait_for_completion: bool = True, poll_interval: float = 30.0, **kwargs: Any
+        self,
+        *,
+        batch_id: str,
+        wait_for_completion: bool = True,
+        poll_interval: timedelta | float | str = 30.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.batch_id = batch_id

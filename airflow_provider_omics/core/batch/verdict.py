@@ -7,6 +7,7 @@ PROCESSED only says that every run has ended. Whether that is a success is decid
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -14,8 +15,12 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 
 from airflow_provider_omics.core.errors import GivenValue, Problem, SettingsError
+from airflow_provider_omics.core.settings.rendering import lost_spelling, still_text
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase
+
+_LIST = re.compile(r"\s*\[\s*([\'\"].*)?\]\s*", re.DOTALL)
+"""A list that a template has rendered to text; as a pattern it would name no sample, and protect none."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,17 @@ class Tolerance:
         given: tuple[object, ...] = (must_succeed,)
         if isinstance(must_succeed, Collection) and not isinstance(must_succeed, str):
             given = tuple(must_succeed)
-        patterns = tuple(pattern for pattern in given if isinstance(pattern, str) and pattern)
-        if len(patterns) != len(given):
-            problems.append(Problem("must_succeed", repr(must_succeed), "runSettingIds or patterns, each a text"))
+        # A runSettingId of digits, which a native template has made a number, is its digits.
+        texts = [str(pattern) if type(pattern) is int else pattern for pattern in given]
+        for pattern in texts:
+            if not isinstance(pattern, str) or not pattern or _LIST.fullmatch(pattern):
+                hint = lost_spelling(pattern) or still_text(pattern or None)
+                allowed = f"runSettingIds or patterns, each a text{hint}"
+                problems.append(Problem("must_succeed", repr(must_succeed), allowed))
+                break
         if problems:
             raise SettingsError(problems)
-        return cls(int(runs or 0), percent, patterns)
+        return cls(int(runs or 0), percent, tuple(map(str, texts)))
 
     def allowance(self, total_runs: int) -> int:
         """Number of runs, out of so many, that may end otherwise than COMPLETED."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -38,6 +38,8 @@ from airflow_provider_omics.sheets.opening import open_bytes
 
 MAX_PROBLEMS = 50
 """Problems of a list that are reported; reading stops there."""
+_NOWHERE = "s3://staging-is-not-set/"
+"""Stands for the place of settings that have none; nothing is sent with it."""
 _WORKFLOW = ("workflowId", "workflowType", "workflowOwnerId", "workflowVersionName")
 
 
@@ -64,7 +66,7 @@ class BatchSettings:
     tags: Any
     scratch_storage_mode: str | None
     staging_s3_uri: str | None
-    max_runs: int | str | None
+    max_runs: int | None
 
 
 @dataclass
@@ -125,6 +127,7 @@ def check_batch(
     *,
     model: ReadModel | None = None,
     workflow: Callable[[Mapping[str, Any]], Workflow | None] = lambda _: None,
+    also: Sequence[Problem] = (),
 ) -> CheckedBatch:
     """Read, check and count the settings of a batch, and build its request; nothing is sent.
 
@@ -135,7 +138,8 @@ def check_batch(
     :param log: the task's logger.
     :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
     :param workflow: looks up the workflow of a ``defaultRunSetting``, whose template the rows of a sheet have to fit;
-        not called where its name is wrong. Default: they are not compared.
+        not called where its name, or anything of ``also``, is wrong. Default: they are not compared.
+    :param also: problems of other arguments, to be told with those of the settings. Default: none.
     :return: the request, and the settings on their way to S3.
     :raises SettingsError: with all problems, of the defaults and of every run.
     """
@@ -145,11 +149,13 @@ def check_batch(
         "sample_sheet": given.sample_sheet,
     }
     named = [name for name, value in sources.items() if value is not None]
+    problems = list(also)
     if len(named) != 1:
         shown = "all set" if named else "not set"
-        raise SettingsError([Problem(" and ".join(named or sources), shown, f"exactly one of {', '.join(sources)}")])
-    if given.max_runs not in (None, "") and not str(given.max_runs).isdigit():
-        raise SettingsError([Problem("max_runs", repr(given.max_runs), "a whole number, 0 or more")])
+        problems.append(Problem(" and ".join(named or sources), shown, f"exactly one of {', '.join(sources)}"))
+    if given.run_settings_s3_uri is not None and given.max_runs is not None:
+        allowed = "not with run_settings_s3_uri, whose runs are not counted: give run_settings or a sample_sheet"
+        problems.append(Problem("max_runs", repr(given.max_runs), allowed))
     common: dict[str, Any] = {
         "default_run_setting": given.default_run_setting,
         "batch_name": given.batch_name,
@@ -159,17 +165,19 @@ def check_batch(
         "require": defaults.require_settings,
         "request_id": request_id,
         "model": model,
+        "connection": defaults.connection,
     }
     if given.run_settings_s3_uri is not None:
-        if given.max_runs not in (None, ""):
-            allowed = "not with run_settings_s3_uri, whose runs are not counted: give run_settings or a sample_sheet"
-            raise SettingsError([Problem("max_runs", repr(given.max_runs), allowed)])
-        return CheckedBatch(
-            build_start_run_batch_request(run_settings_s3_uri=given.run_settings_s3_uri, **common), None
-        )
+        uri = given.run_settings_s3_uri
+        return CheckedBatch(build_start_run_batch_request(run_settings_s3_uri=uri, also=problems, **common), None)
+    if len(named) != 1:
+        # Which runs are meant nobody knows; what is wrong with all else is told with it.
+        build_start_run_batch_request(run_settings_s3_uri=_NOWHERE, total_runs=1, also=problems, **common)
+    if problems:
+        workflow = lambda _: None  # noqa: E731 - nothing is asked where nothing can start
     spool = RunSettingsSpool()
     try:
-        return _checked_spool(given, defaults, store, spool, common, log, workflow)
+        return _checked_spool(given, defaults, store, spool, common, log, workflow, problems)
     except BaseException:
         spool.close()
         raise
@@ -183,11 +191,11 @@ def _checked_spool(
     common: Mapping[str, Any],
     log: Any,
     workflow: Callable[[Mapping[str, Any]], Workflow | None],
+    problems: list[Problem],
 ) -> CheckedBatch:
     layers = (defaults.default_run_setting, given.default_run_setting or {})
     default = merge_settings(*(layer for layer in layers if isinstance(layer, Mapping)))
     rules = run_setting_rules(default, defaults.require_settings, common["model"])
-    problems: list[Problem] = []
     inline = _short_list(given.run_settings)
     sheet: BatchSheet | None = None
     cause: BaseException | None = None
@@ -202,7 +210,7 @@ def _checked_spool(
     except SettingsError as error:
         problems += error.problems
         cause = error.__cause__  # raised by a function of the user's
-    total = len(inline) if inline is not None else spool.total_runs
+    total = len(inline) if isinstance(inline, list) else spool.total_runs
     problems += _size_problems(given, total, spool.size)
     if inline is None and total <= MAX_INLINE_SETTINGS and not problems:
         inline = list(spool)
@@ -238,16 +246,16 @@ def _asked_workflow(
 
 def _staged_request(given: BatchSettings, spool: RunSettingsSpool, common: Mapping[str, Any]) -> CheckedRequest:
     """Build the request for settings in S3, at a place named by their content."""
-    place = given.staging_s3_uri or "s3://staging-is-not-set/"
+    place = given.staging_s3_uri or _NOWHERE
     uri = f"{place.rstrip('/')}/{spool.digest}.json"
     runs = min(max(spool.total_runs, 1), MAX_RUNS_IN_BATCH)
     return build_start_run_batch_request(run_settings_s3_uri=uri, total_runs=runs, **common)
 
 
-def _short_list(run_settings: Any) -> list[Any] | None:
+def _short_list(run_settings: Any) -> Any:
     """Return a list that fits in the request, or a value that is no list, which the request's own check refuses."""
     if isinstance(run_settings, (str, bytes, Mapping)) or not isinstance(run_settings, Iterable):
-        return None if run_settings is None else [run_settings]
+        return run_settings
     settings = run_settings if isinstance(run_settings, list) else list(run_settings)
     return settings if len(settings) <= MAX_INLINE_SETTINGS else None
 
@@ -274,8 +282,8 @@ def read_list(run_settings: Iterable[Any], rules: RunSettingRules, spool: RunSet
 
 def _size_problems(given: BatchSettings, total: int, size: int) -> Iterator[Problem]:
     source = "sample_sheet" if given.sample_sheet is not None else "run_settings"
-    if given.max_runs not in (None, "") and total > int(given.max_runs):
-        yield Problem(source, f"{total:,} runs", f"at most {int(given.max_runs):,}, as max_runs says")
+    if given.max_runs is not None and total > given.max_runs:
+        yield Problem(source, f"{total:,} runs", f"at most {given.max_runs:,}, as max_runs says")
     if total > MAX_RUNS_IN_BATCH or size > MAX_FILE_BYTES:
         allowed = f"at most {MAX_RUNS_IN_BATCH:,} runs and 6 GB in one batch: split it, by sheet or with where"
         yield Problem(source, f"{total:,} runs, {size:,} bytes", allowed)

@@ -354,7 +354,7 @@ class BatchJudge:
                 pause(STRAGGLER_INTERVAL)
 
         self._ask_on_the_way_out("Whether the failed batch had started runs cannot be told", name)
-        if self.owner.arguments.flag("cancel_on_kill"):
+        if self.owner.arguments.cancel_on_kill:
             self._ask_on_the_way_out("Whether runs are still going cannot be told", settle)
 
     def _ask_on_the_way_out(self, lead: str, ask: Callable[[], None]) -> None:

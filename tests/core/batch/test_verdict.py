@@ -66,7 +66,15 @@ def test_what_is_no_percentage_is_refused(given: object) -> None:
 
 @pytest.mark.parametrize(
     ("given", "patterns"),
-    [((), ()), ("control-*", ("control-*",)), (["a", "b?"], ("a", "b?")), (("a",), ("a",)), ({"a": 1}, ("a",))],
+    [
+        ((), ()),
+        ("control-*", ("control-*",)),
+        (["a", "b?"], ("a", "b?")),
+        (("a",), ("a",)),
+        ({"a": 1}, ("a",)),
+        ([12878], ("12878",)),
+        ("[ab]*", ("[ab]*",)),
+    ],
     ids=str,
 )
 def test_must_succeed_may_be_one_or_several(given: object, patterns: tuple[str, ...]) -> None:
@@ -74,7 +82,9 @@ def test_must_succeed_may_be_one_or_several(given: object, patterns: tuple[str, 
     assert Tolerance.checked(0, None, given).must_succeed == patterns
 
 
-@pytest.mark.parametrize("given", ["", [""], ["a", ""], [5], 5, None, ["a", None], [["a"]]], ids=str)
+@pytest.mark.parametrize(
+    "given", ["", [""], ["a", ""], [5.0], True, None, ["a", None], [["a"]], "[]", "['S1']", '["S1", "S2"]'], ids=str
+)
 def test_must_succeed_of_another_form_is_refused(given: object) -> None:
     """Each pattern is a text that is not empty."""
     with pytest.raises(SettingsError) as caught:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from typing import Any
 
@@ -49,8 +50,16 @@ def test_every_key_is_read() -> None:
     """Each key has a field of the same name, and each field a key."""
     defaults = ConnectionDefaults.from_service_config(ALL)
 
-    assert {**vars(defaults), "require_settings": list(defaults.require_settings)} == ALL
-    assert {field.name for field in fields(ConnectionDefaults)} == set(ALL)
+    words = {"connection": "the connection"}
+    assert {**vars(defaults), "require_settings": list(defaults.require_settings)} == {**ALL, **words}
+    assert {field.name for field in fields(ConnectionDefaults)} == {*ALL, *words}
+
+
+def test_text_of_a_value() -> None:
+    """A list or an object that a form has left as JSON text is read as what it says."""
+    text = {key: json.dumps(value) if isinstance(value, (dict, list)) else value for key, value in ALL.items()}
+
+    assert ConnectionDefaults.from_service_config(text) == ConnectionDefaults.from_service_config(ALL)
 
 
 def test_a_key_of_the_amazon_provider_is_left_to_it() -> None:
