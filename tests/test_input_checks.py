@@ -117,7 +117,7 @@ def test_archived_objects_below_a_prefix(s3: Any, uri: str, state: str) -> None:
 
     uri = uri.format(READS)
     assert objects.look(uri) is InputState(state)
-    assert objects.archived_keys == ({uri: f"s3://{READS}/mixed/old.bam"} if state == "archived" else {})
+    assert objects.below == ({uri: f"s3://{READS}/mixed/old.bam"} if state == "archived" else {})
 
 
 def test_restored_objects_below_a_prefix(s3: Any) -> None:

@@ -91,6 +91,17 @@ def show_value(value: Any) -> str:
     return type(value).__name__
 
 
+def visible(text: str) -> str:
+    r"""Show a text on one line as it is, but for its control, invisible and line characters: those as escapes.
+
+    :param text: any text of a user's, such as the name of a file or column.
+    :return: the text, with ``\u200b`` and the like.
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def convert_value(field: SettingField, value: Any) -> Any:
     """Bring a value into the type that AWS takes, where nothing can be lost.
 
