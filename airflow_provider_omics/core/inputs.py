@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any, NamedTuple
@@ -23,9 +23,6 @@ MAX_IDS = 100
 _ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 MAY_BE_ARCHIVED = _ARCHIVES | {"INTELLIGENT_TIERING"}
 """Storage classes of which only HeadObject tells whether an object can be read now; lists do not name the tier."""
-
-RESTORE_MARGIN = timedelta(days=7)
-"""How long a restored copy has to last: a run may wait, and takes hours to days."""
 
 # What tools put beside a file, and what packs it: it does not stand for the file.
 _BESIDE = re.compile(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow_provider_omics.core.errors import AccessDenied, Problem, SettingsError
 from airflow_provider_omics.core.inputs import RunInputs
+from airflow_provider_omics.core.settings.checks import show_value
 from airflow_provider_omics.core.settings.workflow_parameters import check_parameters
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.owner import Owner
@@ -160,12 +162,20 @@ def look_up_inputs(owner: Owner, setting: Mapping[str, Any], runs: Callable[[], 
     """
     from airflow_provider_omics.jobs import inputs  # for who wants it
 
+    margin = owner.arguments.restore_margin
+    try:
+        lasting = margin if isinstance(margin, timedelta) else timedelta(seconds=float(margin))
+        needed_until = datetime.now(timezone.utc) + lasting
+    except (TypeError, ValueError, OverflowError) as error:
+        allowed = "a timedelta, or a number of seconds"
+        raise SettingsError([Problem("restore_margin", show_value(margin), allowed)]) from error
     inputs.check_inputs(
         runs,
         owner.hook,
         owner.log,
         role_arn=owner.arguments.check_role_arn or None,
         networking_mode=setting.get("networkingMode"),
+        needed_until=needed_until,
         mask=owner.arguments.masks_parameters,
     )
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
 from airflow_provider_omics.core.errors import AccessDenied, NotFound, SettingsError
 from airflow_provider_omics.core.inputs import (
     MAY_BE_ARCHIVED,
-    RESTORE_MARGIN,
     DistinctInputs,
     InputState,
     Place,
@@ -45,7 +44,7 @@ def check_inputs(
     *,
     role_arn: str | None = None,
     networking_mode: str | None = None,
-    restore_margin: timedelta = RESTORE_MARGIN,
+    needed_until: datetime | None = None,
     mask: bool = False,
 ) -> None:
     """Look up every distinct ``s3://`` input of the runs, once.
@@ -56,13 +55,13 @@ def check_inputs(
     :param role_arn: the role to assume for it; what this role may not read is an error then. None: as the connection,
         and what the connection may not read is left unchecked, with one warning.
     :param networking_mode: of the runs. Addresses of the web are warned of, unless it is VPC.
-    :param restore_margin: how long a restored copy has to last from now on.
+    :param needed_until: when a restored copy of an archived object may go. Default: any time.
     :param mask: whether only the bucket of a URI is shown.
     :raises SettingsError: inputs that are missing, archived, or denied to the role; at most 50 problems.
     :raises ServiceError: S3 or STS did not answer, or the role could not be assumed.
     """
     inputs = DistinctInputs(runs())
-    objects = InputObjects(hook, role_arn, needed_until=datetime.now(timezone.utc) + restore_margin)
+    objects = InputObjects(hook, role_arn, needed_until=needed_until)
     states: dict[str, InputState] = {}
     uris = iter(inputs)
     with ThreadPoolExecutor(PARALLEL_LOOKS, thread_name_prefix="check-inputs") as pool:
@@ -148,7 +147,7 @@ class InputObjects:
         listed: list[Mapping[str, Any]] = []
         for page in range(MAX_PAGES if place.is_pattern else 1):
             after = listed[-1]["Key"] if page else ""
-            found = self._store.list_objects(S3Address(place.bucket, place.prefix).uri, after=after)
+            found = self._store.list_objects(S3Address(place.bucket, place.prefix).uri, LIST_PAGE, after=after)
             listed += found
             if len(found) < LIST_PAGE or any(place.names(item["Key"], folders=True) for item in found):
                 break

@@ -57,6 +57,7 @@ class StartArguments:
     check_workflow: bool
     check_inputs: Any
     check_role_arn: str | None
+    restore_margin: timedelta | float | str
     dry_run: Any
     failure_log_lines: int
     retry_permanent_failures: bool

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
-from airflow_provider_omics.core.settings.checks import show_value
+from airflow_provider_omics.core.settings.checks import show_value, visible
 from airflow_provider_omics.core.sheet.delimiters import Misfit, fitting_delimiter
 from airflow_provider_omics.core.sheet.runs import SheetRows
 from airflow_provider_omics.sheets.lines import DAMAGE, Lines, UnreadableLine
@@ -80,7 +80,7 @@ def rows_of(stream: io.BufferedReader[Any], file: str, dress: Dress | None = Non
     :return: the rows, as a context: the stream is closed at its end.
     :raises SettingsError: the header cannot be used, or the file cannot be read at all.
     """
-    dress = dress or Dress()
+    dress, file = dress or Dress(), visible(file)
     if problems := [*dress.problems()]:
         raise SettingsError(problems)
     extension = _extension(file)

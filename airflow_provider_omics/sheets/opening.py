@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_omics.core.errors import NotFound, Problem, ServiceError, SettingsError
+from airflow_provider_omics.core.settings.checks import visible
 from airflow_provider_omics.core.uris import is_s3_uri, s3_address
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ def open_bytes(path: str, store: S3Store | None = None) -> Iterator[io.BufferedR
         head = stream.peek(8)
         for start, what in _OTHERS.items():
             if head.startswith(start):
-                raise SettingsError([Problem(path, what.partition(":")[0], what.partition(": ")[2])])
+                raise SettingsError([Problem(visible(path), what.partition(":")[0], what.partition(": ")[2])])
         if head[1:2] == b"\0" or (head[:1] == b"\0" and head[1:2] != b"\0" and head):
-            raise SettingsError([Problem(path, "text in UTF-16 without a mark", "save it as UTF-8")])
+            raise SettingsError([Problem(visible(path), "text in UTF-16 without a mark", "save it as UTF-8")])
         if head.startswith(_GZIP):
             stream = stack.enter_context(io.BufferedReader(_Unpacked(stream, path), BUFFER))
         yield stream
@@ -78,7 +79,7 @@ class _Unpacked(io.RawIOBase):
         self._size += count
         if self._size > LARGEST_UNPACKED:
             shown = f"more than {LARGEST_UNPACKED:,} bytes, unpacked"
-            raise SettingsError([Problem(self._path, shown, "a smaller file: split it")])
+            raise SettingsError([Problem(visible(self._path), shown, "a smaller file: split it")])
         return count
 
 

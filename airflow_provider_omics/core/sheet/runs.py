@@ -194,15 +194,18 @@ class SheetRuns:
     def _look_at(self, mapping: SheetMapping, line: int, cells: Mapping[str, Any]) -> None:
         """Find what is no value, and count the kinds of what is one."""
         self._first_line = self._first_line or line
-        for column in cells if self._sheet.input_sheet else mapping.used:
+        broken = set()
+        for column in cells if self._sheet.input_sheet or mapping.all_columns else mapping.used:
             cell = cells.get(column)
             if type(cell) is str and cell[:1] in ("#", "=") and (fault := spreadsheet_fault(cell)):
-                self._add(Problem(self._label(line, (column,)), show_value(cell), f"{fault[0]}, not {fault[1]}"))
+                broken.add(column)
+                allowed = GivenWords(f"{fault[0]}, not {fault[1]}", f"its value, not {fault[0]}")
+                self._add(Problem(self._label(line, (column,)), show_value(cell), allowed))
         if not self._kinds:
             self._kinds = {column: ColumnKinds() for column in mapping.filled}
         for column, kinds in self._kinds.items():
             cell = cells.get(column)
-            if not is_empty(cell):
+            if not is_empty(cell) and column not in broken:
                 kinds.add(line, cell)
 
     def _is_spelled_alike(self, mapping: SheetMapping, row: Row, run_setting_id: str) -> bool:
@@ -358,9 +361,9 @@ class SheetRuns:
         for column, kinds in self._kinds.items():
             self._add_odd(column, kinds)
         if self._not_taken:
-            lines = f"{len(self._not_taken):,} rows"
+            lines = f"{len(self._not_taken):,} row{'s' if len(self._not_taken) > 1 else ''}"
             place = self._label(self._not_taken[0], ())
-            what = "the first row that no each(...) or one(...) of its run takes; where leaves rows out on purpose"
+            what = "the first that no each(...) or one(...) of its run takes; where leaves rows out on purpose"
             self.warnings.append(Problem(place, lines, what))
         if not self.rows and not self._problems:
             self._add(Problem(self._source.file, "empty", "at least one row, below the names of the columns"))
