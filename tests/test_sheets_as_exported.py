@@ -333,9 +333,9 @@ def test_errors_of_formulas_where_nobody_looks(tmp_path: Path) -> None:
     content = f"sample,fq,old\nS1,{S3}1,#REF!\n"
 
     assert read(tmp_path, content, parameters={"fq": "{fq}"})[0]["parameters"] == {"fq": f"{S3}1"}
-    uri = {"input_sheet_uri": lambda *_: "s3://abc/x"}
+    sheet = {"path": str(tmp_path / "s.csv"), "input_sheet": "input"}
     with pytest.raises(SettingsError, match="column old = '#REF!': the error of a formula"):
-        run_settings_from_sheet({"path": str(tmp_path / "s.csv"), "input_sheet": "input"}, **uri)
+        run_settings_from_sheet(sheet, input_sheet_uri=lambda *_: "s3://abc/x")
 
 
 @pytest.mark.parametrize("cell", ["30", "30.0", "30.", " 30.00 ", "+30"])
@@ -424,6 +424,7 @@ def test_no_row_is_lost(
     writer.writerows([["sample", "status", "fq"], *table])
     path = written(tmp_path_factory.getbasetemp(), text.getvalue(), name)
     filled = [row for row in table if "".join(row).strip()]
+    found = []
     with open_runs(SampleSheet.from_mapping({"path": path, "run_setting_id": "{sample}", **sheet})) as runs:
         try:
             found = list(runs)

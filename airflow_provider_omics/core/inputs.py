@@ -22,7 +22,7 @@ MAX_IDS = 100
 
 _ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 MAY_BE_ARCHIVED = _ARCHIVES | {"INTELLIGENT_TIERING"}
-"""Storage classes of which only HeadObject tells whether an object can be read now; lists do not name the tier."""
+"""Storage classes for which only HeadObject shows whether an object can be read now; lists do not name the tier."""
 
 # What tools put beside a file, and what packs it: it does not stand for the file.
 _BESIDE = re.compile(
@@ -37,7 +37,7 @@ _GLOBS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 class InputState(str, Enum):
-    """What S3 says of an input."""
+    """S3's answer about an input."""
 
     FOUND = "found"
     MISSING = "missing"
@@ -49,7 +49,7 @@ class InputState(str, Enum):
 
 
 class RunInputs(NamedTuple):
-    """What a run is given.
+    """The inputs of a run.
 
     :param run_setting_id: of the run; None for a single run.
     :param argument: where the document stands, as the user knows it.
@@ -82,9 +82,9 @@ class Place(NamedTuple):
         return self.prefix != self.key
 
     def names(self, key: str, *, folders: bool = False) -> bool:
-        """Whether a key is meant: one that begins so, or that a pattern of Nextflow's fits.
+        """Whether a key matches: it begins so, or fits the Nextflow pattern.
 
-        What stands beside a file (``S1.bam.bai``, ``S1.fastq.gz``) is not meant by the name of the file.
+        What stands beside a file (``S1.bam.bai``, ``S1.fastq.gz``) does not match the name of the file.
 
         :param key: of an object in the bucket.
         :param folders: whether a pattern that fits one of its folders will do. Default False.
@@ -167,7 +167,7 @@ class DistinctInputs:
 
     def __init__(self, runs: Iterable[RunInputs]) -> None:
         self.malformed: list[Problem] = []
-        """Texts that are meant as a URI and are none."""
+        """Texts that look like a URI and are not valid."""
         self.web_addresses = 0
         """How often an ``http://`` or ``https://`` address was met so far."""
         self.first_web_address: str | None = None

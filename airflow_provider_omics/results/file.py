@@ -29,7 +29,7 @@ _GZIP = b"\x1f\x8b"
 
 
 def results_place(argument: str | None, default: str | None, identity: TaskIdentity) -> str | None:
-    """Give the URI of a task's results file.
+    """Return the URI of a task's results file.
 
     :param argument: the task's ``results_s3_uri``: a file, or a prefix that ends in a slash. None or empty: not set.
     :param default: the connection's ``results_s3_uri``: a prefix. None: not set.
@@ -49,7 +49,7 @@ def results_place(argument: str | None, default: str | None, identity: TaskIdent
 
 
 def samples_place(results_uri: str, request_id: str) -> str:
-    """Give the place beside a results file where an attempt's samples are kept.
+    """Return the place beside a results file where an attempt's samples are kept.
 
     :param results_uri: the results file.
     :param request_id: the attempt's.
@@ -62,7 +62,7 @@ class JsonLinesFile:
     """An S3 object of JSON Lines, compressed with gzip when its name ends in ``.gz``.
 
     It is never seen half written: its lines are collected in a temporary file, which becomes the object in one call.
-    Who has read it replaces what was read and nothing newer.
+    A writer that has read it replaces that version and nothing newer.
 
     :param hook: the hook whose connection is used.
     :param uri: ``s3://bucket/key.jsonl`` or ``s3://bucket/key.jsonl.gz``.
@@ -79,7 +79,7 @@ class JsonLinesFile:
         self._etag: str | None = None
 
     def read(self, parse: Callable[[Mapping[str, Any]], Line]) -> Iterator[Line]:
-        """Read the lines, all of which are fetched first: who takes long over them loses no connection.
+        """Read the lines, all of which are fetched first: a slow reader loses no connection.
 
         :param parse: makes a value of a line; raises KeyError, TypeError or ValueError if it is none.
         :return: one value for each line; none when there is no such file.
@@ -93,7 +93,7 @@ class JsonLinesFile:
     def replace(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Replace the file, or make it.
 
-        :param lines: what it shall hold.
+        :param lines: its new content.
         :raises Conflict: it has been written since it was read.
         :raises ServiceError: S3 refused, or did not get through.
         """
@@ -155,8 +155,8 @@ def parsed_lines(file: IO[bytes], name: str, parse: Callable[[Mapping[str, Any]]
 def write_merged(file: JsonLinesFile, store: ResultsStore, log: Any) -> None:
     """Replace a results file by the records of a store, and never a newer record by an older one.
 
-    S3 takes the file only if nobody has written it since it was read (If-Match); else it is read again, and what is new
-    in it taken in first.
+    S3 takes the file only if nobody has written it since it was read (If-Match); else it is read again, and its new
+    records taken in first.
 
     :param file: the file, which was read into the store.
     :param store: the records.
@@ -197,7 +197,7 @@ def read_samples(hook: OmicsHook, results_uri: str, request_id: str) -> Iterator
     :param results_uri: the results file that they belong to.
     :param request_id: the attempt's.
     :return: its samples; none when they were not kept.
-    :raises SettingsError: what is there is something else.
+    :raises SettingsError: the object is something else.
     :raises ServiceError: S3 refused, or did not get through.
     """
     return JsonLinesFile(hook, samples_place(results_uri, request_id), None).read(Sample.from_json)
@@ -213,7 +213,7 @@ def _path(identity: TaskIdentity) -> str:
     names = [identity.dag_id, identity.run_id, identity.task_id]
     if identity.map_index >= 0:
         names.append(str(identity.map_index))
-    # Airflow's ids have none of what is replaced here, but for run ids that people choose.
+    # Airflow's ids have none of the characters replaced here, but for run ids that people choose.
     return "/".join(quote(name, safe=":+~@=") for name in names) + ".jsonl.gz"
 
 

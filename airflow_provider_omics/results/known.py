@@ -1,4 +1,4 @@
-"""What is known of the samples of a cohort before a new attempt: one record for each, the last one."""
+"""The records of a cohort's samples before a new attempt: one for each, the last one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_omics.results.store import ResultsStore
 
 
 class KnownSamples:
-    """What earlier attempts of a task, and results of other tasks, tell of the samples; in temporary files.
+    """The records of samples from earlier attempts of a task, and from other tasks; in temporary files.
 
     :param hook: where to ask.
     :param log: the task's logger.
@@ -45,12 +45,12 @@ class KnownSamples:
     def read_own(
         self, samples: Iterable[Sample], batch_id: str | None, collect: Callable[[], Collected | None]
     ) -> Collected | None:
-        """Read what the task's own earlier attempts have left.
+        """Read the samples and records of the task's own earlier attempts.
 
         :param samples: of the last of them.
         :param batch_id: the batch that it started; None: it started none.
         :param collect: brings the results file up to date; called where there is one.
-        :return: what was collected; None: nothing, or the batch is gone.
+        :return: the collection's outcome; None: nothing was collected, or the batch is gone.
         """
         self._before.add_samples(samples)
         self._last_batch = batch_id
@@ -59,7 +59,7 @@ class KnownSamples:
             try:
                 collected = collect() if self._file is not None else self._collect_into(self._own, batch_id)
             except NotFound as error:
-                self._log.warning("What became of batch %s is not to be found out any more: %s", batch_id, error)
+                self._log.warning("The end of batch %s can no longer be found: %s", batch_id, error)
                 self._is_gone, self._is_blind = True, not self.submitted
         self._read_file()
         return collected
@@ -103,7 +103,7 @@ class KnownSamples:
             raise SettingsError([Problem("rerun_failed_of", repr(batch_id), allowed)])
 
     def add_causes(self, causes: Mapping[str, str]) -> None:
-        """Add what was found out of failures.
+        """Add the causes of failures.
 
         :param causes: ``runSettingId`` -> cause.
         """
@@ -119,7 +119,7 @@ class KnownSamples:
         return sum(sample.carried is None for sample in self._before.samples())
 
     def of(self, run_setting_id: str) -> RunRecord | None:
-        """Give the last record of a sample; None: nothing is known of it, or its run is still going.
+        """Return the last record of a sample; None: it has none, or its run is still going.
 
         :param run_setting_id: the sample.
         """
@@ -132,7 +132,7 @@ class KnownSamples:
         if before is None:
             return self._not_remembered(run_setting_id, record)
         if before.carried is not None:
-            # The file tells more than what was carried: somebody may have found out how a run of unknown end ended.
+            # The file may know more than was carried: somebody may have found the end of a run of unknown end.
             if record is None or record.status is RecordStatus.REMOVED:
                 status = RecordStatus(before.carried)
                 record = RunRecord(run_setting_id, None, None, status, cause=before.reason, row=before.row)
@@ -150,7 +150,7 @@ class KnownSamples:
         return None if other is None or other.end is RecordStatus.REMOVED else other.present()
 
     def unclear_before(self, run_setting_id: str) -> int:
-        """Tell how often a sample had failed before its last run, and nobody could tell whether that passes.
+        """Count the unclear failures of a sample before its last run.
 
         :param run_setting_id: the sample.
         """
@@ -170,7 +170,7 @@ class KnownSamples:
         )
 
     def gone(self, present: Collection[str]) -> Iterator[Sample]:
-        """Give the samples that have left the sheet, as they are to be remembered.
+        """Yield the samples that have left the sheet, in the form that is remembered.
 
         :param present: ``runSettingId``s of the sheet.
         """
@@ -189,14 +189,14 @@ class KnownSamples:
                 yield Sample(name, record.fingerprint, record.row, end, reason, removed=True)
 
     def keep(self, record: RunRecord) -> None:
-        """Let the results file have a record that is carried forward.
+        """Add to the results file a record that is carried forward.
 
-        :param record: as :meth:`of` gave it.
+        :param record: from :meth:`of`.
         """
         self._put(record)
 
     def remove(self, run_setting_id: str) -> None:
-        """Let the results file tell that a sample has left the sheet.
+        """Mark a sample in the results file as removed from the sheet.
 
         :param run_setting_id: the sample.
         """
@@ -205,7 +205,7 @@ class KnownSamples:
             self._put(record.removed())
 
     def write(self) -> None:
-        """Write the results file, if it is to change.
+        """Write the results file, if it has changed.
 
         :raises ServiceError: S3 refused, or did not get through.
         """

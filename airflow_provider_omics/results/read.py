@@ -64,7 +64,7 @@ def completed_chunks(
 
         genotype.expand(chunk=chunks(wgs.output))  # a task that returns completed_chunks(wgs["results_uri"])
 
-    Lines keep their places when results are added, so a chunk stays what it is.
+    Lines keep their places when results are added, so a chunk stays the same.
 
     :param uri: the ``results_uri`` of a task's result, or a local copy of the file.
     :param size: records in a chunk; default 100.
@@ -108,7 +108,7 @@ def _numbered(
     store = None
     if is_s3_uri(uri):
         store = S3Store.of_connection(aws_conn_id, region_name) if hook is None else S3Store(hook)
-    # Fetched first: who takes long over a record loses no connection.
+    # Fetched first: a slow reader loses no connection.
     with tempfile.TemporaryFile(prefix="omics-results-") as copy:
         with open_bytes(uri, store) as stream:
             shutil.copyfileobj(stream, copy)

@@ -66,7 +66,7 @@ class ResultsStore:
         self._database.close()
 
     def add_samples(self, samples: Iterable[Sample]) -> None:
-        """Add what is known of the run settings."""
+        """Add the run settings, as they are known before their start."""
         rows = (
             (
                 item.run_setting_id,
@@ -82,18 +82,18 @@ class ResultsStore:
         self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def sample(self, run_setting_id: str) -> Sample | None:
-        """Give what is known of a run setting; None: nothing is."""
+        """Return a run setting; None: it is unknown."""
         found = self._one("SELECT * FROM sample WHERE id = ?", run_setting_id)
         return None if found is None else _sample(found)
 
     def samples(self) -> Iterator[Sample]:
-        """Give what is known of the run settings, in the order in which it came."""
+        """Yield the run settings, in the order in which they came."""
         with closing(self._database.execute("SELECT * FROM sample ORDER BY rowid")) as rows:
             for row in rows:
                 yield _sample(row)
 
     def add_submissions(self, submissions: Iterable[Submission]) -> None:
-        """Add what ListRunsInBatch tells."""
+        """Add submissions from ListRunsInBatch."""
         rows = (
             (item.run_setting_id, item.run_id, item.run_uuid, item.status, item.failure_reason, item.message)
             for item in submissions
@@ -101,19 +101,19 @@ class ResultsStore:
         self._database.executemany("INSERT OR REPLACE INTO submission VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def submissions(self) -> Iterator[Submission]:
-        """Give the submissions, in the order in which they were listed."""
+        """Yield the submissions, in the order in which they were listed."""
         with closing(self._database.execute("SELECT * FROM submission ORDER BY rowid")) as rows:
             for row in rows:
                 yield Submission(*row)
 
     def count_submissions_with_run(self) -> int:
-        """Count the submissions of which a run has come."""
+        """Count the submissions that have become runs."""
         query = "SELECT COUNT(*) FROM submission WHERE run_id IS NOT NULL"
         count: int = self._database.execute(query).fetchone()[0]
         return count
 
     def never_submitted(self) -> Iterator[str]:
-        """Give the ``runSettingId``s of samples that were to be submitted, and whose submission was not listed."""
+        """Yield the ``runSettingId``s of samples that were to be submitted, and whose submission was not listed."""
         query = """
             SELECT id FROM sample WHERE carried IS NULL AND NOT removed AND id NOT IN (SELECT id FROM submission)
             ORDER BY rowid
@@ -123,12 +123,12 @@ class ResultsStore:
                 yield run_setting_id
 
     def add_listed(self, items: Iterable[tuple[str, dict[str, Any]]]) -> None:
-        """Add runs that ListRuns has told: id and snapshot as a payload."""
+        """Add runs from ListRuns: id and snapshot as a payload."""
         rows = ((run_id, json.dumps(payload)) for run_id, payload in items)
         self._database.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?)", rows)
 
     def listed(self, run_id: str) -> dict[str, Any] | None:
-        """Give the payload of a listed run; None: it was not listed."""
+        """Return the payload of a listed run; None: it was not listed."""
         found = self._one("SELECT item FROM listed WHERE run_id = ?", run_id)
         return None if found is None else json.loads(found[0])
 
@@ -140,8 +140,8 @@ class ResultsStore:
     def take(self, records: Iterable[RunRecord]) -> None:
         """Take in the records of the file as it is now.
 
-        What was changed here since the file was last read stays, unless somebody has changed it there as well, and the
-        file's is of a later batch, or tells more.
+        A record that was changed here since the file was last read stays, unless somebody has changed it there as well,
+        and the file's is of a later batch, or more complete.
 
         :param records: all of the file.
         """
@@ -157,27 +157,27 @@ class ResultsStore:
             self._database.execute(_TAKE, row)
 
     def put(self, record: RunRecord) -> None:
-        """Add a record, or put it in the place of the one of the same ``runSettingId``."""
+        """Add a record, or replace the one of the same ``runSettingId``."""
         self._database.execute(_PUT, _row(record))
 
     def written(self) -> None:
-        """Note that the file holds what is here."""
+        """Note that the file has the same records."""
         self._database.execute("UPDATE record SET changed = 0, read = NULL WHERE changed")
 
     def record(self, run_setting_id: str) -> RunRecord | None:
-        """Give the record of a run setting; None: it has none."""
+        """Return the record of a run setting; None: it has none."""
         found = self._one("SELECT line FROM record WHERE id = ?", run_setting_id)
         return None if found is None else RunRecord.from_json(json.loads(found[0]))
 
     def records(self, batch_id: str) -> Iterator[RunRecord]:
-        """Give the records of a batch, in the order in which they came."""
+        """Yield the records of a batch, in the order in which they came."""
         query = "SELECT line FROM record WHERE batch_id = ? ORDER BY rowid"
         with closing(self._database.execute(query, (batch_id,))) as rows:
             for (line,) in rows:
                 yield RunRecord.from_json(json.loads(line))
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """Give all records as JSON objects, in the order in which they came."""
+        """Yield all records as JSON objects, in the order in which they came."""
         with closing(self._database.execute("SELECT line FROM record ORDER BY rowid")) as rows:
             for (line,) in rows:
                 yield json.loads(line)
@@ -198,7 +198,7 @@ class ResultsStore:
         return count
 
     def not_completed(self) -> Iterator[tuple[Sample, str | None, RunRecord | None]]:
-        """Give the samples that did not complete: each with how it ended and its record, where it has one.
+        """Yield the samples that did not complete: each with its status and its record, where it has one.
 
         First those of the batch that were not submitted, then those that failed, then the cancelled ones, then those
         that nobody can tell of; then in the same order those that earlier attempts have left.

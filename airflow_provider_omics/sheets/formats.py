@@ -289,7 +289,7 @@ class _TextSheet:
         return SheetRows(self._file, columns, self._whole(rows), comments=lambda: self._lines.comments)
 
     def _whole(self, rows: Rows) -> Rows:
-        """Tell of a file that ends within its compressed data, with all else that is wrong."""
+        """Report a file that ends within its compressed data together with all other problems."""
         try:
             yield from rows
         except UnreadableLine as error:

@@ -22,7 +22,7 @@ LARGEST_UNPACKED = 1 << 33
 """Bytes that a packed file may have: the settings of a batch have 6 GB at most, and a small file can unpack to any
 size."""
 _GZIP = b"\x1f\x8b"
-# First bytes of files that are no sheets, and what they are.
+# First bytes of files that are no sheets, and the kind of file.
 _OTHERS = {
     b"PK\x03\x04": "an Excel workbook or a zip archive: save the sheet as CSV, or compress it with gzip",
     b"\xd0\xcf\x11\xe0": "an old or encrypted Excel workbook (.xls): save the sheet as CSV",
@@ -36,10 +36,10 @@ _OTHERS = {
 
 @contextmanager
 def open_bytes(path: str, store: S3Store | None = None) -> Iterator[io.BufferedReader[Any]]:
-    """Open a file as a stream of bytes; gzip, told by its first bytes, is unpacked.
+    """Open a file as a stream of bytes; gzip, recognised by its first bytes, is unpacked.
 
     :param path: a local path, or ``s3://bucket/key``.
-    :param store: reads what is in S3. Default: the store of the connection ``aws_default``.
+    :param store: reads S3. Default: the store of the connection ``aws_default``.
     :return: the stream, as a context: closed at its end.
     :raises SettingsError: there is no such file, it cannot be read, or it is of a kind that is no sheet.
     :raises ServiceError: S3 refused.

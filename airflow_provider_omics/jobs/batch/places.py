@@ -90,7 +90,7 @@ class BatchMemory:
 
     @property
     def lasts(self) -> bool:
-        """Whether a later try finds what is kept."""
+        """Whether a later try finds the stored samples."""
         return self.place is not None or self.accessor is not None
 
     def keep(self, request_id: str, samples: Iterable[Sample]) -> None:
@@ -119,7 +119,7 @@ class BatchMemory:
 
         :param request_id: the attempt's.
         :return: its samples; none when they were not kept.
-        :raises SettingsError: what is there is something else.
+        :raises SettingsError: the stored value is something else.
         :raises ServiceError: S3 refused, or did not get through.
         """
         if self.place is not None:
