@@ -469,15 +469,15 @@ def test_rows_that_no_condition_takes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"),
+    ("start", "problem"),
     [
-        (b"0" * 300_000_000, "s.csv.gz line 1 = a line of more than 4,194,304 characters"),
-        (b"a,b\n1," + b"0" * 300_000_000, "s.csv.gz line 2 = a line of more than 4,194,304 characters"),
+        (b"", "s.csv.gz line 1 = a line of more than 4,194,304 characters"),
+        (b"a,b\n1,", "s.csv.gz line 2 = a line of more than 4,194,304 characters"),
     ],
 )
-def test_a_small_file_that_is_large_inside(content: bytes, problem: str, tmp_path: Path) -> None:
+def test_a_small_file_that_is_large_inside(start: bytes, problem: str, tmp_path: Path) -> None:
     """It is refused, and takes no memory."""
-    path = written(tmp_path, gzip.compress(content, 1, mtime=0), "s.csv.gz")
+    path = written(tmp_path, gzip.compress(start + b"0" * 100_000_000, 1, mtime=0), "s.csv.gz")
     tracemalloc.start()
     try:
         with pytest.raises(SettingsError) as refused:
