@@ -196,8 +196,17 @@ class InvalidRequest(ServiceError):
     """HealthOmics found the request invalid."""
 
 
+_UNREACHABLE = frozenset({"ConnectTimeoutError", "EndpointConnectionError", "ProxyConnectionError"})
+"""botocore's names of errors whose text has the address."""
+
+
 class Unavailable(ServiceError):
     """May pass by itself: a 5xx answer, a time-out, a connection that failed."""
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether nothing answered at the address, which ``reason`` names: so does a mistyped Region or host."""
+        return self.code in _UNREACHABLE
 
 
 class Throttled(Unavailable):

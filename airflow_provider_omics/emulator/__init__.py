@@ -11,6 +11,7 @@ room        contents
 ``api``     the operations of HealthOmics, a function each, and the service that holds accounts and regions
 ``life``    runs and batches in time: a heap of events for each account and region, and the traces that runs leave
 ``script``  the inputs of a test: scenario, limits, faults, clock
+``compare`` questions to a real account, whose answers are held against the emulator's
 =========== ==========================================================================================================
 
 ``http`` imports ``api``, which imports ``life``, which imports ``script``. Below them stand the facts of the service:

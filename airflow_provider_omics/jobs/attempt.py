@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeGuard, TypeVar
 
-from airflow_provider_omics.core.attempt.earlier import REQUEST_ID_MEMORY
 from airflow_provider_omics.core.attempt.flow import Begun, begin
 from airflow_provider_omics.core.attempt.identity import (
     NAME_FIELDS,
@@ -21,12 +20,12 @@ from airflow_provider_omics.core.attempt.identity import (
 )
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended, Present
 from airflow_provider_omics.core.commands import Answer, Choose, Find, Flow, IsSuccess, Save, Say, Start
-from airflow_provider_omics.core.errors import NotFound, NotOwner, ServiceError, Unavailable
+from airflow_provider_omics.core.errors import NotFound, NotOwner, ServiceError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.core.wait.flow import LIST_LAG, WaitPlan, cancel
-from airflow_provider_omics.hooks.client import before_each_request
+from airflow_provider_omics.hooks.client import ONE_ATTEMPT, REQUEST, at_each
 from airflow_provider_omics.jobs.driver import Driver, pause
 from airflow_provider_omics.jobs.owner import Owner
 from airflow_provider_omics.jobs.search import find_started
@@ -306,22 +305,16 @@ class Attempt:
         if record.owner_try == record.first_try and self._sent != record.request_id:
             for warning in identified.warnings:
                 owner.log.warning("%s", warning)
-        is_resend = False
 
-        def check() -> None:
-            nonlocal is_resend
+        def check(**_: Any) -> None:
             owner.check_not_killed()
             owner.check_owner()
-            if is_resend and time.time() - record.requested_at > REQUEST_ID_MEMORY:
-                reason = "HealthOmics may have forgotten the request id: a search first"
-                raise Unavailable(job.operation, "TooLate", reason)
-            is_resend = True
             self._sent = record.request_id
 
         try:
             if self._sent == record.request_id:
                 owner.check_owner()  # the back-off took its time; before it, the record was saved just now
-            with before_each_request(owner.hook, job.operation, check):
+            with at_each({f"{REQUEST}.{job.operation}": check, **ONE_ATTEMPT}):
                 started = job.start(record, identified.request)
         except ServiceError as error:
             return error
@@ -339,7 +332,8 @@ class Attempt:
         if content:
             is_tagged = REQUEST_ID_TAG in self._identified(record).request.get("tags", {})
         identity = self.owner.identity
-        return find_started(self.owner.hook, self.job.kind, record, identity, content, is_tagged=is_tagged)
+        with at_each(ONE_ATTEMPT):
+            return find_started(self.owner.hook, self.job.kind, record, identity, content, is_tagged=is_tagged)
 
     def _identified(self, record: AttemptRecord) -> IdentifiedRequest:
         request, identity = self._request, self.owner.identity

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from airflow_provider_omics.core.commands import Answer, Cancel, Flow, Say, Sleep
+from airflow_provider_omics.core.commands import Answer, Cancel, Flow, Look, Say, Sleep
 from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError
+from airflow_provider_omics.hooks.client import ONE_ATTEMPT, at_each
 from airflow_provider_omics.hooks.commands import carry_out
 from airflow_provider_omics.hooks.omics import OmicsHook
 
@@ -59,7 +60,7 @@ class Driver:
             while True:
                 answer = perform(command)
                 if isinstance(answer.value, CredentialsExpired):
-                    self._renew()
+                    self.hook.try_to_renew()
                 command = flow.send(answer)
         except StopIteration as end:
             result: T = end.value
@@ -81,20 +82,11 @@ class Driver:
             try:
                 if guard is not None:
                     guard.before_cancel()
-                value = carry_out(self.hook, command)
+                # A look that fails is repeated by its flow, whose patience botocore's own resends would not count for.
+                with at_each(ONE_ATTEMPT if isinstance(command, Look) else {}):
+                    value = carry_out(self.hook, command)
                 if guard is not None:
                     guard.after_cancel(command.id)
             except ServiceError as error:
                 value = error
         return Answer(time.time(), value)
-
-    def _renew(self) -> None:
-        """Have the next call made with the credentials of today; the pauses of the flow keep this rare.
-
-        Keys in a connection may have been rotated; and a client that was made while the instance metadata service was
-        late has no credentials for its whole life.
-        """
-        try:
-            self.hook.renew()
-        except Exception:
-            self.log.warning("The connection could not be read anew", exc_info=True)

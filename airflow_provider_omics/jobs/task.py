@@ -237,7 +237,8 @@ class StartTask:
             kind=self.job.kind,
             id=started.id,
             uuid=started.uuid,
-            poll_interval=arguments.poll_interval,
+            # The account's budget holds in a worker, too; all that wait in a triggerer share one.
+            poll_interval=max(arguments.poll_interval, 1 / hook.defaults.calls_per_second),
             run_timeout=self.job.run_timeout,
             patience=arguments.patience.total_seconds(),
             cancel=arguments.flag("cancel_on_kill"),
@@ -338,6 +339,7 @@ def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, co
     task_instance = context["ti"]
     arguments = StartArguments(**{field.name: given[field.name] for field in fields(StartArguments)})
     identity = TaskIdentity.of(task_instance)
+    hook.patience = arguments.patience.total_seconds()
     owner = Owner(hook, log, arguments, context, identity, task_instance.try_number, task_instance.max_tries)
     job: Job = import_module(_JOBS[kind]).make_job(given, owner)
     return StartTask(job, Attempt(job, owner, Driver(hook, log, owner)), owner)

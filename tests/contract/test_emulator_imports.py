@@ -19,6 +19,7 @@ ROOMS = {
     "life": {"life", "script", "facts"},
     "api": {"api", "life", "script", "facts"},
     "http": {"http", "api", "life", "script", "facts"},
+    "compare": {"compare", "http", "script", "facts", "entrances"},
     "facts": {"facts"},
     "entrances": {"entrances", "http", "script"},
 }

@@ -237,10 +237,10 @@ def stop_stragglers(seen: Snapshot, present: Present) -> Flow[None]:
 
 def _bear(error: Unavailable, trouble: Patience, now: float) -> Flow[Patience]:
     """Pause after a failure that may pass, or raise it once patience is over."""
-    trouble = trouble.failed(now)
+    trouble = trouble.failed(now, unreachable=error.is_unreachable)
     if trouble.is_over(now):
         raise error
-    if trouble.failures == 1:
-        yield from Say(WARNING, f"{error}; trying again for up to {trouble.seconds:.0f} s")
-    yield from Sleep(trouble.pause)
+    if trouble.is_told(now):
+        yield from Say(WARNING, f"{error}; trying again for up to {trouble.seconds - trouble.spent(now):.0f} s")
+    yield from Sleep(trouble.last_pause(now))
     return trouble

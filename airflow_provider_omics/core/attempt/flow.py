@@ -175,7 +175,8 @@ def _start(record: AttemptRecord, present: Present) -> Flow[Begun]:
         started = answer.value
         if not isinstance(started, ServiceError):
             break
-        trouble = trouble.failed(answer.now)
+        unreachable = isinstance(started, Unavailable) and started.is_unreachable
+        trouble = trouble.failed(answer.now, unreachable=unreachable)
         if isinstance(started, Conflict):
             # The id is taken, by our own earlier request unless the service calls something else a conflict.
             found = yield from search(record, present)
@@ -187,9 +188,10 @@ def _start(record: AttemptRecord, present: Present) -> Flow[Begun]:
             raise started
         if isinstance(started, CredentialsExpired) and trouble.failures > CREDENTIAL_TRIES:
             raise started
-        if trouble.failures == 1:
-            yield from Say(WARNING, f"{started}; sending the same request again for up to {present.patience:.0f} s")
-        woken = yield from Sleep(trouble.pause)
+        if trouble.is_told(answer.now):
+            left = present.patience - trouble.spent(answer.now)
+            yield from Say(WARNING, f"{started}; sending the same request again for up to {left:.0f} s")
+        woken = yield from Sleep(trouble.last_pause(answer.now))
         if woken.now - record.requested_at > REQUEST_ID_MEMORY:
             found = yield from search(record, present)
             if found is not None:

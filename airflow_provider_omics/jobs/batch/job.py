@@ -33,7 +33,7 @@ from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.core.wait.outcome import error_of
-from airflow_provider_omics.hooks.client import Requests, counted_requests
+from airflow_provider_omics.hooks.client import Requests
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.jobs.attempt import StartRequest
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
@@ -333,9 +333,9 @@ class BatchJob:
         """Upload the settings and sheets that belong into S3, and send the request."""
         request = self._prepared(record, request)
         spool = None if self._batch is None else self._batch.spool
-        self._requests = self._requests or Requests()
+        self._requests = self._requests or Requests(self.operation, REFUSALS)
         try:
-            with counted_requests(self.owner.hook, self.operation, self._requests, REFUSALS):
+            with self._requests.counted():
                 started = BatchSnapshot.from_response(self.owner.hook.start_run_batch(request))
         except (AccessDenied, InvalidRequest, QuotaExceeded) as error:
             raise with_reading_advice(error, request) from error
