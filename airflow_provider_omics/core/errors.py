@@ -36,7 +36,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 from airflow_provider_omics.core.text import visible
 
@@ -45,6 +48,26 @@ class GivenValue(str):
     """A user's value, as a message shows it: it can identify a patient, so masking hides it."""
 
     __slots__ = ()
+
+
+class GivenWords(GivenValue):
+    """A sentence with a user's value in it.
+
+    :param text: the sentence.
+    :param without: the same without the value, which masking shows.
+    """
+
+    without: str
+
+    def __new__(cls, text: str, without: str) -> Self:
+        """Keep both."""
+        words = super().__new__(cls, text)
+        words.without = without
+        return words
+
+    def __reduce__(self) -> tuple[Callable[..., GivenWords], tuple[str, str]]:
+        """Pickle both."""
+        return GivenWords, (str(self), self.without)
 
 
 @dataclass(frozen=True)
@@ -71,7 +94,13 @@ class Problem:
 
     def masked(self) -> Problem:
         """Make the same problem without a value of the user's; that something is missing or too many stays."""
-        return replace(self, value="masked") if isinstance(self.value, GivenValue) else self
+        return replace(self, argument=_masked(self.argument), value=_masked(self.value), allowed=_masked(self.allowed))
+
+
+def _masked(text: str) -> str:
+    if isinstance(text, GivenWords):
+        return text.without
+    return "masked" if isinstance(text, GivenValue) else text
 
 
 def _rebuild(cls: type[OmicsError], args: tuple[Any, ...], state: dict[str, Any]) -> OmicsError:

@@ -56,6 +56,7 @@ class StartArguments:
     check_workflow: bool
     check_inputs: bool
     check_role_arn: str | None
+    restore_margin: float
     dry_run: bool
     failure_log_lines: int
     retry_permanent_failures: bool

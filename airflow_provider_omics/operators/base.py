@@ -85,11 +85,14 @@ class OmicsStartOperator(OmicsBaseOperator):
     :param check_workflow: look the workflow up first (GetWorkflow): is it ACTIVE, and do the parameters fit its
         template? Default False.
     :param check_inputs: look up every S3 object that the parameters name: one that is missing, or archived and not
-        restored, is an error. The beginning of keys will do, too: of those below it the first 1,000 are listed, and 100
-        that may be archived looked at. Default False.
+        restored, is an error, and so is a pattern that nothing fits. The beginning of keys will do, too (a folder, an
+        index): the first 1,000 are listed, and 100 that may be archived looked at. Addresses that HealthOmics cannot
+        read (``gs://``, local paths, ...) are warned of. Default False.
     :param check_role_arn: the role that looks them up, such as the runs' own, if its trust policy lets the connection
         assume it: an input that it may not read is an error. Default: the connection itself, whose lack of rights
         proves nothing and only causes a warning.
+    :param restore_margin: how long the restored copy of an archived input has to last from now on, a timedelta or
+        seconds; a copy that expires before is an error. Default seven days.
     :param dry_run: check everything, start nothing, and show what would be sent; default False.
     :param mask_parameters: store and show parameters in Airflow as counts and keys only; default: the connection's
         ``mask_parameters``, which is off by default.
@@ -117,6 +120,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         check_workflow: bool = False,
         check_inputs: bool = False,
         check_role_arn: str | None = None,
+        restore_margin: timedelta | float | str = timedelta(days=7),
         dry_run: bool = False,
         mask_parameters: bool | None = None,
         failure_log_lines: int = 30,
@@ -136,6 +140,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         self.check_workflow = check_workflow
         self.check_inputs = check_inputs
         self.check_role_arn = check_role_arn
+        self.restore_margin = restore_margin
         # The argument hides BaseOperator.dry_run(), which only renders templates for a command line option.
         self.dry_run = dry_run  # type: ignore[assignment,method-assign]
         self.mask_parameters = mask_parameters

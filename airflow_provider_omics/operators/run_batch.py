@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +16,9 @@ from airflow_provider_omics.operators.base import OmicsActionOperator, OmicsStar
 
 if TYPE_CHECKING:
     from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
+
+# A column of a sheet that Jinja would take for the beginning of a comment or a statement.
+_LIKE_JINJA = {mark: re.compile(rf"(?<!\{{)\{{{mark}[^{{}}]*\}}") for mark in "#%"}
 
 
 class OmicsStartRunBatchOperator(OmicsStartOperator):
@@ -168,6 +173,20 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.results_detail = results_detail
         self.read_outputs = read_outputs
         self._hide()
+
+    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
+        """Render a template, but for columns whose names Jinja would take for its own; called by Airflow.
+
+        :param content: what is rendered: ``{#SampleID}`` and ``{%GC}`` stay, ``{# a comment #}`` does not.
+        :param args: see Airflow's method.
+        :param kwargs: see Airflow's method.
+        :return: the rendered content.
+        """
+        if isinstance(content, str):
+            for mark, column in _LIKE_JINJA.items():
+                if f"{mark}}}" not in content:
+                    content = column.sub(lambda found: f"{{{{ {json.dumps(found[0], ensure_ascii=False)} }}}}", content)
+        return super().render_template(content, *args, **kwargs)
 
 
 class OmicsCollectBatchResultsOperator(OmicsActionOperator):

@@ -104,6 +104,7 @@ START_ARGUMENTS: Mapping[str, Argument] = {
     "tag_with_airflow_context": _flag(None),
     "check_workflow": _flag(False),
     "check_inputs": _flag(False),
+    "restore_margin": _seconds(7 * 86400.0, above=False),
     "dry_run": _flag(True),
     "mask_parameters": _flag(None),
     "failure_log_lines": Argument(ArgumentKind.COUNT, fallback=30),

@@ -196,6 +196,7 @@ def _checked_spool(
     layers = (defaults.default_run_setting, given.default_run_setting or {})
     default = merge_settings(*(layer for layer in layers if isinstance(layer, Mapping)))
     rules = run_setting_rules(default, defaults.require_settings, common["model"])
+    most = MAX_RUNS_IN_BATCH if given.max_runs is None else min(given.max_runs, MAX_RUNS_IN_BATCH)
     inline = _short_list(given.run_settings)
     sheet: BatchSheet | None = None
     cause: BaseException | None = None
@@ -204,14 +205,14 @@ def _checked_spool(
             sheet = BatchSheet(given.sample_sheet, given.staging_s3_uri)
             found = _asked_workflow(default, workflow)
             problems += found.problems() if found else []
-            sheet.read(spool, rules, found.template if found else None, store, log)
+            sheet.read(spool, rules, found.template if found else None, store, log, most=most)
         elif inline is None:
             read_list(given.run_settings, rules, spool)
     except SettingsError as error:
         problems += error.problems
         cause = error.__cause__  # raised by a function of the user's
     total = len(inline) if isinstance(inline, list) else spool.total_runs
-    problems += _size_problems(given, total, spool.size)
+    problems += _size_problems(given, total, spool.size, most)
     if inline is None and total <= MAX_INLINE_SETTINGS and not problems:
         inline = list(spool)
     try:
@@ -280,18 +281,20 @@ def read_list(run_settings: Iterable[Any], rules: RunSettingRules, spool: RunSet
         raise SettingsError(problems[:MAX_PROBLEMS])
 
 
-def _size_problems(given: BatchSettings, total: int, size: int) -> Iterator[Problem]:
+def _size_problems(given: BatchSettings, total: int, size: int, most: int) -> Iterator[Problem]:
     source = "sample_sheet" if given.sample_sheet is not None else "run_settings"
+    # A sheet is not read on.
+    shown = f"more than {most:,} runs" if given.sample_sheet is not None and total > most else f"{total:,} runs"
     if given.max_runs is not None and total > given.max_runs:
-        yield Problem(source, f"{total:,} runs", f"at most {given.max_runs:,}, as max_runs says")
+        yield Problem(source, shown, f"at most {given.max_runs:,}, as max_runs says")
     if total > MAX_RUNS_IN_BATCH or size > MAX_FILE_BYTES:
         allowed = f"at most {MAX_RUNS_IN_BATCH:,} runs and 6 GB in one batch: split it, by sheet or with where"
-        yield Problem(source, f"{total:,} runs, {size:,} bytes", allowed)
+        yield Problem(source, f"{shown}, {size:,} bytes", allowed)
     if total > MAX_INLINE_SETTINGS and not given.staging_s3_uri:
         allowed = (
             f"at most {MAX_INLINE_SETTINGS} runs without a staging place: set staging_s3_uri, here or in the connection"
         )
-        yield Problem(source, f"{total:,} runs", allowed)
+        yield Problem(source, shown, allowed)
 
 
 class BatchSheet:
@@ -321,14 +324,17 @@ class BatchSheet:
         template: Mapping[str, Mapping[str, Any]] | None,
         store: S3Store,
         log: Any,
+        *,
+        most: int = MAX_RUNS_IN_BATCH,
     ) -> None:
-        """Read all rows.
+        """Read all rows, as long as there are not too many.
 
         :param spool: takes the runs' settings, kept columns and own sheets.
         :param rules: of the batch's defaults, for each run.
         :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit; None: not compared.
         :param store: reads a sheet that lies in S3.
         :param log: the task's logger.
+        :param most: the runs that may be made; reading ends with one more. Default: as many as a batch may have.
         :raises SettingsError: with all problems (the first 50).
         :raises ServiceError: S3 refused.
         """
@@ -341,7 +347,7 @@ class BatchSheet:
             return uris[run_setting_id]
 
         with open_runs(
-            self._sheet, store=store, rules=rules, template=template, input_sheet_uri=input_sheet_uri
+            self._sheet, store=store, rules=rules, template=template, input_sheet_uri=input_sheet_uri, max_runs=most
         ) as runs:
             for run in runs:
                 spool.add(clean_setting(run.setting, Place.PER_RUN))
@@ -355,6 +361,8 @@ class BatchSheet:
                 if run.input_sheet is not None:
                     spool.add_input_sheet(uris.pop(run.setting["runSettingId"]), run.input_sheet)
             log.info("%s", runs.summary)
+            for warning in runs.warnings:
+                log.warning("%s", warning.masked())
 
     def _input_sheet_uri(self, run_setting_id: str, text: str) -> str:
         # Named by its content: unchanged rows have the same parameter on every try.
