@@ -279,6 +279,9 @@ class StartTask:
 
     def _conclude(self, event: WaitEvent) -> dict[str, Any]:
         """Turn the end of the wait into the task's result or error, and record how the attempt ended."""
+        if event.outcome is Outcome.ENDED and self.owner.record is not None and self.owner.record.outdated:
+            self.job.close()
+            return self.execute()  # the settings are other ones than those that have ended: they are compared
         try:
             result = self.job.conclude(event)
         except OmicsError as error:

@@ -14,9 +14,11 @@ from airflow_provider_omics.core.batch.collect import (
     attempt_number,
     completed_if_not_listed,
     has_ended,
+    is_beside,
     is_settled,
     leaves_out_runs,
     statuses_to_list,
+    supersedes,
 )
 from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, RunRecord, Sample, Submission
 from airflow_provider_omics.core.errors import NotFound, OmicsError, Problem, ServiceError, SettingsError
@@ -58,12 +60,14 @@ class Collected:
     :param batch: the batch as it was seen at the beginning.
     :param counts: records of the batch by status, those of earlier collections included.
     :param new: records that this collection has added or renewed.
+    :param going: runs of the batch that have not ended, and run settings that have yet to be submitted.
     """
 
     uri: str
     batch: BatchSnapshot
     counts: dict[str, int]
     new: int
+    going: int = 0
 
     def to_result(self) -> dict[str, Any]:
         """Give what a task returns: counts, never the records."""
@@ -164,7 +168,8 @@ class Collection:
         self._pacer = Pacer(hook.defaults.calls_per_second)
         self._logs = RunLogsHook.beside(hook)
         self._batch = BatchSnapshot(batch_id, "")
-        self._new = self._unwritten = 0
+        self._workflow: str | None = None
+        self._new = self._unwritten = self._going = 0
         self._warned = False
         self._rest_completed = False
         self._leaves_out = False
@@ -198,7 +203,7 @@ class Collection:
         shown = ", ".join(f"{number} {status}" for status, number in sorted(counts.items())) or "none yet"
         place = f", at {uri}" if uri else ""
         self._log.info("Results of batch %s: %s; %d new%s", self._batch_id, shown, self._new, place)
-        return Collected(uri, self._batch, counts, self._new)
+        return Collected(uri, self._batch, counts, self._new, self._going)
 
     def cohort(self) -> Cohort:
         """Give all samples of the attempt that started the batch, those that it did not submit included."""
@@ -211,10 +216,11 @@ class Collection:
         :raises ServiceError: S3 refused, or did not get through.
         """
         for run_setting_id, cause in causes.items():
-            known = self._store.record(run_setting_id)
-            if known is not None and known.batch_id == self._batch_id and known.cause != cause:
-                self._store.put(replace(known, cause=cause))
-                self._unwritten += 1
+            for beside in (False, True):
+                known = self._store.record(run_setting_id, self._workflow, beside=beside)
+                if known is not None and known.batch_id == self._batch_id and known.cause != cause:
+                    self._store.put(replace(known, cause=cause), beside=beside)
+                    self._unwritten += not beside
         if self._unwritten:
             self._write()
 
@@ -223,16 +229,20 @@ class Collection:
         self._batch = BatchSnapshot.from_response(answer)
         origin, started_by = BatchOrigin.from_response(answer), self._started_by
         if started_by is not None and origin.dag_id is None:
-            names = ("dag_id", "dag_run_id", "try_number", "request_id")
+            names = ("dag_id", "dag_run_id", "try_number", "request_id", "task_id", "map_index")
             origin = replace(origin, **{name: getattr(started_by, name) for name in names})
         if origin.request_id is not None and self._file is not None:
             self._store.add_samples(read_samples(self._hook, self._file.uri, origin.request_id))
+        self._workflow = origin.workflow
+        self._store.set_batch(self._batch_id, self._workflow)
         return origin
 
     def _read(self, origin: BatchOrigin) -> None:
         written_at = time.monotonic()
-        for record in self._records(self._batch, origin):
-            self._store.put(record)
+        for record, beside in self._records(self._batch, origin):
+            self._store.put(record, beside=beside)
+            if beside:
+                continue
             self._new += 1
             self._unwritten += 1
             if time.monotonic() - written_at >= CHECKPOINT:
@@ -275,24 +285,33 @@ class Collection:
         items = self._hook.list_runs(batch_id=self._batch_id, status=status.value)
         self._store.add_listed((item["id"], RunSnapshot.from_response(item).to_payload()) for item in items)
 
-    def _records(self, batch: BatchSnapshot, origin: BatchOrigin) -> Iterator[RunRecord]:
+    def _records(self, batch: BatchSnapshot, origin: BatchOrigin) -> Iterator[tuple[RunRecord, bool]]:
+        """Give what is new, and whether it is for the task alone: the file has the record of another task's run."""
         for submission in self._store.submissions():
-            known = self._store.record(submission.run_setting_id)
-            outputs = self._outputs is not None
-            if is_settled(known, submission, origin, self._detail, reasons=self._reasons, outputs=outputs):
-                continue
-            record = self._record(batch, origin, submission, attempt_number(known, batch.id))
-            if record is not None and known is not None and known.cause and known.is_same_end(record):
-                record = replace(record, cause=known.cause)  # that was looked up when it was collected before
-            if record is not None and record != known:
-                yield record
+            yield from self._renewed(batch, origin, submission)
         if has_ended(batch):
             for run_setting_id in self._store.never_submitted():
-                submission = Submission(run_setting_id)
-                known = self._store.record(run_setting_id)
-                if not is_settled(known, submission, origin, self._detail):
-                    sample, attempt = self._sample(run_setting_id), attempt_number(known, batch.id)
-                    yield self._without_run(submission, sample, origin, attempt)
+                yield from self._renewed(batch, origin, Submission(run_setting_id))
+
+    def _renewed(
+        self, batch: BatchSnapshot, origin: BatchOrigin, submission: Submission
+    ) -> Iterator[tuple[RunRecord, bool]]:
+        name, workflow = submission.run_setting_id, origin.workflow
+        known = in_file = self._store.record(name, workflow)
+        if self._started_by is not None and is_beside(in_file, origin, self._sample(name).fingerprint):
+            known = self._store.record(name, workflow, beside=True)
+        outputs = self._outputs is not None
+        if is_settled(known, submission, origin, self._detail, reasons=self._reasons, outputs=outputs):
+            return
+        record = self._record(batch, origin, submission, attempt_number(known, batch.id))
+        if record is None:
+            self._going += 1
+            return
+        if known is not None and known.cause and known.is_same_end(record):
+            record = replace(record, cause=known.cause)  # that was looked up when it was collected before
+        if record != known:
+            is_other = in_file is not None and in_file.batch_id != batch.id
+            yield record, is_other and in_file is not None and supersedes(in_file, record)
 
     def _sample(self, run_setting_id: str) -> Sample:
         return self._store.sample(run_setting_id) or Sample(run_setting_id)
@@ -330,7 +349,7 @@ class Collection:
                 if not self._reasons or run.phase is not Phase.FAILED or run.failure_reason is not None:
                     return run
             elif self._rest_completed:
-                known = self._store.record(submission.run_setting_id)
+                known = self._store.record(submission.run_setting_id, self._workflow)
                 # What GetRun did not find is not found out by counts: a sample that was told UNKNOWN stays so.
                 if known is None or known.run_id != run_id or known.end is not RecordStatus.UNKNOWN:
                     return RunSnapshot(run_id, RunStatus.COMPLETED.value)

@@ -184,12 +184,20 @@ def judge(counts: BatchCounts, tolerance: Tolerance, failed_ids: Collection[str]
     :return: the verdict.
     """
     allowed = tolerance.allowance(counts.total_runs)
-    # An id may have brackets, which fnmatch would take for a set of characters.
-    patterns = [pattern.replace("[", "[[]") for pattern in tolerance.must_succeed]
-    missed = tuple(name for name in failed_ids if any(fnmatchcase(name, pattern) for pattern in patterns))
+    missed = tuple(name for name in failed_ids if matches_any(name, tolerance.must_succeed))
     # A batch has at least one run: an answer without any count tells nothing, and silence is no success.
     succeeded = counts.total_runs > 0 and counts.not_completed <= allowed and not missed
     return Verdict(succeeded, counts, allowed, missed)
+
+
+def matches_any(run_setting_id: str, patterns: Collection[str]) -> bool:
+    """Tell whether a sample is one of those named.
+
+    :param run_setting_id: the sample.
+    :param patterns: ids, or patterns with ``*`` and ``?``.
+    """
+    # An id may have brackets, which fnmatch would take for a set of characters.
+    return any(fnmatchcase(run_setting_id, pattern.replace("[", "[[]")) for pattern in patterns)
 
 
 def _number(value: object) -> float | None:

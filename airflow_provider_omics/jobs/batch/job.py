@@ -25,7 +25,7 @@ from airflow_provider_omics.core.errors import (
     SettingsError,
     Throttled,
 )
-from airflow_provider_omics.core.settings.checks import clean_setting
+from airflow_provider_omics.core.settings.checks import clean_setting, is_true
 from airflow_provider_omics.core.settings.fields import MAX_INLINE_SETTINGS, Place
 from airflow_provider_omics.core.settings.requests import merge_settings
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
@@ -84,6 +84,7 @@ class BatchArguments:
     on_changed: str
     previous_results: str | None
     rerun_failed_of: str | None
+    trust_foreign: bool | str
     results_s3_uri: str | None
     results_detail: str
     read_outputs: bool
@@ -127,7 +128,12 @@ class BatchJob:
         self._results = BatchResults(self.owner, self._places, given.results_detail, given.read_outputs)
         self._judge = BatchJudge(self.owner, self._results, given.tolerance, self._retry_rules, given.rerun)
         self._rerun_settings = RerunSettings(
-            given.rerun, given.rerun_setting, given.on_changed, given.previous_results, given.rerun_failed_of
+            given.rerun,
+            given.rerun_setting,
+            given.on_changed,
+            given.previous_results,
+            given.rerun_failed_of,
+            given.trust_foreign,
         )
 
     @property
@@ -165,11 +171,14 @@ class BatchJob:
             self._check_memory()
         # Of all settings, also where a rerun submits some: a resend has to be the same request to the letter.
         spool = None if arguments.run_settings_s3_uri is not None else batch.spool
+        # No record, and not the first try: the results file may tell what was started.
+        has_forgotten = self.owner.try_number > 1 and self.owner.lasts and self.owner.store.load() is None
         return StartRequest(
             content,
             also=rerun.rerun_setting or None,
             chooses=arguments.rerun == "failed",
-            has_earlier=rerun.earlier is not None,
+            has_earlier=rerun.earlier is not None or has_forgotten,
+            compares=self.owner.lasts,
             staged_run_tags=0 if spool is None else spool.most_run_tags,
         )
 
@@ -253,6 +262,8 @@ class BatchJob:
             rerun_setting_changes=settings.changes(default) and record.attempts == 2 and settings.earlier is None,
             retry_permanent=self.owner.arguments.retry_permanent_failures,
             has_cache=bool(merged.get("cacheId")),
+            trust_foreign=is_true("trust_foreign", self.arguments.trust_foreign),
+            only_changes=record.compared,
         )
         chosen = self._rerun().choose(record, self._all_settings(default), default, rules)
         batch = self._take(record, chosen)
@@ -300,7 +311,16 @@ class BatchJob:
     def _rerun(self) -> BatchRerun:
         place, earlier = self._places.results, self._rerun_settings.earlier
         uri = None if place is None else place.uri
-        return BatchRerun(self.owner.hook, self.owner.log, self._places.memory(), uri, self._results.collect, earlier)
+        return BatchRerun(
+            self.owner.hook,
+            self.owner.log,
+            self._places.memory(),
+            uri,
+            self._results.collect,
+            earlier,
+            self.owner.identity,
+            self.owner.arguments.patience.total_seconds(),
+        )
 
     def _prepared(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put into S3 what the results need later, and what HealthOmics reads there: sheets, and long settings."""
@@ -324,8 +344,13 @@ class BatchJob:
         """Keep what is known of the samples, before they are submitted: later the sheet may be another."""
         if not self._places.memory().lasts:
             return
-        if batch.spool is None and record.previous_request_id is not None:
-            self._all_settings(default)  # what has left it counts no more
+        if batch.spool is None:
+            try:
+                self._all_settings(default)  # the object may be another one by the time that some run again
+            except ServiceError as error:
+                if record.previous_request_id is not None:
+                    raise
+                self.owner.log.warning("What completes cannot be compared with later settings: %s", error)
         has_cache = bool(self._rerun_settings.merged(default, record).get("cacheId"))
         self._rerun().start_over(record, batch.spool, default, RerunRules(everything=True, has_cache=has_cache))
 
