@@ -6,9 +6,9 @@ import gzip
 import json
 import os
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, cached_property
@@ -53,6 +53,15 @@ _OF_EACH_ITEM = {
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_OMICS", "AWS_ENDPOINT_URL")
 
 
+Make = Callable[[Callable[[], Any]], Any]
+"""Makes a call, which it is given: at once, or again and again until it succeeds."""
+
+
+def at_once(call: Callable[[], Any]) -> Any:
+    """Make a call."""
+    return call()
+
+
 class OmicsClientHook(AwsBaseHook):
     """Base of :class:`~airflow_provider_omics.hooks.omics.OmicsHook`, which tells its arguments: makes its clients."""
 
@@ -95,6 +104,20 @@ class OmicsClientHook(AwsBaseHook):
     def misses_connection(self) -> bool:
         """Whether Airflow did not find the connection: the Amazon provider goes on without, as the machine itself."""
         return bool(self.aws_conn_id) and not isinstance(self.conn_config.conn_id, str)
+
+    patience: float = 3 * 3600.0
+    """Seconds for which :class:`~airflow_provider_omics.hooks.repeats.Repeats` bears failures that may pass."""
+
+    def try_to_renew(self) -> None:
+        """Have the next call made with the credentials of today; the pauses of who repeats it keep this rare.
+
+        Keys in a connection may have been rotated; and a client that was made while the instance metadata service was
+        late has no credentials for its whole life.
+        """
+        try:
+            self.renew()
+        except Exception:
+            self.log.warning("The connection could not be read anew", exc_info=True)
 
     def renew(self) -> None:
         """Read the connection anew, and have a new client made of it for the next call.
@@ -154,6 +177,11 @@ class OmicsClientHook(AwsBaseHook):
         config, core = self.config, session._session  # noqa: SLF001 - botocore's session; boto3 has no public way to it
         core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
         core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
+        events = core.get_component("event_emitter")  # its clients get copies
+        # Last, as a request is signed by a handler of its client; but before the one that decides on a resend.
+        for event in (CALL, REQUEST, _SENT, _ANSWERED):
+            events.register_last(event, _emitted)
+        events.register_first(_RESENT, _emitted)
         # botocore puts the user agent together twice for each call, in the long form that also tells the retry mode and
         # the features in use: a tenth of the CPU time of a GetRun. The short form has the versions of boto3, botocore,
         # Python and the system, and is made once; what the Amazon provider adds, its extra part, the clients add
@@ -167,11 +195,23 @@ class OmicsClientHook(AwsBaseHook):
         core.set_default_client_config(default.merge(ours) if default else ours)
         return session
 
-    def _items(self, operation: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
-        client: Any = self.conn  # a paginator's name is not a literal here, which the stubs ask for
-        with service_errors(operation):
-            for page in client.get_paginator(xform_name(operation)).paginate(**given_parameters(**parameters)):
-                yield from items_of(operation, page, key)
+    def _items(self, operation: str, key: str, make: Make = at_once, **parameters: Any) -> Iterator[dict[str, Any]]:
+        given, token = given_parameters(**parameters), None
+
+        def page() -> tuple[list[dict[str, Any]], str | None]:
+            with service_errors(operation):
+                client: Any = self.conn  # the name of the method is not a literal here, which the stubs ask for
+                answer = getattr(client, xform_name(operation))(**given, **given_parameters(startingToken=token))
+                return [*items_of(operation, answer, key)], answer.get("nextToken")
+
+        while True:
+            before = token
+            items, token = make(page)
+            yield from items
+            if not token:
+                return
+            if token == before:
+                raise unreadable(operation, "the same page again and again")
 
 
 def items_of(operation: str, page: Mapping[str, Any], key: str) -> Iterator[dict[str, Any]]:
@@ -207,52 +247,52 @@ def _shared_config(given: Config, threads: int) -> Config:
     )
 
 
-@contextmanager
-def before_each_call(hook: OmicsClientHook, act: Callable[[], None]) -> Iterator[None]:
-    """Do something before each call to HealthOmics, be it a page of a list; a retry of botocore's is no call.
+CALL = "before-call.omics"
+"""botocore's event before a call is made, be it for a page of a list; a resend of botocore's own is no call."""
 
-    :param hook: the hook.
-    :param act: what is done.
-    """
-    events = hook.conn.meta.events
+REQUEST = "request-created.omics"
+"""botocore's event before a request is sent, a resend included. It is signed by then: credentials are renewed."""
 
-    def called(**_: Any) -> None:
-        act()
+_SENT, _ANSWERED, _RESENT = "before-send.omics", "response-received.omics", "needs-retry.omics"
+# botocore emits event.omics.Operation (boto3 guide, "Extensibility guide"), REQUEST and these anew for each resend
+# (Endpoint.create_request, _get_response, _needs_retry).
 
-    # botocore emits before-call.{service}.{operation} (boto3 guide, "Extensibility guide").
-    events.register("before-call.omics", called)
-    try:
-        yield
-    finally:
-        events.unregister("before-call.omics", called)
+_acts: ContextVar[Mapping[str, Callable[..., object]]] = ContextVar("omics_acts", default={})  # noqa: B039 - never changed
 
 
 @contextmanager
-def before_each_request(hook: OmicsClientHook, operation: str, act: Callable[[], None]) -> Iterator[None]:
-    """Do something before each request of an operation by this thread, those of botocore's own retries included.
+def at_each(acts: Mapping[str, Callable[..., object]]) -> Iterator[None]:
+    """Act at events of the calls that this thread makes to HealthOmics inside the block, through whichever hook.
 
-    It is done when the request is signed, right before it is sent: credentials are renewed by then.
+    A client has one handler for all of them from its beginning, which looks here for what is to be done.
 
-    :param hook: the hook.
-    :param operation: the API operation: ``"StartRun"``.
-    :param act: what is done; what it raises ends the call, and nothing more is sent.
-    :raises ServiceError: there is no client, as its credentials could not be had.
+    :param acts: the event, for all operations (:data:`CALL`) or for one (``f"{REQUEST}.StartRun"``) -> what is done
+        with botocore's keyword arguments of the event; what it raises ends the call, and nothing more is sent.
     """
-    with service_errors(operation):
-        events = hook.conn.meta.events
-    thread = threading.get_ident()
-
-    def created(operation_name: str, **_: Any) -> None:
-        if operation_name == operation and threading.get_ident() == thread:
-            act()
-
-    # botocore emits request-created.{service}.{operation} anew for each retry (Endpoint.create_request). Handlers of an
-    # operation would come before the one of the service that signs.
-    events.register_last("request-created.omics", created)
+    token = _acts.set({**_acts.get(), **acts})
     try:
         yield
     finally:
-        events.unregister("request-created.omics", created)
+        _acts.reset(token)
+
+
+def _emitted(event_name: str, **given: Any) -> None:
+    acts = _acts.get()
+    for name in (event_name.rpartition(".")[0], event_name):
+        if name in acts:
+            acts[name](**given)
+
+
+def one_attempt() -> AbstractContextManager[None]:
+    """Let no call of the block be sent again by botocore: who repeats them here counts and paces them himself."""
+    return at_each({_RESENT: _end_call})
+
+
+def _end_call(response: Any, caught_exception: Exception | None, operation: Any, **_: Any) -> None:
+    if caught_exception is not None:
+        raise caught_exception
+    if response[0].status_code >= 300:
+        raise ClientError(response[1], operation.name)
 
 
 @dataclass
@@ -267,37 +307,26 @@ class Requests:
     refused: int = 0
 
 
-@contextmanager
 def counted_requests(
-    hook: OmicsClientHook, operation: str, requests: Requests, refusals: tuple[type[ServiceError], ...]
-) -> Iterator[None]:
+    operation: str, requests: Requests, refusals: tuple[type[ServiceError], ...]
+) -> AbstractContextManager[None]:
     """Count the requests of an operation, and the refusals among their answers: botocore raises the last one only.
 
-    :param hook: the hook.
     :param operation: the API operation: ``"StartRunBatch"``.
     :param requests: where they are counted.
     :param refusals: the errors that say that nothing was done.
-    :raises ServiceError: there is no client, as its credentials could not be had.
     """
-    with service_errors(operation):
-        events = hook.conn.meta.events
 
     def sending(**_: Any) -> None:
         requests.sent += 1
 
     def answered(parsed_response: Any, **_: Any) -> None:
+        # Without an answer the response is None.
         if parsed_response is not None and parsed_response["ResponseMetadata"]["HTTPStatusCode"] >= 300:
             error = service_error(operation, ClientError(parsed_response, operation))
             requests.refused += isinstance(error, refusals)
 
-    # botocore emits both anew for each retry (Endpoint._get_response); without an answer the response is None.
-    events.register(f"before-send.omics.{operation}", sending)
-    events.register(f"response-received.omics.{operation}", answered)
-    try:
-        yield
-    finally:
-        events.unregister(f"before-send.omics.{operation}", sending)
-        events.unregister(f"response-received.omics.{operation}", answered)
+    return at_each({f"{_SENT}.{operation}": sending, f"{_ANSWERED}.{operation}": answered})
 
 
 def parse_time(value: Any) -> datetime:

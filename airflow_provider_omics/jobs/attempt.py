@@ -26,7 +26,7 @@ from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Sn
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.core.wait.flow import LIST_LAG, WaitPlan, cancel
-from airflow_provider_omics.hooks.client import before_each_request
+from airflow_provider_omics.hooks.client import REQUEST, at_each
 from airflow_provider_omics.jobs.driver import Driver, pause
 from airflow_provider_omics.jobs.owner import Owner
 from airflow_provider_omics.jobs.search import find_started
@@ -311,7 +311,7 @@ class Attempt:
                 owner.log.warning("%s", warning)
         is_resend = False
 
-        def check() -> None:
+        def check(**_: Any) -> None:
             nonlocal is_resend
             owner.check_not_killed()
             owner.check_owner()
@@ -324,7 +324,7 @@ class Attempt:
         try:
             if self._sent == record.request_id:
                 owner.check_owner()  # the back-off took its time; before it, the record was saved just now
-            with before_each_request(owner.hook, job.operation, check):
+            with at_each({f"{REQUEST}.{job.operation}": check}):
                 started = job.start(record, identified.request)
         except ServiceError as error:
             return error

@@ -59,7 +59,7 @@ class Driver:
             while True:
                 answer = perform(command)
                 if isinstance(answer.value, CredentialsExpired):
-                    self._renew()
+                    self.hook.try_to_renew()
                 command = flow.send(answer)
         except StopIteration as end:
             result: T = end.value
@@ -87,14 +87,3 @@ class Driver:
             except ServiceError as error:
                 value = error
         return Answer(time.time(), value)
-
-    def _renew(self) -> None:
-        """Have the next call made with the credentials of today; the pauses of the flow keep this rare.
-
-        Keys in a connection may have been rotated; and a client that was made while the instance metadata service was
-        late has no credentials for its whole life.
-        """
-        try:
-            self.hook.renew()
-        except Exception:
-            self.log.warning("The connection could not be read anew", exc_info=True)

@@ -341,6 +341,7 @@ def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, co
     task_instance = context["ti"]
     arguments = StartArguments(**{field.name: given[field.name] for field in fields(StartArguments)})
     identity = TaskIdentity.of(task_instance)
+    hook.patience = arguments.patience.total_seconds()
     owner = Owner(hook, log, arguments, context, identity, task_instance.try_number, task_instance.max_tries)
     job: Job = import_module(_JOBS[kind]).make_job(given, owner)
     return StartTask(job, Attempt(job, owner, Driver(hook, log, owner)), owner)

@@ -13,6 +13,7 @@ from airflow_provider_omics.core.batch.sample import RunRecord, Sample
 from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.results.collect import Collected, collect_into
 from airflow_provider_omics.results.file import JsonLinesFile, write_merged
 from airflow_provider_omics.results.store import ResultsStore
@@ -89,8 +90,11 @@ class KnownSamples:
 
     def _read_file(self) -> None:
         if self._file is not None and not self._is_read:
-            self._own.take(self._noted(self._file.read(RunRecord.from_json)))
+            self._take(self._file)
             self._is_read = True
+
+    def _take(self, file: JsonLinesFile) -> None:
+        Repeats(self._hook, self._log).make(lambda: self._own.take(self._noted(file.read(RunRecord.from_json))))
 
     def _noted(self, records: Iterable[RunRecord]) -> Iterator[RunRecord]:
         for record in records:
@@ -113,7 +117,7 @@ class KnownSamples:
             samples = (sample for sample in self._before.samples() if sample.carried is None)
             return collect_into(self._own, self._hook, self._last_batch, samples, self._log)
         collected = collect(self._own)
-        self._own.take(self._file.read(RunRecord.from_json))
+        self._take(self._file)
         return collected
 
     def add_results(self, records: Iterable[RunRecord]) -> None:
@@ -212,7 +216,7 @@ class KnownSamples:
         """
         if self._file is not None and self._changed:
             self._read_file()  # others may keep their results there, too
-            write_merged(self._file, self._own, self._log)
+            write_merged(self._file, self._own, self._log, Repeats(self._hook, self._log))
             self._changed = False
 
     def _put(self, record: RunRecord) -> None:

@@ -111,7 +111,7 @@ def test_retry_after_a_batch_that_failed_under_its_runs(
     cancel: bool,
     again: list[str],
 ) -> None:
-    """Runs that outlive their batch are waited for: what completes is not submitted again, and nothing runs beside it."""
+    """Runs that outlive their batch are waited for: what completes is not submitted again, nothing runs beside it."""
     task = new_task("batch")
     runs = [{"running": 300.0, "cancel_takes": cancel_takes}]
     script(task, runs, batches=[{"failure": {"reason": "An error.", "after_runs": 1}}])

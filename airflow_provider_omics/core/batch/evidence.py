@@ -55,7 +55,7 @@ class Evidence:
         """Find the result that counts for a sample.
 
         :param sample: as it is now.
-        :return: its result, or why there is none. The first of these that there is: the same work, completed by whoever;
+        :return: its result, or why there is none. The first of these that there is: the same work, completed by anyone;
             the result of the last attempt; a run of it that is going; what the last attempt had left as it was; of what
             others have written, a result of the same workflow; of what the user names, a result of another workflow.
         """

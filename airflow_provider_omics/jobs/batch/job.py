@@ -360,7 +360,7 @@ class BatchJob:
         spool = None if self._batch is None else self._batch.spool
         self._requests = self._requests or Requests()
         try:
-            with counted_requests(self.owner.hook, self.operation, self._requests, REFUSALS):
+            with counted_requests(self.operation, self._requests, REFUSALS):
                 started = BatchSnapshot.from_response(self.owner.hook.start_run_batch(request))
         except (AccessDenied, InvalidRequest, QuotaExceeded) as error:
             raise with_reading_advice(error, request) from error

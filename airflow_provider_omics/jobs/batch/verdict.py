@@ -28,6 +28,7 @@ from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.flow import cancel_stragglers
 from airflow_provider_omics.core.wait.outcome import batch_result
+from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
 from airflow_provider_omics.jobs.diagnosis import diagnosis_of
 from airflow_provider_omics.jobs.driver import Driver, pause
@@ -209,7 +210,7 @@ class BatchJudge:
         cohort = self._counted(batch) if collection is None else collection.cohort()
         if collection is None and cohort.counts.not_completed > len(cohort.carried):
             try:
-                cohort = cohort.with_failed(self.owner.hook, batch)
+                cohort = cohort.with_failed(self.owner.hook, batch, Repeats(self.owner.hook, self.owner.log).make)
             except ServiceError as error:
                 trouble = error
         verdict = judge(cohort.counts, tolerance, [run.run_setting_id for run in cohort.not_completed])
