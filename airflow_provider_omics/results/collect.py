@@ -21,7 +21,7 @@ from airflow_provider_omics.core.batch.collect import (
     supersedes,
 )
 from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, RunRecord, Sample, Submission
-from airflow_provider_omics.core.errors import NotFound, OmicsError, Problem, ServiceError, SettingsError
+from airflow_provider_omics.core.errors import AttemptError, NotFound, OmicsError, Problem, ServiceError, SettingsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
 from airflow_provider_omics.core.uris import S3Address, s3_address
@@ -145,6 +145,7 @@ class Collection:
         were never tried have records.
     :param reasons: with LISTED, one GetRun for each run that failed: lists do not tell why. Default False.
     :param store: where the records go; default: a store of its own.
+    :param needs_samples: the batch has left samples as they were, and without them nobody can judge it. Default False.
     :raises SettingsError: the arguments do not go together.
     """
 
@@ -160,6 +161,7 @@ class Collection:
         started_by: BatchOrigin | None = None,
         reasons: bool = False,
         store: ResultsStore | None = None,
+        needs_samples: bool = False,
     ) -> None:
         if read_outputs and detail is ResultsDetail.LISTED:
             allowed = "with results_detail='full': lists tell no output URI"
@@ -172,6 +174,7 @@ class Collection:
         self._log = log
         self._detail = detail
         self._reasons = reasons
+        self._needs_samples = needs_samples
         self._started_by = started_by
         self._outputs = OutputsReader(hook) if read_outputs else None
         self._pacer = Pacer(hook.defaults.calls_per_second)
@@ -245,7 +248,18 @@ class Collection:
             origin = replace(origin, **{name: getattr(started_by, name) for name in names})
         if origin.request_id is not None and self._file is not None:
             uri, request_id = self._file.uri, origin.request_id
-            self._repeats.make(lambda: self._store.add_samples(read_samples(self._hook, uri, request_id)))
+            needed = self._needs_samples
+            try:
+                self._repeats.make(
+                    lambda: self._store.add_samples(read_samples(self._hook, uri, request_id, required=needed))
+                )
+            except NotFound as error:
+                raise AttemptError(
+                    f"Batch {self._batch_id} has ended, and which samples it left as they were is not known any more: "
+                    f"{error}. Clear the task, which reads them from the results file; rerun='all' starts all over.",
+                    request_id=request_id,
+                    resource_id=self._batch_id,
+                ) from error
         self._workflow = origin.workflow
         self._store.set_batch(self._batch_id, self._workflow)
         return origin

@@ -75,7 +75,13 @@ class BatchResults:
         results_place(self.places.results_s3_uri, None, self.owner.identity)
 
     def collection(
-        self, batch_id: str, request_id: str | None, *, reasons: bool = False, store: ResultsStore | None = None
+        self,
+        batch_id: str,
+        request_id: str | None,
+        *,
+        reasons: bool = False,
+        store: ResultsStore | None = None,
+        needs_samples: bool = False,
     ) -> Collection | None:
         """Open the collection of the results of a batch, whose runs have ended; close it, or the store.
 
@@ -83,6 +89,7 @@ class BatchResults:
         :param request_id: the request that started it.
         :param reasons: ask why runs failed, whatever the detail of the results.
         :param store: where what is read goes. Default: a store of its own.
+        :param needs_samples: the batch has left samples as they were, which have to be read. Default False.
         :return: the collection; None: there is no place for results.
         """
         place, task = self.places.results, self.owner.identity
@@ -106,6 +113,7 @@ class BatchResults:
             ),
             reasons=reasons,
             store=store,
+            needs_samples=needs_samples,
         )
 
     def collect(self, batch_id: str, request_id: str | None, store: ResultsStore) -> Collected | None:
@@ -317,7 +325,8 @@ class BatchJudge:
         """Collect the results of a batch and write them; None: there is no batch, or no place for results."""
         collection = None
         if not self._is_idle:
-            collection = self.results.collection(batch.id, self.owner.request_id)
+            has_left = self.owner.record is not None and self.owner.record.chosen
+            collection = self.results.collection(batch.id, self.owner.request_id, needs_samples=has_left)
         if collection is None:
             yield None
             return
