@@ -9,7 +9,6 @@ from typing import Any
 
 from airflow_provider_omics.core.batch.evidence import Unrecorded
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample, is_same_work
-from airflow_provider_omics.core.batch.verdict import matches_any
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.failure.reasons import FailureClass, is_final, reason_of_end
 from airflow_provider_omics.core.settings.checks import ReadModel
@@ -57,7 +56,6 @@ class RerunRules:
     :param trust_foreign: a result of the same workflow without a fingerprint counts as one of the same settings.
     :param only_changes: the attempt before ended well: what did not complete is tolerated, and submitted again only
         with other settings.
-    :param names: ids and patterns of samples that are submitted again whatever is known of them (``rerun``).
     """
 
     everything: bool = False
@@ -68,13 +66,12 @@ class RerunRules:
     has_cache: bool = False
     trust_foreign: bool = False
     only_changes: bool = False
-    names: tuple[str, ...] = ()
 
     def fate(self, sample: Sample, known: RunRecord | Unrecorded | None, unclear_before: int = 0) -> Fate:
         """Decide what becomes of a sample; the table is in docs/results.md.
 
-        A sample of UNKNOWN outcome may have completed: it is never run again unless everything is, or it is named. A
-        record without a fingerprint is not known to be of the same settings.
+        A sample of UNKNOWN outcome may have completed: it is never run again unless everything is. A record without
+        a fingerprint is not known to be of the same settings.
 
         :param sample: as it is now.
         :param known: the result that counts for it, or why there is none, as
@@ -84,11 +81,9 @@ class RerunRules:
         """
         if known is Unrecorded.GOING:
             return Fate.WAIT
-        is_named = matches_any(sample.run_setting_id, self.names)
         if known is None or isinstance(known, Unrecorded):
-            is_new = known is not Unrecorded.NOT_KNOWN or self.everything or is_named
-            return Fate.NEW if is_new else Fate.NOT_KNOWN
-        if self.everything or is_named:
+            return Fate.NOT_KNOWN if known is Unrecorded.NOT_KNOWN and not self.everything else Fate.NEW
+        if self.everything:
             return Fate.AGAIN
         if known.status is RecordStatus.COMPLETED:
             if is_same_work(known.fingerprint, sample.fingerprint) or self._is_trusted(sample, known):

@@ -186,7 +186,6 @@ class BatchRerun:
         :raises ServiceError: what is known could not be read, or the choice not be kept.
         """
         with closing(KnownSamples(self.hook, self.log, self.results_uri, self.identity)) as known:
-            record_id = record.request_id
             self._read(record, known)
             if not (rules.cleared or rules.retry_permanent):
                 self._look_at_tasks(known, spool, default)
@@ -198,11 +197,11 @@ class BatchRerun:
             for sample in gone:
                 known.remove(sample.run_setting_id)
             for sample, fate in zip(samples_of(default, spool), fates, strict=True):
-                record = known.of(sample)
-                if not fate.is_submitted and isinstance(record, RunRecord):
-                    known.keep(record)
+                found = known.of(sample)
+                if not fate.is_submitted and isinstance(found, RunRecord):
+                    known.keep(found)
             known.write()
-            self.memory.keep(record_id, chain(self._samples(known, spool, default, fates, rules), gone))
+            self.memory.keep(record.request_id, chain(self._samples(known, spool, default, fates, rules), gone))
         return spool.subset(fate.is_submitted for fate in fates)
 
     def start_over(
