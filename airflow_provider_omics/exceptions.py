@@ -1,7 +1,7 @@
 """The package's errors as Airflow's exceptions.
 
-Operators, sensors and hooks' users meet the classes of :mod:`airflow_provider_omics.core.errors`; what a task raises is
-in addition an ``AirflowException``, or an ``AirflowFailException`` where another try cannot help or must not happen.
+The hook raises the classes of :mod:`airflow_provider_omics.core.errors`; the error of a task is in addition an
+``AirflowException``, or an ``AirflowFailException`` where another try cannot help or must not happen.
 ``isinstance(error, RunFailed)`` and ``error.run_id`` work in an ``on_failure_callback`` as they do elsewhere.
 """
 
@@ -94,7 +94,7 @@ FINAL: tuple[type[OmicsError], ...] = (
 
 
 def airflow_error(error: OmicsError, *, final: bool | None = None) -> AirflowException:
-    """Give an error of this package as an Airflow exception of the same class name, with the same attributes.
+    """Turn an error of this package into an Airflow exception of the same class name, with the same attributes.
 
     :param error: the error.
     :param final: whether Airflow must spend no retry on it; default: as :data:`FINAL` says.

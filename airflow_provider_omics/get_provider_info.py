@@ -1,4 +1,4 @@
-"""What Airflow shows and loads of this provider: the entry point ``apache_airflow_provider``."""
+"""The provider's contents, for Airflow: the entry point ``apache_airflow_provider``."""
 
 from __future__ import annotations
 
@@ -28,9 +28,13 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": _modules("hooks.omics"),
-        "operators": _modules("operators.run", "operators.run_batch", "operators.run_group"),
+        "operators": _modules("operators.run", "operators.run_batch", "operators.run_cache", "operators.run_group"),
         "sensors": _modules("sensors.run", "sensors.run_batch"),
         "triggers": _modules("triggers.run", "triggers.run_batch"),
+        "task-decorators": [
+            {"name": "omics_run", "class-name": f"{_PACKAGE}.decorators.run.omics_run_task"},
+            {"name": "omics_run_batch", "class-name": f"{_PACKAGE}.decorators.run_batch.omics_run_batch_task"},
+        ],
         "extra-links": [
             f"{_PACKAGE}.links.omics.{name}"
             for name in (

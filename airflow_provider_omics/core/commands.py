@@ -31,7 +31,7 @@ class Answer(Generic[T]):
     """The answer to a command.
 
     :param now: the moment it was answered, in seconds since the epoch.
-    :param value: what the command asked for; None where it asked for nothing.
+    :param value: the command's result; None where it has none.
     """
 
     now: float
@@ -122,7 +122,7 @@ class Find(Command[Snapshot | ServiceError | None]):
 
 @dataclass(frozen=True)
 class IsSuccess(Command[bool]):
-    """Judge whether what has ended is a success of the task."""
+    """Judge whether the ended run or batch is a success of the task."""
 
     snapshot: Snapshot
 

@@ -40,7 +40,7 @@ from typing import Any
 
 
 class GivenValue(str):
-    """What a user gave, in the words of a message: it can identify a patient, so that masking hides it."""
+    """A user's value, as a message shows it: it can identify a patient, so masking hides it."""
 
     __slots__ = ()
 

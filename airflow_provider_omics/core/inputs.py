@@ -19,7 +19,7 @@ MAX_IDS = 100
 
 _ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 MAY_BE_ARCHIVED = _ARCHIVES | {"INTELLIGENT_TIERING"}
-"""Storage classes of which only HeadObject tells whether an object can be read now; lists do not name the tier."""
+"""Storage classes for which only HeadObject shows whether an object can be read now; lists do not name the tier."""
 
 _WILDCARD = re.compile(r"[*?\[{]")
 _GLOB = re.compile(r"(\*\*|[*?]|\[!?[^\]]+\]|\{[^{}]*\})")
@@ -27,7 +27,7 @@ _GLOBS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 class InputState(str, Enum):
-    """What S3 says of an input."""
+    """S3's answer about an input."""
 
     FOUND = "found"
     MISSING = "missing"
@@ -37,7 +37,7 @@ class InputState(str, Enum):
 
 
 class RunInputs(NamedTuple):
-    """What a run is given.
+    """The inputs of a run.
 
     :param run_setting_id: of the run; None for a single run.
     :param argument: where the document stands, as the user knows it.
@@ -65,7 +65,7 @@ class Place(NamedTuple):
         return _WILDCARD.split(self.key, maxsplit=1)[0]
 
     def names(self, key: str) -> bool:
-        """Whether a key is meant: one that begins so, or that a pattern of Nextflow's fits.
+        """Whether a key matches: it begins so, or fits the Nextflow pattern.
 
         :param key: of an object in the bucket.
         """
@@ -138,7 +138,7 @@ class DistinctInputs:
 
     def __init__(self, runs: Iterable[RunInputs]) -> None:
         self.malformed: list[Problem] = []
-        """Texts that are meant as a URI and are none."""
+        """Texts that look like a URI and are not valid."""
         self.web_addresses = 0
         """How often an ``http://`` or ``https://`` address was met so far."""
         self.first_web_address: str | None = None

@@ -15,7 +15,7 @@ LOG_GROUP = "/aws/omics/WorkflowLog"
 
 @dataclass(frozen=True)
 class RunSnapshot:
-    """A run as one GetRun (or StartRun, which gives less) showed it.
+    """A run as one GetRun (or StartRun, which returns less) showed it.
 
     Times are aware datetimes; a field that the response did not have is None. Source: GetRun.
     """
@@ -97,7 +97,7 @@ _COUNTS = {
 
 @dataclass(frozen=True)
 class BatchSnapshot:
-    """A batch as one GetBatch (or StartRunBatch, which gives less) showed it.
+    """A batch as one GetBatch (or StartRunBatch, which returns less) showed it.
 
     ``counts`` is by the keys of the table above; a count that the response did not have is 0. Run counts may lag
     and are final only at PROCESSED. Source: GetBatch.
@@ -112,7 +112,6 @@ class BatchSnapshot:
     counts: Mapping[str, int] = field(default_factory=dict)
     failure_reason: str | None = None
     creation_time: datetime | None = None
-    processed_time: datetime | None = None
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> BatchSnapshot:
@@ -187,12 +186,12 @@ class BatchSnapshot:
 
 
 Snapshot = RunSnapshot | BatchSnapshot
-"""What a wait may look at."""
+"""The subject of a wait."""
 
 
 @dataclass(frozen=True)
 class ListedRun:
-    """What ListRuns tells of a run: neither its uuid nor its outputs.
+    """A run as ListRuns showed it: without its uuid and its outputs.
 
     :param id: id of the run.
     :param status: as AWS spells it.

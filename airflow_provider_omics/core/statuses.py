@@ -43,7 +43,7 @@ class BatchStatus(str, Enum):
 
 
 class SubmissionStatus(str, Enum):
-    """What became of one run's submission in a batch (ListRunsInBatch); says nothing about its execution."""
+    """Status of one run's submission in a batch (ListRunsInBatch); says nothing about its execution."""
 
     SUCCESS = "SUCCESS"
     FAILED = "FAILED"
@@ -54,7 +54,7 @@ class SubmissionStatus(str, Enum):
 
 
 class Phase(str, Enum):
-    """What a status means for somebody who waits."""
+    """Meaning of a status for somebody who waits."""
 
     ACTIVE = "active"
     """Still going: look again."""
@@ -94,8 +94,5 @@ BATCH_PHASES: dict[str, Phase] = {
 }
 """The same for a batch."""
 
-# CancelRunBatch is refused in CREATING and STOPPING (user guide, "Run batches", table of states).
-CANCELLABLE_BATCH_STATUSES = frozenset({BatchStatus.PENDING, BatchStatus.SUBMITTING, BatchStatus.INPROGRESS})
-
 ACTIVE_RUN_STATUSES = tuple(status for status in RunStatus if RUN_PHASES[status] is Phase.ACTIVE)
-"""In the order of a run's life: who lists them one after the other sees a run that moves meanwhile twice, never not."""
+"""In the order of a run's life: listed one after the other, a run that moves meanwhile is seen twice, never missed."""

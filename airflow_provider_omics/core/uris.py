@@ -46,7 +46,7 @@ def is_s3_uri(text: str) -> bool:
     """Tell S3 URIs from local paths and other addresses.
 
     :param text: a path or a URI.
-    :return: whether it begins with ``s3://``; what follows is not looked at.
+    :return: whether it begins with ``s3://``; the rest is not looked at.
     """
     return text.startswith(S3_SCHEME)
 

@@ -35,7 +35,7 @@ YOUNGER_MEMBERS: Mapping[str, frozenset[str]] = {
     "TaskListItem": frozenset({"uuid"}),
 }
 
-#: Shape -> values that came later, too. The service tells and takes them whatever the client is, which checks none.
+#: Shape -> values that came later, too. The service returns and takes them whatever the client, which checks none.
 YOUNGER_VALUES: Mapping[str, frozenset[str]] = {"BatchStatus": frozenset({"CREATING", "RUNS_DELETE_FAILED"})}
 
 

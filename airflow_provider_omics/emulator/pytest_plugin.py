@@ -1,7 +1,7 @@
 """pytest fixtures of the emulator, for everyone who installs the package with the extra ``emulator``.
 
 This module is loaded in every pytest run of every environment that has the package installed: it imports pytest and
-the standard library only, and each fixture loads what it needs when it is asked for.
+the standard library only, and each fixture loads its modules on use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The client of HealthOmics that a hook calls: its configuration and session, its lists, and what watches its calls."""
+"""The client of HealthOmics that a hook calls: its configuration and session, its lists, and observers of its calls."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _OF_EACH_ITEM = {
     "ListRunsInBatch": ("runSettingId",),
     "ListRunCaches": ("id",),
 }
-"""What each item of a list has: without it nothing can be done. The model requires none of it."""
+"""Members that each item of a list must have to be of use. The model requires none of them."""
 
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_OMICS", "AWS_ENDPOINT_URL")
 
@@ -63,7 +63,7 @@ def at_once(call: Callable[[], Any]) -> Any:
 
 
 class OmicsClientHook(AwsBaseHook):
-    """Base of :class:`~airflow_provider_omics.hooks.omics.OmicsHook`, which tells its arguments: makes its clients."""
+    """Makes the clients of :class:`~airflow_provider_omics.hooks.omics.OmicsHook`, which documents the arguments."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["client_type"] = "omics"
@@ -102,7 +102,7 @@ class OmicsClientHook(AwsBaseHook):
 
     @property
     def misses_connection(self) -> bool:
-        """Whether Airflow did not find the connection: the Amazon provider goes on without, as the machine itself."""
+        """Whether Airflow did not find the connection: the Amazon provider then acts as the machine itself."""
         return bool(self.aws_conn_id) and not isinstance(self.conn_config.conn_id, str)
 
     patience: float = 3 * 3600.0
@@ -122,8 +122,8 @@ class OmicsClientHook(AwsBaseHook):
     def renew(self) -> None:
         """Read the connection anew, and have a new client made of it for the next call.
 
-        One that was found stays as it was when it is not found now: Airflow tells a secrets backend that fails, or an
-        api-server, in the same way, and the new client would be somebody else.
+        A connection that was found before, and now is not, stays as it was: Airflow reports a failing secrets backend
+        or api-server in the same way, and the new client would be somebody else.
         """
         self.__dict__.pop("conn", None)
         hook = type(self)(self.aws_conn_id, verify=self._verify, region_name=self._region_name, config=self._config)
@@ -152,9 +152,9 @@ class OmicsClientHook(AwsBaseHook):
     def prepare_for_threads(self, count: int) -> None:
         """Read the connection, and have a client made of it that many threads may call; their callers repeat the calls.
 
-        Its time limits hold for STS as well, which the Amazon provider calls with the same configuration. What the user
-        has configured stays, but for repeats (botocore sleeps between them, in the thread) and too few connections.
-        Airflow is asked for everything here: the client itself (:attr:`conn`) is made without it.
+        Its time limits hold for STS as well, which the Amazon provider calls with the same configuration. The user's
+        configuration stays, but for retries (botocore sleeps between them, in the thread) and too few connections.
+        All questions to Airflow are asked here: the client itself (:attr:`conn`) is made without it.
 
         :param count: how many threads call at the same time at most.
         """
@@ -182,8 +182,8 @@ class OmicsClientHook(AwsBaseHook):
         for event in (CALL, REQUEST, _SENT, _ANSWERED):
             events.register_last(event, _emitted)
         events.register_first(_RESENT, _emitted)
-        # botocore puts the user agent together twice for each call, in the long form that also tells the retry mode and
-        # the features in use: a tenth of the CPU time of a GetRun. The short form has the versions of boto3, botocore,
+        # botocore builds the user agent twice for each call, in the long form that also lists the retry mode and the
+        # features in use: a tenth of the CPU time of a GetRun. The short form has the versions of boto3, botocore,
         # Python and the system, and is made once; what the Amazon provider adds, its extra part, the clients add
         # themselves. An application id stands in the long form only.
         has_own = config.user_agent or config.user_agent_appid or core.get_config_variable("user_agent_appid")
@@ -230,7 +230,7 @@ def items_of(operation: str, page: Mapping[str, Any], key: str) -> Iterator[dict
 
 
 def given_parameters(**parameters: Any) -> dict[str, Any]:
-    """Leave out what nobody gave: botocore takes no None.
+    """Leave out arguments that are None, which botocore refuses.
 
     :param parameters: of a call, by the API's names.
     """
@@ -297,7 +297,7 @@ def _end_call(response: Any, caught_exception: Exception | None, operation: Any,
 
 @dataclass
 class Requests:
-    """What became of the requests of an operation, those of botocore's own retries included.
+    """Counts of the requests of an operation, those of botocore's own retries included.
 
     :param sent: how many were sent.
     :param refused: how many of them were answered that nothing was done.
@@ -313,7 +313,7 @@ def counted_requests(
     """Count the requests of an operation, and the refusals among their answers: botocore raises the last one only.
 
     :param operation: the API operation: ``"StartRunBatch"``.
-    :param requests: where they are counted.
+    :param requests: takes the counts.
     :param refusals: the errors that say that nothing was done.
     """
 
@@ -336,7 +336,7 @@ def parse_time(value: Any) -> datetime:
     which has 300 timestamps. This one knows the form that HealthOmics uses, and leaves the others to botocore.
 
     :param value: as it stands in the answer: ``"2026-11-22T10:00:00.123Z"``.
-    :return: the moment; aware, if the answer tells a zone.
+    :return: the moment; aware, if the answer has a zone.
     """
     try:
         return datetime.fromisoformat(value.replace("Z", "+00:00"))
@@ -357,7 +357,7 @@ def _loader(search_path: str | None) -> Loader:
 
 
 class _LeanFiles(JSONFileLoader):  # type: ignore[misc]  # botocore has no types
-    """Reads data files of botocore without what no client of ours needs: a client takes 4 MB with it, not 12.
+    """Reads data files of botocore without the parts that no client of ours needs: a client takes 4 MB, not 12.
 
     Left out are documentation, and the endpoints of services that are never called. Plain dicts keep the order of their
     keys as botocore's do, in half the memory. They are made in Python, which lets the event loop run meanwhile.
@@ -385,7 +385,7 @@ _SPACE = re.compile(r"[\s:,]*")
 def own_endpoints(text: str) -> str:
     """Cut the endpoints of other services out of ``endpoints.json``: those of 300 services take 7 MB.
 
-    They are read one by one, as the memory of what is read together does not all come back.
+    They are read one by one: read together, they would not give all of their memory back.
 
     :param text: the file.
     :return: the same with the services that are called.

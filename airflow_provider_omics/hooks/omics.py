@@ -13,6 +13,7 @@ from airflow_provider_omics.hooks.service_errors import complete, service_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_omics.type_defs import (
+        CreateRunCacheResponseTypeDef,
         CreateRunGroupResponseTypeDef,
         GetBatchResponseTypeDef,
         GetRunGroupResponseTypeDef,
@@ -340,6 +341,34 @@ class OmicsHook(OmicsClientHook):
         :raises ServiceError: a call was refused or did not get through.
         """
         return self._items("ListRunCaches", "items", maxResults=100)
+
+    def create_run_cache(self, request: Mapping[str, Any]) -> CreateRunCacheResponseTypeDef:
+        """Create a run cache.
+
+        :param request: a CreateRunCache request, with its ``requestId``.
+        :return: the answer of CreateRunCache: ``id``, ``arn``, ``status``, ``tags``.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("CreateRunCache"):
+            return self.conn.create_run_cache(**request)
+
+    def update_run_cache(self, request: Mapping[str, Any]) -> None:
+        """Change name, description or behavior of a run cache.
+
+        :param request: an UpdateRunCache request.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("UpdateRunCache"):
+            self.conn.update_run_cache(**request)
+
+    def delete_run_cache(self, cache_id: str) -> None:
+        """Delete a run cache; its data in S3 stays (API reference, DeleteRunCache).
+
+        :param cache_id: id of the run cache.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("DeleteRunCache"):
+            self.conn.delete_run_cache(id=cache_id)
 
     def get_workflow(
         self, workflow_id: str, *, workflow_type: str | None = None, workflow_owner_id: str | None = None

@@ -38,11 +38,11 @@ class RunLogsHook(AwsLogsHook):
         return logs
 
     def read_manifest(self, run_id: str, run_uuid: str | None) -> RunSnapshot | None:
-        """Read how a run ended whose record is gone.
+        """Read the end of a run whose record is gone.
 
         :param run_id: id of the run.
         :param run_uuid: its uuid; without it the newest stream under ``manifest/run/{run_id}/`` is read.
-        :return: the run with its final status; None when there is no such stream, or it does not tell.
+        :return: the run with its final status; None when there is no such stream, or none in it.
         :raises ServiceError: CloudWatch Logs could not be read.
         """
         return run_from_manifest(self.manifest_messages(run_id, run_uuid), run_id, run_uuid)

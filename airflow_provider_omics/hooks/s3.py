@@ -32,10 +32,10 @@ _ROLE_SESSION_NAME = "airflow-check-inputs"
 
 @dataclass(frozen=True)
 class S3Place:
-    """Where in S3 a task writes; who chose the place chose its key, so the two are handed on together.
+    """A place in S3 that a task writes to; whoever chose it chose its key, so the two are passed on together.
 
     :param uri: ``s3://bucket/prefix/``, or an object.
-    :param kms_key_id: KMS key for what is written there. Default: the bucket's own encryption.
+    :param kms_key_id: KMS key for objects written there. Default: the bucket's own encryption.
     """
 
     uri: str
@@ -77,7 +77,7 @@ class S3Store:
 
     @classmethod
     def of_connection(cls, aws_conn_id: str | None = "aws_default", region_name: str | None = None) -> S3Store:
-        """Make the store of a connection, for who has no hook.
+        """Make the store of a connection, for callers without a hook.
 
         :param aws_conn_id: the connection. Default: "aws_default".
         :param region_name: AWS Region. Default: the connection's.
@@ -166,8 +166,8 @@ class S3Store:
         :param if_match: write only over the version with this ETag. Default: over any.
         :param if_none_match: write only where there is no object yet. Default: anywhere.
         :param content_type: its media type. Default: S3's own.
-        :return: the ETag of what was written.
-        :raises Conflict: the object is another, or there is one.
+        :return: the ETag of the new object.
+        :raises Conflict: the object has another ETag, or there is one already.
         :raises ServiceError: S3 refused, or did not get through.
         """
         bucket, key = s3_address(place.uri)
@@ -187,7 +187,7 @@ class S3Store:
 
         :param place: the object, and its key.
         :param file: opened for reading bytes, with a descriptor; it is left open.
-        :param check: called before each part is read; what it raises ends the upload. Default: nothing.
+        :param check: called before each part is read; raises to end the upload. Default: nothing.
         :raises ServiceError: S3 refused, or did not get through.
         """
         from boto3.s3.transfer import TransferConfig  # for large batches only
@@ -195,7 +195,7 @@ class S3Store:
         bucket, key = s3_address(place.uri)
         transfer = TransferConfig(**_TRANSFER)
         transfer.max_in_memory_upload_chunks = _PARTS_IN_MEMORY
-        # The transfer closes what it is given: it gets the descriptor under a name of its own.
+        # The transfer closes its file: it gets the descriptor under a name of its own.
         with self._calls("PutObject", place.uri) as client, _CheckedFile(file.fileno(), check) as stream:
             client.upload_fileobj(stream, bucket, key, ExtraArgs=_encryption(place), Config=transfer)
 

@@ -65,7 +65,7 @@ _TAGS = (
     "iam:PassRole on the service role, and omics:TagResource when tags are sent (tag_with_airflow_context: false in "
     "the connection's service_config switches the tags of Airflow off)"
 )
-# What a call needs beside the action of its own name. Source: Service Authorization Reference, HealthOmics; user
+# Permissions of a call beside the action of its own name. Source: Service Authorization Reference, HealthOmics; user
 # guide, "Run batches" (a batch needs the permission of the single-run operation as well).
 _ALSO_NEEDED = {
     "StartRun": _TAGS,
@@ -80,7 +80,7 @@ _ACTIONS = {
     "PutObject": "s3:PutObject (with kms:GenerateDataKey on the key of an encrypted bucket)",
     "GetObject": (
         "s3:GetObject (with kms:Decrypt on the key of an encrypted bucket), "
-        "and s3:ListBucket to be told of a missing object"
+        "and s3:ListBucket to learn of a missing object"
     ),
     "HeadObject": "s3:GetObject and s3:ListBucket",
     "DeleteObject": "s3:DeleteObject",
@@ -114,10 +114,10 @@ _WITHOUT_ANSWER: tuple[tuple[tuple[type[Exception], ...], type[ServiceError]], .
 def service_error(
     operation: str, error: ClientError | BotoCoreError | ResponseParserError, about: str = ""
 ) -> ServiceError:
-    """Give the typed error for an error of botocore.
+    """Return the typed error for an error of botocore.
 
     :param operation: the API operation: ``"StartRun"``.
-    :param error: what botocore raised.
+    :param error: botocore's.
     :param about: the object that was asked for, as an ``s3://`` URI; the advice names it. Default: none.
     :return: the typed error; the caller raises it ``from`` the original.
     """
@@ -144,8 +144,8 @@ def service_error(
 def service_errors(operation: str, about: str = "") -> Iterator[None]:
     """Turn botocore's errors inside the block into typed ones, with the original as their cause.
 
-    The block holds a call and what its answer needs to be read, no more: an answer of another form than the model's,
-    which botocore does not check, counts as one that did not get through.
+    The block holds a call and the reading of its answer, no more: an answer of another form than the model's, which
+    botocore does not check, counts as one that did not get through.
 
     :param operation: the API operation: ``"StartRun"``.
     :param about: the object that is asked for, as an ``s3://`` URI; the advice names it. Default: none.
@@ -160,21 +160,21 @@ def service_errors(operation: str, about: str = "") -> Iterator[None]:
 
 
 def unreadable(operation: str, reason: str) -> Unavailable:
-    """Give the error for an answer that nobody can read.
+    """Return the error for an answer that nobody can read.
 
     :param operation: the API operation: ``"ListRuns"``.
-    :param reason: what is wrong with it.
+    :param reason: its fault.
     """
     advice = "Something between here and AWS may have answered in its place."
     return Unavailable(operation, "UnreadableAnswer", reason, advice=advice)
 
 
 def complete(operation: str, answer: Answer, *names: str) -> Answer:
-    """Give an answer, or an item of a list, that has what everything else rests on.
+    """Return an answer, or an item of a list, once its indispensable members are there.
 
     :param operation: the API operation: ``"GetRun"``.
     :param answer: the answer.
-    :param names: members that it has as text.
+    :param names: members that it must have, as text.
     :raises Unavailable: it lacks one.
     """
     missing = [name for name in names if not isinstance(answer.get(name), str)]

@@ -71,19 +71,19 @@ class StartRequest:
 
 
 class Startable(Protocol):
-    """What an attempt needs of a job: the part in which the start of a run and of a batch differ."""
+    """The part of a job that an attempt needs: where the start of a run and of a batch differ."""
 
     kind: str
     operation: str
 
     def start(self, record: AttemptRecord, request: Mapping[str, Any]) -> Snapshot:
-        """Do what must be done before, which may take minutes, send the request, and return what has started."""
+        """Prepare the start, which may take minutes, send the request, and return the run or batch that has started."""
 
     def choose(self, record: AttemptRecord) -> bool:
         """Choose the samples that an attempt submits, and keep the choice; returns whether any is left."""
 
     def is_success(self, ended: Snapshot) -> bool:
-        """Whether what has ended counts as a success of the task."""
+        """Whether the ended run or batch counts as a success of the task."""
 
 
 @dataclass(eq=False)
@@ -92,7 +92,7 @@ class Attempt:
 
     :param job: starts and judges.
     :param owner: keeps the record.
-    :param driver: carries out what is not the start's own.
+    :param driver: carries out the commands that are not the start's own.
     :param snapshot: the run or batch, as last seen; None: nothing is known to have started.
     """
 
@@ -156,7 +156,7 @@ class Attempt:
         return self.driver.drive(flow, self._perform)
 
     def kill(self, *, may_leave: bool, task_state: Callable[[], str | None]) -> None:
-        """Cancel what this try, or the one before it, has started; called in a signal handler.
+        """Cancel the run or batch of this try, or of the one before it; called in a signal handler.
 
         A node drain, a deploy or an outage of the api-server end a worker as well: unless Airflow says that the task
         was ended, and while another try will adopt it, the run is left alone.
@@ -169,16 +169,16 @@ class Attempt:
         work.join(KILL_PATIENCE)
 
     def time_out(self, *, cancels: bool) -> WaitEvent | None:
-        """End what this try, or the one before it, has started, when Airflow's own timeout has struck.
+        """End the run or batch of this try, or of the one before it, when Airflow's own timeout has struck.
 
         :param cancels: whether it is cancelled, or left going.
-        :return: the end; what is found ended wins over the limit. None: nothing is known to have started.
+        :return: the end; one that has ended by itself wins over the limit. None: nothing is known to have started.
         :raises NotOwner: a later try owns it.
         """
         owner = self.owner
         owner.is_killed = owner.is_killed or cancels
         record = owner.record or self._left_by_an_earlier_try()
-        # At our own deadline, before Airflow's timeout struck in the wait for what came of it.
+        # At our own deadline, before Airflow's timeout struck in the wait for the outcome.
         was_cancelled = record is not None and record.ended is Ended.BADLY
         if cancels and record is not None:
             self._cancel(record, LIST_LAG)
@@ -214,7 +214,7 @@ class Attempt:
             self.owner.log.warning("%s was not cancelled: %s", self._name(record), error, exc_info=unforeseen)
 
     def _cancel(self, record: AttemptRecord, search_patience: float) -> None:
-        """Cancel what a record names, and note what came of it.
+        """Cancel the run or batch that a record names, and record the outcome.
 
         :param record: the record.
         :param search_patience: seconds for which the run of a request without an answer is searched.
@@ -235,7 +235,7 @@ class Attempt:
         return f"{self.job.kind} {record.resource_id or 'of request ' + record.request_id}"
 
     def name_leftovers(self) -> None:
-        """Name in the log what an earlier try has started, as this one ends before it has taken it over."""
+        """Name in the log the run or batch of an earlier try, as this one ends before it has taken it over."""
         record = self._left_by_an_earlier_try()
         if record is not None and record.resource_id is not None and record.ended in (None, Ended.LOST):
             self.owner.log.error(
@@ -255,7 +255,7 @@ class Attempt:
             return None
 
     def _left(self, record: AttemptRecord, search_patience: float) -> Snapshot | None:
-        """Look at what a record names, of which this try has seen nothing yet; None: nothing that could be going."""
+        """Look at the run or batch that a record names, unseen by this try so far; None: none that could be going."""
         if record.ended in (Ended.WELL, Ended.BADLY):
             return None
         if record.resource_id is None:
@@ -337,7 +337,7 @@ class Attempt:
         return started
 
     def _find(self, record: AttemptRecord) -> Snapshot | ServiceError | None:
-        # While the settings of a retry are checked, all that is known of the request is what the record tells.
+        # While the settings of a retry are checked, all that is known of the request stands in the record.
         content, is_tagged = self._request.content, record.tagged
         if content:
             is_tagged = REQUEST_ID_TAG in self._identified(record).request.get("tags", {})

@@ -13,7 +13,7 @@ from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.owner import Owner
 
 MAX_PROBLEMS = 50
-"""Problems with parameters that are told; 100,000 runs share most of them."""
+"""Problems with parameters that are reported; 100,000 runs share most of them."""
 
 SHOWN_RUNS = 3
 """Runs that a dry run shows."""
@@ -24,7 +24,7 @@ ParametersByRun = Iterable[tuple[str, Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class Workflow:
-    """What HealthOmics says of the workflow of a request.
+    """The workflow of a request, from HealthOmics.
 
     :param name: its id, and its version if one is asked for.
     :param status: ``ACTIVE``, or why it cannot run.
@@ -36,13 +36,13 @@ class Workflow:
     template: Mapping[str, Mapping[str, Any]] | None
 
     def problems(self) -> list[Problem]:
-        """Tell whether it is ACTIVE."""
+        """Return whether it is ACTIVE."""
         if self.status == "ACTIVE":
             return []
         return [Problem("workflow_id", f"{self.name} ({self.status})", "a workflow that is ACTIVE")]
 
     def check(self, parameters_by_run: ParametersByRun) -> None:
-        """Ask whether it is ACTIVE and the merged parameters of each run fit its template.
+        """Check that it is ACTIVE and the merged parameters of each run fit its template.
 
         :param parameters_by_run: the runs.
         :raises SettingsError: they do not, with at most 50 problems.
@@ -85,7 +85,7 @@ def look_up_workflow(hook: OmicsHook, log: Any, setting: Mapping[str, Any]) -> W
 
 
 def show_request(log: Any, request: Mapping[str, Any], parameters_by_run: ParametersByRun) -> None:
-    """Tell in the log what would be started.
+    """Log what would be started.
 
     :param log: the task's logger.
     :param request: of StartRun or StartRunBatch, checked.
@@ -141,7 +141,7 @@ def check_inputs(owner: Owner, setting: Mapping[str, Any], runs: Callable[[], It
 
     :param owner: the try.
     :param setting: a request of StartRun, or the ``defaultRunSetting`` of a batch.
-    :param runs: gives the runs with their inputs.
+    :param runs: returns the runs with their inputs.
     :raises SettingsError: inputs are missing or archived; at most 50 problems.
     :raises ServiceError: S3 or STS did not answer.
     """
@@ -154,7 +154,7 @@ def look_up_inputs(owner: Owner, setting: Mapping[str, Any], runs: Callable[[], 
 
     :param owner: the try.
     :param setting: a request of StartRun, or the ``defaultRunSetting`` of a batch.
-    :param runs: gives the runs with their inputs.
+    :param runs: returns the runs with their inputs.
     :raises SettingsError: inputs are missing or archived; at most 50 problems.
     :raises ServiceError: S3 or STS did not answer.
     """

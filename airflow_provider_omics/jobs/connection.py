@@ -1,4 +1,4 @@
-"""Whose identity a try has: that of the connection, or, where Airflow finds none, the machine's own."""
+"""The identity of a try: the connection's, or, where Airflow finds none, the machine's own."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.driver import pause
 
 DOUBT = 300.0
-"""Seconds for which a connection is asked for again that the task has had before: as long as a trigger doubts."""
+"""Seconds for which a connection that the task has had before is asked for again: as long as a trigger doubts."""
 
 SUSPICION = 7.0
-"""The same where it may have had one: seconds that a task pays on each retry which never had."""
+"""The same where the task may have had one: a task that never had pays these seconds on each retry."""
 
 LONGEST_PAUSE = 30.0
 
@@ -18,14 +18,14 @@ LONGEST_PAUSE = 30.0
 def find_connection(hook: OmicsHook, *, was_found: bool | None, is_suspect: bool) -> None:
     """Ask again for a connection that Airflow does not find, before the task goes on without, as with other operators.
 
-    Airflow tells a secrets backend that fails, or its api-server, as a connection that is not defined. Who goes on then
-    is the machine itself: it does not know where the record of an earlier try is, or looks for its run in another
-    account. But many have no connection, and mean the machine: they wait only where there may have been one. A first
-    try with the default connection never waits; it asks for a second time at once.
+    Airflow reports a failing secrets backend or api-server as a connection that is not defined. A task that then goes
+    on acts as the machine itself: it does not know where the record of an earlier try is, or looks for its run in
+    another account. But many have no connection, and mean the machine: they wait only where there may have been one. A
+    first try with the default connection never waits; it asks for a second time at once.
 
     :param hook: the hook.
-    :param was_found: whether Airflow had found the connection before, for the same task; None: nothing tells.
-    :param is_suspect: whether it may have, where nothing tells.
+    :param was_found: whether Airflow had found the connection before, for the same task; None: unknown.
+    :param is_suspect: whether it may have, where that is unknown.
     :raises Unavailable: it had, and now it does not for five minutes.
     """
     if was_found is False:

@@ -1,7 +1,7 @@
 """Why a run or the runs of a batch failed, collected from HealthOmics and CloudWatch Logs.
 
-A diagnosis never fails: what cannot be read is told in one sentence, and what hangs is given up, so that the failure it
-is about stays the one that the user sees. The number of calls is bounded, however many tasks and runs failed.
+A diagnosis never fails: one sentence replaces a part that cannot be read, and a call that hangs is abandoned, so that
+the user sees the failure itself. The number of calls is bounded, however many tasks and runs failed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Diagnoser:
 
     :param hook: where to ask.
     :param log_lines: lines of each log that are shown; 0: none.
-    :param clock: gives seconds; default: the process's.
+    :param clock: returns seconds; default: the process's.
     """
 
     def __init__(self, hook: OmicsHook, *, log_lines: int = 30, clock: Callable[[], float] = time.monotonic) -> None:
@@ -118,7 +118,7 @@ class Diagnoser:
         """Find the tasks that failed in runs of which only a general reason is known: at most 2 * 50 calls.
 
         :param failed: the runs.
-        :return: ``runSettingId`` -> cause, of those whose task was found; and what could not be found out.
+        :return: ``runSettingId`` -> cause, of those whose task was found; and a sentence for each gap.
         """
         causes = {}
         for failure in self._some_of(failed):
@@ -142,7 +142,7 @@ class Diagnoser:
         return RunDiagnosis(run, region, tuple(told), len(tasks[shown:]), engine)
 
     def _failed_tasks(self, run: RunSnapshot, shown: int) -> list[FailedTask]:
-        """Find the failed tasks, the last one first; of the first of them also what GetRunTask tells."""
+        """Find the failed tasks, the last one first; the first of them in full, by GetRunTask."""
         lead = "The failed tasks could not be listed"
 
         def listed() -> list[FailedTask]:
@@ -185,7 +185,7 @@ class Diagnoser:
 
     @staticmethod
     def _some_of(failed: Sequence[RunRecord]) -> Iterator[RunRecord]:
-        """Give the first runs, and some spread over the others."""
+        """Yield the first runs, and some spread over the others."""
         yield from failed[:FIRST_RUNS]
         others = failed[FIRST_RUNS:]
         yield from (others[position] for position in spread(len(others), SPREAD_RUNS))
@@ -261,7 +261,7 @@ class Diagnoser:
 
 
 def diagnosis_of(batch: BatchSnapshot, cohort: Cohort, region: str) -> BatchDiagnosis:
-    """Diagnose a batch by what its counts and lists tell, without asking for more.
+    """Diagnose a batch by its counts and lists, without further calls.
 
     :param batch: its last snapshot.
     :param cohort: all samples, as far as they are known.
@@ -282,7 +282,7 @@ def diagnosis_of(batch: BatchSnapshot, cohort: Cohort, region: str) -> BatchDiag
 
 
 def _known(cohort: Cohort) -> Iterator[RunRecord]:
-    """Give the failures that are known without a look at the run."""
+    """Yield the failures whose cause is known without a look at the run."""
     for run in (*(run for run in cohort.failed if run.status is not RecordStatus.FAILED), *cohort.carried):
         yield replace(run, message=clean_message(_masked(run.message)))
 

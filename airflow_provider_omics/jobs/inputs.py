@@ -30,7 +30,7 @@ LOOKS_BELOW = 100
 list (1,000 keys). More would make one input as dear as a cohort."""
 
 CHUNK = 1_000
-"""Inputs handed to the threads at once: what waits for them stays small."""
+"""Inputs handed to the threads at once: the queue stays small."""
 
 
 def check_inputs(
@@ -44,12 +44,12 @@ def check_inputs(
 ) -> None:
     """Look up every distinct ``s3://`` input of the runs, once.
 
-    :param runs: gives what the runs are given, as a stream; called a second time to name those with missing inputs.
+    :param runs: returns a stream of the runs' values; called a second time to name those with missing inputs.
     :param hook: the hook whose connection is used.
     :param log: the task's logger.
-    :param role_arn: the role to assume for it; what this role may not read is an error then. None: as the connection,
-        and what the connection may not read is left unchecked, with one warning.
-    :param networking_mode: of the runs. Addresses of the web are warned of, unless it is VPC.
+    :param role_arn: the role to assume for it; an input that it may not read is an error. None: as the connection;
+        inputs that it may not read are left unchecked, with one warning.
+    :param networking_mode: of the runs. Web addresses cause a warning unless it is VPC.
     :param mask: whether only the bucket of a URI is shown.
     :raises SettingsError: inputs that are missing, archived, or denied to the role; at most 50 problems.
     :raises ServiceError: S3 or STS did not answer, or the role could not be assumed.
@@ -85,7 +85,7 @@ def check_inputs(
 
 
 class InputObjects:
-    """Tells of objects in S3 whether they can be read; may be asked by several threads.
+    """Looks up whether objects in S3 can be read; may be asked by several threads.
 
     :param hook: the hook whose connection is used.
     :param role_arn: a role to assume first; None: as the connection.
@@ -105,7 +105,7 @@ class InputObjects:
         archived, looked at: the input is archived if one of them is.
 
         :param uri: ``s3://bucket/key``, or the beginning of keys: ``s3://bucket/prefix/``, ``s3://bucket/*.bam``.
-        :return: what S3 says. DENIED where the caller may not know.
+        :return: S3's answer. DENIED where the caller may not know.
         :raises ServiceError: the call did not get through, or was refused for another reason.
         """
         place = place_of(uri)

@@ -16,12 +16,12 @@ from airflow_provider_omics.core.uris import s3_address, s3_uris
 from airflow_provider_omics.jobs.owner import Lineage
 
 DATASETS = 100
-"""Inputs and outputs that are told; a batch of 100,000 runs has many more."""
+"""Inputs and outputs that are reported; a batch of 100,000 runs has many more."""
 
 
 @attrs.define
 class HealthOmicsRunFacet(RunFacet):
-    """What made the outputs: the workflow, to the digest, and the run or batch.
+    """The origin of the outputs: the workflow, to the digest, and the run or batch.
 
     :param workflowId: id of the workflow.
     :param workflowUuid: its uuid.
@@ -48,9 +48,9 @@ class HealthOmicsRunFacet(RunFacet):
 
 
 def lineage_of(lineage: Lineage) -> OperatorLineage[Any, Any]:
-    """Put it as OpenLineage's provider takes it.
+    """Convert a lineage to the form of OpenLineage's provider.
 
-    :param lineage: what there is to be told.
+    :param lineage: the lineage.
     :return: datasets and run facets.
     """
     result = lineage.facts

@@ -1,4 +1,4 @@
-"""The owner of an attempt: the record of it, and who may touch what it names. Only the try that owns it may."""
+"""The owner of an attempt: keeps its record, and lets only the try that owns it touch the run or batch it names."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from airflow_provider_omics.waiting.task_states import within
 
 @dataclass(frozen=True)
 class Lineage:
-    """What there is to be told.
+    """The lineage of a task, in plain data.
 
     :param facts: of the run or batch, by the names of a task's result.
     :param documents: parameters and settings, with URIs of inputs in them.
-    :param outputs: URIs of outputs; what is no text is passed over.
+    :param outputs: URIs of outputs; other values than text are passed over.
     """
 
     facts: Mapping[str, Any]
@@ -38,7 +38,7 @@ class Lineage:
 
 @dataclass(frozen=True)
 class StartArguments:
-    """The rendered arguments that both start operators take; what each means is documented there.
+    """The rendered arguments that both start operators take, and document.
 
     Flags that are template fields may be text: :meth:`flag` reads them.
     """
@@ -89,7 +89,7 @@ class Owner:
     :param store: keeps the record. Default: for this try only.
     :param record: the attempt in hand; None: there is none, or no record of it outlives a deferral.
     :param carried_request_id: the attempt's request id, as the task carried it through its deferral.
-    :param reported: the task's result, or as much of it as is known of a failure; OpenLineage is told of it.
+    :param reported: the task's result, or the known part of it after a failure; for OpenLineage.
     :param is_killed: the task was ended for good: nothing may be started any more.
     :param is_ended_by_user: a user has ended the task.
     :param is_last: this process is being ended, and no other try comes to take over what it leaves.
@@ -124,7 +124,7 @@ class Owner:
 
     @property
     def is_started(self) -> bool:
-        """Whether an earlier try has started what this one is about to find, and adopts."""
+        """Whether this try is about to find, and adopt, the run or batch of an earlier one."""
         record = self.store.load()
         if record is None or record.resource_id is None or record.ended is Ended.BADLY:
             return False
@@ -133,7 +133,7 @@ class Owner:
     def take_up(self, request_id: str | None, seen: Snapshot) -> None:
         """Take the stored record in hand, when a task is taken up after its deferral.
 
-        :param request_id: the attempt's, as the task carried it through the deferral, for where no record outlives it.
+        :param request_id: the attempt's, which the task carried through the deferral in case no record outlives it.
         :param seen: the last observation of the wait: its id may not have got into the record.
         """
         self.carried_request_id = request_id
@@ -149,13 +149,13 @@ class Owner:
     def is_of_an_earlier_try(self, deferred: int | None) -> bool:
         """Whether the attempt that was taken up is an earlier try's, and this one has begun nothing yet.
 
-        :param deferred: number of the try that deferred, as the task carried it; None: only the record tells.
+        :param deferred: number of the try that deferred, as the task carried it; None: only the record has it.
         """
         begun = self.record.owner_try if deferred is None and self.record is not None else deferred
         return begun is not None and begun < self.try_number
 
     def save(self, record: AttemptRecord, started: Snapshot | None) -> None:
-        """Store a record and take it in hand; what this try has just started does not go on unknown to a later one.
+        """Store a record and take it in hand; if that fails, cancel what this try has just started.
 
         :param record: the record.
         :param started: the run or batch that this try has started; None: nothing.
@@ -163,7 +163,7 @@ class Owner:
         """
         new = started if started is not None and started.id == record.resource_id else None
         if new is not None and isinstance(self.store, TaskStateAttemptStore):
-            self._cancel_if_replaced(record, new)  # S3 tells when it saves
+            self._cancel_if_replaced(record, new)  # S3 reports it when it saves
         known = self.record
         if known is not None and known.request_id == record.request_id and known.ended is Ended.BADLY:
             record = replace(record, ended=Ended.BADLY)  # cancelled by a kill while this was under way
@@ -259,7 +259,7 @@ class Owner:
         self.check_owner()
 
     def after_cancel(self, resource_id: str) -> None:
-        """Record a cancel: another try must not adopt what is stopping on our word, and may come before its end.
+        """Record a cancel: another try may come before the run or batch has stopped, and must not adopt it.
 
         :param resource_id: the run or batch that stops.
         """
@@ -272,10 +272,10 @@ class Owner:
             self.log.warning("The cancel could not be recorded", exc_info=True)
 
     def _cancel_if_replaced(self, record: AttemptRecord, started: Snapshot) -> None:
-        """Cancel what has just started, if its request was on its way while a later try made one of its own.
+        """Cancel the run or batch that has just started, if a later try made a request of its own meanwhile.
 
-        A later try that has taken over the same request is answered with the same run, or finds it. One with another
-        request has searched before, and what has started since is known to this process alone.
+        A later try that has taken over the same request gets the same run as its answer, or finds it. One with another
+        request has searched before: only this process knows of a run that has started since.
 
         :raises NotOwner: so it was.
         """

@@ -29,7 +29,7 @@ class Report:
     owner: Owner
 
     def diagnose(self, ask: Callable[[Diagnoser], Diagnosis], otherwise: Diagnosis) -> Diagnosis:
-        """Ask why something failed; whatever goes wrong here, the task ends with the failure itself.
+        """Ask why something failed; if the asking fails, the task still ends with the failure itself.
 
         :param ask: asks.
         :param otherwise: the diagnosis without asking.

@@ -59,7 +59,7 @@ class RunJob:
         return self.arguments.run_timeout
 
     def request(self, request_id: str) -> StartRequest:
-        """Check the settings, make the request, and check what the user wants checked."""
+        """Check the settings, make the request, and make the checks that the user asked for."""
         defaults, wanted = self.owner.hook.defaults, self.owner.arguments
         checked = build_start_run_request(
             self.arguments.settings,
@@ -116,7 +116,7 @@ class RunJob:
         return OmicsRunTrigger(plan.id, plan.uuid, run_timeout=plan.run_timeout, **shared)
 
     def let_go(self) -> None:
-        """Leave a run that nobody waits for: it has all that it needs."""
+        """Do nothing: a run that nobody waits for needs nothing more."""
 
     def is_success(self, ended: Snapshot) -> bool:
         """Whether a run that has ended completed."""
@@ -124,7 +124,7 @@ class RunJob:
 
     def result(self, run: Snapshot) -> dict[str, Any]:
         """Make the task's result."""
-        assert isinstance(run, RunSnapshot)  # noqa: S101 - tells mypy what `kind` says
+        assert isinstance(run, RunSnapshot)  # noqa: S101 - for mypy: `kind` says it
         return run_result(run)
 
     def nothing_left(self, begun: Begun) -> dict[str, Any]:

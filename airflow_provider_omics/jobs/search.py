@@ -1,4 +1,4 @@
-"""The search for what a start request has made, when its answer was lost."""
+"""The search for the run or batch of a start request whose answer was lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def find_started(
     *,
     is_tagged: bool,
 ) -> Snapshot | ServiceError | None:
-    """Search what a record's request has started, by the name it had then, and by its tag.
+    """Search the run or batch that a record's request has started, by the name it had then, and by its tag.
 
     :param hook: where to ask.
     :param kind: ``"run"`` or ``"batch"``.
@@ -38,7 +38,7 @@ def find_started(
     :param identity: the task instance.
     :param request: the request of the present try.
     :param is_tagged: whether the attempt's request carries its request id as a tag.
-    :return: what was started; None: nothing; an error: it cannot be searched.
+    :return: the run or batch; None: nothing was started; an error: it cannot be searched.
     """
     name = request.get(NAME_FIELDS[kind])
     if record.name_hash is None:
@@ -63,7 +63,7 @@ def find_started(
 
 
 def _confirmed(hook: OmicsHook, kind: str, resource_id: str, record: AttemptRecord) -> Snapshot | None:
-    """Look at a run or batch of the right name, and give it if it is ours."""
+    """Look at a run or batch of the right name, and return it if it is ours."""
     try:
         response: Mapping[str, Any] = hook.get_run(resource_id) if kind == "run" else hook.get_batch(resource_id)
     except NotFound:

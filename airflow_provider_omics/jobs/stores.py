@@ -26,14 +26,14 @@ CONNECTED = "connected"
 """Key in the stored record: whether Airflow had found the connection when it was written."""
 
 PROGRESS_KEY = "omics_progress"
-"""Key of the numbers that the last line of progress told."""
+"""Key of the numbers in the last line of progress."""
 
 
 class AttemptStore(Protocol):
     """Keeps one record for a task instance across its tries."""
 
     def load(self) -> AttemptRecord | None:
-        """Give the stored record; None: there is none."""
+        """Return the stored record; None: there is none."""
 
     def save(self, record: AttemptRecord) -> None:
         """Store the record."""
@@ -43,7 +43,7 @@ class TaskStateAttemptStore:
     """Airflow's task state store (3.3+): survives a retry, a crash and a clear.
 
     :param accessor: ``context["task_state_store"]``.
-    :param connected: whether Airflow has found the connection, for the tries to come; None: nothing is told.
+    :param connected: whether Airflow has found the connection, for the tries to come; None: not recorded.
     """
 
     def __init__(self, accessor: Any, *, connected: bool | None = None) -> None:
@@ -51,7 +51,7 @@ class TaskStateAttemptStore:
         self._told = {} if connected is None else {CONNECTED: connected}
 
     def load(self) -> AttemptRecord | None:
-        """Give the stored record; None: there is none."""
+        """Return the stored record; None: there is none."""
         return _parsed(self._accessor.get(KEY))
 
     def save(self, record: AttemptRecord) -> None:
@@ -60,7 +60,7 @@ class TaskStateAttemptStore:
         self._accessor.set(KEY, {**record.to_json(), **self._told}, retention=timedelta.max)
 
     def was_connected(self) -> bool | None:
-        """Tell whether Airflow had found the connection when the record was written; None: nothing tells."""
+        """Return whether Airflow had found the connection when the record was written; None: not recorded."""
         value = self._accessor.get(KEY)
         return value.get(CONNECTED) if isinstance(value, Mapping) else None
 
@@ -93,7 +93,7 @@ class S3AttemptStore:
         self._etag: str | None = None
 
     def load(self) -> AttemptRecord | None:
-        """Give the stored record; None: there is none."""
+        """Return the stored record; None: there is none."""
         try:
             with self._store.get(self._place.uri) as stored:
                 body = stored.stream.read()
@@ -140,7 +140,7 @@ class TryAttemptStore:
     _record: AttemptRecord | None = None
 
     def load(self) -> AttemptRecord | None:
-        """Give the record of this try; None: there is none."""
+        """Return the record of this try; None: there is none."""
         return self._record
 
     def save(self, record: AttemptRecord) -> None:

@@ -39,7 +39,7 @@ from airflow_provider_omics.waiting.task_states import task_state
 
 
 class Job(Startable, Protocol):
-    """What differs between a run and a batch of runs; ``jobs/run.py`` and ``jobs/batch/job.py`` implement it."""
+    """The differences between a run and a batch of runs; ``jobs/run.py`` and ``jobs/batch/job.py`` implement it."""
 
     @property
     def nothing(self) -> Snapshot:
@@ -54,7 +54,7 @@ class Job(Startable, Protocol):
         """Seconds that a run may take from its own start; None: no limit."""
 
     def request(self, request_id: str) -> StartRequest:
-        """Check the settings, make the request, and check what the user wants checked.
+        """Check the settings, make the request, and make the checks that the user asked for.
 
         :param request_id: the idempotency token.
         :raises SettingsError: bad settings: all problems at once; nothing was sent.
@@ -73,12 +73,12 @@ class Job(Startable, Protocol):
     def trigger(self, plan: WaitPlan, **shared: Any) -> Any:
         """Make the trigger that waits.
 
-        :param plan: what is waited for.
+        :param plan: of the wait.
         :param shared: arguments that both triggers take.
         """
 
     def let_go(self) -> None:
-        """Leave what nobody waits for."""
+        """Leave a run or batch that nobody waits for."""
 
     def nothing_left(self, begun: Begun) -> dict[str, Any]:
         """Make the result of a task to which nothing is left to do.
@@ -87,17 +87,17 @@ class Job(Startable, Protocol):
         """
 
     def result(self, snapshot: Snapshot) -> dict[str, Any]:
-        """Make the result of what has not ended."""
+        """Make the result of a run or batch that has not ended."""
 
     def conclude(self, event: WaitEvent) -> dict[str, Any]:
-        """Tidy up once the wait is over, judge what has ended, and make the result.
+        """Tidy up once the wait is over, judge the end, and make the result.
 
         :param event: the end of the wait.
         :raises OmicsError: it did not end well.
         """
 
     def failed(self, seen: Snapshot, error: OmicsError) -> None:
-        """Explain a failure, and save what there is of results.
+        """Explain a failure, and save the results so far.
 
         :param seen: the run or batch, as last seen.
         :param error: the error that the task is about to raise.
@@ -140,7 +140,7 @@ class StartTask:
             try:
                 is_dry_run = arguments.flag("dry_run")
                 if not is_dry_run:
-                    self._open(was_found=None)  # a kill from now on reaches what an earlier try has left going
+                    self._open(was_found=None)  # from now on a kill reaches the run or batch of an earlier try
                 try:
                     request = job.request(str(uuid.uuid4()))
                 except SettingsError:
@@ -156,7 +156,7 @@ class StartTask:
                 return self._succeed(job.nothing_left(begun))
             job.started(begun.snapshot)
             if begun.vanished:
-                error = "an earlier try has started it, and no answer tells its end"
+                error = "an earlier try has started it, and no answer shows its end"
                 return self._conclude(WaitEvent(Outcome.VANISHED, begun.snapshot, error=error))
             if not arguments.wait_for_completion:
                 job.let_go()
@@ -174,8 +174,8 @@ class StartTask:
 
         :param event: the payload of the trigger's event.
         :param request_id: the attempt's, as the task had it when it deferred.
-        :param connected: whether Airflow had found the connection by then; None: nothing tells.
-        :param try_number: the try that deferred; None: nothing tells.
+        :param connected: whether Airflow had found the connection by then; None: unknown.
+        :param try_number: the try that deferred; None: unknown.
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
         """
@@ -263,7 +263,7 @@ class StartTask:
             }
             raise TaskDeferred(trigger=trigger, method_name="execute_complete", kwargs=carried)
         try:
-            # The answer of a start does not have all of what an ended run has: one look more at the least.
+            # The answer of a start lacks fields of an ended run: one more look at least.
             event = self.attempt.drive(wait(plan))
         except AirflowTaskTimeout:
             # The deadline lies before Airflow's own, but one slow call can outlast the margin.

@@ -17,9 +17,9 @@ class OmicsRunLink(BaseAwsLink):
     key = "omics_run"
 
     def format_link(self, **kwargs: str) -> str:
-        """Give the address, called by Airflow.
+        """Return the address, called by Airflow.
 
-        :param kwargs: what the operator stored: ``region_name`` and ``run_id``.
+        :param kwargs: stored by the operator: ``region_name`` and ``run_id``.
         :return: the address.
         """
         return run_url(kwargs["region_name"], kwargs["run_id"])
@@ -32,9 +32,9 @@ class OmicsRunLogsLink(BaseAwsLink):
     key = "omics_run_logs"
 
     def format_link(self, **kwargs: str) -> str:
-        """Give the address, called by Airflow.
+        """Return the address, called by Airflow.
 
-        :param kwargs: what the operator stored: ``region_name`` and ``run_id``.
+        :param kwargs: stored by the operator: ``region_name`` and ``run_id``.
         :return: the address.
         """
         return log_stream_url(kwargs["region_name"], f"run/{kwargs['run_id']}")
@@ -47,9 +47,9 @@ class OmicsFailedTaskLogsLink(BaseAwsLink):
     key = "omics_failed_task_logs"
 
     def format_link(self, **kwargs: str) -> str:
-        """Give the address, called by Airflow.
+        """Return the address, called by Airflow.
 
-        :param kwargs: what the operator stored: ``region_name``, ``run_id`` and ``task_id``.
+        :param kwargs: stored by the operator: ``region_name``, ``run_id`` and ``task_id``.
         :return: the address.
         """
         return log_stream_url(kwargs["region_name"], f"run/{kwargs['run_id']}/task/{kwargs['task_id']}")
@@ -62,9 +62,9 @@ class OmicsRunOutputsLink(BaseAwsLink):
     key = "omics_run_outputs"
 
     def format_link(self, **kwargs: str) -> str:
-        """Give the address, called by Airflow.
+        """Return the address, called by Airflow.
 
-        :param kwargs: what the operator stored: ``run_output_uri``.
+        :param kwargs: stored by the operator: ``run_output_uri``.
         :return: the address.
         """
         return s3_url(kwargs["run_output_uri"])
@@ -77,9 +77,9 @@ class OmicsRunBatchLink(BaseAwsLink):
     key = "omics_run_batch"
 
     def format_link(self, **kwargs: str) -> str:
-        """Give the address, called by Airflow.
+        """Return the address, called by Airflow.
 
-        :param kwargs: what the operator stored: ``region_name``.
+        :param kwargs: stored by the operator: ``region_name``.
         :return: the address.
         """
         return run_list_url(kwargs["region_name"])

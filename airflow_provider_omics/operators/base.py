@@ -72,8 +72,8 @@ class OmicsStartOperator(OmicsBaseOperator):
         restored, is an error. The beginning of keys will do, too: of those below it the first 1,000 are listed, and 100
         that may be archived looked at. Default False.
     :param check_role_arn: the role that looks them up, such as the runs' own, if its trust policy lets the connection
-        assume it: what it may not read is an error then. Default: the connection itself, whose lack of rights proves
-        nothing and is only warned of.
+        assume it: an input that it may not read is an error. Default: the connection itself, whose lack of rights
+        proves nothing and only causes a warning.
     :param dry_run: check everything, start nothing, and show what would be sent; default False.
     :param mask_parameters: store and show parameters in Airflow as counts and keys only; default: the connection's
         ``mask_parameters``, which is off by default.
@@ -157,7 +157,7 @@ class OmicsStartOperator(OmicsBaseOperator):
     def on_kill(self) -> None:
         """Cancel the run or batch when a user ends the task while it runs on a worker; called by Airflow.
 
-        It runs in a signal handler, which must not wait for an import: what it needs was loaded with the task.
+        It runs in a signal handler, which must not wait for an import: its modules were loaded with the task.
         """
         if self._task is not None:
             self._task.kill()
@@ -196,7 +196,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         try:
             return self.hook.defaults.mask_parameters
         except SettingsError:
-            return True  # execute() tells what is wrong with the connection; until then nothing is shown
+            return True  # execute() names the fault of the connection; until then nothing is shown
 
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         """Mask after rendering, before Airflow stores the fields; Airflow calls this for mapped tasks as well."""

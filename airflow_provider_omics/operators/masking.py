@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Of what is no parameter itself, these keys alone are hidden: a role and an output place are worth seeing.
+# Outside of parameters only these keys are hidden: a role and an output place are worth seeing.
 _HIDDEN_KEYS: Mapping[str, tuple[str, ...]] = {
     "default_run_setting": ("parameters", "sessionPolicy"),
     "sample_sheet": ("parameters", "where"),
@@ -32,11 +32,11 @@ class Masked:
         self._hidden_keys = _HIDDEN_KEYS.get(field)
 
     def serialize(self) -> str:
-        """Give what Airflow 3 stores and shows."""
+        """Return the form that Airflow 3 stores and shows."""
         return repr(self)
 
     def __repr__(self) -> str:
-        """Give what Airflow 2 stores and shows, and what a log line shows."""
+        """Return the form that Airflow 2 stores and shows, and log lines too."""
         if self._hidden_keys is None or not isinstance(self.value, Mapping):
             return _shown(self.value)
         shown = {key: _shown(entry) if key in self._hidden_keys else entry for key, entry in self.value.items()}
@@ -44,7 +44,7 @@ class Masked:
 
 
 def masked(value: Any, field: str) -> Any:
-    """Wrap the rendered value of a template field; a path alone, and what is not set, stay as they are.
+    """Wrap the rendered value of a template field; a path alone, and an unset field, stay as they are.
 
     :param value: the value.
     :param field: name of the template field.

@@ -65,7 +65,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
     :raises SettingsError: bad settings: all problems at once; nothing was sent.
     :raises RunFailed: it ended FAILED; ``failure_reason`` and ``diagnosis`` say why.
     :raises RunCancelled: someone else cancelled it.
-    :raises (RunDeleted, RunVanished): its record was deleted, or is gone and nothing tells its end.
+    :raises (RunDeleted, RunVanished): its record was deleted, or is gone and its end unknown.
     :raises RunTimedOut: ``execution_timeout`` or ``run_timeout`` passed.
     :raises StartTimedOut: ``execution_timeout`` passed before it was known to have started.
     :raises LostContact: no look succeeded for ``patience``; it may still be going.
@@ -76,7 +76,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
     """
 
     kind = "run"
-    masked_fields = ("parameters", "session_policy")
+    masked_fields: ClassVar[tuple[str, ...]] = ("parameters", "session_policy")
     template_fields: Sequence[str] = aws_template_fields(
         *START_RUN_ARGUMENTS, "check_inputs", "check_role_arn", "dry_run", "cancel_on_kill"
     )

@@ -22,8 +22,9 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     succeeds when no more runs than tolerated ended otherwise than COMPLETED, and otherwise raises an error with the
     counts and the first 20 failed runs. The result is pushed in both cases.
 
-    :param default_run_setting: what the runs share (the API's ``defaultRunSetting``), merged over the connection's.
-    :param run_settings: the runs, up to 100,000: a list of dicts with ``runSettingId`` and what differs (the API's
+    :param default_run_setting: common settings of the runs (the API's ``defaultRunSetting``), merged over the
+        connection's.
+    :param run_settings: the runs, up to 100,000: a list of dicts with ``runSettingId`` and the differences (the API's
         ``inlineSettings``). More than 100, or more than 1 MB, need ``staging_s3_uri``. Or give ``sample_sheet`` or
         ``run_settings_s3_uri``.
     :param run_settings_s3_uri: an S3 object with the runs as one JSON array, up to 100,000; it must not change while
@@ -59,10 +60,10 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         if it ends in ``.jsonl.gz``, or ``s3://bucket/prefix/`` for
         ``{dag_id}/{run_id}/{task_id}[/{map_index}].jsonl.gz`` below it; default: the connection's ``results_s3_uri``,
         which is such a prefix, and else nowhere.
-    :param results_detail: ``"full"`` (default): one GetRun for each run; the only source of output URIs and of what
-        made a file. ``"listed"``: the id of the run and how it ended, from lists of 100 a call.
-    :param read_outputs: with ``"full"``, also what each completed run has put out: the parsed ``outputs.json`` of WDL
-        and CWL, for Nextflow the URIs of its objects; default False.
+    :param results_detail: ``"full"`` (default): one GetRun for each run; the only source of output URIs and
+        provenance. ``"listed"``: the id of the run and how it ended, from lists of 100 a call.
+    :param read_outputs: with ``"full"``, also the outputs of each completed run: the parsed ``outputs.json`` of WDL and
+        CWL, for Nextflow the URIs of its objects; default False.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
@@ -83,7 +84,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     """
 
     kind = "batch"
-    masked_fields = ("default_run_setting", "run_settings", "rerun_setting", "sample_sheet")
+    masked_fields: ClassVar[tuple[str, ...]] = ("default_run_setting", "run_settings", "rerun_setting", "sample_sheet")
     template_fields: Sequence[str] = aws_template_fields(
         "default_run_setting",
         "run_settings",
@@ -173,7 +174,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
 
 
 class OmicsCollectBatchResultsOperator(OmicsActionOperator):
-    """Read what has ended so far of a batch, and add it to a results file: one record for each run setting.
+    """Read the runs of a batch that have ended so far, and add them to a results file: one record for each run setting.
 
     At any time and as often as one likes: while the batch is going, after its task was lost, and for batches that
     Airflow did not start. What has its record already is not asked for again. The task succeeds whatever became of the
@@ -184,10 +185,10 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         ``s3://bucket/prefix/`` for ``{dag_id}/{run_id}/{task_id}[/{map_index}].jsonl.gz`` below it; default: the
         connection's ``results_s3_uri``, which is such a prefix. DAG runs that shall add to one file name the file.
     :param results_detail: ``"full"`` (default): one GetRun for each run that ended, at the pace of the connection's
-        ``calls_per_second``; the only source of the output URI and of what made a file. ``"listed"``: the id of the run
+        ``calls_per_second``; the only source of output URI and provenance. ``"listed"``: the id of the run
         and how it ended, from lists of 100 a call.
-    :param read_outputs: with ``"full"``, also what each completed run has put out: the parsed ``outputs.json`` of WDL
-        and CWL, for Nextflow the URIs of its objects; default False.
+    :param read_outputs: with ``"full"``, also the outputs of each completed run: the parsed ``outputs.json`` of WDL and
+        CWL, for Nextflow the URIs of its objects; default False.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, status, total_runs, completed_runs, failed_runs, cancelled_runs, not_submitted_runs,
         unknown_runs, new_records, results_uri``: of the batch its status, of its records the counts.

@@ -1,4 +1,4 @@
-"""All samples of a task's last attempt, by how they ended: what its verdict rests on."""
+"""All samples of a task's last attempt, by how they ended: the basis of its verdict."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ NOT_AGAIN = "not tried again"
 
 @dataclass(frozen=True)
 class Cohort:
-    """The samples of an attempt, whichever attempt submitted them last. Their records hold what a verdict needs.
+    """The samples of an attempt, whichever attempt submitted them last. Their records have the fields of a verdict.
 
     :param counts: how they ended; one that has no record is of unknown end.
     :param failed: those of the last batch that did not complete.
     :param carried: those that earlier attempts have left, and that did not complete.
     :param carried_forward: how many earlier attempts have left, the completed ones included.
-    :param unclear: ``runSettingId`` -> how often a sample of the last batch had failed before, and nobody could tell
-        whether that passes; those that had not are left out.
+    :param unclear: ``runSettingId`` -> number of unclear failures of a sample of the last batch before; without those
+        that had none.
     :param unrecorded: how many of ``failed`` have no record yet.
     """
 
@@ -45,9 +45,9 @@ class Cohort:
 
     @classmethod
     def of_samples(cls, samples: Iterable[Sample]) -> Cohort:
-        """Take what earlier attempts have left out of an attempt's samples.
+        """Pick from an attempt's samples those that earlier attempts have left.
 
-        :param samples: all of them; what has left the sheet is passed over.
+        :param samples: all of them; those that have left the sheet are passed over.
         """
         statuses: Counter[str] = Counter()
         carried, unclear = [], {}
@@ -66,10 +66,10 @@ class Cohort:
 
     @classmethod
     def of_results(cls, store: ResultsStore, total_runs: int) -> Cohort:
-        """Take all samples out of the collected results.
+        """Take all samples from the collected results.
 
         :param store: samples, submissions and records.
-        :param total_runs: of the batch, as GetBatch tells it.
+        :param total_runs: of the batch, from GetBatch.
         """
         statuses, submitted = store.cohort_counts(), store.count_submitted()
         carried_forward = sum(statuses.values()) - submitted
@@ -130,7 +130,7 @@ def not_submitted(item: Mapping[str, Any]) -> RunRecord:
 
 
 def started_run_ids(hook: OmicsHook, batch_id: str, limit: int) -> list[str]:
-    """Give the ids of runs that a batch has started.
+    """Return the ids of runs that a batch has started.
 
     :param hook: where to ask.
     :param batch_id: id of the batch.
@@ -149,7 +149,7 @@ def _left(sample: Sample, ended: RecordStatus, record: RunRecord | None = None) 
 
 
 def _slim(record: RunRecord, ended: RecordStatus, message: str | None) -> RunRecord:
-    """Keep what a verdict needs: 100,000 samples may have failed."""
+    """Keep the fields of a verdict only: 100,000 samples may have failed."""
     code, cause = record.failure_reason, record.cause
     return RunRecord(
         record.run_setting_id, record.run_id, None, ended, failure_reason=code, message=message, cause=cause

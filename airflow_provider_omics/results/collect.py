@@ -1,4 +1,4 @@
-"""Collecting the results of a batch: what has ended is read at an even pace, and added to its results file."""
+"""Collecting the results of a batch: ended runs are read at an even pace, and added to its results file."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from airflow_provider_omics.results.file import JsonLinesFile, read_samples, wri
 from airflow_provider_omics.results.store import ResultsStore
 
 CHECKPOINT = 300.0
-"""Seconds after which what was read is written: so much of the work a lost task has to do again. 100,000 GetRun calls
-at 5 a second take five and a half hours."""
+"""Seconds between two writes of the file: a lost task has to repeat so much of its work. 100,000 GetRun calls at 5 a
+second take five and a half hours."""
 
 
 SAVE_PATIENCE = 10.0
@@ -47,7 +47,7 @@ MANIFEST_PATIENCE = 75.0
 """Seconds for which the manifest of a run that is gone is asked for, as long as a wait asks for it."""
 
 LOOKS = 4
-"""How often ListRunsInBatch is asked for the runs that the counts of an ended batch tell of, as lists lag."""
+"""How often ListRunsInBatch is asked for all runs in the counts of an ended batch, as lists lag."""
 
 SUMMARIES = ("logs/outputs.json", "logs/output.json")
 """The user guide has both names, on its pages "Run outputs" and "CloudWatch Logs"."""
@@ -56,15 +56,15 @@ MAX_SUMMARY_BYTES = 1_000_000
 """Larger summaries are left out: each stands in one line of the results."""
 
 MAX_OBJECTS = 1_000
-"""Objects of a Nextflow run that are named: what one list call brings."""
+"""Objects of a Nextflow run that are named: those of one list call."""
 
 
 @dataclass(frozen=True)
 class Collected:
-    """What a collection has come to.
+    """The outcome of a collection.
 
     :param uri: the results file.
-    :param batch: the batch as it was seen at the beginning.
+    :param batch: the batch as seen at the beginning.
     :param counts: records of the batch by status, those of earlier collections included.
     :param new: records that this collection has added or renewed.
     :param going: runs of the batch that have not ended, and run settings that have yet to be submitted.
@@ -77,7 +77,7 @@ class Collected:
     going: int = 0
 
     def to_result(self) -> dict[str, Any]:
-        """Give what a task returns: counts, never the records."""
+        """Return the task's result: counts, never the records."""
         count = {status: self.counts.get(status.value, 0) for status in RecordStatus}
         return {
             "batch_id": self.batch.id,
@@ -94,7 +94,7 @@ class Collected:
 
 
 def collect_results(hook: OmicsHook, batch_id: str, uri: str, log: Any, **options: Any) -> Collected:
-    """Read what has ended of a batch and add it to its results file; at any time, as often as one likes.
+    """Read the ended runs of a batch and add them to its results file; at any time, as often as one likes.
 
     Runs that have their record already are not asked for again, so that a collection that was lost goes on where it
     was. Memory is the same for any size of batch.
@@ -115,12 +115,12 @@ def collect_results(hook: OmicsHook, batch_id: str, uri: str, log: Any, **option
 
 
 def collect_into(store: ResultsStore, hook: OmicsHook, batch_id: str, samples: Iterable[Sample], log: Any) -> Collected:
-    """Read what has ended of a batch, how it ended, and why it failed, into a store and no file.
+    """Read the ended runs of a batch, with the reasons of failures, into a store and no file.
 
-    :param store: where the records go.
+    :param store: takes the records.
     :param hook: where to ask; its connection's ``calls_per_second`` is the pace.
     :param batch_id: id of the batch, whoever started it.
-    :param samples: what is known of its samples.
+    :param samples: its samples, as far as they are known.
     :param log: the task's logger.
     :return: the counts.
     :raises NotFound: there is no such batch (any more).
@@ -135,12 +135,12 @@ class Collection:
 
     :param hook: where to ask; its connection's ``calls_per_second`` is the pace.
     :param batch_id: id of the batch, whoever started it.
-    :param uri: the results file: ``s3://bucket/key.jsonl`` or ``.jsonl.gz``. None: what is read is written nowhere.
+    :param uri: the results file: ``s3://bucket/key.jsonl`` or ``.jsonl.gz``. None: no file is written.
     :param log: the task's logger.
     :param detail: FULL: one GetRun for each run that ended (default); LISTED: the pages of lists, and GetRun only for
         runs that neither they nor the counts account for.
-    :param read_outputs: also what each completed run has put out, with FULL; default False.
-    :param started_by: the task that started the batch, where the batch has no tags that tell. Default: nobody known.
+    :param read_outputs: with FULL, also the outputs of each completed run; default False.
+    :param started_by: the task that started the batch, where the batch has no tags that name it. Default: unknown.
         Its samples are looked for beside the file: with them the records have fingerprints and rows, and samples that
         were never tried have records.
     :param reasons: with LISTED, one GetRun for each run that failed: lists do not tell why. Default False.
@@ -164,7 +164,7 @@ class Collection:
         needs_samples: bool = False,
     ) -> None:
         if read_outputs and detail is ResultsDetail.LISTED:
-            allowed = "with results_detail='full': lists tell no output URI"
+            allowed = "with results_detail='full': lists have no output URI"
             raise SettingsError([Problem("read_outputs", "True", allowed)])
         self._hook = hook
         self._repeats = Repeats(hook, log)
@@ -187,11 +187,11 @@ class Collection:
         self._leaves_out = False
 
     def close(self) -> None:
-        """Forget what was read."""
+        """Remove the temporary store."""
         self._store.close()
 
     def collect(self) -> Collected:
-        """Read what has ended, and write it.
+        """Read the ended runs, and write their records.
 
         :return: the counts.
         :raises SettingsError: the file is no results file.
@@ -221,11 +221,11 @@ class Collection:
             self._store.take(self._file.read(RunRecord.from_json))
 
     def cohort(self) -> Cohort:
-        """Give all samples of the attempt that started the batch, those that it did not submit included."""
+        """Return all samples of the attempt that started the batch, those that it did not submit included."""
         return Cohort.of_results(self._store, self._batch.total_runs)
 
     def add_causes(self, causes: Mapping[str, str]) -> None:
-        """Let records say why their samples did not complete, where more than AWS's code is known.
+        """Add causes to records, where more than AWS's code is known.
 
         :param causes: ``runSettingId`` -> the cause.
         :raises ServiceError: S3 refused, or did not get through.
@@ -278,12 +278,12 @@ class Collection:
                 self._log.info("Results of batch %s: %d new so far", self._batch_id, self._new)
 
     def _save(self) -> None:
-        """Write what was read before the error that ends the collection, which stays what is raised."""
+        """Write the records read so far before the error that ends the collection, which is raised all the same."""
         try:
             if self._unwritten:
                 self._write(SAVE_PATIENCE)
         except OmicsError as error:
-            self._log.warning("What was read since the last checkpoint is lost: %s", error)
+            self._log.warning("The work since the last checkpoint is lost: %s", error)
 
     def _write(self, patience: float | None = None) -> None:
         if self._file is not None:
@@ -306,7 +306,7 @@ class Collection:
             self._leaves_out = leaves_out_runs(batch, self._store.count_submissions_with_run())
             if not self._leaves_out:
                 return
-        self._log.warning("Batch %s has started more runs than ListRunsInBatch tells of: they are UNKNOWN", batch.id)
+        self._log.warning("Batch %s has started more runs than ListRunsInBatch lists: the others are UNKNOWN", batch.id)
 
     def _list_runs(self, status: RunStatus) -> None:
         items = self._hook.list_runs(batch_id=self._batch_id, status=status.value, make=self._repeats.make)
@@ -363,7 +363,7 @@ class Collection:
         return RunRecord.without_run(submission, sample, origin, attempt=attempt, may_have_run=self._leaves_out)
 
     def _look(self, batch: BatchSnapshot, submission: Submission) -> RunSnapshot | None:
-        """Give the run, going or ended; None: it is gone, and nothing tells how it ended."""
+        """Return the run, going or ended; None: it is gone, and its end unknown."""
         run_id = submission.run_id or ""
         listed = self._store.listed(run_id)
         if listed is None and not has_ended(batch):
@@ -448,7 +448,7 @@ class OutputsReader:
         self._store = S3Store(hook)
 
     def read(self, run: RunSnapshot) -> Any:
-        """Read what a run has put out.
+        """Read the outputs of a run.
 
         :param run: the run, from GetRun; a path is never guessed, only looked for below its ``runOutputUri``.
         :return: the parsed summary of WDL and CWL; else, as with Nextflow, a list of the URIs of its objects, the first

@@ -27,7 +27,7 @@ _GZIP = b"\x1f\x8b"
 
 
 def results_place(argument: str | None, default: str | None, identity: TaskIdentity) -> str | None:
-    """Give the URI of a task's results file.
+    """Return the URI of a task's results file.
 
     :param argument: the task's ``results_s3_uri``: a file, or a prefix that ends in a slash. None or empty: not set.
     :param default: the connection's ``results_s3_uri``: a prefix. None: not set.
@@ -47,7 +47,7 @@ def results_place(argument: str | None, default: str | None, identity: TaskIdent
 
 
 def samples_place(results_uri: str, request_id: str) -> str:
-    """Give the place beside a results file where an attempt's samples are kept.
+    """Return the place beside a results file where an attempt's samples are kept.
 
     :param results_uri: the results file.
     :param request_id: the attempt's.
@@ -60,7 +60,7 @@ class JsonLinesFile:
     """An S3 object of JSON Lines, compressed with gzip when its name ends in ``.gz``.
 
     It is never seen half written: its lines are collected in a temporary file, which becomes the object in one call.
-    Who has read it replaces what was read and nothing newer.
+    A writer that has read it replaces that version and nothing newer.
 
     :param hook: the hook whose connection is used.
     :param uri: ``s3://bucket/key.jsonl`` or ``s3://bucket/key.jsonl.gz``.
@@ -77,7 +77,7 @@ class JsonLinesFile:
         self._etag: str | None = None
 
     def read(self, parse: Callable[[Mapping[str, Any]], Line]) -> Iterator[Line]:
-        """Read the lines, all of which are fetched first: who takes long over them loses no connection.
+        """Read the lines, all of which are fetched first: a slow reader loses no connection.
 
         :param parse: makes a value of a line; raises KeyError, TypeError or ValueError if it is none.
         :return: one value for each line; none when there is no such file.
@@ -91,7 +91,7 @@ class JsonLinesFile:
     def replace(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Replace the file, or make it.
 
-        :param lines: what it shall hold.
+        :param lines: its new content.
         :raises Conflict: it has been written since it was read.
         :raises ServiceError: S3 refused, or did not get through.
         """
@@ -221,7 +221,7 @@ def _path(identity: TaskIdentity) -> str:
     names = [identity.dag_id, identity.run_id, identity.task_id]
     if identity.map_index >= 0:
         names.append(str(identity.map_index))
-    # Airflow's ids have none of what is replaced here, but for run ids that people choose.
+    # Airflow's ids have none of the characters replaced here, but for run ids that people choose.
     return "/".join(quote(name, safe=":+~@=") for name in names) + ".jsonl.gz"
 
 

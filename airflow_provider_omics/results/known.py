@@ -20,7 +20,7 @@ from airflow_provider_omics.results.store import ResultsStore
 
 
 class KnownSamples:
-    """What earlier attempts of a task, and results of other tasks, tell of the samples; in temporary files.
+    """The records of samples from earlier attempts of a task, and from other tasks; in temporary files.
 
     :param hook: where to ask.
     :param log: the task's logger.
@@ -55,7 +55,7 @@ class KnownSamples:
         *,
         chosen: bool,
     ) -> Collected | None:
-        """Read what the task's own earlier attempts have left.
+        """Read the samples and records of the task's own earlier attempts.
 
         :param samples: of the last of them; raise NotFound if they were kept and are gone.
         :param batch_id: the batch that it started; None: it started none.
@@ -142,7 +142,7 @@ class KnownSamples:
             raise SettingsError([Problem("rerun_failed_of", repr(batch_id), allowed)])
 
     def add_causes(self, causes: Mapping[str, str]) -> None:
-        """Add what was found out of failures.
+        """Add the causes of failures.
 
         :param causes: ``runSettingId`` -> cause.
         """
@@ -164,7 +164,7 @@ class KnownSamples:
         return found if isinstance(found, Unrecorded) or cause is None else replace(found, cause=cause)
 
     def unclear_before(self, run_setting_id: str) -> int:
-        """Tell how often a sample had failed before its last run, and nobody could tell whether that passes.
+        """Count the unclear failures of a sample before its last run.
 
         :param run_setting_id: the sample.
         """
@@ -172,7 +172,7 @@ class KnownSamples:
         return 0 if before is None else before.unclear
 
     def gone(self, present: Collection[str]) -> Iterator[Sample]:
-        """Give the samples that have left the sheet, as they are to be remembered.
+        """Yield the samples that have left the sheet, in the form that is remembered.
 
         :param present: ``runSettingId``s of the sheet.
         """
@@ -210,7 +210,7 @@ class KnownSamples:
                 self._put(record.removed())
 
     def write(self) -> None:
-        """Write the results file, if it is to change.
+        """Write the results file, if it has changed.
 
         :raises ServiceError: S3 refused, or did not get through.
         """

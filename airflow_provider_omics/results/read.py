@@ -146,7 +146,7 @@ def _numbered(
     store = None
     if is_s3_uri(uri):
         store = S3Store.of_connection(aws_conn_id, region_name) if hook is None else S3Store(hook)
-    # Fetched first: who takes long over a record loses no connection.
+    # Fetched first: a slow reader loses no connection.
     with tempfile.TemporaryFile(prefix="omics-results-") as copy:
         with open_bytes(uri, store) as stream:
             shutil.copyfileobj(stream, copy)

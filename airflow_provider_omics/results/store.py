@@ -93,7 +93,7 @@ class ResultsStore:
         self._database.close()
 
     def add_samples(self, samples: Iterable[Sample]) -> None:
-        """Add what is known of the run settings."""
+        """Add the run settings, as they are known before their start."""
         rows = (
             (
                 item.run_setting_id,
@@ -115,18 +115,18 @@ class ResultsStore:
         self._database.execute("INSERT INTO batch VALUES (?, ?)", (batch_id, workflow or ""))
 
     def sample(self, run_setting_id: str) -> Sample | None:
-        """Give what is known of a run setting; None: nothing is."""
+        """Return a run setting; None: it is unknown."""
         found = self._one("SELECT * FROM sample WHERE id = ?", run_setting_id)
         return None if found is None else _sample(found)
 
     def samples(self) -> Iterator[Sample]:
-        """Give what is known of the run settings, in the order in which it came."""
+        """Yield the run settings, in the order in which they came."""
         with closing(self._database.execute("SELECT * FROM sample ORDER BY rowid")) as rows:
             for row in rows:
                 yield _sample(row)
 
     def add_submissions(self, submissions: Iterable[Submission]) -> None:
-        """Add what ListRunsInBatch tells."""
+        """Add submissions from ListRunsInBatch."""
         rows = (
             (item.run_setting_id, item.run_id, item.run_uuid, item.status, item.failure_reason, item.message)
             for item in submissions
@@ -134,19 +134,19 @@ class ResultsStore:
         self._database.executemany("INSERT OR REPLACE INTO submission VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def submissions(self) -> Iterator[Submission]:
-        """Give the submissions, in the order in which they were listed."""
+        """Yield the submissions, in the order in which they were listed."""
         with closing(self._database.execute("SELECT * FROM submission ORDER BY rowid")) as rows:
             for row in rows:
                 yield Submission(*row)
 
     def count_submissions_with_run(self) -> int:
-        """Count the submissions of which a run has come."""
+        """Count the submissions that have become runs."""
         query = "SELECT COUNT(*) FROM submission WHERE run_id IS NOT NULL"
         count: int = self._database.execute(query).fetchone()[0]
         return count
 
     def never_submitted(self) -> Iterator[str]:
-        """Give the ``runSettingId``s of samples that were to be submitted, and whose submission was not listed."""
+        """Yield the ``runSettingId``s of samples that were to be submitted, and whose submission was not listed."""
         query = """
             SELECT id FROM sample WHERE carried IS NULL AND NOT removed AND id NOT IN (SELECT id FROM submission)
             ORDER BY rowid
@@ -156,12 +156,12 @@ class ResultsStore:
                 yield run_setting_id
 
     def add_listed(self, items: Iterable[tuple[str, dict[str, Any]]]) -> None:
-        """Add runs that ListRuns has told: id and snapshot as a payload."""
+        """Add runs from ListRuns: id and snapshot as a payload."""
         rows = ((run_id, json.dumps(payload)) for run_id, payload in items)
         self._database.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?)", rows)
 
     def listed(self, run_id: str) -> dict[str, Any] | None:
-        """Give the payload of a listed run; None: it was not listed."""
+        """Return the payload of a listed run; None: it was not listed."""
         found = self._one("SELECT item FROM listed WHERE run_id = ?", run_id)
         return None if found is None else json.loads(found[0])
 
@@ -200,7 +200,7 @@ class ResultsStore:
         self._database.execute(_PUT, _row(record, beside=beside))
 
     def written(self) -> None:
-        """Note that the file holds what is here."""
+        """Note that the file has the same records."""
         self._database.execute("UPDATE record SET changed = 0, read = NULL WHERE changed")
 
     def record(self, run_setting_id: str, workflow: str | None, *, beside: bool = False) -> RunRecord | None:
@@ -221,7 +221,7 @@ class ResultsStore:
             return [RunRecord.from_json(json.loads(line)) for (line,) in rows]
 
     def records(self, batch_id: str) -> Iterator[RunRecord]:
-        """Give the records of a batch, in the order in which they came."""
+        """Yield the records of a batch, in the order in which they came."""
         query = "SELECT line FROM record WHERE batch_id = ? ORDER BY rowid"
         with closing(self._database.execute(query, (batch_id,))) as rows:
             for (line,) in rows:
@@ -249,7 +249,7 @@ class ResultsStore:
         return count
 
     def not_completed(self) -> Iterator[tuple[Sample, str | None, RunRecord | None]]:
-        """Give the samples that did not complete: each with how it ended and its record, where it has one.
+        """Yield the samples that did not complete: each with its status and its record, where it has one.
 
         First those of the batch that were not submitted, then those that failed, then the cancelled ones, then those
         that nobody can tell of; then in the same order those that earlier attempts have left.

@@ -1,1 +1,1 @@
-"""Sensors: tasks that wait for what someone else started."""
+"""Sensors: tasks that wait for a run or batch that someone else started."""

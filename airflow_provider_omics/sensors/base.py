@@ -1,4 +1,4 @@
-"""What the sensors for runs and batches share."""
+"""The base of the sensors for runs and batches."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
 
     @abstractmethod
     def _result(self, ended: Snapshot) -> dict[str, Any]:
-        """Give what the task returns."""
+        """Return the task's result."""
 
     def execute(self, context: Context) -> Any:
         """Wait; called by Airflow.
@@ -125,7 +125,7 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
         return PokeReturnValue(is_done=True, xcom_value=self._conclude(WaitEvent(Outcome.ENDED, seen)))
 
     def _look(self) -> Snapshot:
-        """Look; what is not found or denied is looked at once more, as both can be false for a moment."""
+        """Look; after "not found" or "denied" look once more, as both can be false for a moment."""
         try:
             return self.hook.look(self.kind, self.resource_id)
         except (AccessDenied, NotFound) as error:
@@ -134,7 +134,7 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
             return self.hook.look(self.kind, self.resource_id)
 
     def _gone(self, error: NotFound) -> WaitEvent | None:
-        """Tell the end of what is gone: a run's manifest outlives its record. None: it cannot be read just now."""
+        """Find the end of a vanished run in its manifest, which outlives its record. None: not readable just now."""
         unseen = WaitPlan(self.kind, self.resource_id).unseen()
         ended = ended_run(self.hook, self.resource_id, None) if self.kind == "run" else None
         if isinstance(ended, RunSnapshot):
@@ -149,7 +149,7 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
         """Take up the task when its trigger has fired; called by Airflow.
 
         :param event: the payload of the trigger's event.
-        :param try_number: the try that deferred; None: nothing tells.
+        :param try_number: the try that deferred; None: unknown.
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
         """

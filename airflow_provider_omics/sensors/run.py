@@ -21,7 +21,7 @@ class OmicsRunSensor(OmicsWaitSensor):
     :return: the same dict as :class:`~airflow_provider_omics.operators.run.OmicsStartRunOperator` returns.
     :raises RunFailed: it ended FAILED; ``failure_reason`` says why.
     :raises RunCancelled: it was cancelled.
-    :raises (RunDeleted, RunVanished): its record was deleted, or is gone and nothing tells its end.
+    :raises (RunDeleted, RunVanished): its record was deleted, or is gone and its end unknown.
     :raises LostContact: while deferred, no look succeeded for ``patience``, or looks were refused.
     :raises ServiceError: HealthOmics refused a look; its subclasses say how.
     :raises EventError: the event of the trigger cannot be read; it is never taken for a success.
@@ -43,5 +43,5 @@ class OmicsRunSensor(OmicsWaitSensor):
         return self.run_id
 
     def _result(self, ended: Snapshot) -> dict[str, Any]:
-        assert isinstance(ended, RunSnapshot)  # noqa: S101 - tells mypy what `kind` says
+        assert isinstance(ended, RunSnapshot)  # noqa: S101 - for mypy: `kind` says it
         return run_result(ended)

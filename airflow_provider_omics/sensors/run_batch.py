@@ -48,5 +48,5 @@ class OmicsRunBatchSensor(OmicsWaitSensor):
         return self.batch_id
 
     def _result(self, ended: Snapshot) -> dict[str, Any]:
-        assert isinstance(ended, BatchSnapshot)  # noqa: S101 - tells mypy what `kind` says
+        assert isinstance(ended, BatchSnapshot)  # noqa: S101 - for mypy: `kind` says it
         return batch_result(ended, succeeded=BatchCounts.of(ended).not_completed == 0)

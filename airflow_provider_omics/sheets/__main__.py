@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_omics.sheets",
-        description="Print the run settings that a sample sheet gives, as a JSON array, or everything that is wrong "
+        description="Print the run settings of a sample sheet as a JSON array, or everything that is wrong "
         "with it. Nothing is looked up in AWS.",
     )
     parser.add_argument("file", help="the sheet: CSV, TSV, JSON Lines or Parquet, also gzip")

@@ -175,7 +175,7 @@ def _refuse(name: str) -> Any:
 
 
 def _whole(rows: Rows, file: str) -> Rows:
-    """Tell of a file that ends within its compressed data, with all else that is wrong."""
+    """Report a file that ends within its compressed data together with all other problems."""
     line = 1
     try:
         for row in rows:

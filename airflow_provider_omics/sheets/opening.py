@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BUFFER = 1 << 17
 """Bytes read at once."""
 _GZIP = b"\x1f\x8b"
-# First bytes of files that are no sheets, and what they are.
+# First bytes of files that are no sheets, and the kind of file.
 _OTHERS = {
     b"PK\x03\x04": "an Excel workbook or a zip archive: save the sheet as CSV, or compress it with gzip",
     b"\xff\xfe": "text in UTF-16: save it as UTF-8",
@@ -31,10 +31,10 @@ _OTHERS = {
 
 @contextmanager
 def open_bytes(path: str, store: S3Store | None = None) -> Iterator[io.BufferedReader[Any]]:
-    """Open a file as a stream of bytes; gzip, told by its first bytes, is unpacked.
+    """Open a file as a stream of bytes; gzip, recognised by its first bytes, is unpacked.
 
     :param path: a local path, or ``s3://bucket/key``.
-    :param store: reads what is in S3. Default: the store of the connection ``aws_default``.
+    :param store: reads S3. Default: the store of the connection ``aws_default``.
     :return: the stream, as a context: closed at its end.
     :raises SettingsError: there is no such file, it cannot be read, or it is of a kind that is no sheet.
     :raises ServiceError: S3 refused.

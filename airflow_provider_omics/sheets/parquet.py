@@ -23,7 +23,7 @@ BATCH = 1_000
 def parquet_rows(stream: io.BufferedReader[Any], file: str) -> Iterator[SheetRows]:
     """Read the rows of a Parquet file, a batch of rows at a time.
 
-    :param stream: its bytes; what cannot be read from its end on, such as an S3 object, is copied to a temporary file.
+    :param stream: its bytes; one that cannot be read from its end, such as an S3 object, is copied to a temporary file.
     :param file: its name, for messages.
     :return: the rows, as a context; numbered from 1, dates and decimal numbers as text.
     :raises SettingsError: pyarrow is not installed, or this is no Parquet file.

@@ -28,7 +28,7 @@ def open_rows(path: str, *, delimiter: str | None = None, store: S3Store | None 
     :param path: a local path, or ``s3://bucket/key``; CSV, TSV, JSON Lines, Parquet (if pyarrow is installed), also
         compressed with gzip.
     :param delimiter: one character between the cells. Default: by the file's name, else by its header.
-    :param store: reads what is in S3. Default: the store of the connection ``aws_default``.
+    :param store: reads S3. Default: the store of the connection ``aws_default``.
     :return: the rows, as a context: the file is closed at its end.
     :raises SettingsError: the file cannot be read, or its header cannot be used.
     :raises ServiceError: S3 refused.
@@ -57,10 +57,11 @@ def open_runs(
             log.info(runs.summary)
 
     :param sheet: the sheet, rendered.
-    :param store: reads what is in S3. Default: the store of the connection ``aws_default``.
-    :param rules: what the batch's defaults mean for each run, from ``run_setting_rules``. Default: nothing is required.
+    :param store: reads S3. Default: the store of the connection ``aws_default``.
+    :param rules: the batch's defaults as rules for each run, from ``run_setting_rules``. Default: nothing is required.
     :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit. Default: not compared.
-    :param input_sheet_uri: gives the ``s3://`` URI of a run's own sheet, from its id and its text; see ``SampleSheet``.
+    :param input_sheet_uri: returns the ``s3://`` URI of a run's own sheet, from the run's id and the sheet's text; see
+        ``SampleSheet``.
     :return: the runs, as a context: the file is closed at its end.
     :raises SettingsError: with all problems (the first 50), at the end of the iteration, or at once if the file cannot
         be read or its header cannot be used.
@@ -99,9 +100,9 @@ def run_settings_from_sheet(
         known, and nothing is missed that it could give.
     :param require: settings that must be given in each run or in the default (``require_settings``). Default: none.
     :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit. Default: not compared.
-    :param input_sheet_uri: gives the ``s3://`` URI of a run's own sheet, from its id and its text; needed with
+    :param input_sheet_uri: returns the ``s3://`` URI of a run's own sheet, from its id and its text; needed with
         ``input_sheet``. Writing it there is the caller's.
-    :param aws_conn_id: the connection that reads what is in S3. Default: "aws_default".
+    :param aws_conn_id: the connection that reads S3. Default: "aws_default".
     :param region_name: AWS Region. Default: the connection's.
     :return: one dict for each run, in the spelling of AWS, in the order of the rows.
     :raises SettingsError: with all problems (the first 50): file, line, column, value.

@@ -1,4 +1,4 @@
-"""What the triggers for runs and batches share: the asyncio driver of a wait, and the cancel after a user's kill."""
+"""The base of the triggers for runs and batches: the asyncio driver of a wait, and the cancel after a user's kill."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class OmicsWaitTrigger(BaseTrigger):
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Airflow gives its triggers no types
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's triggers have no types
         self.plan = WaitPlan(
             kind=self.kind,
             id=resource_id,
@@ -81,7 +81,7 @@ class OmicsWaitTrigger(BaseTrigger):
         self.botocore_config = botocore_config
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give the class path and the arguments that build this trigger again; they are an API across versions."""
+        """Return the class path and the arguments that rebuild this trigger; they are an API across versions."""
         cls = type(self)
         return f"{cls.__module__}.{cls.__qualname__}", {
             f"{self.kind}_id": self.plan.id,
@@ -119,8 +119,8 @@ class OmicsWaitTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """Cancel the run or batch after a user's kill (Airflow 3.3+ calls this; older versions do not).
 
-        A triggerer that stalled and lost its triggers to another is told to kill them too, so Airflow is asked first:
-        a task that is still DEFERRED was not killed. No answer: it was.
+        A triggerer that stalled and lost its triggers to another also gets the order to kill them, so Airflow is asked
+        first: a task that is still DEFERRED was not killed. Without an answer it counts as killed.
         """
         if not self.plan.cancel:
             self.log.info("%s %s is left going, as cancel_on_kill is off", self.kind, self.plan.id)
@@ -136,8 +136,8 @@ class OmicsWaitTrigger(BaseTrigger):
     async def _cancel_if_killed(self) -> None:
         """Tell a kill from a restart of the triggerer, in the versions of Airflow that do not (before 3.3).
 
-        The task's state is known and is not DEFERRED: a user marked or cleared it. After a clear the new try may be
-        DEFERRED already; then it cancels the old run itself, by the attempt record.
+        It was a kill if the task's state is known and is not DEFERRED: a user marked or cleared it. After a clear the
+        new try may be DEFERRED already; then it cancels the old run itself, by the attempt record.
         """
         state = await self._task_state()
         if self.plan.cancel and state not in (None, "deferred"):
@@ -166,7 +166,7 @@ class OmicsWaitTrigger(BaseTrigger):
                 await self._after_cancel(place)
 
     async def _after_cancel(self, place: Wait) -> None:
-        """Do what is left to do when a kill has ended the run or batch: no worker comes after it.
+        """Tidy up when a kill has ended the run or batch: no worker comes after it.
 
         :param place: makes calls.
         """
@@ -188,9 +188,9 @@ def _warm_up(ask: Callable[[], Coroutine[Any, Any, str | None]]) -> None:
     """Ask Airflow once for the state of a task, long before an answer is urgent.
 
     A triggerer builds its side of Airflow's API at the first question, which takes seconds on a busy machine (measured:
-    more than five on two cores); after a kill there is not that much time.
+    more than five on two cores): longer than a kill leaves.
     """
-    global _is_warm  # noqa: PLW0603 - once a process, as what is built is
+    global _is_warm  # noqa: PLW0603 - a process builds its side once
     if not _is_warm:
         _is_warm = True
         task = asyncio.ensure_future(ask())
@@ -213,7 +213,7 @@ async def _finish(work: Coroutine[Any, Any, None]) -> None:
 
 
 class _Driver:
-    """Does what a flow asks for, with asyncio; decides nothing.
+    """Carries out the commands of a flow with asyncio; decides nothing.
 
     :param place: the wait's place at the poller.
     :param log: the wait's own log.
@@ -236,7 +236,7 @@ class _Driver:
 
     async def _perform(self, command: Any) -> Answer[Any]:
         if isinstance(command, Sleep):
-            # Slept before the next command, unless that is a look: then the poller is told by when, and may choose a
+            # Slept before the next command, unless that is a look: the poller then learns by when, and may choose a
             # moment that suits others as well.
             self._pause = command.seconds
             return Answer(time.time(), None)

@@ -28,7 +28,7 @@ class OmicsRunBatchTrigger(OmicsWaitTrigger):
         self.staged_s3_uri = staged_s3_uri
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give the class path and the arguments that build this trigger again; they are an API across versions."""
+        """Return the class path and the arguments that rebuild this trigger; they are an API across versions."""
         path, arguments = super().serialize()
         return path, {**arguments, "staged_s3_uri": self.staged_s3_uri}
 

@@ -25,7 +25,7 @@ class Urgency(IntEnum):
     CANCEL = 0
     """At once, outside the budget, and in threads that nothing else uses: no cancel waits behind looks that hang."""
     MANIFEST = 1
-    """How a vanished run has ended: asked of CloudWatch Logs, and so outside the budget."""
+    """For the end of a vanished run: CloudWatch Logs answers, so it is outside the budget."""
     LAST_LOOK = 2
     """At a run or batch that is cancelled unless it has just ended: a time limit of its wait has come."""
     FIRST_LOOK = 3
@@ -62,7 +62,7 @@ class Calls:
 
         :param urgency: its turn.
         :param call: given the hook, in a thread; it must not ask Airflow for anything.
-        :return: what it returns.
+        :return: its result.
         :raises ServiceError: the call was refused or did not get through.
         """
         line = self._cancels if urgency is Urgency.CANCEL else self._looks
@@ -84,7 +84,7 @@ class Calls:
             place.leave()
 
     def begin(self, now: float) -> float:
-        """Let those begin whose turn has come.
+        """Begin the calls whose turn has come.
 
         :param now: seconds on a clock that never goes back.
         :return: when to ask again; infinity: when there is news.
@@ -105,7 +105,7 @@ class Calls:
         return math.inf
 
     def _delay(self, urgency: Urgency, now: float) -> float:
-        """Take a call from the budget, or tell the seconds after which to ask again."""
+        """Take a call from the budget, or return the seconds after which to ask again."""
         if urgency <= Urgency.MANIFEST:
             return 0.0
         can_wait = urgency >= Urgency.CONFIRM
@@ -116,7 +116,7 @@ class Calls:
         return delay
 
     def fail(self, error: BaseException) -> None:
-        """Fail the calls that wait for their turn: nobody is left to give it to them.
+        """Fail the calls that wait for a turn that will not come.
 
         :param error: why.
         """
@@ -140,7 +140,7 @@ class _Line:
 
 
 class _Place:
-    """A place of a line; it is free again when its call was left and its thread has ended.
+    """A place of a line; free again once its call was abandoned or answered, and its thread has ended.
 
     :param line: the line.
     :param news: set when the place is free again.

@@ -31,8 +31,8 @@ RENEW_AFTER = 30.0
 """Seconds before a client whose credentials are refused is replaced: a younger one would only be refused again."""
 
 DOUBT = 300.0
-"""Seconds for which refusals are not believed of a client whose connection Airflow did not find: a secrets backend that
-fails is told in the same way as a connection that there is none of. The client may then be somebody else."""
+"""Seconds for which refusals are not believed while Airflow does not find the connection: it reports a failing secrets
+backend as a missing connection, so the client may be somebody else."""
 
 _budgets: dict[str, Budget] = {}
 _budgets_lock = threading.Lock()
@@ -56,9 +56,9 @@ class SharedClient:
         self.spare = Budget()
 
     async def get(self) -> OmicsHook:
-        """Give a hook whose client is made, for the calls of many threads.
+        """Return a hook whose client is made, for the calls of many threads.
 
-        :raises Unavailable: it cannot be made now: Airflow does not tell the connection, or the poller ends.
+        :raises Unavailable: it cannot be made now: Airflow does not return the connection, or the poller ends.
         :raises ServiceError: the connection assumes a role first, and that was refused.
         """
         if self._hook is not None:
@@ -117,11 +117,11 @@ class SharedClient:
             return
         if self._hook is not None and now - self._opened_at >= RENEW_AFTER:
             self._retire()
-        reason = f"Airflow did not find the connection; what was used in its place met {error}"
+        reason = f"Airflow did not find the connection; the credentials used in its place met {error}"
         raise Unavailable(error.operation, "ConnectionNotFound", reason) from error
 
     def replace(self, refused: OmicsHook) -> bool:
-        """Have a client replaced whose credentials were refused.
+        """Replace a client whose credentials were refused.
 
         :param refused: the hook that was used.
         :return: whether the call is worth another try.
@@ -145,7 +145,7 @@ class SharedClient:
             self._retired.pop().conn.close()
 
     def close(self) -> None:
-        """Close all clients, and leave the budget. A client that is still being made is closed when it is there."""
+        """Close all clients, and leave the budget. A client that is still being made is closed once it is made."""
         self.budget.leave(self)
         self._retire()
         self.close_retired()
@@ -154,7 +154,7 @@ class SharedClient:
 def _read_connection(hook: OmicsHook) -> ConnectionDefaults:
     """Ask Airflow for the connection, and read the team defaults in it.
 
-    A wait does not fail for what is wrong with settings that it does not use.
+    A wait does not fail for a fault in settings that it does not use.
     """
     hook.prepare_for_threads(LOOKS + CANCELS)
     try:
@@ -165,7 +165,7 @@ def _read_connection(hook: OmicsHook) -> ConnectionDefaults:
 
 
 def _make_client(hook: OmicsHook) -> str:
-    """Make the client, which assumes a role where the connection has one, and tell its Region."""
+    """Make the client, which assumes a role where the connection has one, and return its Region."""
     with service_errors("AssumeRole"):
         region: str = hook.conn.meta.region_name
         return region

@@ -44,7 +44,7 @@ class _Load:
 
 
 class PendingReasons:
-    """Asks for what keeps runs PENDING; an answer serves all runs of the account, or of the run group.
+    """Asks why runs stay PENDING; an answer serves all runs of the account, or of the run group.
 
     :param calls: makes the calls.
     """

@@ -1,12 +1,12 @@
 """One poller for many waits: per connection and event loop one client, and one poll for all.
 
-A wait joins the poller of its connection and asks for looks; the poller answers. A round costs what is cheaper: one
+A wait joins the poller of its connection and asks for looks; the poller answers. A round takes the cheaper way: one
 GetRun for each run that is due, or the pages of ListRuns by active status, and GetRun for each that they do not show.
-What is cheaper, and how fast calls follow each other, is decided in :mod:`airflow_provider_omics.core.wait.rounds`.
+:mod:`airflow_provider_omics.core.wait.rounds` decides which that is, and how fast calls follow each other.
 
-ListRuns tells neither the uuid nor how a run ended. So a listed run counts only if it was created when GetRun has said,
-and every wait ends by a GetRun. A run that no GetRun has shown yet but that is listed as going is confirmed by one when
-the budget has room, the others every half hour.
+ListRuns has neither the uuid nor the end of a run. So a listed run counts only if it has the creation time that GetRun
+said, and every wait ends by a GetRun. A run that is listed as going, and that no GetRun has shown yet, is confirmed by
+one when the budget has room; the others every half hour.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 GATHER = 0.5
-"""Seconds between two plans: what is asked for meanwhile is planned together, and shares a round."""
+"""Seconds between two plans: looks asked for meanwhile are planned together, and share a round."""
 
 DEATHS = 2
 """Deaths of a poller that the waits survive, within :data:`FORGET_DEATH`."""
@@ -74,7 +74,7 @@ class Poller:
     def join(self, plan: WaitPlan, task_log: Any) -> Wait:
         """Take in a wait.
 
-        :param plan: what it waits for.
+        :param plan: of the wait.
         :param task_log: its own log.
         :return: its place here, a context manager.
         """
@@ -115,7 +115,7 @@ class Poller:
 
     @property
     def pending_notice(self) -> float:
-        """Seconds in PENDING after which a wait is told why that may be."""
+        """Seconds in PENDING after which a wait logs why that may be."""
         return self._client.defaults.pending_notice_seconds
 
     @property
@@ -168,8 +168,8 @@ class Poller:
     def _stopped(self, poller: asyncio.Task[None]) -> None:
         """Fail those who wait for a poller that died or was cancelled.
 
-        To them the service is Unavailable, so that they ask again, which starts a new poller. When it dies again and
-        again, they are given the cause, which ends them with an event.
+        They get an Unavailable, so that they ask again, which starts a new poller. When it dies again and again, they
+        get the cause, which ends them with an event.
         """
         self._polling = None
         self._rounds.stop()
@@ -187,7 +187,7 @@ class Poller:
             subject.fail(error)
 
     def _apart(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start a task in an empty context: Airflow routes log lines by context, and what is logged is no trigger's."""
+        """Start a task in an empty context: Airflow routes log lines by context, and these are no trigger's."""
         return contextvars.Context().run(asyncio.ensure_future, work)
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -251,7 +251,7 @@ def poller_of(
     verify: bool | str | None,
     botocore_config: dict[str, Any] | None,
 ) -> Poller:
-    """Give the poller of a connection in the running event loop; it is made for the first wait.
+    """Return the poller of a connection in the running event loop; it is made for the first wait.
 
     :param make_hook: makes a hook of just this connection.
     :param aws_conn_id: the Airflow connection.

@@ -28,17 +28,17 @@ from airflow_provider_omics.waiting.wait import Subject
 log = logging.getLogger(__name__)
 
 UNCONFIRMED = 60.0
-"""Seconds after which a wait is told that only ListRuns has shown its run so far. 75 waits are confirmed in that time;
+"""Seconds after which a wait logs that only ListRuns has shown its run so far. 75 waits are confirmed in that time;
 a line for each of thousands costs more than all their looks by ListRuns."""
 
 
 class Rounds:
-    """Looks at runs that are due together, by what costs less.
+    """Looks at runs that are due together, in the cheaper way.
 
     :param calls: makes the calls.
     :param looks: looks at single runs.
     :param spawn: starts a task of the poller.
-    :param due: is told when there is something to plan.
+    :param due: called when there is something to plan.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Rounds:
         self._costs: defaultdict[str | None, ListingCost] = defaultdict(ListingCost)
 
     def stop(self) -> None:
-        """Take note that the poller, and with it what it was doing, has ended."""
+        """Take note that the poller has ended, and its calls with it."""
         self._is_listing = False
 
     def plan(self, ready: list[Subject], soon: list[Subject], now: float) -> None:
@@ -153,6 +153,6 @@ class Rounds:
 
 
 def _common_batch(subjects: Iterable[Subject]) -> str | None:
-    """Give the batch that all of some runs belong to: ListRuns can be asked for its runs alone."""
+    """Return the batch that all of some runs belong to: ListRuns can be asked for its runs alone."""
     batch_ids = {subject.seen.batch_id if isinstance(subject.seen, RunSnapshot) else None for subject in subjects}
     return batch_ids.pop() if len(batch_ids) == 1 else None

@@ -1,4 +1,4 @@
-"""The states that Airflow has tasks in, by which a user's end of a task is told from the machine's.
+"""Task states from Airflow, which distinguish a user's end of a task from the machine's.
 
 A triggerer that stops cancels all of its triggers at once, as does a user who marks a DAG run of a thousand mapped
 tasks. Airflow answers one question after the other, in some 10 ms each: asked one by one, the last would not be
@@ -35,7 +35,7 @@ def task_states(task_instances: Sequence[Any]) -> list[str | None]:
     """Ask Airflow for the present states of instances of one task, in one question from Airflow 3 on.
 
     :param task_instances: all of the same DAG and task; at least one.
-    :return: the state of each, as :func:`task_state` gives it.
+    :return: the state of each, as of :func:`task_state`.
     """
     first = task_instances[0]
     if hasattr(first, "current_state"):  # Airflow 2: from the database
@@ -55,7 +55,7 @@ def task_states(task_instances: Sequence[Any]) -> list[str | None]:
 
 
 def _key(task_instance: Any) -> str:
-    """Give the key under which Airflow's answer has a task instance: that of a mapped one ends in its index."""
+    """Return the key of a task instance in Airflow's answer: that of a mapped one ends in its index."""
     index = task_instance.map_index
     return str(task_instance.task_id) if index < 0 else f"{task_instance.task_id}_{index}"
 
@@ -65,7 +65,7 @@ def asked_within(ask: Callable[[], str | None], seconds: float, log: Any) -> str
 
     :param ask: asks for the state of a task.
     :param seconds: how long its answer is waited for.
-    :param log: hears of an error of ``ask``.
+    :param log: gets an error of ``ask``.
     :return: the answer; None without one.
     """
 
@@ -89,7 +89,7 @@ def within(ask: Callable[[], T], seconds: float) -> T:
     :param seconds: how long its answer is waited for.
     :return: the answer.
     :raises TimeoutError: there is none yet.
-    :raises Exception: what ``ask`` raises.
+    :raises Exception: as ``ask`` does.
     """
     future: Future[T] = Future()
 
@@ -178,7 +178,7 @@ async def state_of(task_instance: Any) -> str | None:
     """Ask for the present state of a task instance, together with all that ask in this event loop.
 
     :param task_instance: the ``task_instance`` of a trigger.
-    :return: as of :meth:`TaskStates.of`, which also tells what is raised.
+    :return: as :meth:`TaskStates.of`, which documents the errors too.
     """
     with _lock:
         states = _of_loops.setdefault(asyncio.get_running_loop(), TaskStates())

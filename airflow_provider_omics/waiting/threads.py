@@ -19,7 +19,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 Work = Callable[[], Callable[[], None]]
-"""What a thread does, and returns what it does once it is free again."""
+"""The work of a thread, which returns a call to be made once the thread is free again."""
 
 
 class Threads:
@@ -32,7 +32,7 @@ class Threads:
     def begin(self, work: Work) -> None:
         """Hand some work to a thread; the one that became free last has the warmest caches.
 
-        :param work: what to do.
+        :param work: the work.
         """
         with self._lock:
             inbox = self._free.pop() if self._free else None
@@ -64,11 +64,11 @@ os.register_at_fork(after_in_child=_begin_anew)
 
 
 async def in_thread(work: Callable[[], T], ended: Callable[[], None] = lambda: None) -> T:
-    """Do some work in a thread, in an empty context: Airflow routes log lines by context, and this is no trigger's.
+    """Do some work in a thread, in an empty context: Airflow routes log lines by context, and these are no trigger's.
 
     :param work: it may block, and must not ask Airflow for anything.
     :param ended: called in the event loop when the thread is free again, whether or not somebody still waits.
-    :return: what the work returns.
+    :return: its result.
     :raises BaseException: as the work.
     """
     loop = asyncio.get_running_loop()
@@ -108,10 +108,10 @@ def _outcome(work: Callable[[], T]) -> tuple[T, None] | tuple[None, BaseExceptio
 
 
 def _let_go(error: BaseException | None) -> None:
-    """Clear what the frames of an error know, those of its causes included, but for files and lines.
+    """Clear the variables of an error's frames, those of its causes included; files and lines stay.
 
-    urllib3 closes connections when nothing knows their pool any more, and an error is kept for long: by the wait that
-    met it, until that looks again.
+    urllib3 closes connections when nothing refers to their pool any more, and an error is kept for long: by the wait
+    that met it, until that looks again.
     """
     while error is not None:
         traceback.clear_frames(error.__traceback__)

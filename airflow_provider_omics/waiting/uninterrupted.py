@@ -1,4 +1,4 @@
-"""What may ask Airflow something in an event loop, and must therefore be let come to its end."""
+"""Work in an event loop that may ask Airflow something, and must therefore run to its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
     which making a client begins with, is such a question.
 
     :param work: it may ask Airflow, in a thread or not.
-    :return: what it gives.
+    :return: its result.
     :raises asyncio.CancelledError: the wait was cancelled; the work is not.
     """
     task = asyncio.ensure_future(work)

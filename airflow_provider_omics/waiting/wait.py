@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Owner(Protocol):
-    """What a wait asks of its poller; documented there."""
+    """The part of the poller that a wait needs; documented there."""
 
     @property
     def pending_notice(self) -> float: ...  # noqa: D102
@@ -39,11 +39,11 @@ class Owner(Protocol):
 class Wait:
     """One wait's place at the poller: a context manager, as the poller ends with its last wait.
 
-    What the poller has to say to a wait is written here, in the wait's own task: Airflow routes log lines by context.
+    The poller's lines for a wait are logged here, in the wait's own task: Airflow routes log lines by context.
 
     :param poller: the poller.
     :param subject: the run or batch.
-    :param plan: what is waited for, and within which limits.
+    :param plan: the subject and the limits of the wait.
     :param task_log: the wait's own log.
     """
 
@@ -72,13 +72,13 @@ class Wait:
 
         :param within: seconds after which the look is due. It may come earlier, with a round that is shared, and comes
             later when the budget is used up; not for a wait whose own time limit is reached.
-        :return: the latest that is known: by GetRun or GetBatch, or for a run that is still going by ListRuns.
+        :return: the latest snapshot: from GetRun or GetBatch, or for a run that is still going from ListRuns.
         :raises ServiceError: the look failed.
         """
         now = time.monotonic()
         self.by = now + within
         limit = now + limit_of(self.plan, self._last) - time.time()
-        self.limit = limit if limit > now else math.inf  # one that has passed was told already
+        self.limit = limit if limit > now else math.inf  # the poller knows of one that has passed
         seen = await self._answer()
         while isinstance(seen, str):
             self._log.info("%s", seen)
@@ -92,14 +92,14 @@ class Wait:
         """Make a call in a thread.
 
         :param call: given a hook; it must not ask Airflow for anything.
-        :param urgency: its turn; default: at once, outside the budget, as a cancel and what belongs to it.
-        :return: what it returns.
+        :param urgency: its turn; default: at once, outside the budget, like a cancel.
+        :return: its result.
         :raises ServiceError: the call was refused or did not get through.
         """
         return await self._poller.call(urgency, call)
 
     def is_new(self, what: str) -> bool:
-        """Tell whether something is to be said for the first time."""
+        """Return whether something is said for the first time."""
         if what in self._said:
             return False
         self._said.add(what)
@@ -132,7 +132,7 @@ class Wait:
 
 
 class Subject:
-    """A run or batch that is waited for, by one wait or several.
+    """A run or batch that one wait or several wait for.
 
     :param kind: ``"run"`` or ``"batch"``.
     :param id: its id.
@@ -145,7 +145,7 @@ class Subject:
         self.looks: set[asyncio.Task[None]] = set()
         self.joined_at = time.monotonic()
         self.seen: Snapshot | None = None
-        """By GetRun or GetBatch, with what ListRuns had newer."""
+        """From GetRun or GetBatch, with newer fields of ListRuns."""
         self.confirmed_at = -math.inf
         """When GetRun or GetBatch showed it."""
         self.status: str | None = None
@@ -168,7 +168,7 @@ class Subject:
 
     @property
     def is_listable(self) -> bool:
-        """Whether ListRuns can tell of it."""
+        """Whether ListRuns can show it."""
         return self.kind == "run" and not self.has_failed
 
     @property
@@ -177,7 +177,7 @@ class Subject:
         return min((wait.interval for wait in self.waits), default=math.inf)
 
     def limit_by(self, run: ListedRun) -> float:
-        """Give the first time limit of its waits by what ListRuns tells, in seconds since the epoch."""
+        """Return the first time limit of its waits, by the status from ListRuns, in seconds since the epoch."""
         return min((limit_of(wait.plan, run) for wait in self.waits), default=math.inf)
 
     def show(self, seen: Snapshot) -> None:

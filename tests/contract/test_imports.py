@@ -36,6 +36,7 @@ ALLOWED = {
     "jobs": {*BELOW_HOOKS, "jobs", "links", "results", "sheets", "triggers", "waiting"},
     "sensors": {*BELOW_HOOKS, "links", "sensors", "triggers"},
     "operators": {"core", "hooks", "jobs", "links", "operators"},
+    "decorators": {"core", "decorators", "operators"},
     "emulator": {"emulator"},
 }
 AWS_SDK = {"boto3", "botocore"}

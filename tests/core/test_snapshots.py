@@ -25,7 +25,7 @@ BATCHES = st.builds(
     uuid=TEXT,
     total_runs=st.integers(0, 100_000),
     counts=st.dictionaries(st.sampled_from(sorted(_COUNTS)), st.integers(0, 100_000)),
-    processed_time=TIME,
+    creation_time=TIME,
 )
 GET_RUN: dict[str, Any] = {
     "id": "1234567",

@@ -13,6 +13,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import DAG
 from typing_extensions import assert_type
 
+from airflow_provider_omics.decorators import omics_run, omics_run_batch
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
 from airflow_provider_omics.emulator.script.faults import Fault
 from airflow_provider_omics.exceptions import BatchVerdictError, OmicsError, RunFailed, SettingsError
@@ -138,3 +139,22 @@ def emulator() -> None:
         local.set_scenario({"runs": [{"outcome": "FAILED"}]})
         local.advance(3600)
         assert_type(local.calls["GetRun"], int)
+
+
+def functions() -> None:
+    """TaskFlow: with parentheses and without, mapped, and with an argument that no operator has."""
+    with DAG("functions", schedule=None):
+
+        @omics_run
+        def align(sample: str) -> dict[str, str]:
+            return {"sample": sample}
+
+        @omics_run_batch(default_run_setting={"workflowId": "1234567"}, max_failed_percent=2.5, retries=2)
+        def cohort(names: list[str]) -> SampleSheet:
+            return SampleSheet(path=f"s3://bucket/{len(names)}.csv")
+
+        align("S1")
+        align.expand(sample=["S1", "S2"])
+        align.override(task_id="again")("S1")
+        cohort(["S1"])
+        omics_run(priority=[])  # type: ignore[call-overload]

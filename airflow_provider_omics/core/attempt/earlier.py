@@ -42,7 +42,7 @@ def resolve(record: AttemptRecord, present: Present) -> Flow[tuple[AttemptRecord
     :param record: it.
     :param present: this try.
     :return: the record, and its run or batch: None when nothing was started, status UNKNOWN when it is gone and its
-        end cannot be found out.
+        end cannot be found.
     :raises ServiceError: a call was refused, or did not get through for ``patience``.
     :raises AttemptError: see :func:`search`.
     """
@@ -121,7 +121,7 @@ def _look(present: Present, resource_id: str, uuid: str | None) -> Flow[Snapshot
 def let_stop(record: AttemptRecord, seen: Snapshot, present: Present) -> Flow[Snapshot]:
     """Wait for the end of a run or batch that is stopping, before it is judged; return any other as it is.
 
-    A run that completes stops as well as one that was cancelled: only the last status tells them apart. A task
+    A run that completes stops as well as one that was cancelled: only the last status shows which. A task
     that was cleared while it ran on a worker comes back like this when Airflow has lost the clear.
 
     :param record: the attempt.
@@ -170,9 +170,9 @@ def until_ended(record: AttemptRecord, seen: Snapshot, present: Present) -> Flow
 
 
 def end_cancelled(record: AttemptRecord, present: Present) -> Flow[Snapshot | None]:
-    """Let a batch that ended badly come to its end: that is recorded when a cancel is accepted, and its runs go on.
+    """Wait for the end of a batch that ended badly: the record has its end once a cancel is accepted; its runs go on.
 
-    A run that is stopping is left alone: there is nothing of it that a new one could do without.
+    A run that is stopping is left alone: a new one repeats all of it anyway.
 
     :param record: the attempt, which ended badly.
     :param present: this try.
@@ -185,7 +185,7 @@ def end_cancelled(record: AttemptRecord, present: Present) -> Flow[Snapshot | No
     try:
         seen = yield from _look(present, record.resource_id, record.resource_uuid)
         if seen.status == "STOPPING" and present.chooses:
-            # What completes while it stops must not be submitted again.
+            # Runs that complete while it stops must not be submitted again.
             seen = yield from until_ended(record, seen, present)
     except Unavailable:
         raise

@@ -40,7 +40,7 @@ from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.core.wait.patience import Patience
 
 CREDENTIAL_TRIES = 3
-"""Starts tried with credentials that are refused; waiting longer does not make wrong ones right."""
+"""Starts tried with refused credentials; waiting longer does not make wrong ones right."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Begun:
 
     :param record: the attempt it owns now.
     :param snapshot: the run or batch: going, or ended.
-    :param vanished: it is gone, and its end cannot be found out; it is not started again.
+    :param vanished: it is gone, and its end cannot be found; it is not started again.
     """
 
     record: AttemptRecord
@@ -127,7 +127,7 @@ def _after_clear(record: AttemptRecord, present: Present) -> Flow[Begun]:
         if seen is not None and seen.status != UNKNOWN and seen.phase is Phase.ACTIVE:
             yield from cancel_old(record, seen, present)
             if present.chooses and present.cancel:
-                # What completes while the batch stops must not be submitted again.
+                # Runs that complete while the batch stops must not be submitted again.
                 seen = yield from until_ended(record, seen, present)
         if seen is not None:
             yield from stop_stragglers(seen, present)
@@ -146,7 +146,7 @@ def _start_afresh(
 ) -> Flow[Begun]:
     """Make a new attempt.
 
-    :param before: the record that it takes the place of.
+    :param before: the record that it replaces.
     :param seen: its run or batch, as far as it was looked at.
     :param cleared: a user cleared the task.
     :param compared: what it takes the place of has ended well: only what is new or changed is submitted.

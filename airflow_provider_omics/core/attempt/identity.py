@@ -1,4 +1,4 @@
-"""Who starts a run or batch: the names and tags that let a later try, and a cost report, find it again."""
+"""The identity of a start: the names and tags by which a later try, and a cost report, find the run or batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LONGEST_NAMES = {"run": 128, "batch": 64}
 
 @dataclass(frozen=True)
 class TaskIdentity:
-    """The Airflow task instance that starts something.
+    """The Airflow task instance that starts a run or batch.
 
     :param dag_id: id of the DAG.
     :param task_id: id of the task, with its task groups.
@@ -93,7 +93,7 @@ class IdentifiedRequest:
     """A request with our name and tags in it.
 
     :param request: to be sent; the same to the letter whenever it is made from the same settings and record.
-    :param warnings: what had to be left out, and what is overwritten.
+    :param warnings: about tags left out and outputs overwritten.
     """
 
     request: dict[str, Any]
@@ -105,7 +105,7 @@ def identified_request(
 ) -> IdentifiedRequest:
     """Put the attempt's request id, a name and the identity's tags into a checked request.
 
-    The user's own name and tags stay; where there is no room under 50 tags, ours give way.
+    The user's own name and tags stay; beyond 50 tags, ours are left out.
 
     :param kind: ``"run"`` or ``"batch"``.
     :param request: a checked StartRun or StartRunBatch request.

@@ -32,12 +32,11 @@ class AttemptRecord:
     :param resource_id: id of the run or batch; None until the start was answered.
     :param resource_uuid: its uuid.
     :param ended: how it ended; None while it is going.
-    :param unclear_failures: failures of this and earlier attempts of which nobody can tell whether they pass; a clear
-        starts the count anew.
+    :param unclear_failures: unclear failures of this and earlier attempts; a clear starts the count anew.
     :param attempts: how many attempts the task has made, this one included.
     :param attempts_since_clear: the same since the first try or the last clear.
-    :param chosen: only some samples of the batch are submitted, by what was known when the attempt was made; which ones
-        is kept under the request id.
+    :param chosen: only some samples of the batch are submitted, chosen when the attempt was made; the choice is stored
+        under the request id.
     :param idle: none was left to submit: nothing is started, and ``resource_id`` is that of an earlier attempt.
     :param previous_request_id: request id of the last attempt before this one that started something, or was idle.
     :param previous_id: the batch that it started; None: there is none, or it was idle.
@@ -69,7 +68,7 @@ class AttemptRecord:
     def following(self, before: AttemptRecord, *, cleared: bool) -> AttemptRecord:
         """Make the record of a new attempt that counts on from the one before it, and names the batch that one started.
 
-        :param before: the record whose place it takes.
+        :param before: the record that it replaces.
         :param cleared: a user cleared the task.
         """
         is_attempt = before.resource_id is not None and not before.idle
@@ -107,7 +106,7 @@ class Present:
     :param fingerprint: hash of the request as it would be now.
     :param new_request_id: a fresh uuid4, for the case that a new attempt is made.
     :param tagged: whether a new attempt's request gets our tags (``tag_with_airflow_context``).
-    :param name_hash: hash of the name that the user gives a new attempt's run or batch; None: a generated one.
+    :param name_hash: hash of the user's name for a new attempt's run or batch; None: a generated one.
     :param durable: adopt the run or batch of an earlier try; otherwise each try starts afresh.
     :param chooses: samples that an earlier attempt has completed are not submitted again (a batch with
         ``rerun="failed"``).

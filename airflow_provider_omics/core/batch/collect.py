@@ -1,4 +1,4 @@
-"""What has to be asked to collect the results of a batch, with as few calls as can be."""
+"""The calls that collect the results of a batch: as few as can be."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ ENDED_STATUSES = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 
 
 class ResultsDetail(str, Enum):
-    """How much the results of a batch tell."""
+    """How much the results of a batch say."""
 
     FULL = "full"
     """One GetRun for each run that ended: the only source of the output URI, the times and the provenance."""
     LISTED = "listed"
-    """What lists tell: the id of the run and how it ended."""
+    """The content of lists: the id of the run and how it ended."""
 
     @classmethod
     def checked(cls, value: object) -> ResultsDetail:
@@ -35,17 +35,17 @@ class ResultsDetail(str, Enum):
 
 
 def has_ended(batch: BatchSnapshot) -> bool:
-    """Tell whether a batch submits nothing more."""
+    """Return whether a batch submits nothing more."""
     return batch.phase is not Phase.ACTIVE or batch.status == "RUNS_DELETING"
 
 
 def statuses_to_list(batch: BatchSnapshot, detail: ResultsDetail) -> tuple[RunStatus, ...]:
-    """Tell in which statuses the runs of a batch have to be listed.
+    """Return the statuses in which the runs of a batch have to be listed.
 
     :param batch: the batch.
-    :param detail: how much the results shall tell.
-    :return: the statuses. For full results of a batch that has ended none, as each run is looked at; for listed ones
-        of a PROCESSED batch FAILED and CANCELLED if there are such runs: COMPLETED may show itself to be needless, see
+    :param detail: of the results.
+    :return: the statuses. For full results of a batch that has ended: none, as each run is looked at. For listed ones
+        of a PROCESSED batch: FAILED and CANCELLED if there are such runs; COMPLETED may turn out to be needless, see
         :func:`completed_if_not_listed`.
     """
     if has_ended(batch) and detail is ResultsDetail.FULL:
@@ -57,12 +57,12 @@ def statuses_to_list(batch: BatchSnapshot, detail: ResultsDetail) -> tuple[RunSt
 
 
 def completed_if_not_listed(batch: BatchSnapshot, listed: int) -> bool:
-    """Tell whether a run that was submitted and is in none of the lists has completed.
+    """Return whether a run that was submitted and is in none of the lists has completed.
 
     :param batch: the batch.
     :param listed: how many runs were listed as FAILED or CANCELLED.
-    :return: whether the batch's counts are final, account for every run, and all that they tell not to have completed
-        were listed: retention may have removed the record of one, and then nobody can tell which.
+    :return: whether the batch's counts are final and account for every run, and as many runs were listed as did not
+        complete by them: retention may have removed the record of one, and then nobody can tell which.
     """
     counts = BatchCounts.of(batch)
     return (
@@ -73,9 +73,9 @@ def completed_if_not_listed(batch: BatchSnapshot, listed: int) -> bool:
 
 
 def leaves_out_runs(batch: BatchSnapshot, submitted: int) -> bool:
-    """Tell whether ListRunsInBatch tells of fewer runs than its batch has started: the list lags, or is not whole.
+    """Return whether ListRunsInBatch has fewer runs than its batch has started: the list lags, or is not whole.
 
-    What it does not tell of must not count as never submitted then, or it would be run, and paid, twice.
+    A run that is not in it must not count as never submitted then, or it would be run, and paid, twice.
 
     :param batch: the batch.
     :param submitted: how many submissions with a run were listed.
@@ -92,16 +92,16 @@ def is_settled(
     reasons: bool = False,
     outputs: bool = False,
 ) -> bool:
-    """Tell whether a run has its record already, so that nobody needs to be asked.
+    """Return whether a run has its record already, so that no call is needed.
 
     :param record: the record of the same ``runSettingId``, if there is one.
     :param submission: how it was submitted.
     :param batch: the batch.
-    :param detail: how much the record shall tell.
-    :param reasons: whether it shall tell why a run failed, which lists do not.
-    :param outputs: whether it shall tell what a completed run has put out.
-    :return: whether the record is that of this very run, tells its end, and tells enough; or is of a later batch, as
-        the last run of a sample counts.
+    :param detail: of the record.
+    :param reasons: whether it shall say why a run failed, which lists do not.
+    :param outputs: whether it shall name the outputs of a completed run.
+    :return: whether the record is that of this very run, has its end, and is detailed enough; or is of a later batch,
+        as the last run of a sample counts.
     """
     if record is None:
         return False
@@ -121,16 +121,16 @@ def is_settled(
 
 
 def is_later(created_at: str | None, other: str | None) -> bool:
-    """Tell whether a batch was created after another one.
+    """Return whether a batch was created after another one.
 
-    :param created_at: when it was, as :class:`~airflow_provider_omics.core.batch.sample.BatchOrigin` gives it.
-    :param other: the same of the other one; None of either: nobody can tell.
+    :param created_at: when it was created, as in :class:`~airflow_provider_omics.core.batch.sample.BatchOrigin`.
+    :param other: the same of the other one. If either is None: False.
     """
     return created_at is not None and other is not None and created_at > other
 
 
 def supersedes(record: RunRecord, other: RunRecord) -> bool:
-    """Tell whether a record takes the place of another one of the same sample, which was written beside it.
+    """Return whether a record replaces another one of the same sample, which was written at the same time.
 
     Work that one task has completed stays completed, whatever another one tries of it later; of one task the last
     attempt counts.
@@ -168,11 +168,11 @@ def _told(record: RunRecord) -> tuple[bool, ...]:
 
 
 def attempt_number(known: RunRecord | None, batch_id: str) -> int:
-    """Tell how often a sample was submitted.
+    """Count the submissions of a sample.
 
     :param known: its record in the results file, if it has one.
     :param batch_id: the batch that its new record is of.
-    :return: one more than the known record tells, unless that is of the same batch.
+    :return: one more than in the known record, unless that is of the same batch.
     """
     if known is None:
         return 1

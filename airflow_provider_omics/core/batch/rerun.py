@@ -17,7 +17,7 @@ from airflow_provider_omics.core.settings.requests import Layer, MergedSettings,
 
 
 class Fate(str, Enum):
-    """What a new attempt does with a sample."""
+    """The decision of a new attempt about a sample."""
 
     NEW = "new"
     """Submitted: nothing is known of it."""
@@ -44,13 +44,13 @@ class Fate(str, Enum):
 
 @dataclass(frozen=True)
 class RerunRules:
-    """What holds for all samples of an attempt.
+    """Rules for all samples of an attempt.
 
-    :param everything: ``rerun="all"``: whatever is known, all start over.
-    :param cleared: a user cleared the task, or asks for what failed of another batch: all that did not complete is
-        submitted again. Default: Airflow's own retry, for which only what may pass on another try is.
-    :param on_changed: what becomes of completed samples whose settings changed: ``"fail"``, ``"rerun"`` or ``"keep"``.
-    :param rerun_setting_changes: ``rerun_setting`` changes something, so what was too small may now fit.
+    :param everything: ``rerun="all"``: all start over, whatever is known of them.
+    :param cleared: a user cleared the task, or named another batch whose failures to run: every sample that did not
+        complete is submitted again. Default: Airflow's own retry, which submits only those that may pass now.
+    :param on_changed: for completed samples whose settings changed: ``"fail"``, ``"rerun"`` or ``"keep"``.
+    :param rerun_setting_changes: ``rerun_setting`` changes something, so that tasks that were too small may now fit.
     :param retry_permanent: ``retry_permanent_failures``.
     :param has_cache: ``cacheId`` is set, so that what was computed before need not be computed anew.
     :param trust_foreign: a result of the same workflow without a fingerprint counts as one of the same settings.
@@ -117,7 +117,7 @@ class RerunRules:
         """Decide whether a retry of Airflow's own may help a sample that did not complete.
 
         :param status: how it ended.
-        :param reason: AWS's code that goes with that.
+        :param reason: AWS's code for it.
         :param unclear_before: how often it had failed unclear before, since its first run or the last clear.
         :return: whether it is submitted again.
         """
@@ -150,10 +150,10 @@ def checked_on_changed(value: object) -> str:
 def rerun_setting_problems(
     default: Mapping[str, Any], rerun_setting: Mapping[str, Any], model: ReadModel | None = None
 ) -> list[Problem]:
-    """Check what a rerun changes, by itself and in its place.
+    """Check the changes of a rerun, by themselves and merged.
 
     :param default: the request's ``defaultRunSetting``, checked.
-    :param rerun_setting: what is merged into it.
+    :param rerun_setting: the changes to it.
     :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
     :return: all problems.
     """

@@ -1,4 +1,4 @@
-"""What became of one run setting of a batch: a line of the results file."""
+"""The result of one run setting of a batch: a line of the results file."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class RecordStatus(str, Enum):
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
     NOT_SUBMITTED = "NOT_SUBMITTED"
-    """No run was ever created of it."""
+    """No run was ever created for it."""
     UNKNOWN = "UNKNOWN"
-    """There was a run, its record is gone, and nothing tells how it ended."""
+    """There was a run; its record is gone, and its end unknown."""
     REMOVED = "REMOVED"
-    """Its row has left the sheet since: whatever became of it counts no more."""
+    """Its row has left the sheet since: its end no longer counts."""
 
 
 STATUS_OF_PHASE = {
@@ -35,17 +35,17 @@ STATUS_OF_PHASE = {
     Phase.FAILED: RecordStatus.FAILED,
     Phase.CANCELLED: RecordStatus.CANCELLED,
 }
-"""What the end of a run means; a run in another phase is still going, or its record is deleted."""
+"""Meaning of a run's end; a run in another phase is still going, or its record is deleted."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What a task knows of a run setting before it submits it.
+    """A run setting as a task knows it before it submits it.
 
     :param run_setting_id: the user's own id of it.
     :param fingerprint: hash of its settings, see :func:`airflow_provider_omics.core.batch.sample.sample_fingerprint`.
     :param row: column -> value of the sheet's ``keep_columns``.
-    :param carried: status (of :class:`RecordStatus`) with which an earlier attempt has left it, if this one does not
+    :param carried: status (of :class:`RecordStatus`) that an earlier attempt has left it in, if this one does not
         submit it; None: it does.
     :param reason: why, in the words of the record's ``cause``.
     :param removed: its row has left the sheet: it is only remembered, in case the row comes back.
@@ -74,7 +74,7 @@ class Sample:
         return cls(setting["runSettingId"], sample_fingerprint(setting), row or {}, workflow=workflow)
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as a JSON object; what earlier attempts have left stands in it only where they have."""
+        """Return it as a JSON object; ``carried`` and the fields after it only where they are set."""
         values: dict[str, Any] = {"run_setting_id": self.run_setting_id, "fingerprint": self.fingerprint}
         more: dict[str, Any] = {
             "carried": self.carried,
@@ -90,7 +90,7 @@ class Sample:
         """Read :meth:`to_json`; keys that this version does not know are ignored.
 
         :param value: a JSON object.
-        :return: what it tells.
+        :return: the sample.
         :raises (KeyError, TypeError, ValueError): it is something else.
         """
         carried = value.get("carried")
@@ -108,13 +108,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Submission:
-    """What ListRunsInBatch tells of a run setting.
+    """The submission of a run setting, from ListRunsInBatch.
 
     :param run_setting_id: the user's own id of it.
     :param run_id: its run; None: there is none.
     :param run_uuid: the uuid of the run, as ids are used again.
     :param status: the submission status; None: it was never tried.
-    :param failure_reason: AWS's code, of one that failed.
+    :param failure_reason: AWS's code, if it failed.
     :param message: AWS's message.
     """
 
@@ -149,7 +149,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class BatchOrigin:
-    """What the records of a batch share.
+    """The fields that the records of a batch share.
 
     :param batch_id: id of the batch.
     :param workflow_id: id of its workflow.
@@ -209,13 +209,13 @@ class BatchOrigin:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The result of one run setting. What is not known is None; times are in ISO 8601.
+    """The result of one run setting. An unknown value is None; times are in ISO 8601.
 
     :param run_setting_id: the user's own id of it: the sample.
     :param run_id: its run; None when it was never submitted.
     :param run_uuid: uuid of the run; ids are used again, uuids are not.
     :param status: COMPLETED, FAILED, CANCELLED, NOT_SUBMITTED or UNKNOWN.
-    :param submission_status: as ListRunsInBatch told it; None: it was never tried.
+    :param submission_status: from ListRunsInBatch; None: it was never tried.
     :param failure_reason: AWS's code, of a run or a submission that failed.
     :param message: AWS's message.
     :param cause: why it did not complete, in a few words: ``"OUT_OF_MEMORY_ERROR in ALIGN"``; the task where it was
@@ -223,10 +223,10 @@ class RunRecord:
     :param output_uri: where its outputs are (GetRun's ``runOutputUri``); None with ``results_detail="listed"``.
     :param started_at: when the run started.
     :param stopped_at: when it ended.
-    :param attempt: how often the sample was submitted, as far as its results file tells, this time included.
+    :param attempt: how often the sample was submitted, by its results file, this time included.
     :param fingerprint: hash of the sample's settings.
     :param batch_id: the batch that it ran in.
-    :param batch_created_at: when that was created; of two records of a sample the one of the later batch counts.
+    :param batch_created_at: when that batch was created; of two records of a sample the later batch's counts.
     :param workflow_id: id of the workflow.
     :param workflow_uuid: uuid of the workflow, as ids are used again.
     :param workflow_version_name: name of its version.
@@ -295,9 +295,9 @@ class RunRecord:
         :param submission: how it was submitted.
         :param sample: what was known of it before.
         :param origin: its batch.
-        :param run: the run, from GetRun, from its manifest, or with the little that a list tells.
+        :param run: the run, from GetRun, from its manifest, or with the few fields of a list.
         :param attempt: how often the sample was submitted; default 1.
-        :param outputs: what it has put out, if that was asked for.
+        :param outputs: its outputs, if they were asked for.
         :return: the record; None: the run is still going, or its record is deleted.
         """
         status = STATUS_OF_PHASE.get(run.phase)
@@ -335,7 +335,7 @@ class RunRecord:
         attempt: int = 1,
         may_have_run: bool = False,
     ) -> RunRecord:
-        """Make the record of what has no run to be looked at: never submitted, or gone without a trace.
+        """Make the record of a sample without a run to look at: never submitted, or gone without a trace.
 
         :param submission: how it was submitted, if it was.
         :param sample: what was known of it before.
@@ -353,7 +353,7 @@ class RunRecord:
             status=status,
             cause=cause_of(status.value, submission.failure_reason),
             failure_reason=submission.failure_reason,
-            message="its batch has started runs that no list tells of: it may be one of them" if unlisted else message,
+            message="its batch has started runs that no list shows: it may be one of them" if unlisted else message,
             workflow_id=origin.workflow_id,
             workflow_version_name=origin.workflow_version_name,
         )
@@ -370,7 +370,7 @@ class RunRecord:
 
     @property
     def failure_code(self) -> str | None:
-        """AWS's code that decides: the one that ``cause`` tells; in a file without causes ``failure_reason``."""
+        """AWS's code that decides: the one in ``cause``; in a file without causes ``failure_reason``."""
         return read_cause(self.cause)[0] if self.cause else self.failure_reason
 
     @property
@@ -390,12 +390,12 @@ class RunRecord:
 
     @property
     def lacks_task(self) -> bool:
-        """Whether its run only says that something in it failed, and no task is known that tells more."""
+        """Whether its run only says that something in it failed, and the failed task is not known."""
         code, task = read_cause(self.cause)
         return self.status is RecordStatus.FAILED and task is None and (code or self.failure_reason) in GENERAL_REASONS
 
     def is_same_end(self, other: RunRecord) -> bool:
-        """Tell whether another record is of the same run, and tells the same end of it.
+        """Return whether another record is of the same run with the same end.
 
         :param other: the other record.
         :return: whether id and uuid of the run, and the status, are the same.
@@ -404,7 +404,7 @@ class RunRecord:
 
     @property
     def is_full(self) -> bool:
-        """Whether it has all that there is to be had: GetRun alone tells the role, and it always does."""
+        """Whether it is complete: only GetRun returns the role, and it always does."""
         return self.role_arn is not None or self.status is RecordStatus.NOT_SUBMITTED
 
     @property
@@ -413,15 +413,15 @@ class RunRecord:
         return self.status_before_removal or self.status
 
     def removed(self) -> RunRecord:
-        """Give the record of the same sample once its row has left the sheet."""
+        """Return the record of the same sample once its row has left the sheet."""
         return replace(self, status=RecordStatus.REMOVED, status_before_removal=self.end)
 
     def present(self) -> RunRecord:
-        """Give the record of the same sample as long as its row is in the sheet."""
+        """Return the record of the same sample as long as its row is in the sheet."""
         return replace(self, status=self.end, status_before_removal=None)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the record as a JSON object; ``run_setting_id`` comes first, what it rarely has only where it has it."""
+        """Return the record as a JSON object, ``run_setting_id`` first; rare fields only where they are set."""
         values = {**vars(self), "status": self.status.value, "row": dict(self.row)}
         if self.outputs is None:
             del values["outputs"]
@@ -433,7 +433,7 @@ class RunRecord:
         """Read :meth:`to_json`; keys that this version does not know are ignored.
 
         :param value: a JSON object, such as a line of a results file.
-        :return: the record; what the object does not have is at its default.
+        :return: the record, with defaults for absent keys.
         :raises (KeyError, TypeError, ValueError): it is not a record.
         """
         if not isinstance(value["run_setting_id"], str) or not isinstance(value.get("row") or {}, Mapping):
@@ -469,7 +469,7 @@ def _shared(submission: Submission, sample: Sample, origin: BatchOrigin, attempt
 
 
 FINGERPRINTED = ("workflowId", "workflowOwnerId", "workflowVersionName", "parameters", "engineSettings")
-"""What decides what a run computes. Not the role, the storage, the place of the outputs, names, tags and priority: a
+"""The settings that decide what a run computes. Role, storage, place of the outputs, names, tags and priority do not: a
 sample that completed with others of these need not run again."""
 
 
@@ -484,9 +484,9 @@ def workflow_key(workflow_id: str | None, owner_id: str | None) -> str | None:
 
 
 def sample_fingerprint(setting: Mapping[str, Any]) -> str:
-    """Hash what decides what a run computes.
+    """Hash the settings that decide what a run computes.
 
-    :param setting: what the run gets, the batch's default and its own settings merged
+    :param setting: all settings of the run, the batch's default and its own merged
         (:func:`airflow_provider_omics.core.settings.requests.merged_run_settings`).
     :return: SHA-256 in hexadecimal; the same whatever the order of keys, and whether an empty setting is given or not.
     """

@@ -73,7 +73,7 @@ class BatchCounts:
     """The runs of a batch by outcome; once it has ended they add up to ``total_runs``.
 
     ``unknown_runs`` are those that no count accounts for, and those whose record was deleted: nobody can tell how
-    they ended, so they are not successes. What is still going is in none of the counts but the total.
+    they ended, so they are not successes. Runs that are still going are in the total only.
     """
 
     total_runs: int
@@ -120,7 +120,7 @@ class BatchCounts:
 
     @property
     def ends(self) -> dict[tuple[str, str | None], int]:
-        """Count the runs that did not complete by status and AWS's code, which no count tells: None."""
+        """Count the runs that did not complete by status and AWS's code, which is None: counts have none."""
         counts = {
             "FAILED": self.failed_runs,
             "CANCELLED": self.cancelled_runs,
@@ -176,16 +176,16 @@ class Verdict:
 
 
 def judge(counts: BatchCounts, tolerance: Tolerance, failed_ids: Collection[str] = ()) -> Verdict:
-    """Judge a batch whose runs have all ended, and what earlier attempts have left.
+    """Judge a batch whose runs have all ended, together with the samples that earlier attempts have left.
 
     :param counts: its final counts, those of samples that were not submitted again included.
-    :param tolerance: what the user allows.
+    :param tolerance: the user's.
     :param failed_ids: ``runSettingId``s of all runs that did not complete; needed when ``must_succeed`` is set.
     :return: the verdict.
     """
     allowed = tolerance.allowance(counts.total_runs)
     missed = tuple(name for name in failed_ids if matches_any(name, tolerance.must_succeed))
-    # A batch has at least one run: an answer without any count tells nothing, and silence is no success.
+    # A batch has at least one run: an answer without any count is silence, and silence is no success.
     succeeded = counts.total_runs > 0 and counts.not_completed <= allowed and not missed
     return Verdict(succeeded, counts, allowed, missed)
 

@@ -1,4 +1,4 @@
-"""Why runs of a batch did not complete: all of them counted, their causes grouped, an example of each told in full.
+"""Why runs of a batch did not complete: all of them counted, their causes grouped, one example of each in full.
 
 :mod:`airflow_provider_omics.jobs.diagnosis` collects the facts.
 """
@@ -30,10 +30,10 @@ class BatchDiagnosis(Diagnosis):
     :param batch_id: id of the batch.
     :param total_runs: number of its runs.
     :param failed_runs: number of those that did not complete.
-    :param groups: those that were looked at, the largest group first.
+    :param groups: the causes of those that were looked at, the largest group first.
     :param examples: ``runSettingId`` -> diagnosis of one run each of the first groups.
     :param console_url: the list of runs in the AWS console.
-    :param notes: facts that could not be found out, a sentence each.
+    :param notes: facts that could not be read, a sentence each.
     :param batch_failed: whether the batch itself ended FAILED.
     :param batch_message: AWS's message about that.
     :param ends: how many did not complete, by status and by the code that decides; code None: it is not known.

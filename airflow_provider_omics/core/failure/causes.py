@@ -1,7 +1,7 @@
 """The cause of a failure: AWS's code that it is judged by, and the task that failed.
 
-One rule for a run, for a batch, for what results tell, and for what a new attempt submits: the cause that is shown is
-the one that decides.
+One rule for a run, a batch, the results and the choice of a new attempt: the cause that is shown is the one that
+decides.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ GENERAL_REASONS: tuple[str | None, ...] = (None, "RUN_TASK_FAILED", "WORKFLOW_RU
 """Reasons that only say that something in the run failed: its task's reason is nearer to the cause."""
 
 NO_REASON = "no reason given"
-"""Stands where AWS gives no code."""
+"""In place of a code, where AWS has none."""
 
 _WITHOUT_CODE = (NO_REASON, "CANCELLED", "UNKNOWN")
 
@@ -18,8 +18,8 @@ _WITHOUT_CODE = (NO_REASON, "CANCELLED", "UNKNOWN")
 def deciding_code(of_run: str | None, of_task: str | None) -> str | None:
     """Find the code that a failure is judged by.
 
-    :param of_run: the ``failureReason`` of GetRun; None: it gave none.
-    :param of_task: the ``failureReason`` of GetRunTask, of the task that failed last; None: it gave none, or no task
+    :param of_run: the ``failureReason`` of GetRun; None: it has none.
+    :param of_task: the ``failureReason`` of GetRunTask, of the task that failed last; None: it has none, or no task
         failed, or none was looked at.
     :return: the run's, unless that is general and the task's is not.
     """
@@ -32,7 +32,7 @@ def cause_of(status: str, code: str | None, task: str | None = None) -> str:
     """Write a cause in a few words: ``"FILE_SYSTEM_OUT_OF_SPACE in MARKDUPLICATES"``.
 
     :param status: FAILED, NOT_SUBMITTED, CANCELLED or UNKNOWN.
-    :param code: the code that decides; None: AWS gave none.
+    :param code: the code that decides; None: there is none.
     :param task: name of the task that failed; None: none did, or it is not known.
     """
     words = code or (status if status in _WITHOUT_CODE else NO_REASON)

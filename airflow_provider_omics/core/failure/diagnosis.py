@@ -1,4 +1,4 @@
-"""Why a run failed: what is known of it, put together and told within a task log's first screen.
+"""Why a run failed: the known facts, arranged to fit into a task log's first screen.
 
 Facts come from GetRun, ListRunTasks, GetRunTask, and CloudWatch Logs or the run's manifest stream;
 :mod:`airflow_provider_omics.jobs.diagnosis` collects them.
@@ -25,8 +25,8 @@ class FailedTask:
 
     :param task_id: its id.
     :param name: its name in the workflow.
-    :param reason: AWS's failureReason of the task; None: AWS gave none.
-    :param message: AWS's statusMessage, the exit information; None: AWS gave none.
+    :param reason: AWS's failureReason of the task; None: there is none.
+    :param message: AWS's statusMessage, the exit information; None: there is none.
     :param instance_type: the instance that it ran on: ``"omics.m.2xlarge"``.
     :param cpus: requested vCPUs.
     :param memory: requested GiB.
@@ -77,7 +77,7 @@ class FailedTask:
 
     @property
     def resources(self) -> str:
-        """What it asked for and how long it ran: ``"omics.m.2xlarge, 8 vCPUs, 32 GiB, ran 1 h 12 min"``."""
+        """Its resources and duration: ``"omics.m.2xlarge, 8 vCPUs, 32 GiB, ran 1 h 12 min"``."""
         parts = [
             self.instance_type,
             f"{self.cpus:g} vCPUs" if self.cpus else None,
@@ -113,14 +113,14 @@ class Diagnosis(ABC):
 
 @dataclass(frozen=True)
 class RunDiagnosis(Diagnosis):
-    """What is known of a failed run.
+    """The facts about a failed run.
 
     :param run: its last snapshot.
     :param region: AWS Region, for the addresses.
-    :param failed_tasks: the tasks that failed, the last one first; what failed earlier may have been retried.
+    :param failed_tasks: the tasks that failed, the last one first; earlier ones may have been retried.
     :param more_tasks: number of failed tasks that are left out.
     :param engine_lines: the last lines of the engine log, when no task failed.
-    :param notes: facts that could not be found out, a sentence each.
+    :param notes: facts that could not be read, a sentence each.
     """
 
     run: RunSnapshot
@@ -147,13 +147,13 @@ class RunDiagnosis(Diagnosis):
 
     @property
     def headline(self) -> str:
-        """What failed, in one line: ``"Run 10000001 failed: OUT_OF_MEMORY_ERROR in ALIGN"``."""
+        """The failure in one line: ``"Run 10000001 failed: OUT_OF_MEMORY_ERROR in ALIGN"``."""
         where = f" in {self.failed_tasks[0].name}" if self.failed_tasks else ""
         return f"Run {self.run.id} failed: {clean_line(self.reason.code, 64)}{where}"
 
     @property
     def links(self) -> dict[str, str]:
-        """Addresses in the AWS console by what they show: ``run``, ``task log``, ``run log``, ``outputs``."""
+        """Addresses in the AWS console, by their subject: ``run``, ``task log``, ``run log``, ``outputs``."""
         logged = self.run.log_level != "OFF"
         links = {"run": run_url(self.region, self.run.id)}
         if logged and self.failed_tasks:

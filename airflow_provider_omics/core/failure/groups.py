@@ -17,7 +17,7 @@ SHOWN_IDS = 5
 
 LONGEST_CAUSE_MESSAGE = 160
 
-# What differs between runs that fail for the same cause, in the order in which it is replaced.
+# Parts that differ between runs that fail for the same cause, in the order in which they are replaced.
 _VARIABLE = (
     (re.compile(r"\b(s3|omics|https?)://[^\s'\",)]+"), r"\1://..."),
     (re.compile(r"\barn:[^\s'\",)]+"), "arn:..."),
@@ -55,7 +55,7 @@ class FailureGroup:
 
     @property
     def action(self) -> str:
-        """What to do; of a refused start, which permission is missing."""
+        """The remedy; for a refused start, the missing permission."""
         refused = _REFUSED_ACTION.search(self.failures[0].message or "")
         if refused and self.failures[0].status is RecordStatus.NOT_SUBMITTED:
             return _grant(refused.group(1))
@@ -103,7 +103,7 @@ class UnseenFailures:
         return reason_of_end(self.status, self.code)
 
     def summary(self, told: Collection[str | None]) -> list[str]:
-        """Describe in a line or two how many more there are.
+        """Count them in a line or two.
 
         :param told: codes that the lines before have explained.
         """
@@ -174,7 +174,7 @@ def _advice(reason: FailureReason, action: str) -> str:
     return f"    {reason.explanation} Whose move: {owner} ({kind} failure). {action}"
 
 
-# What has to be granted, and where it is set what that is about. Source: user guide, "Run batches" (a batch needs the
+# The permission to grant, and where its subject is set. Source: user guide, "Run batches" (a batch needs the
 # permissions of the single-run operation as well); Service Authorization Reference, HealthOmics.
 _GRANTS = {
     "omics:TagResource": (

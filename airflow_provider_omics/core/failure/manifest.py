@@ -1,4 +1,4 @@
-"""Read how a run ended from its manifest log stream, which outlives the run's record.
+"""The end of a run by its manifest log stream, which outlives the run's record.
 
 The stream ``manifest/run/{id}/{uuid}`` gets one JSON object for the run and one for each task after the run has ended
 (user guide, "Monitoring with CloudWatch Logs").
@@ -7,7 +7,7 @@ The stream ``manifest/run/{id}/{uuid}`` gets one JSON object for the run and one
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
@@ -22,10 +22,9 @@ def run_from_manifest(messages: Iterable[str], run_id: str, run_uuid: str | None
     :param messages: the messages, in any order; those that are no JSON object are passed over.
     :param run_id: id of the run.
     :param run_uuid: its uuid; None: any, which can be wrong where the id was used before.
-    :return: the run with its final status; None when the manifest does not tell.
+    :return: the run with its final status; None when the manifest has none.
     """
-    for message in messages:
-        entry = _json_object(message)
+    for entry in manifest_objects(messages):
         arn, status = entry.get("arn"), entry.get("status")
         if not isinstance(arn, str) or not arn.endswith(f":run/{run_id}") or not isinstance(status, str):
             continue
@@ -34,7 +33,7 @@ def run_from_manifest(messages: Iterable[str], run_id: str, run_uuid: str | None
         if RUN_PHASES.get(status, Phase.ACTIVE) is Phase.ACTIVE:
             continue
         texts = {key: value for key, value in entry.items() if isinstance(value, str)}
-        times = {key: _moment(texts.pop(key, None)) for key in ("creationTime", "startTime", "stopTime")}
+        times = {key: moment(texts.pop(key, None)) for key in ("creationTime", "startTime", "stopTime")}
         return RunSnapshot.from_response({**texts, **times, "id": run_id, "uuid": run_uuid or texts.get("uuid")})
     return None
 
@@ -47,34 +46,40 @@ def failed_tasks_from_manifest(messages: Iterable[str], run_id: str) -> list[Fai
     :return: the tasks, the last one first.
     """
     found = []
-    for message in messages:
-        entry = _json_object(message)
+    for entry in manifest_objects(messages):
         task_id = str(entry.get("arn") or "").rpartition(":task/")[2]
         of_run = entry.get("run")
         if not task_id or ":task/" not in str(entry.get("arn")) or entry.get("status") != "FAILED":
             continue
         if isinstance(of_run, str) and not of_run.endswith(f":run/{run_id}"):
             continue
-        times = {key: _moment(_string(entry.get(key))) for key in ("startTime", "stopTime")}
+        times = {key: moment(entry.get(key)) for key in ("startTime", "stopTime")}
         found.append((task_order(task_id, times["stopTime"]), FailedTask.from_response({**entry, **times}, task_id)))
     return [task for _, task in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
 
-def _string(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+def manifest_objects(messages: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Iterate over the JSON objects of a manifest stream; other messages are passed over.
+
+    :param messages: the messages.
+    """
+    for message in messages:
+        try:
+            value = json.loads(message)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            yield value
 
 
-def _json_object(message: str) -> dict[str, Any]:
+def moment(value: Any) -> datetime | None:
+    """Read a time of a manifest, ``"2026-06-22T12:00:00.123Z"``.
+
+    :param value: a member of one of its objects.
+    :return: the time; UTC, if it names no zone. None: it is no time.
+    """
     try:
-        value = json.loads(message)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
+        time = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else None
     except ValueError:
         return None
-    return moment.replace(tzinfo=timezone.utc) if moment and not moment.tzinfo else moment
+    return time.replace(tzinfo=timezone.utc) if time and not time.tzinfo else time

@@ -1,4 +1,4 @@
-"""What AWS's failure codes mean, whose move it is, and whether another try can help.
+"""AWS's failure codes: their meaning, whose move it is, and whether another try can help.
 
 Sources: user guide, "Run failure reasons" (the codes of ``failureReason`` of GetRun and GetRunTask), "Advanced resource
 configuration" (ALL_PROFILES_INSTANCE_RESERVATION_FAILED), "Run batches" (``submissionFailureReason`` of
@@ -25,7 +25,7 @@ class FailureClass(str, Enum):
     TRANSIENT = "transient"
     """It may pass by itself."""
     UNCLEAR = "unclear"
-    """The code does not tell."""
+    """The code does not say."""
 
 
 class Owner(str, Enum):
@@ -355,7 +355,7 @@ def reason_of_end(status: str, code: str | None) -> FailureReason:
 
 
 BATCH_FAILED = _OTHER_ENDS["BATCH_FAILED"]
-"""For a batch that ended FAILED, for which the service has a sentence and no code."""
+"""For a batch that ended FAILED: the service has a sentence for it, and no code."""
 
 
 def worth_of(classes: Iterable[FailureClass]) -> FailureClass:

@@ -1,4 +1,4 @@
-"""Text of strangers, made fit for a task log: bounded in number and length, without control characters."""
+"""Text from tools and services, made fit for a task log: bounded in number and length, without control characters."""
 
 from __future__ import annotations
 

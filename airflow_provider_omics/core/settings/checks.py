@@ -52,7 +52,7 @@ _PATTERN_WORDS = {
 _S3_URI = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9](/.*)?", re.DOTALL)
 
 
-# Not shown: a policy tells what an account holds, and in the place of an object's URI may stand a presigned URL, which
+# Not shown: a policy reveals what an account holds, and in place of an object's URI may stand a presigned URL, which
 # opens the object to whoever reads it.
 _NOT_SHOWN = frozenset({"sessionPolicy", "parametersUri"})
 _FLAGS = {"true": True, "false": False}
@@ -98,7 +98,7 @@ def convert_value(field: SettingField, value: Any) -> Any:
     a number; both are converted back. Everything else stays as it is.
 
     :param field: the setting.
-    :param value: what the user gave.
+    :param value: the user's.
     :return: the value as it is sent.
     """
     if field.kind is SettingKind.WHOLE_NUMBER:
@@ -177,8 +177,8 @@ def value_faults(field: SettingField, value: Any) -> list[Fault]:
     """Check one value against its field.
 
     :param field: the setting.
-    :param value: what the user gave; None is not a value here.
-    :return: what is wrong with it.
+    :param value: the user's; None is not a value here.
+    :return: its problems.
     """
     value = convert_value(field, value)
     low, high = field.minimum, field.maximum
@@ -216,8 +216,8 @@ def tag_faults(tags: Any) -> list[Fault]:
 
     Their number is a matter of the merged tags: see :func:`tag_count_problems`.
 
-    :param tags: what the user gave.
-    :return: what is wrong with it.
+    :param tags: the user's.
+    :return: their problems.
     """
     if not isinstance(tags, Mapping):
         return [Fault("", show_value(tags), "tags: a dict of text to text")]
@@ -279,7 +279,7 @@ class RunSettingRules:
 def run_setting_rules(
     default: Mapping[str, Any], require: Collection[str] = (), model: ReadModel | None = None
 ) -> RunSettingRules:
-    """Compute once what every run of a batch is checked against.
+    """Compute once the rules that every run of a batch is checked against.
 
     :param default: the merged ``defaultRunSetting``; its own problems are not looked for.
     :param require: settings that the connection wants to see (``require_settings``). Default: none.

@@ -18,7 +18,7 @@ _OF_THE_AMAZON_PROVIDER = frozenset({"endpoint_url"})
 
 @dataclass(frozen=True)
 class ConnectionDefaults:
-    """What a team wants for all its runs; a task's own arguments win, key by key.
+    """A team's defaults for all its runs; a task's own arguments win, key by key.
 
     :param default_run_setting: as AWS spells ``defaultRunSetting``; merged under every run and batch.
     :param require_settings: names of settings (AWS's spelling) without which nothing is started.
@@ -29,7 +29,7 @@ class ConnectionDefaults:
     :param tag_with_airflow_context: tag runs and batches with DAG, task and run ids; default on.
     :param mask_parameters: show parameters in the UI as counts and keys only; default off.
     :param calls_per_second: budget of API calls for waits, per Region and process; default 5.
-    :param pending_notice_seconds: how long a run may stay PENDING before its wait is told why that may be; default
+    :param pending_notice_seconds: how long a run may stay PENDING before its wait logs the likely reason; default
         half an hour.
     """
 
@@ -48,7 +48,7 @@ class ConnectionDefaults:
     def from_service_config(cls, config: Mapping[str, Any]) -> ConnectionDefaults:
         """Read the ``omics`` part of the connection's ``service_config``.
 
-        :param config: the mapping; an empty one gives the defaults.
+        :param config: the mapping; empty: all defaults.
         :return: the team defaults.
         :raises SettingsError: a key is unknown or a value has the wrong form; all problems at once.
         """
@@ -67,7 +67,7 @@ class ConnectionDefaults:
         if not isinstance(config, Mapping):
             where = "connection service_config['omics']"
             raise SettingsError([Problem(where, show_value(config), f"a JSON object with some of {', '.join(kinds)}")])
-        # Values of a connection are no parameters: as plain text they are told where parameters are masked, too.
+        # Values of a connection are no parameters: as plain text they are shown even where parameters are masked.
         problems: list[Problem] = []
         values: dict[str, Any] = {}
         for key, value in config.items():

@@ -15,7 +15,7 @@ MAX_DEPTH = 100
 """Levels of nesting that are looked into; deeper ones are refused, and so is a value that contains itself."""
 
 MAX_INTEGER_BITS = 1024
-"""Larger numbers have no place in a double, which is what JSON readers use."""
+"""JSON readers use doubles, whose range ends there."""
 
 _REPLACEMENTS = {
     "tuple": "list(value)",
@@ -68,7 +68,7 @@ def document_faults(value: Any) -> list[Fault]:
 def document_size(value: Any) -> int:
     """Count the bytes of a document as compact UTF-8 JSON.
 
-    How the service counts is not documented; this is the shortest form, so what is too long here is too long.
+    How the service counts is not documented; this is the shortest form: too long here is too long there.
 
     :param value: a document without faults.
     :return: bytes.

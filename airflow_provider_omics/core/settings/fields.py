@@ -35,7 +35,7 @@ MAX_PARAMETERS_BYTES = 256_000
 
 
 class SettingKind(str, Enum):
-    """What a setting is made of."""
+    """The form of a setting's value."""
 
     TEXT = "text"
     WHOLE_NUMBER = "whole number"
@@ -98,7 +98,7 @@ class SettingField:
         return (self.start_run or self.name) if place is Place.START_RUN else self.name
 
     def since(self, place: Place) -> str:
-        """Give the first boto3 release that has the field in a place.
+        """Return the first boto3 release that knows the field in a place.
 
         :param place: where it stands.
         :return: ``"1.43.35"``; empty: all from the floor of the package on.

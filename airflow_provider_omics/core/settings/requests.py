@@ -311,7 +311,7 @@ def build_start_run_batch_request(
         allowed = "PRIVATE: a batch cannot run READY2RUN workflows; start single runs"
         problems.append(Problem(merged.label("workflowType"), "'READY2RUN'", allowed))
     problems += merged.problems(model)
-    # What may differ between the runs is looked for in each of them, where they can be seen.
+    # Settings that may differ between the runs are looked for in each of them, where they can be seen.
     runs_are_seen = run_settings is not None or total_runs is not None
     problems += merged.missing_problems(require, FIELDS[Place.PER_RUN] if runs_are_seen else ())
 
@@ -349,7 +349,7 @@ def _inline_settings(
     run_settings: Any, rules: RunSettingRules, merged: MergedSettings
 ) -> tuple[list[Any], list[Problem]]:
     if isinstance(run_settings, (str, bytes, Mapping)) or not isinstance(run_settings, Iterable):
-        allowed = "a list of dicts, one for each run (a template that gives a list needs native rendering)"
+        allowed = "a list of dicts, one for each run (a template that returns a list needs native rendering)"
         return [], [Problem("run_settings", type(run_settings).__name__, allowed)]
     inline = list(run_settings)
     if not inline:
@@ -358,7 +358,7 @@ def _inline_settings(
     if len(inline) > MAX_INLINE_SETTINGS:
         allowed = f"at most {MAX_INLINE_SETTINGS} inline: put more in an S3 object, use run_settings_s3_uri"
         problems.append(Problem("run_settings", f"{len(inline)} settings", allowed))
-    # What no run gives is missing once, in the default, and not once in each run.
+    # A setting that no run has is missing once, in the default, and not once in each run.
     given = {name for item in inline if isinstance(item, Mapping) for name, value in item.items() if value}
     for name, reason in rules.required.items():
         if name not in given:

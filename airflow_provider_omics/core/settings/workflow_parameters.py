@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 def check_parameters(
     template: Mapping[str, Mapping[str, Any]] | None, parameters: Mapping[str, Any] | None, *, argument: str
 ) -> list[Problem]:
-    """Compare the merged parameters of a run with what its workflow takes.
+    """Compare the merged parameters of a run with its workflow's template.
 
     A run must give every parameter that the template does not call optional, and none that it does not name
     (StartRun API reference). Types are the engine's business: the template has none.
 
     :param template: ``parameterTemplate`` of GetWorkflow or GetWorkflowVersion: name -> description, optional.
-        None or empty: the workflow tells nothing, and nothing is compared.
+        None or empty: the workflow has none, and nothing is compared.
     :param parameters: the merged parameters; None: none.
     :param argument: how the user calls them: ``"parameters"``, ``"run_settings[3]['parameters']"``.
     :return: one problem for each unknown and each missing name, with the nearest name of the other side.

@@ -29,7 +29,7 @@ def setting_faults(
     :param rows: the rows that it was made from.
     :param leaves: where each of its values came from, looked at only if something is wrong; None: nobody knows, as a
         function of the user's has made it.
-    :param rules: what the batch's defaults mean for it.
+    :param rules: of the batch's defaults.
     :param template: the workflow's ``parameterTemplate``; None: not compared.
     :return: its faults; without a line where the mapping is to blame, and not the rows.
     """

@@ -13,7 +13,7 @@ from airflow_provider_omics.core.sheet.nodes import EMPTY, CellFault, Leaf, Lite
 from airflow_provider_omics.core.sheet.sample_sheet import TYPES, SampleSheet
 from airflow_provider_omics.core.sheet.templates import Compiler, in_sheet
 
-# The name of a setting in AWS's spelling -> the field of SampleSheet that gives it.
+# The name of a setting in AWS's spelling -> the field of SampleSheet that it comes from.
 SETTINGS = {
     "name": "name",
     "outputUri": "output_uri",
@@ -28,7 +28,7 @@ _LISTED_COLUMNS = 20
 
 
 class SheetMapping:
-    """What a sheet's rows become, compiled.
+    """The mapping of a sheet's rows to run settings, compiled.
 
     :param sheet: the sheet.
     :param columns: of the file; for a file whose lines name their own (JSON Lines), those of its first line.
@@ -157,7 +157,7 @@ def _field_problems(sheet: Any) -> list[Problem]:
         if not isinstance(sheet.input_sheet, str) or not sheet.input_sheet:
             problems.append(Problem(in_sheet("input_sheet"), show_value(sheet.input_sheet), "a parameter's name"))
         elif sheet.input_sheet in given:
-            allowed = "a parameter that 'parameters' does not give: it gets the URI of the run's own sheet"
+            allowed = "a parameter that 'parameters' does not set: it gets the URI of the run's own sheet"
             problems.append(Problem(in_sheet("input_sheet"), show_value(sheet.input_sheet), allowed))
     if sheet.build is not None:
         if not callable(sheet.build):

@@ -11,7 +11,7 @@ from airflow_provider_omics.core.sheet.cells import Row, Where, is_empty, text_o
 
 
 class Empty(Enum):
-    """The value of what has no value: a string with an empty cell in it."""
+    """Marks the absence of a value: a string with an empty cell in it has none."""
 
     EMPTY = "empty"
 
@@ -81,7 +81,7 @@ class Text:
     :param texts: the texts before each column, and after the last.
     :param columns: the columns.
     :param place: the value that it fills.
-    :param typed: the string is one column alone, and gives the value that the column has, not its text.
+    :param typed: the string is one column alone, and becomes that column's value, not its text.
     """
 
     texts: tuple[str, ...]

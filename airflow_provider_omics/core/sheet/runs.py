@@ -1,4 +1,4 @@
-"""The stream of run settings that a sample sheet gives.
+"""The stream of run settings from a sample sheet.
 
 Rows come in one by one and settings go out one by one. Without ``group_by_id`` only the ids are held in memory (about
 200 bytes each); with it all rows are, until the sheet has been read, since rows of one id may stand anywhere.
@@ -30,12 +30,12 @@ _NO_RULES = RunSettingRules(default={}, required={}, parameters_size=0)
 
 @dataclass
 class SheetRows:
-    """The rows of a file, as a reader gives them.
+    """The rows of a file, from its reader.
 
     :param file: its name, for messages.
     :param columns: its columns; None: each row names its own (JSON Lines).
-    :param rows: for each row its line and its cells by column; a Problem for what cannot be read as a row.
-    :param unit: what the number of a row counts. Default: lines.
+    :param rows: for each row its line and its cells by column; a Problem in place of a row that cannot be read.
+    :param unit: of the rows' numbers. Default: lines.
     """
 
     file: str
@@ -64,15 +64,15 @@ class SheetRuns:
     """The runs of a sheet, to be iterated over once.
 
     The iteration ends with a SettingsError that holds all problems of the sheet (the first 50), if there are any. From
-    the first problem on it gives no more runs, but goes on checking: so a caller sends nothing before the iteration has
-    ended well.
+    the first problem on it yields no more runs, but goes on checking: so a caller sends nothing before the iteration
+    has ended well.
 
-    :param sheet: what becomes of the rows.
+    :param sheet: the sheet, with its mapping.
     :param rows: the rows.
-    :param rules: what the batch's defaults mean for each run, from ``run_setting_rules``. Default: nothing is required.
+    :param rules: the batch's defaults as rules for each run, from ``run_setting_rules``. Default: nothing is required.
     :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit. Default: not compared.
-    :param input_sheet_uri: gives the ``s3://`` URI where the own sheet of a run is going to be, from its id and its
-        text. Needed if the sheet asks for ``input_sheet``; who writes it there is the caller.
+    :param input_sheet_uri: returns the future ``s3://`` URI of a run's own sheet, from the run's id and the sheet's
+        text. Needed if the sheet asks for ``input_sheet``; the caller writes the sheet there.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class SheetRuns:
         self.left_out = 0
         """Rows that ``where`` has left out so far."""
         self.runs = 0
-        """Runs given so far."""
+        """Runs yielded so far."""
         self._sheet = sheet
         self._source = rows
         self._rules = rules or _NO_RULES
@@ -185,7 +185,7 @@ class SheetRuns:
             return run_setting_id
         for leaf in mapping.identity.leaves((row,), ""):
             empty = tuple(column for column in leaf.columns if is_empty(row.cells.get(column)))
-            # A column that the sheet does not have is told once, not for each row.
+            # A column that the sheet does not have is reported once, not for each row.
             if empty and not (mapping.fixed and set(empty) - set(mapping.columns)):
                 self._add(Problem(self._label(row.line, empty), "empty", "the id of a run: every row needs one"))
             elif not leaf.columns and not mapping.problems:
@@ -220,7 +220,7 @@ class SheetRuns:
             if isinstance(given, Mapping):  # else the checks below refuse it
                 uri = self._input_sheet_uri(run_setting_id, own_sheet)
                 setting["parameters"] = {**given, self._sheet.input_sheet: uri}
-        # A column that differs between the rows is told once, however many places use it.
+        # A column that differs between the rows is reported once, however many places use it.
         told: dict[Any, CellFault] = {}
         for fault in faults:
             told.setdefault((fault.line, fault.columns or fault.place), fault)
@@ -230,7 +230,7 @@ class SheetRuns:
         return SheetRun(setting, kept, rows[0].line, own_sheet)
 
     def _built(self, run_setting_id: str, rows: Sequence[Row]) -> dict[str, Any] | None:
-        assert self._sheet.build is not None  # noqa: S101 - tells mypy what the caller has looked at
+        assert self._sheet.build is not None  # noqa: S101 - for mypy: the caller has checked it
         given = [
             {column: None if is_empty(cell) else row.values[column] for column, cell in row.cells.items()}
             for row in rows
@@ -246,7 +246,7 @@ class SheetRuns:
             self._add(Problem(label, f"returned {type(built).__name__}", "a run setting, as AWS spells it: a dict"))
             return None
         if built.get("runSettingId", run_setting_id) != run_setting_id:
-            allowed = "what run_setting_id gives for these rows, or left out"
+            allowed = "the value of run_setting_id for these rows, or left out"
             self._add(Problem(f"{label}['runSettingId']", show_value(built["runSettingId"]), allowed))
             return None
         return {"runSettingId": run_setting_id, **built}

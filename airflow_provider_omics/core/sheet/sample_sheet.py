@@ -78,7 +78,7 @@ class SampleSheet(dict[str, Any]):
     :param engine_settings: tree of format strings. Default: the batch's.
     :param output_bucket_owner_id: format string of the account id. Default: the batch's.
     :param types: column -> ``str``, ``int``, ``float``, ``bool`` or ``json``, as types or as names; a string that is
-        one column alone then gives a value of this type. Default: as the file has it, which is text for CSV and TSV.
+        one column alone then becomes a value of this type. Default: the file's own type, which is text for CSV and TSV.
     :param where: column -> value or list of values; rows with other values are left out. Compared as text, or after
         conversion where ``types`` names the column; None and "" match an empty cell. Default: all rows.
     :param group_by_id: whether rows that share an id make one run. The rows are then held in memory until the sheet

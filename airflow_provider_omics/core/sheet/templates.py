@@ -48,7 +48,7 @@ class Compiler:
 
         :param template: the string.
         :param place: the value that it fills, for messages.
-        :param typed: whether one column alone gives the value that it has. Default: its text.
+        :param typed: whether one column alone keeps its type. Default: it becomes text.
         """
         texts, columns = [""], []
         position = 0
@@ -76,7 +76,7 @@ class Compiler:
 
         :param tree: the user's template: strings, lists, dicts, ``each``, ``one``, other values.
         :param place: the value that it fills, for messages.
-        :param typed: whether a string of one column alone gives the value that it has. Default True.
+        :param typed: whether a string of one column alone keeps that column's type. Default True.
         :param inside: the marker around it. Default: none.
         """
         if isinstance(tree, str):

@@ -34,11 +34,11 @@ class Outcome(str, Enum):
     TIMED_OUT = "timed_out"
     """A time limit passed while it was still going."""
     VANISHED = "vanished"
-    """Its record is gone, and its end cannot be found out."""
+    """Its record is gone, and its end cannot be found."""
     LOST_CONTACT = "lost_contact"
     """HealthOmics could not be asked for longer than ``patience``; it may still be going."""
     REFUSED = "refused"
-    """HealthOmics refuses to tell (no permission, or an invalid request); it may still be going."""
+    """HealthOmics refuses to answer (no permission, or an invalid request); it may still be going."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def parse_event(payload: object, kind: str) -> WaitEvent:
     """Read the payload of a TriggerEvent.
 
     :param payload: the event as Airflow hands it to ``execute_complete``.
-    :param kind: ``"run"`` or ``"batch"``, as the reader waits for.
+    :param kind: ``"run"`` or ``"batch"``: the one that the reader waits for.
     :return: the event.
     :raises EventError: it is empty, not ours, of the other kind, or malformed.
     """

@@ -272,7 +272,7 @@ def cancel(
         if isinstance(error, NotFound):
             yield from Say(INFO, f"{plan.kind} {plan.id} does not exist any more: nothing to cancel")
             return error
-        # Which of the two answers a cancel that the present state does not allow is not documented.
+        # It is not documented which of the two answers a cancel that the present state does not allow.
         if isinstance(error, (Conflict, InvalidRequest)):
             seen = (yield from Look(plan.kind, plan.id)).value
             if not isinstance(seen, ServiceError):
@@ -302,8 +302,8 @@ def has_stragglers(seen: BatchSnapshot) -> bool:
     """Whether a batch that FAILED, or was cancelled, may have left runs going.
 
     While it is stopping, only once it has tried to cancel each of them: it needs hours for 100,000, which are not to be
-    cancelled one by one for the first that fails. What it becomes in the end with such runs is not documented. Counts
-    of runs may lag behind those of cancels, which makes it known later.
+    cancelled one by one for the first that fails. The final status of a batch with such runs is not documented. Counts
+    of runs may lag behind those of cancels, so the answer may come late.
 
     :param seen: the batch.
     """

@@ -90,7 +90,7 @@ def run_result(run: RunSnapshot) -> dict[str, Any]:
     """Make the result of a task that started a run: enough to trace a file to its origin years later.
 
     :param run: the last snapshot of the run.
-    :return: a small dict of JSON values; a fact that is not known (the run has not ended) is None.
+    :return: a small dict of JSON values; an unknown fact (the run has not ended) is None.
     """
     return {
         "run_id": run.id,
@@ -125,7 +125,7 @@ def batch_result(
     :param succeeded: the verdict; None while the batch is going.
     :param failed_ids: ``runSettingId``s of runs that did not complete; the first 20 are kept.
     :param causes: the causes of failures, as
-        :meth:`airflow_provider_omics.core.failure.batch.BatchDiagnosis.causes` gives them.
+        :meth:`airflow_provider_omics.core.failure.batch.BatchDiagnosis.causes` returns them.
     :param counts: of all samples, with those that earlier attempts have left; default: those of the batch.
     :param attempts: how many attempts the task has made.
     :param carried_forward: samples that the last one did not submit, as earlier ones have left them.

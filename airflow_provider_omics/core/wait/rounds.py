@@ -12,7 +12,7 @@ from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES
 from airflow_provider_omics.core.wait.flow import WaitPlan
 
 CONFIRM_AFTER = 1800.0
-"""Seconds after which a run that ListRuns has shown as going ever since is looked at by GetRun all the same."""
+"""Seconds after which GetRun looks at a run even though ListRuns has shown it as going ever since."""
 
 CONFIRM_SHARE = 0.25
 """Part of the budget that such looks may take. They are the least urgent: ListRuns has shown the run as going."""
@@ -40,10 +40,10 @@ nearly twice the CPU time, as the process is woken, and its data brought back in
 than the second's worth that the budget holds, so that an alarm that is late costs no call."""
 
 LONGEST_PAUSE = 5.0
-"""Seconds after which it is asked again in any case: a pace that was throttled recovers meanwhile."""
+"""Seconds after which the budget is asked again in any case: a throttled pace recovers meanwhile."""
 
 SHORTEST_PAUSE = 0.001
-"""Seconds. What rounding leaves of a pause may be too little for a clock to move on."""
+"""Seconds of the shortest pause: after rounding, a shorter one may not move a clock."""
 
 
 class Budget:
@@ -141,7 +141,7 @@ class ListingCost:
         if now - self._refused_at < REFUSED_FOR:
             return False
         if self._pages is None or (self._pages >= looks and now - self._measured_at >= FORGET_COST):
-            # Each active status takes a page, so that a round is hardly to be had for less than that.
+            # Each active status takes a page, so a round rarely costs less than that.
             return looks > len(ACTIVE_RUN_STATUSES)
         return looks > self._pages
 

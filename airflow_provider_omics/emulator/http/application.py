@@ -1,4 +1,4 @@
-"""The WSGI application behind the port: tells the services apart, and carries each HealthOmics call out."""
+"""The WSGI application behind the port: routes requests by service, and carries out each HealthOmics call."""
 
 from __future__ import annotations
 

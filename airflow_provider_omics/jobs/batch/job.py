@@ -64,7 +64,7 @@ REFUSALS = (AccessDenied, CredentialsExpired, InvalidRequest, NotFound, QuotaExc
 
 @dataclass(frozen=True)
 class BatchArguments:
-    """The rendered arguments of the operator for a batch; what each means is documented there."""
+    """The rendered arguments of the operator for a batch, which documents each."""
 
     default_run_setting: Mapping[str, Any] | None
     run_settings: Iterable[Mapping[str, Any]] | None
@@ -90,7 +90,7 @@ class BatchArguments:
     read_outputs: bool
 
     def tolerance(self) -> Tolerance:
-        """Read what the user allows to fail.
+        """Read the user's tolerance.
 
         :raises SettingsError: it cannot be read.
         """
@@ -99,7 +99,7 @@ class BatchArguments:
 
 @dataclass(eq=False)
 class BatchJob:
-    """Starts a batch: everything at first, later what is left; turns its end into a verdict.
+    """Starts a batch: all samples at first, later those that are left; turns its end into a verdict.
 
     :param arguments: the operator's, rendered.
     :param owner: the try.
@@ -119,7 +119,7 @@ class BatchJob:
     _chosen_for: str | None = None
     _is_tidy: bool = False
     _requests: Requests | None = None
-    """What became of all starts that this try has sent; None: it has come to none."""
+    """Answers to all starts that this try has sent; None: it has come to none."""
 
     def __post_init__(self) -> None:
         given = self.arguments
@@ -142,7 +142,7 @@ class BatchJob:
         return self._places.any
 
     def request(self, request_id: str) -> StartRequest:
-        """Read, check and count the settings, make the request, and check what the user wants checked."""
+        """Read, check and count the settings, make the request, and make the checks that the user asked for."""
         arguments, rerun = self.arguments, self._rerun_settings
         arguments.tolerance()
         rerun.check()
@@ -169,7 +169,7 @@ class BatchJob:
             self._check_inputs(batch, default)
         if not self.owner.arguments.flag("dry_run"):
             self._check_memory()
-        # Of all settings, also where a rerun submits some: a resend has to be the same request to the letter.
+        # Of all settings, even where a rerun submits some: a resend has to be the same request to the letter.
         spool = None if arguments.run_settings_s3_uri is not None else batch.spool
         # No record, and not the first try: the results file may tell what was started.
         has_forgotten = self.owner.try_number > 1 and self.owner.lasts and self.owner.store.load() is None
@@ -227,12 +227,12 @@ class BatchJob:
             raise SettingsError([Problem("run_settings_s3_uri", f"more than {MAX_INLINE_SETTINGS} runs", allowed)])
 
     def _check_memory(self) -> None:
-        """Refuse to choose samples where nothing can tell a later try what was chosen."""
+        """Refuse to choose samples where no later try could learn the choice."""
         if self.arguments.rerun != "failed" or not self.owner.arguments.durable or self.owner.lasts:
             return
         if self.owner.try_number > 1:
             raise AttemptError(
-                "Nothing tells what the earlier tries of this task have started, and starting all again would be "
+                "No record shows what the earlier tries of this task have started, and starting all again would be "
                 "paid twice. Look for the batch in the console; then rerun='all' starts over, and rerun_failed_of "
                 "names it in a new DAG run. To have retries and clears: results_s3_uri or staging_s3_uri.",
                 request_id="unknown",
@@ -252,7 +252,7 @@ class BatchJob:
         check_inputs(self.owner, default, lambda: batch.inputs_by_run(default))
 
     def choose(self, record: AttemptRecord) -> bool:
-        """Choose the samples to submit, by what is known of them."""
+        """Choose the samples to submit, by their records."""
         default, settings = self._default(), self._rerun_settings
         merged = settings.merged(default, record)
         rules = RerunRules(
@@ -323,7 +323,7 @@ class BatchJob:
         )
 
     def _prepared(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Put into S3 what the results need later, and what HealthOmics reads there: sheets, and long settings."""
+        """Put into S3 the samples, for the results, and sheets and long settings, for HealthOmics."""
         assert self._batch is not None  # noqa: S101 - set by request()
         if record.previous_request_id is not None and not self._is_tidy:
             self._is_tidy = True  # a start that is sent again is prepared again
@@ -333,7 +333,7 @@ class BatchJob:
             if self._chosen_for != record.request_id:  # by an earlier try, whose request is sent again
                 batch = self._take(record, self._rerun().chosen(record, self._all_settings(self._default())))
             if not batch.is_staged:
-                assert batch.spool is not None  # noqa: S101 - what is chosen is there
+                assert batch.spool is not None  # noqa: S101 - samples were chosen from it
                 request = {**request, "batchRunSettings": {"inlineSettings": list(batch.spool)}}
         else:
             self._remember(record, batch, default)
@@ -341,7 +341,7 @@ class BatchJob:
         return self._staging().stage(request, batch.spool, self.owner.check_not_killed, is_staged=batch.is_staged)
 
     def _remember(self, record: AttemptRecord, batch: CheckedBatch, default: Mapping[str, Any]) -> None:
-        """Keep what is known of the samples, before they are submitted: later the sheet may be another."""
+        """Store the samples before they are submitted: later the sheet may have changed."""
         if not self._places.memory().lasts:
             return
         if batch.spool is None:
@@ -355,7 +355,7 @@ class BatchJob:
         self._rerun().start_over(record, batch.spool, default, RerunRules(everything=True, has_cache=has_cache))
 
     def start(self, record: AttemptRecord, request: Mapping[str, Any]) -> Snapshot:
-        """Put into S3 what belongs there, and send the request."""
+        """Upload the settings and sheets that belong into S3, and send the request."""
         request = self._prepared(record, request)
         spool = None if self._batch is None else self._batch.spool
         self._requests = self._requests or Requests()
@@ -435,7 +435,7 @@ class BatchJob:
         return self._judge.result(batch_of(batch), succeeded=None)
 
     def nothing_left(self, begun: Begun) -> dict[str, Any]:
-        """Judge what earlier attempts have left, where nothing is left to submit."""
+        """Judge the samples that earlier attempts have left, where nothing is left to submit."""
         batch, record = batch_of(begun.snapshot), begun.record
         if record.previous_request_id is not None:
             self._staging(earlier=True).unstage_earlier(record.previous_request_id, record.previous_id)
@@ -454,7 +454,7 @@ class BatchJob:
         return result
 
     def failed(self, seen: Snapshot, error: OmicsError) -> None:
-        """Explain a failure, push the result, and collect what there is of results."""
+        """Explain a failure, push the result, and collect the results so far."""
         self._judge.failed(batch_of(seen), error)
 
     def close(self) -> None:

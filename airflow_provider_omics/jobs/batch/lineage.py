@@ -1,7 +1,7 @@
-"""What OpenLineage is told of a batch: inputs and outputs of its first runs, and the workflow that they ran.
+"""OpenLineage's view of a batch: inputs and outputs of its first runs, and the workflow that they ran.
 
-It is asked for once the task is over, and where the task has waited in a triggerer, in a process that has not read the
-settings: they are read again. As with the Amazon provider's operators, a part that cannot be read is left out.
+OpenLineage asks once the task is over; where the task has waited in a triggerer, it asks a process that has not read
+the settings, which are read again. As in the Amazon provider's operators, a part that cannot be read is left out.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class BatchSources:
 
     :param hook: where to ask.
     :param log: the task's logger.
-    :param given: gives what the user gave.
-    :param masked: whether parameters are not to be told.
+    :param given: returns the user's arguments.
+    :param masked: whether parameters are left out.
     """
 
     hook: OmicsHook
@@ -52,12 +52,12 @@ class BatchSources:
     masked: bool
 
     def lineage(self, reported: Mapping[str, Any], previous_results: str | None) -> Lineage:
-        """Give what there is to be told.
+        """Collect the lineage of the batch.
 
         Inputs are the sheet or the object with the settings, earlier results, and what the merged parameters of the
         first hundred settings name; outputs the results file, and where those runs put theirs.
 
-        :param reported: the task's result, or what is known of one that failed; empty: nothing was started.
+        :param reported: the task's result, or the known part of one that failed; empty: nothing was started.
         :param previous_results: a results file that the user named.
         """
         given = self._ask(self.given, None)
@@ -83,7 +83,7 @@ class BatchSources:
         return Lineage({**facts, **reported}, documents, outputs)
 
     def _first_runs(self, given: BatchSettings, default: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Give what each of the first runs gets; ``input_sheet`` has the rows of its own sheet."""
+        """Yield the settings of each of the first runs; ``input_sheet`` has the rows of its own sheet."""
         with self._settings(given) as settings:
             for setting, own_sheet in islice(settings, SETTINGS):
                 for merged in merged_run_settings(default, [setting]):

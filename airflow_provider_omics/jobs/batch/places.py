@@ -91,7 +91,7 @@ class BatchMemory:
 
     @property
     def lasts(self) -> bool:
-        """Whether a later try finds what is kept."""
+        """Whether a later try finds the stored samples."""
         return self.place is not None or self.accessor is not None
 
     def keep(self, request_id: str, samples: Iterable[Sample]) -> None:

@@ -1,4 +1,4 @@
-"""Which samples of a batch a new attempt submits: reads what is known, decides each, and keeps the choice."""
+"""The samples of a batch that a new attempt submits: reads their records, decides each, and stores the choice."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ NO_CACHE = "cacheId is not set: what these samples have computed before is compu
 
 @dataclass(frozen=True)
 class EarlierResults:
-    """What a user names as done already.
+    """Earlier results that a user names.
 
     :param results_uri: ``previous_results``: a results file; None: none.
     :param batch_id: ``rerun_failed_of``: a batch; None: none.
@@ -98,7 +98,7 @@ class RerunSettings:
         checked_on_changed(self.on_changed)
         is_true("trust_foreign", self.trust_foreign)
         if self.given not in _NOT_SET and not isinstance(self.given, Mapping):
-            allowed = "a dict, as AWS spells defaultRunSetting (a template that gives one needs native rendering)"
+            allowed = "a dict, as AWS spells defaultRunSetting (a template that returns one needs native rendering)"
             raise SettingsError([Problem("rerun_setting", type(self.given).__name__, allowed)])
 
     def check_merged(self, default: Mapping[str, Any], model: ReadModel) -> None:
@@ -113,7 +113,7 @@ class RerunSettings:
             raise SettingsError(problems)
 
     def check_place(self) -> None:
-        """Refuse what needs a place to remember it, where there is none.
+        """Refuse a choice that no place can remember.
 
         :raises SettingsError: earlier results are named.
         """
@@ -123,24 +123,24 @@ class RerunSettings:
 
     @property
     def earlier(self) -> EarlierResults | None:
-        """What the user names as done already; None: nothing."""
+        """Earlier results that the user names; None: none."""
         given = [None if value in _NOT_SET else str(value) for value in (self.previous_results, self.rerun_failed_of)]
         return EarlierResults(*given) if any(given) else None
 
     @property
     def rerun_setting(self) -> Mapping[str, Any]:
-        """What a rerun changes; empty: nothing."""
+        """The changes of a rerun; empty: none."""
         return clean_setting(self.given, Place.DEFAULT_RUN_SETTING) if isinstance(self.given, Mapping) else {}
 
     def changes(self, default: Mapping[str, Any]) -> bool:
-        """Tell whether a rerun changes anything.
+        """Return whether a rerun changes anything.
 
         :param default: the request's ``defaultRunSetting``.
         """
         return merge_settings(default, self.rerun_setting) != merge_settings(default)
 
     def merged(self, default: Mapping[str, Any], record: AttemptRecord) -> Mapping[str, Any]:
-        """Give the ``defaultRunSetting`` of an attempt.
+        """Return the ``defaultRunSetting`` of an attempt.
 
         :param default: the request's.
         :param record: the attempt; the first one changes nothing, unless earlier results are named.
@@ -155,7 +155,7 @@ class BatchRerun:
 
     :param hook: where to ask.
     :param log: the task's logger.
-    :param memory: what the task remembers of its attempts.
+    :param memory: the task's own record of its samples.
     :param results_uri: the task's results file; None: it has none.
     :param collect: brings that file up to date for a batch, by its id and request id, and reads it into a store.
     :param earlier: what the user names as done already; None: nothing.
@@ -179,11 +179,11 @@ class BatchRerun:
 
         :param record: the attempt, which is not stored yet.
         :param spool: all run settings, as they are now.
-        :param default: the request's ``defaultRunSetting``, without what a rerun changes in it.
-        :param rules: what holds for all samples.
+        :param default: the request's ``defaultRunSetting``, without the changes of a rerun.
+        :param rules: for all samples.
         :return: the settings to submit; may be empty.
         :raises SettingsError: completed samples have other settings now, and ``on_changed`` is ``"fail"``.
-        :raises ServiceError: what is known could not be read, or the choice not be kept.
+        :raises ServiceError: the records could not be read, or the choice not be stored.
         """
         with closing(KnownSamples(self.hook, self.log, self.results_uri, self.identity)) as known:
             self._read(record, known)
@@ -207,13 +207,13 @@ class BatchRerun:
     def start_over(
         self, record: AttemptRecord, spool: RunSettingsSpool | None, default: Mapping[str, Any], rules: RerunRules
     ) -> None:
-        """Keep the samples of an attempt that submits them all; what has left the sheet counts no more.
+        """Store the samples of an attempt that submits them all; those that have left the sheet no longer count.
 
         :param record: the attempt.
         :param spool: all run settings, as they are now; None: nobody has read them.
         :param default: the request's ``defaultRunSetting``.
-        :param rules: what holds for all samples.
-        :raises ServiceError: what is known of rows that have left could not be read, or the samples not be kept.
+        :param rules: for all samples.
+        :raises ServiceError: the records of rows that have left could not be read, or the samples not be stored.
         """
         with closing(KnownSamples(self.hook, self.log, self.results_uri, self.identity)) as known:
             gone = [] if spool is None else self._gone(record, known, {setting["runSettingId"] for setting in spool})
@@ -226,7 +226,7 @@ class BatchRerun:
             self.log.warning(NO_CACHE)
 
     def _gone(self, record: AttemptRecord, known: KnownSamples, present: Collection[str]) -> list[Sample]:
-        """Read what became of the rows that the attempt before had, and the sheet has no more."""
+        """Read the records of rows that the attempt before had, and that have left the sheet since."""
         before = record.previous_request_id
         if before is None:
             return []
@@ -243,7 +243,7 @@ class BatchRerun:
         return None if batch_id is None or request_id is None else self.collect(batch_id, request_id, store)
 
     def chosen(self, record: AttemptRecord, spool: RunSettingsSpool) -> RunSettingsSpool:
-        """Give the settings that were chosen for an attempt before, when its request is sent again.
+        """Return the settings chosen for an attempt earlier, when its request is sent again.
 
         :param record: the attempt.
         :param spool: all run settings; the same as then, or the request would not be sent again.
@@ -280,7 +280,7 @@ class BatchRerun:
             collected = known.read_again(collect)
 
     def _read_earlier(self, earlier: EarlierResults, known: KnownSamples, *, is_first: bool) -> None:
-        """Read what the user names as done; the task's own attempts tell more, where they know a sample."""
+        """Read the results that the user names; where the task's own attempts know a sample, their record wins."""
         if earlier.results_uri:
             known.add_results(read_batch_results(earlier.results_uri, hook=self.hook))
         if earlier.batch_id:
@@ -289,7 +289,7 @@ class BatchRerun:
             except NotFound as error:
                 if is_first:
                     raise
-                self.log.warning("What batch %s has done is not to be read any more: %s", earlier.batch_id, error)
+                self.log.warning("The runs of batch %s can no longer be read: %s", earlier.batch_id, error)
 
     def _look_at_tasks(self, known: KnownSamples, spool: RunSettingsSpool, default: Mapping[str, Any]) -> None:
         """Look for the failed tasks of runs that only say that one failed: what may pass depends on them."""
@@ -377,7 +377,7 @@ class BatchRerun:
 
 
 def samples_of(default: Mapping[str, Any], spool: RunSettingsSpool) -> Iterator[Sample]:
-    """Give what is known of the samples of a batch before they are submitted.
+    """Yield the samples of a batch as they are known before they are submitted.
 
     :param default: the request's ``defaultRunSetting``.
     :param spool: the run settings.

@@ -1,4 +1,4 @@
-"""From what the user gave (a sheet, a list, an S3 object) to a checked request of StartRunBatch."""
+"""From the user's settings (a sheet, a list, an S3 object) to a checked request of StartRunBatch."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from airflow_provider_omics.sheets.json_array import json_array
 from airflow_provider_omics.sheets.opening import open_bytes
 
 MAX_PROBLEMS = 50
-"""Problems of a list that are told; reading stops there."""
+"""Problems of a list that are reported; reading stops there."""
 _WORKFLOW = ("workflowId", "workflowType", "workflowOwnerId", "workflowVersionName")
 
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """All that a user gave for a batch.
+    """The user's arguments for a batch.
 
-    :param default_run_setting: what the runs share.
+    :param default_run_setting: settings that the runs share.
     :param run_settings: a list of the runs; exactly one of this and the next two.
     :param run_settings_s3_uri: an S3 object with them.
     :param sample_sheet: a sheet, as a path, a mapping or a SampleSheet.
@@ -82,7 +82,7 @@ class CheckedBatch:
     input_sheet: str | None = None
 
     def part(self, spool: RunSettingsSpool, *, has_place: bool) -> CheckedBatch:
-        """Give the batch with some of its runs only.
+        """Return the batch with some of its runs only.
 
         :param spool: their settings.
         :param has_place: whether there is a place for large lists.
@@ -91,7 +91,7 @@ class CheckedBatch:
         return replace(self, spool=spool, is_staged=spool.total_runs > MAX_INLINE_SETTINGS or is_large)
 
     def parameters_by_run(self, default: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Give the merged parameters of each run, with the name of the argument they stand in.
+        """Yield the merged parameters of each run, with the name of the argument they stand in.
 
         :param default: the request's ``defaultRunSetting``.
         """
@@ -99,7 +99,7 @@ class CheckedBatch:
             yield f"run_settings[{setting['runSettingId']!r}]['parameters']", setting.get("parameters") or {}
 
     def inputs_by_run(self, default: Mapping[str, Any]) -> Iterator[RunInputs]:
-        """Give what each run is given, to be searched for inputs: its parameters, and the cells of its own sheet.
+        """Yield the values of each run that may name inputs: its parameters, and the cells of its own sheet.
 
         :param default: the request's ``defaultRunSetting``.
         """
@@ -126,7 +126,7 @@ def check_batch(
 ) -> CheckedBatch:
     """Read, check and count the settings of a batch, and build its request; nothing is sent.
 
-    :param given: what the user gave.
+    :param given: the user's arguments.
     :param defaults: the connection's team defaults.
     :param store: reads a sheet that lies in S3.
     :param request_id: the idempotency token.
@@ -199,7 +199,7 @@ def _checked_spool(
             read_list(given.run_settings, rules, spool)
     except SettingsError as error:
         problems += error.problems
-        cause = error.__cause__  # what a function of the user's has raised
+        cause = error.__cause__  # raised by a function of the user's
     total = len(inline) if inline is not None else spool.total_runs
     problems += _size_problems(given, total, spool.size)
     if inline is None and total <= MAX_INLINE_SETTINGS and not problems:
@@ -217,7 +217,7 @@ def _checked_spool(
     if not spool.total_runs:
         for setting in checked.request["batchRunSettings"]["inlineSettings"]:
             spool.add(setting)
-    # The service's limit for a request is not documented: what is large is staged if there is a place.
+    # The service's limit for a request is not documented: large settings are staged if there is a place.
     is_staged = inline is None or (spool.size > MAX_INLINE_BYTES and given.staging_s3_uri is not None)
     if is_staged and inline is not None:
         checked = _staged_request(given, spool, common)
@@ -227,7 +227,7 @@ def _checked_spool(
 def _asked_workflow(
     default: Mapping[str, Any], workflow: Callable[[Mapping[str, Any]], Workflow | None]
 ) -> Workflow | None:
-    """Ask for the workflow, unless its name is wrong: that is told with all the rest."""
+    """Ask for the workflow, unless its name is wrong: that is reported with all other problems."""
     named = clean_setting({name: default[name] for name in _WORKFLOW if name in default}, Place.DEFAULT_RUN_SETTING)
     if "workflowId" not in named or setting_problems(named, Place.DEFAULT_RUN_SETTING, str):
         return None
@@ -235,7 +235,7 @@ def _asked_workflow(
 
 
 def _staged_request(given: BatchSettings, spool: RunSettingsSpool, common: Mapping[str, Any]) -> CheckedRequest:
-    """Build the request for settings in S3, at a place that tells their content."""
+    """Build the request for settings in S3, at a place named by their content."""
     place = given.staging_s3_uri or "s3://staging-is-not-set/"
     uri = f"{place.rstrip('/')}/{spool.digest}.json"
     runs = min(max(spool.total_runs, 1), MAX_RUNS_IN_BATCH)
@@ -243,7 +243,7 @@ def _staged_request(given: BatchSettings, spool: RunSettingsSpool, common: Mappi
 
 
 def _short_list(run_settings: Any) -> list[Any] | None:
-    """Give a list that may stand in the request, or what is no list at all: the request's own check tells which."""
+    """Return a list that fits in the request, or a value that is no list, which the request's own check refuses."""
     if isinstance(run_settings, (str, bytes, Mapping)) or not isinstance(run_settings, Iterable):
         return None if run_settings is None else [run_settings]
     settings = run_settings if isinstance(run_settings, list) else list(run_settings)
@@ -254,8 +254,8 @@ def read_list(run_settings: Iterable[Any], rules: RunSettingRules, spool: RunSet
     """Check run settings, and write them to a spool.
 
     :param run_settings: one dict a run.
-    :param rules: what the request's ``defaultRunSetting`` makes of them.
-    :param spool: where they go.
+    :param rules: of the request's ``defaultRunSetting``.
+    :param spool: takes them.
     :raises SettingsError: some are not right; the first problems.
     """
     problems: list[Problem] = []
@@ -315,7 +315,7 @@ class BatchSheet:
         """Read all rows.
 
         :param spool: takes the runs' settings, kept columns and own sheets.
-        :param rules: what the batch's defaults mean for each run.
+        :param rules: of the batch's defaults, for each run.
         :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit; None: not compared.
         :param store: reads a sheet that lies in S3.
         :param log: the task's logger.
@@ -342,7 +342,7 @@ class BatchSheet:
             log.info("%s", runs.summary)
 
     def _input_sheet_uri(self, run_setting_id: str, text: str) -> str:
-        # Named by its content: unchanged rows give the same parameter on every try.
+        # Named by its content: unchanged rows have the same parameter on every try.
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         name = re.sub(r"[^A-Za-z0-9_.\-]", "_", run_setting_id)
         return f"{(self._staging_s3_uri or '').rstrip('/')}/input-sheets/{name}-{digest}.csv"
@@ -356,7 +356,7 @@ def read_object(uri: str, default: Mapping[str, Any], store: S3Store, model: Rea
     :param store: reads it.
     :param model: reads the model of the installed boto3, which may have to send some of them itself.
     :return: the settings, to be closed by the caller.
-    :raises SettingsError: it is something else, or its settings are not right.
+    :raises SettingsError: it is something else, or its settings are wrong.
     :raises ServiceError: S3 refused.
     """
     spool = RunSettingsSpool()

@@ -70,7 +70,7 @@ class RunSettingsSpool:
     def add(self, setting: Mapping[str, Any]) -> None:
         """Write one setting.
 
-        What is beyond the size of a settings file is only counted: such a batch is going to be refused.
+        Settings beyond the size of a settings file are only counted: such a batch is going to be refused.
 
         :param setting: a checked run setting, as AWS spells it.
         """
@@ -91,7 +91,7 @@ class RunSettingsSpool:
         self._rows.write(json.dumps(row, default=str).encode() + b"\n")
 
     def kept_rows(self) -> Iterator[dict[str, Any]]:
-        """Give the kept columns again, in the order of the settings; nothing where none were kept."""
+        """Yield the kept columns again, in the order of the settings; nothing where none were kept."""
         self._rows.seek(0)
         for line in self._rows:
             yield json.loads(line)
@@ -110,14 +110,14 @@ class RunSettingsSpool:
         return self._hash.hexdigest()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Give the settings again, in their order."""
+        """Yield the settings again, in their order."""
         self._settings.seek(0)
         self._settings.readline()
         for line in self._settings:
             yield json.loads(line.rstrip(b",\n"))
 
     def input_sheets(self) -> Iterator[list[dict[str, str]]]:
-        """Give the rows of the runs' own sheets again, in the order of the runs that have one."""
+        """Yield the rows of the runs' own sheets again, in the order of the runs that have one."""
         self._sheets.seek(0)
         for line in self._sheets:
             yield list(csv.DictReader(io.StringIO(json.loads(line)[1], newline="")))
@@ -147,7 +147,7 @@ class RunSettingsSpool:
 
         :param store: writes them.
         :param place: the object, and its key; it contains the request id, so no two contents share it.
-        :param check: called before each part is read; what it raises ends the upload. Default: nothing.
+        :param check: called before each part is read; raises to end the upload. Default: nothing.
         :raises ServiceError: S3 refused, or did not get through.
         """
         self._settings.seek(0, 2)
@@ -167,7 +167,7 @@ class RunSettingsSpool:
 
         :param store: writes them.
         :param kms_key_id: KMS key of the staging place; None: the bucket's own encryption.
-        :param check: called after each sheet; what it raises ends the upload. Default: nothing.
+        :param check: called after each sheet; raises to end the upload. Default: nothing.
         :return: whether there were any to put there.
         :raises ServiceError: S3 refused, or did not get through.
         """
@@ -239,7 +239,7 @@ class BatchStaging:
         return {**request, "batchRunSettings": {"s3UriSettings": uri}}
 
     def unstage(self, request_id: str) -> None:
-        """Delete the settings of a batch that has ended, or never starts; a refusal is told in the log only.
+        """Delete the settings of a batch that has ended, or never starts; a refusal is only logged.
 
         :param request_id: the attempt's.
         """
@@ -252,7 +252,7 @@ class BatchStaging:
             self.log.warning("The staged settings %s are left behind: %s", uri, error)
 
     def uri(self, request_id: str) -> str | None:
-        """Give where the settings of an attempt are; None: they are not staged, or are to stay.
+        """Return the place of an attempt's settings; None: they are not staged, or are to stay.
 
         :param request_id: the attempt's.
         """
@@ -278,7 +278,7 @@ class BatchStaging:
         """Delete the settings of an earlier attempt, at whose end nobody was there, unless its batch may read them yet.
 
         :param request_id: the earlier attempt's.
-        :param batch_id: what it started; None: nothing that is left.
+        :param batch_id: of the batch that it started; None: none is left.
         """
         if self.uri(request_id) is None:
             return
@@ -296,7 +296,7 @@ class BatchStaging:
 
 
 def checked_place(uri: str | None) -> str | None:
-    """Check where a batch's settings are to be staged.
+    """Check the staging place of a batch's settings.
 
     :param uri: ``s3://bucket/prefix/``; None or empty: nowhere.
     :return: the same; None: nowhere.
@@ -308,10 +308,10 @@ def checked_place(uri: str | None) -> str | None:
 
 
 def with_reading_advice(error: ServiceError, request: Mapping[str, Any]) -> ServiceError:
-    """Add to a refused start what the service role needs to read the settings.
+    """Add to a refused start the permissions that the service role needs to read the settings.
 
     :param error: of StartRunBatch.
-    :param request: what was refused.
+    :param request: the refused request.
     :return: the error; as it was, if settings in S3 have nothing to do with it.
     """
     uri = request["batchRunSettings"].get("s3UriSettings")
@@ -322,7 +322,7 @@ def with_reading_advice(error: ServiceError, request: Mapping[str, Any]) -> Serv
 
 
 def staged_uri(staging_s3_uri: str, identity: TaskIdentity, request_id: str) -> str:
-    """Give the place of an attempt's settings; the request id makes it new, so it is never rewritten.
+    """Return the place of an attempt's settings; the request id makes it new, so it is never rewritten.
 
     :param staging_s3_uri: ``s3://bucket/prefix/``.
     :param identity: the task instance; part of the path for people who look there.

@@ -1,4 +1,4 @@
-"""The verdict on a batch, with what earlier attempts have left: judged, explained, and made into a result."""
+"""The verdict on a batch and the samples that earlier attempts have left: judged, explained, and made into a result."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class BatchResults:
         """
         detail = ResultsDetail.checked(self.detail)
         if self.read_outputs and detail is ResultsDetail.LISTED:
-            allowed = "with results_detail='full': lists tell no output URI"
+            allowed = "with results_detail='full': lists have no output URI"
             raise SettingsError([Problem("read_outputs", "True", allowed)])
         results_place(self.places.results_s3_uri, None, self.owner.identity)
 
@@ -135,7 +135,7 @@ class BatchJudge:
 
     :param owner: the try.
     :param results: the batch's.
-    :param tolerance: reads what the user allows.
+    :param tolerance: reads the user's tolerance.
     :param retry_rules: makes the rules by which a retry of Airflow's own would choose.
     :param rerun: ``"failed"`` or ``"all"``.
     """
@@ -258,7 +258,7 @@ class BatchJudge:
         return None if self.rerun == "failed" else self.owner.record.unclear_failures
 
     def failed(self, batch: BatchSnapshot, error: OmicsError) -> None:
-        """Explain a failure, push the result, and collect what there is of results.
+        """Explain a failure, push the result, and collect the results so far.
 
         :param batch: the batch, as last seen.
         :param error: the error that the task is about to raise.
@@ -280,7 +280,7 @@ class BatchJudge:
         return self.owner.record is not None and self.owner.record.idle
 
     def _counted(self, batch: BatchSnapshot) -> Cohort:
-        """Count a batch's runs and what earlier attempts have left of the samples."""
+        """Count a batch's runs and the samples that earlier attempts have left."""
         request_id, record = self.owner.request_id, self.owner.record
         left = Cohort()
         if request_id is not None and (record is None or record.chosen):

@@ -144,7 +144,7 @@ def problems_of(rows: list[Any], *, columns: bool = True, checks: dict[str, Any]
         (
             [ROW],
             {"build": lambda _: {"runSettingId": "B"}},
-            "line 2 (build)['runSettingId'] = 'B': what run_setting_id gives",
+            "line 2 (build)['runSettingId'] = 'B': the value of run_setting_id",
         ),
         ([ROW], {"build": lambda _: {"nme": "B"}}, "s.csv line 2 (nme) = str: unknown; did you mean 'name'?"),
         ([ROW], {"build": lambda _: {"parameters": {"u": "s3:/u"}}}, "s.csv line 2 (parameters['u']) = 's3:/u'"),

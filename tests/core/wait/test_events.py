@@ -25,7 +25,7 @@ BATCHES = st.builds(
     TEXT,
     total_runs=st.integers(0, 100_000),
     counts=st.dictionaries(st.sampled_from(["completed_runs", "failed_runs"]), st.integers(0, 100_000)),
-    processed_time=TIME,
+    creation_time=TIME,
 )
 EVENTS = st.builds(
     WaitEvent,

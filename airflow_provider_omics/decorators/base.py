@@ -1,0 +1,77 @@
+"""The base of the decorated operators: the function is called once, when the task starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, overload
+
+from airflow.providers.common.compat.sdk import Context, DecoratedOperator, context_merge, determine_kwargs
+
+from airflow_provider_omics.operators.masking import Masked
+
+if TYPE_CHECKING:
+    from airflow.sdk.bases.decorator import Task  # noqa: TID251 - for type checkers, which see the newest Airflow
+
+Arguments = ParamSpec("Arguments")
+Parameters = ParamSpec("Parameters")
+Returned = TypeVar("Returned")
+
+
+class OmicsTaskDecorator(Protocol[Arguments]):
+    """A decorator with the arguments of an operator, with or without parentheses."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # operators take keywords only: what has a position is the function
+        self, python_callable: Callable[Parameters, Returned], /
+    ) -> Task[Parameters, Returned]: ...
+
+    @overload
+    def __call__(
+        self, *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Callable[[Callable[Parameters, Returned]], Task[Parameters, Returned]]: ...
+
+
+class FunctionOperator(DecoratedOperator):
+    """Call the decorated function when the task starts, and go on with what it returned.
+
+    ``execute_complete`` is the operator's own: after a deferral the function is not called again. Airflow renders the
+    arguments of the function, and never what it returned.
+
+    :param python_callable: the decorated function.
+    :param kwargs: arguments of the operator.
+    :raises TypeError: an argument is given that the function returns.
+    """
+
+    template_fields: Sequence[str] = DecoratedOperator.template_fields
+    template_fields_renderers: ClassVar[dict[str, str]] = dict(DecoratedOperator.template_fields_renderers)
+    custom_operator_name: str
+    returned_fields: ClassVar[tuple[str, ...]]
+
+    def __init__(self, *, python_callable: Callable[..., Any], **kwargs: Any) -> None:
+        given = [name for name in self.returned_fields if kwargs.get(name) is not None]
+        if given:
+            raise TypeError(f"{self.custom_operator_name} takes no {' and no '.join(given)}: the function returns it")
+        super().__init__(python_callable=python_callable, **kwargs)
+
+    def take(self, returned: Any) -> Mapping[str, Any]:
+        """Sort what the function returned.
+
+        :param returned: the value.
+        :return: name of an argument of the operator -> value.
+        """
+        raise NotImplementedError
+
+    def execute(self, context: Context) -> Any:
+        """Call the function, and run what it returned; called by Airflow.
+
+        :return: the result of the operator.
+        """
+        # Airflow has stored what it shows of them, and its own execute looks into them.
+        for name in ("op_args", "op_kwargs"):
+            value = getattr(self, name)
+            setattr(self, name, value.value if isinstance(value, Masked) else value)
+        context_merge(context, self.op_kwargs)
+        wanted = determine_kwargs(self.python_callable, self.op_args, context)
+        for name, value in self.take(self.python_callable(*self.op_args, **wanted)).items():
+            setattr(self, name, value)
+        return super().execute(context)
