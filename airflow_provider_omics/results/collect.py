@@ -214,7 +214,10 @@ class Collection:
         shown = ", ".join(f"{number} {status}" for status, number in sorted(counts.items())) or "none yet"
         place = f", at {uri}" if uri else ""
         self._log.info("Results of batch %s: %s; %d new%s", self._batch_id, shown, self._new, place)
-        return Collected(uri, self._batch, counts, self._new, self._going)
+        going = self._going
+        if not has_ended(self._batch):  # it may not have submitted, or listed, all of its runs yet
+            going = max(going, self._batch.total_runs - sum(counts.values()), 1)
+        return Collected(uri, self._batch, counts, self._new, going)
 
     def _take_file(self) -> None:
         if self._file is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -371,16 +372,17 @@ def test_corrected_sample_that_failed(new_task: NewTask, stepped: SteppedTime) -
 # -- runs that outlive their batch -------------------------------------------------------------------------------------
 
 
-def test_cleared_while_it_goes_on(new_task: NewTask, log_lines: Callable[..., list[str]]) -> None:
+@pytest.mark.parametrize("seconds", [0, 25_000], ids=["created", "running"])
+def test_cleared_while_it_goes_on(new_task: NewTask, log_lines: Callable[..., list[str]], seconds: int) -> None:
     """With cancel_on_kill off a clear waits for what is going: nothing is submitted beside it."""
     task = new_task("batch")
     script(task, [{"running": 30_000}])
     task.try_(results_s3_uri=URI, cancel_on_kill=False, wait_for_completion=False)
-    task.emulator.advance(25_000)
+    task.emulator.advance(seconds)
     task.clear()
     script(task)
 
-    ended = task.try_(run_settings=THREE, wait_for_completion=True)
+    ended = task.try_(run_settings=THREE, wait_for_completion=True, patience=timedelta(hours=12))
 
     assert ended.error is None
     assert submitted(task) == [["S1", "S2"], ["S3"]]
