@@ -6,17 +6,18 @@ import gzip
 import json
 import os
 import re
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import botocore
-from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook, SessionFactory
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from botocore import xform_name
 from botocore.config import Config
@@ -28,7 +29,14 @@ from airflow_provider_omics.core.errors import ServiceError
 from airflow_provider_omics.core.settings.checks import InstalledModel
 from airflow_provider_omics.core.settings.connection import ConnectionDefaults
 from airflow_provider_omics.core.settings.fields import Place
-from airflow_provider_omics.hooks.service_errors import complete, service_error, service_errors, unreadable
+from airflow_provider_omics.hooks.service_errors import (
+    UNMADE,
+    client_error,
+    complete,
+    service_error,
+    service_errors,
+    unreadable,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_omics.client import OmicsClient
@@ -50,9 +58,6 @@ _OF_EACH_ITEM = {
 }
 """Members that each item of a list must have to be of use. The model requires none of them."""
 
-_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_OMICS", "AWS_ENDPOINT_URL")
-
-
 Make = Callable[[Callable[[], Any]], Any]
 """Makes a call, which it is given: at once, or again and again until it succeeds."""
 
@@ -60,6 +65,9 @@ Make = Callable[[Callable[[], Any]], Any]
 def at_once(call: Callable[[], Any]) -> Any:
     """Make a call."""
     return call()
+
+
+_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_OMICS", "AWS_ENDPOINT_URL")
 
 
 class OmicsClientHook(AwsBaseHook):
@@ -135,7 +143,7 @@ class OmicsClientHook(AwsBaseHook):
 
     def _get_config(self, config: Config | None = None) -> Config:
         """Build the client's configuration: the user's, and where it is silent, ours."""
-        given: Config = super()._get_config(config)
+        given: Config = Config(connect_timeout=CONNECT_TIMEOUT).merge(super()._get_config(config))
         ours: dict[str, Any] = {}
         if given.retries is None and not {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS"} & os.environ.keys():
             ours["retries"] = {"mode": "standard", "total_max_attempts": TOTAL_ATTEMPTS}
@@ -171,9 +179,9 @@ class OmicsClientHook(AwsBaseHook):
 
         Without it a page of ListRuns with 100 runs takes 9 ms of CPU, not 2.3, and a GetRun 1.6 ms, not 1.4 (measured).
         """
-        session = super().get_session(region_name=region_name, deferrable=deferrable)
         if deferrable:
-            return session
+            return super().get_session(region_name=region_name, deferrable=True)
+        session = session_of(self, region_name) if self.verify is not None else super().get_session(region_name)
         config, core = self.config, session._session  # noqa: SLF001 - botocore's session; boto3 has no public way to it
         core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
         core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
@@ -195,6 +203,22 @@ class OmicsClientHook(AwsBaseHook):
         core.set_default_client_config(default.merge(ours) if default else ours)
         return session
 
+    def get_client_type(
+        self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
+    ) -> Any:
+        """Make a client; settings that allow none are an error that names them.
+
+        :raises SettingsError: endpoint, Region, profile or CA certificates of the connection are none.
+        :raises ServiceError: there are no credentials, or the role of the connection was not assumed.
+        """
+        connection = self.conn_config  # outside of the block: Airflow's errors are its own
+        try:
+            if isinstance(self.verify, str):
+                ssl.create_default_context(cafile=self.verify)  # botocore reads it at the first call only
+            return super().get_client_type(region_name=region_name, config=config, deferrable=deferrable)
+        except UNMADE as error:
+            raise client_error(error, connection, "omics") from error
+
     def _items(self, operation: str, key: str, make: Make = at_once, **parameters: Any) -> Iterator[dict[str, Any]]:
         given, token = given_parameters(**parameters), None
 
@@ -212,6 +236,34 @@ class OmicsClientHook(AwsBaseHook):
                 return
             if token == before:
                 raise unreadable(operation, "the same page again and again")
+
+
+class ServiceHook(AwsBaseHook):
+    """Another service's hook, whose connection and configuration are those of a hook that is there already.
+
+    :param hook: whose they are; Airflow is not asked again.
+    :param service: as botocore names it: ``"s3"``.
+    """
+
+    def __init__(self, hook: AwsBaseHook, service: str) -> None:
+        super().__init__(client_type=service, aws_conn_id=hook.aws_conn_id)
+        # Region, TLS settings and the user's botocore configuration are in it, as the hook was given them.
+        self.conn_config = hook.conn_config
+
+    def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
+        """Make a session whose role is assumed with the connection's TLS settings."""
+        return super().get_session(region_name, deferrable) if self.verify is None else session_of(self, region_name)
+
+
+def session_of(hook: AwsBaseHook, region_name: str | None) -> Any:
+    """Make a session whose role is assumed with the connection's TLS settings: the Amazon provider uses the system's.
+
+    :param hook: its connection, and its botocore configuration.
+    :param region_name: AWS Region; None: the connection's.
+    """
+    factory = SessionFactory(conn=hook.conn_config, region_name=region_name, config=hook.config)
+    factory.basic_session._session.set_config_variable("ca_bundle", hook.verify)  # noqa: SLF001 - see get_session
+    return factory.create_session()
 
 
 def items_of(operation: str, page: Mapping[str, Any], key: str) -> Iterator[dict[str, Any]]:
@@ -283,50 +335,56 @@ def _emitted(event_name: str, **given: Any) -> None:
             acts[name](**given)
 
 
-def one_attempt() -> AbstractContextManager[None]:
-    """Let no call of the block be sent again by botocore: who repeats them here counts and paces them himself."""
-    return at_each({_RESENT: _end_call})
+def _end_call(response: Any, error: Exception | None, operation: str) -> NoReturn:
+    raise error or ClientError(response[1], operation)
 
 
-def _end_call(response: Any, caught_exception: Exception | None, operation: Any, **_: Any) -> None:
-    if caught_exception is not None:
-        raise caught_exception
-    if response[0].status_code >= 300:
-        raise ClientError(response[1], operation.name)
+ONE_ATTEMPT: Mapping[str, Callable[..., object]] = {
+    _RESENT: lambda response, caught_exception, operation, **_: (
+        _end_call(response, caught_exception, operation.name)
+        if caught_exception or response[0].status_code >= 300
+        else None
+    )
+}
+"""For :func:`at_each`: botocore sends nothing again. Who repeats a call counts and paces its repeats."""
 
 
 @dataclass
 class Requests:
-    """Counts of the requests of an operation, those of botocore's own retries included.
-
-    :param sent: how many were sent.
-    :param refused: how many of them were answered that nothing was done.
-    """
-
-    sent: int = 0
-    refused: int = 0
-
-
-def counted_requests(
-    operation: str, requests: Requests, refusals: tuple[type[ServiceError], ...]
-) -> AbstractContextManager[None]:
-    """Count the requests of an operation, and the refusals among their answers: botocore raises the last one only.
+    """The requests of an operation, each with its answer: botocore raises the last one only.
 
     :param operation: the API operation: ``"StartRunBatch"``.
-    :param requests: takes the counts.
     :param refusals: the errors that say that nothing was done.
     """
 
-    def sending(**_: Any) -> None:
-        requests.sent += 1
+    operation: str
+    refusals: tuple[type[ServiceError], ...]
+    _sent: list[None] = field(default_factory=list)
+    _answers: list[Any] = field(default_factory=list)
 
-    def answered(parsed_response: Any, **_: Any) -> None:
-        # Without an answer the response is None.
-        if parsed_response is not None and parsed_response["ResponseMetadata"]["HTTPStatusCode"] >= 300:
-            error = service_error(operation, ClientError(parsed_response, operation))
-            requests.refused += isinstance(error, refusals)
+    def counted(self) -> AbstractContextManager[None]:
+        """Count those that this thread sends inside the block, botocore's own resends included."""
+        return at_each(
+            {
+                f"{_SENT}.{self.operation}": lambda **_: self._sent.append(None),
+                f"{_ANSWERED}.{self.operation}": lambda parsed_response, **_: self._answers.append(parsed_response),
+            }
+        )
 
-    return at_each({f"{_SENT}.{operation}": sending, f"{_ANSWERED}.{operation}": answered})
+    @property
+    def sent(self) -> int:
+        """How many were sent."""
+        return len(self._sent)
+
+    @property
+    def refused(self) -> int:
+        """How many of them were answered that nothing was done."""
+        failed = (
+            service_error(self.operation, ClientError(answer, self.operation))
+            for answer in self._answers
+            if answer is not None and answer["ResponseMetadata"]["HTTPStatusCode"] >= 300  # None: no answer
+        )
+        return sum(isinstance(error, self.refusals) for error in failed)
 
 
 def parse_time(value: Any) -> datetime:

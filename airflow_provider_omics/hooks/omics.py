@@ -163,8 +163,8 @@ class OmicsHook(OmicsClientHook):
         :raises ServiceError: the call was refused or did not get through.
         """
         filters = given_parameters(startingToken=token, batchId=batch_id, runGroupId=run_group_id)
-        client: Any = self.conn  # the stubs ask for a literal status
         with service_errors("ListRuns"):
+            client: Any = self.conn  # the stubs ask for a literal status
             page = client.list_runs(status=status, maxResults=100, **filters)
             runs = [
                 ListedRun(

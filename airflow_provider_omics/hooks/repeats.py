@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError, Unavailable
 from airflow_provider_omics.core.wait.patience import Patience
-from airflow_provider_omics.hooks.client import one_attempt
+from airflow_provider_omics.hooks.client import ONE_ATTEMPT, at_each
 from airflow_provider_omics.hooks.omics import OmicsHook
 
 T = TypeVar("T")
@@ -19,9 +19,6 @@ FIRST_PAUSE = 2.0
 """Seconds before the second try, doubled each time."""
 
 LONGEST_PAUSE = 60.0
-
-REMINDER = 60.0
-"""Seconds between two lines in the log about the same trouble."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +46,19 @@ class Repeats:
         :raises ServiceError: the last failure, or one that does not pass.
         """
         seconds = self.hook.patience if self.patience is None else self.patience
-        told = began = time.time()
-        trouble = Patience(seconds, FIRST_PAUSE, LONGEST_PAUSE, since=began)
+        trouble = Patience(seconds, FIRST_PAUSE, LONGEST_PAUSE, since=time.time())
         while True:
             try:
-                with one_attempt():
+                with at_each(ONE_ATTEMPT):
                     return call()
             except errors as error:
                 now = time.time()
-                trouble = trouble.failed(now)
+                unreachable = isinstance(error, Unavailable) and error.is_unreachable
+                trouble = trouble.failed(now, unreachable=unreachable)
                 if trouble.is_over(now):
                     raise
-                if trouble.failures == 1 or now - told >= REMINDER:
-                    told = now
-                    left = seconds - trouble.spent(now)
-                    self.log.warning("%s; trying again for up to %.0f s", error, left)
+                if trouble.is_told(now):
+                    self.log.warning("%s; trying again for up to %.0f s", error, seconds - trouble.spent(now))
                 if isinstance(error, CredentialsExpired):
                     self.hook.try_to_renew()
                 spread = trouble.pause * random.uniform(0.2, 1.0)  # noqa: S311 - no secret

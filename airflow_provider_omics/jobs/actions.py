@@ -67,7 +67,7 @@ def act(action: str, arguments: Mapping[str, Any], hook: OmicsHook, log: Any, co
         if isinstance(error, NotFound) and action in _DONE_WHEN_GONE:
             log.info("Nothing to do: %s", error)
             return None
-        raise airflow_error(error) from error
+        raise airflow_error(error, policy=getattr(context.get("task"), "retry_policy", None)) from error
 
 
 def _cancel_run(call: Call, run_id: str) -> None:
@@ -112,7 +112,8 @@ def _delete_run_batch(call: Call, batch_id: str, wait_for_completion: bool, poll
     if not wait_for_completion:
         call.log.info("Deleting the runs of batch %s", batch_id)
         return
-    plan = WaitPlan("batch", batch_id, poll_interval=poll_interval, cancel=False)
+    interval = max(poll_interval, 1 / call.hook.defaults.calls_per_second)
+    plan = WaitPlan("batch", batch_id, poll_interval=interval, cancel=False)
     event = Driver(call.hook, call.log).drive(wait(plan))
     unseen = error_of(event, call.hook.conn_region_name) if event.outcome is not Outcome.ENDED else None
     if unseen is not None:

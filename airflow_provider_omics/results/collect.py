@@ -47,7 +47,8 @@ MANIFEST_PATIENCE = 75.0
 """Seconds for which the manifest of a run that is gone is asked for, as long as a wait asks for it."""
 
 LOOKS = 4
-"""How often ListRunsInBatch is asked for all runs in the counts of an ended batch, as lists lag."""
+"""How often ListRunsInBatch is asked for all runs in the counts of an ended batch, and GetRun for their ends, as both
+lag."""
 
 SUMMARIES = ("logs/outputs.json", "logs/output.json")
 """The user guide has both names, on its pages "Run outputs" and "CloudWatch Logs"."""
@@ -181,7 +182,7 @@ class Collection:
         self._logs = RunLogsHook.beside(hook)
         self._batch = BatchSnapshot(batch_id, "")
         self._workflow: str | None = None
-        self._new = self._unwritten = self._going = 0
+        self._new = self._unwritten = self._going = self._lagging = 0
         self._warned = False
         self._rest_completed = False
         self._leaves_out = False
@@ -203,7 +204,13 @@ class Collection:
             origin = self._look_at_batch()
             self._list(self._batch)
             try:
-                self._read(origin)
+                for look in range(LOOKS):
+                    if look:
+                        time.sleep(LIST_LAG)  # noqa: TID251 - GetRun may lag; tests step the clock
+                    self._lagging = self._going = 0
+                    self._read(origin)
+                    if not self._lagging:
+                        break
             except BaseException:
                 self._save()
                 raise
@@ -357,6 +364,8 @@ class Collection:
         run = self._look(batch, submission)
         if run is None:
             return RunRecord.without_run(submission, sample, origin, attempt=attempt)
+        # By the counts of a PROCESSED batch each run has ended: GetRun lags behind them.
+        self._lagging += batch.phase is Phase.PROCESSED and run.phase is Phase.ACTIVE
         outputs, reader = None, self._outputs
         if reader is not None and run.phase is Phase.SUCCEEDED:
             outputs = self._repeats.make(lambda: reader.read(run))

@@ -153,8 +153,8 @@ def parsed_lines(file: IO[bytes], name: str, parse: Callable[[Mapping[str, Any]]
 def write_merged(file: JsonLinesFile, store: ResultsStore, log: Any, repeats: Repeats) -> None:
     """Replace a results file by the records of a store, and never a newer record by an older one.
 
-    S3 takes the file only if nobody has written it since it was read (If-Match); else it is read again, and what is new
-    in it taken in first. Many that write at once spread their tries.
+    S3 takes the file only if nobody has written it since it was read (If-Match); else it is read again, and its new
+    records taken in first. Many that write at once spread their tries.
 
     :param file: the file, which was read into the store.
     :param store: the records.

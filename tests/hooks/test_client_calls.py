@@ -10,7 +10,7 @@ import botocore.endpoint
 import pytest
 
 from airflow_provider_omics.core.errors import InvalidRequest, NotOwner, ServiceError, Throttled, Unavailable
-from airflow_provider_omics.hooks.client import CALL, REQUEST, Requests, at_each, counted_requests, one_attempt
+from airflow_provider_omics.hooks.client import CALL, ONE_ATTEMPT, REQUEST, Requests, at_each
 from airflow_provider_omics.hooks.omics import OmicsHook
 from tests.airflow_support import DEFAULT_RUN_SETTING, ONE_TRY, ROLE, SteppedTime, samples
 
@@ -128,7 +128,7 @@ def test_one_attempt(hook: OmicsHook, emulator: OmicsEmulator, operation: str, f
     """Who repeats a call himself leaves botocore's own resends out, for this call and no longer."""
     emulator.faults.add(operation=operation, **fault, times=2)
 
-    with one_attempt(), pytest.raises(Unavailable):
+    with at_each(ONE_ATTEMPT), pytest.raises(Unavailable):
         start(hook, operation)
     assert emulator.calls[operation] == 1
 
@@ -149,13 +149,13 @@ def test_no_client_can_be_made(connect: Connect, emulator: OmicsEmulator) -> Non
 @pytest.mark.parametrize(
     ("fault", "then", "counted"),
     [
-        (None, None, Requests(1, 0)),
-        ({"error": "ThrottlingException", "times": 2}, None, Requests(3, 2)),
-        ({"lost_response": True, "times": 1}, "ThrottlingException", Requests(10, 9)),
-        ({"error": "InternalServerException", "times": 1}, "ThrottlingException", Requests(10, 9)),
-        ({"lost_response": True, "times": 1}, "ValidationException", Requests(2, 1)),
-        ({"error": "ValidationException"}, None, Requests(1, 1)),
-        ({"error": "AccessDeniedException"}, None, Requests(1, 0)),
+        (None, None, (1, 0)),
+        ({"error": "ThrottlingException", "times": 2}, None, (3, 2)),
+        ({"lost_response": True, "times": 1}, "ThrottlingException", (10, 9)),
+        ({"error": "InternalServerException", "times": 1}, "ThrottlingException", (10, 9)),
+        ({"lost_response": True, "times": 1}, "ValidationException", (2, 1)),
+        ({"error": "ValidationException"}, None, (1, 1)),
+        ({"error": "AccessDeniedException"}, None, (1, 0)),
     ],
     ids=["well", "throttled twice", "lost, throttled", "broken, throttled", "lost, refused", "refused", "other"],
 )
@@ -165,12 +165,12 @@ def test_what_each_request_is_answered(
     operation: str,
     fault: dict[str, Any] | None,
     then: str | None,
-    counted: Requests,
+    counted: tuple[int, int],
 ) -> None:
     """Each request counts, not only the last one, whose answer botocore gives; the block's end ends the counting."""
     if fault is not None:
         emulator.faults.add(operation=operation, **fault)
-    requests = Requests()
+    requests = Requests(operation, (Throttled, InvalidRequest))
 
     def second(**_: Any) -> None:
         if then is not None and requests.sent == 1:
@@ -179,10 +179,10 @@ def test_what_each_request_is_answered(
     with (
         suppress(ServiceError),
         at_each({f"{REQUEST}.{operation}": second}),
-        counted_requests(operation, requests, (Throttled, InvalidRequest)),
+        requests.counted(),
     ):
         start(hook, operation)
     emulator.faults.clear()
     start(hook, operation)
 
-    assert requests == counted
+    assert (requests.sent, requests.refused) == counted

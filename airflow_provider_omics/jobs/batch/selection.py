@@ -161,6 +161,7 @@ class BatchRerun:
     :param earlier: what the user names as done already; None: nothing.
     :param identity: the task.
     :param patience: seconds for which runs that have outlived their batch are waited for, since the last one ended.
+    :param own: the task, whose results count as well, as no record shows its attempts. Default: they do.
     """
 
     hook: OmicsHook
@@ -171,6 +172,7 @@ class BatchRerun:
     earlier: EarlierResults | None
     identity: TaskIdentity
     patience: float
+    own: TaskIdentity | None = None
 
     def choose(
         self, record: AttemptRecord, spool: RunSettingsSpool, default: Mapping[str, Any], rules: RerunRules
@@ -254,7 +256,11 @@ class BatchRerun:
     def _read(self, record: AttemptRecord, known: KnownSamples) -> None:
         if self.earlier is not None:
             self._read_earlier(self.earlier, known, is_first=record.previous_request_id is None)
-        before = record.previous_request_id
+        before, task = record.previous_request_id, self.own
+        if task is not None and self.results_uri is not None:
+            results = read_batch_results(self.results_uri, hook=self.hook)
+            own = (one for one in results if (one.dag_id, one.dag_run_id) == (task.dag_id, task.run_id))
+            known.add_results(own)
         if before is None:
             known.read_own((), None, lambda _: None, chosen=False)
             return

@@ -183,7 +183,7 @@ class BatchJudge:
         if failed:
             diagnosis = Report(self.owner).diagnose(lambda diagnoser: diagnoser.batch(batch, cohort), diagnosis)
         if collection is not None:
-            collection.add_causes(diagnosis.causes_by_id())
+            self.owner.try_to_write("causes in the results", collection.add_causes, diagnosis.causes_by_id())
             cohort = collection.cohort()
             recorded = Counter((run.status.value, run.failure_code) for run in cohort.not_completed)
             if recorded.total() == diagnosis.failed_runs:
@@ -377,6 +377,8 @@ class BatchJudge:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             # A proxy's page in the place of an answer, or an answer of a newer service.
             self.owner.log.warning("%s: the answer cannot be read (%s)", lead, type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - see above: nothing takes the place of the failure
+            self.owner.log.warning("%s (%s: %s)", lead, type(error).__name__, error)
 
 
 def batch_of(snapshot: Snapshot) -> BatchSnapshot:
