@@ -29,7 +29,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": _modules("hooks.omics"),
         "operators": _modules(
-            *("operators.run", "operators.run_batch", "operators.run_cache", "operators.run_group"),
+            *("operators.check", "operators.run", "operators.run_batch", "operators.run_cache", "operators.run_group"),
             "operators.workflow",
         ),
         "sensors": _modules("sensors.run", "sensors.run_batch"),

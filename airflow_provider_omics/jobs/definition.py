@@ -185,7 +185,7 @@ def check_wdl(definition: Definition, engine: str | None, main: str | None) -> s
     main = main or ("main.wdl" if "main.wdl" in top else top[0] if len(top) == 1 else None)
     if engine not in ("WDL", "WDL_LENIENT", None) or (engine is None and not (main or "").endswith(".wdl")):
         return f"the definition: {engine or 'its engine'} has no check here"
-    if main not in definition.files:
+    if main is None or main not in definition.files:
         raise SettingsError([Problem("main", repr(main), f"a WDL file of the definition: {', '.join(top) or 'none'}")])
     if importlib.util.find_spec("WDL") is None:
         return "the WDL: miniwdl is not installed (extra wdl)"

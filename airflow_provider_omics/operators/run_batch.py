@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
@@ -13,6 +16,9 @@ from airflow_provider_omics.operators.base import OmicsActionOperator, OmicsStar
 
 if TYPE_CHECKING:
     from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
+
+# A column of a sheet that Jinja would take for the beginning of a comment or a statement.
+_LIKE_JINJA = {mark: re.compile(rf"(?<!\{{)\{{{mark}[^{{}}]*\}}") for mark in "#%"}
 
 
 class OmicsStartRunBatchOperator(OmicsStartOperator):
@@ -48,12 +54,14 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         trace is never submitted again with ``"failed"``.
     :param rerun_setting: merged into ``default_run_setting`` from the second attempt on, and where earlier results are
         given: ``{"storageType": "DYNAMIC"}``. Default: nothing.
-    :param on_changed: for completed samples whose workflow, version, parameters or engine settings have changed:
-        ``"fail"`` (default: starts nothing and names them), ``"rerun"`` or ``"keep"``.
-    :param previous_results: a results file, such as that of an earlier DAG run: samples that completed there with the
-        same settings are not submitted. Default: none.
-    :param rerun_failed_of: id of a batch, whoever started it: samples that completed there are not submitted; the
-        settings are those given here. Default: none.
+    :param on_changed: what becomes of completed samples whose workflow, version, parameters or engine settings have
+        changed: ``"fail"`` (default: starts nothing and names them), ``"rerun"`` or ``"keep"``.
+    :param previous_results: a results file, such as that of an earlier DAG run: what has completed there with the same
+        settings is not submitted. Default: none.
+    :param rerun_failed_of: id of a batch, whoever started it: what has completed there is not submitted; the settings
+        are those given here. Default: none.
+    :param trust_foreign: what completed there with the same workflow, and does not tell its settings (as of a batch
+        that Airflow did not start), counts as completed with those given here. Default False: ``on_changed`` decides.
     :param results_s3_uri: where the result of each run is written before the verdict: ``s3://bucket/key.jsonl``, packed
         if it ends in ``.jsonl.gz``, or ``s3://bucket/prefix/`` for
         ``{dag_id}/{run_id}/{task_id}[/{map_index}].jsonl.gz`` below it; default: the connection's ``results_s3_uri``,
@@ -101,6 +109,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "on_changed",
         "previous_results",
         "rerun_failed_of",
+        "trust_foreign",
         "results_s3_uri",
         "results_detail",
         "check_inputs",
@@ -139,6 +148,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         on_changed: str = "fail",
         previous_results: str | None = None,
         rerun_failed_of: str | None = None,
+        trust_foreign: bool | str = False,
         results_s3_uri: str | None = None,
         results_detail: str = "full",
         read_outputs: bool = False,
@@ -163,9 +173,25 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.on_changed = on_changed
         self.previous_results = previous_results
         self.rerun_failed_of = rerun_failed_of
+        self.trust_foreign = trust_foreign
         self.results_s3_uri = results_s3_uri
         self.results_detail = results_detail
         self.read_outputs = read_outputs
+        self._hide()
+
+    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
+        """Render a template, but for columns whose names Jinja would take for its own; called by Airflow.
+
+        :param content: what is rendered: ``{#SampleID}`` and ``{%GC}`` stay, ``{# a comment #}`` does not.
+        :param args: see Airflow's method.
+        :param kwargs: see Airflow's method.
+        :return: the rendered content.
+        """
+        if isinstance(content, str):
+            for mark, column in _LIKE_JINJA.items():
+                if f"{mark}}}" not in content:
+                    content = column.sub(lambda found: f"{{{{ {json.dumps(found[0], ensure_ascii=False)} }}}}", content)
+        return super().render_template(content, *args, **kwargs)
 
 
 class OmicsCollectBatchResultsOperator(OmicsActionOperator):
@@ -234,7 +260,7 @@ class OmicsDeleteRunBatchOperator(OmicsActionOperator):
 
     :param batch_id: id of the batch.
     :param wait_for_completion: wait until the runs are deleted, after which the batch may be (default True).
-    :param poll_interval: seconds between two looks; default 30.
+    :param poll_interval: time between two looks, a timedelta or seconds; default 30.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :raises Conflict: its status is neither PROCESSED nor CANCELLED, and its runs are not being deleted already.
     :raises BatchFailed: HealthOmics could not delete all of its runs.
@@ -248,7 +274,12 @@ class OmicsDeleteRunBatchOperator(OmicsActionOperator):
     template_fields: Sequence[str] = aws_template_fields("batch_id")
 
     def __init__(
-        self, *, batch_id: str, wait_for_completion: bool = True, poll_interval: float = 30.0, **kwargs: Any
+        self,
+        *,
+        batch_id: str,
+        wait_for_completion: bool = True,
+        poll_interval: timedelta | float | str = 30.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.batch_id = batch_id

@@ -299,7 +299,8 @@ def test_two_that_release_a_new_name_at_once(
     emulator: OmicsEmulator, folder: Path, monkeypatch: pytest.MonkeyPatch, same: bool
 ) -> None:
     """One workflow is left: the older; it has one version for each definition."""
-    create_workflow, theirs = OmicsHook.create_workflow, []
+    create_workflow = OmicsHook.create_workflow
+    theirs: list[Any] = []
 
     def after_another_task(hook: OmicsHook, request: dict[str, Any]) -> Any:
         if not theirs:
@@ -323,7 +324,8 @@ def test_two_that_release_a_version_at_once(
     emulator: OmicsEmulator, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One version is made; the same name with another definition is an error for the second."""
-    create, theirs = OmicsHook.create_workflow_version, []
+    create = OmicsHook.create_workflow_version
+    theirs: list[Any] = []
     emulator.client().create_workflow(name="greet", definitionZip=zipped(folder), engine="WDL", requestId="x")
 
     def after_another_task(hook: OmicsHook, request: dict[str, Any]) -> Any:

@@ -75,7 +75,7 @@ class BatchArguments:
     sample_sheet: Any
     staging_s3_uri: str | None
     keep_staging: bool
-    max_runs: int | str | None
+    max_runs: int | None
     batch_name: str | None
     tags: Mapping[str, str] | None
     scratch_storage_mode: str | None
@@ -87,6 +87,7 @@ class BatchArguments:
     on_changed: str
     previous_results: str | None
     rerun_failed_of: str | None
+    trust_foreign: bool
     results_s3_uri: str | None
     results_detail: str
     read_outputs: bool
@@ -132,7 +133,12 @@ class BatchJob:
         self._results = BatchResults(self.owner, self._places, given.results_detail, given.read_outputs)
         self._judge = BatchJudge(self.owner, self._results, given.tolerance, self._retry_rules, given.rerun)
         self._rerun_settings = RerunSettings(
-            given.rerun, given.rerun_setting, given.on_changed, given.previous_results, given.rerun_failed_of
+            given.rerun,
+            given.rerun_setting,
+            given.on_changed,
+            given.previous_results,
+            given.rerun_failed_of,
+            given.trust_foreign,
         )
 
     @property
@@ -143,9 +149,12 @@ class BatchJob:
     def request(self, request_id: str) -> StartRequest:
         """Read, check and count the settings, make the request, and make the checks that the user asked for."""
         arguments, rerun = self.arguments, self._rerun_settings
-        must_succeed = arguments.tolerance().must_succeed
-        rerun.check()
-        self._results.check()
+        problems = list(self.owner.arguments.problems)
+        for check in (arguments.tolerance, rerun.check, self._results.check):
+            try:
+                check()
+            except SettingsError as error:
+                problems += error.problems
         self._batch = self._whole = batch = check_batch(
             self._given(),
             self.owner.hook.defaults,
@@ -154,11 +163,13 @@ class BatchJob:
             self.owner.log,
             model=self.owner.hook.installed_model,
             workflow=self._workflow_to_check,
+            also=problems,
         )
         content = batch.checked.request
         default = content["defaultRunSetting"]
         rerun.check_merged(default, self.owner.hook.installed_model)
         self._check_place()
+        must_succeed = arguments.tolerance().must_succeed
         if must_succeed:
             self._check_named(must_succeed, batch)
         for warning in batch.checked.warnings:
@@ -166,9 +177,9 @@ class BatchJob:
         # The rows of a sheet are compared while they are read: then their lines are known.
         if self.owner.arguments.check_workflow and arguments.sample_sheet is None:
             check_workflow(self.owner, default, batch.parameters_by_run(default))
-        if self.owner.arguments.flag("check_inputs"):
+        if self.owner.arguments.check_inputs:
             self._check_inputs(batch, default)
-        if not self.owner.arguments.flag("dry_run"):
+        if not self.owner.arguments.dry_run:
             self._check_memory()
         # Of all settings, even where a rerun submits some: a resend has to be the same request to the letter.
         spool = None if arguments.run_settings_s3_uri is not None else batch.spool
@@ -177,6 +188,7 @@ class BatchJob:
             also=rerun.rerun_setting or None,
             chooses=arguments.rerun == "failed",
             has_earlier=rerun.earlier is not None,
+            compares=self.owner.lasts,
             staged_run_tags=0 if spool is None else spool.most_run_tags,
         )
 
@@ -259,7 +271,7 @@ class BatchJob:
         if self.arguments.rerun == "failed":
             record = self.owner.store.load()
             has_started = record is not None and (record.resource_id or record.previous_request_id)
-            if has_started or (self._rerun_settings.earlier is not None and not self.owner.arguments.flag("dry_run")):
+            if has_started or (self._rerun_settings.earlier is not None and not self.owner.arguments.dry_run):
                 self.owner.log.info("check_inputs: looked up are the inputs of what is going to be submitted only")
                 return  # what has completed may have been tidied away
         check_inputs(self.owner, default, lambda: batch.inputs_by_run(default))
@@ -275,10 +287,12 @@ class BatchJob:
             rerun_setting_changes=settings.changes(default) and record.attempts == 2 and settings.earlier is None,
             retry_permanent=self.owner.arguments.retry_permanent_failures,
             has_cache=bool(merged.get("cacheId")),
+            trust_foreign=self.arguments.trust_foreign,
+            only_changes=record.compared,
         )
         chosen = self._rerun().choose(record, self._all_settings(default), default, rules)
         batch = self._take(record, chosen)
-        if chosen.total_runs and self.owner.arguments.flag("check_inputs"):
+        if chosen.total_runs and self.owner.arguments.check_inputs:
             look_up_inputs(self.owner, merged, lambda: batch.inputs_by_run(merged))
         return chosen.total_runs > 0
 
@@ -322,8 +336,17 @@ class BatchJob:
     def _rerun(self) -> BatchRerun:
         place, earlier = self._places.results, self._rerun_settings.earlier
         uri = None if place is None else place.uri
-        memory, own = self._places.memory(), self.owner.identity if self._has_results else None
-        return BatchRerun(self.owner.hook, self.owner.log, memory, uri, self._results.collect, earlier, own)
+        return BatchRerun(
+            self.owner.hook,
+            self.owner.log,
+            self._places.memory(),
+            uri,
+            self._results.collect,
+            earlier,
+            self.owner.identity,
+            self.owner.arguments.patience,
+            self.owner.identity if self._has_results else None,
+        )
 
     def _prepared(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put into S3 the samples, for the results, and sheets and long settings, for HealthOmics."""
@@ -347,8 +370,13 @@ class BatchJob:
         """Store the samples before they are submitted: later the sheet may have changed."""
         if not self._places.memory().lasts:
             return
-        if batch.spool is None and record.previous_request_id is not None:
-            self._all_settings(default)  # samples that have left it no longer count
+        if batch.spool is None:
+            try:
+                self._all_settings(default)  # the object may be another one by the time that some run again
+            except ServiceError as error:
+                if record.previous_request_id is not None:
+                    raise
+                self.owner.log.warning("What completes cannot be compared with later settings: %s", error)
         has_cache = bool(self._rerun_settings.merged(default, record).get("cacheId"))
         self._rerun().start_over(record, batch.spool, default, RerunRules(everything=True, has_cache=has_cache))
 
@@ -481,7 +509,7 @@ class BatchJob:
 def make_job(given: Mapping[str, Any], owner: Owner) -> BatchJob:
     """Make the job of a task that starts a batch.
 
-    :param given: the operator's arguments, rendered: name -> value.
+    :param given: the operator's arguments, rendered and read: name -> value.
     :param owner: the try.
     """
     return BatchJob(BatchArguments(**{field.name: given[field.name] for field in fields(BatchArguments)}), owner)

@@ -22,11 +22,12 @@ from airflow_provider_omics.core.errors import (
     Problem,
     ServiceError,
     SettingsError,
+    Unavailable,
 )
 from airflow_provider_omics.core.failure.batch import BatchDiagnosis
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
-from airflow_provider_omics.core.wait.flow import cancel_stragglers
+from airflow_provider_omics.core.wait.flow import LIST_LAG, cancel_stragglers
 from airflow_provider_omics.core.wait.outcome import batch_result
 from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
@@ -35,8 +36,9 @@ from airflow_provider_omics.jobs.driver import Driver, pause
 from airflow_provider_omics.jobs.owner import Owner
 from airflow_provider_omics.jobs.report import Report
 from airflow_provider_omics.results.cohort import Cohort, started_run_ids
-from airflow_provider_omics.results.collect import Collected, Collection, paced_calls
+from airflow_provider_omics.results.collect import LOOKS, Collected, Collection, paced_calls
 from airflow_provider_omics.results.file import results_place
+from airflow_provider_omics.results.store import ResultsStore
 
 SHOWN_FAILURES = 20
 """Runs that an error and a result name; 100,000 would fill the log and XCom."""
@@ -73,12 +75,22 @@ class BatchResults:
             raise SettingsError([Problem("read_outputs", "True", allowed)])
         results_place(self.places.results_s3_uri, None, self.owner.identity)
 
-    def collection(self, batch_id: str, request_id: str | None, *, reasons: bool = False) -> Collection | None:
-        """Open the collection of the results of a batch, whose runs have ended; close it.
+    def collection(
+        self,
+        batch_id: str,
+        request_id: str | None,
+        *,
+        reasons: bool = False,
+        store: ResultsStore | None = None,
+        needs_samples: bool = False,
+    ) -> Collection | None:
+        """Open the collection of the results of a batch, whose runs have ended; close it, or the store.
 
         :param batch_id: id of the batch.
         :param request_id: the request that started it.
         :param reasons: ask why runs failed, whatever the detail of the results.
+        :param store: where what is read goes. Default: a store of its own.
+        :param needs_samples: the batch has left samples as they were, which have to be read. Default False.
         :return: the collection; None: there is no place for results.
         """
         place, task = self.places.results, self.owner.identity
@@ -91,23 +103,31 @@ class BatchResults:
             self.owner.log,
             detail=ResultsDetail.checked(self.detail),
             read_outputs=self.read_outputs,
-            started_by=BatchOrigin(batch_id, None, None, task.dag_id, task.run_id, self.owner.try_number, request_id),
+            started_by=BatchOrigin(
+                batch_id,
+                dag_id=task.dag_id,
+                dag_run_id=task.run_id,
+                task_id=task.task_id,
+                map_index=task.map_index if task.map_index >= 0 else None,
+                try_number=self.owner.try_number,
+                request_id=request_id,
+            ),
             reasons=reasons,
+            store=store,
+            needs_samples=needs_samples,
         )
 
-    def collect(self, batch_id: str, request_id: str | None) -> Collected | None:
+    def collect(self, batch_id: str, request_id: str | None, store: ResultsStore) -> Collected | None:
         """Write the results of a batch, whose runs have ended, with the reasons of its failures.
 
         :param batch_id: id of the batch.
         :param request_id: the request that started it.
+        :param store: where they are read into, to be closed by the caller.
         :return: the counts; None: there is no place for results.
         :raises ServiceError: they could not be read or written.
         """
-        collection = self.collection(batch_id, request_id, reasons=True)
-        if collection is None:
-            return None
-        with closing(collection):
-            return collection.collect()
+        collection = self.collection(batch_id, request_id, reasons=True, store=store)
+        return None if collection is None else collection.collect()
 
 
 @dataclass(eq=False)
@@ -171,7 +191,7 @@ class BatchJudge:
                 # The records have the code of each run, also of those that the diagnosis did not look at.
                 diagnosis = replace(diagnosis, ends=recorded)
         reasons = diagnosis.told_of(failed[:SHOWN_FAILURES])
-        names = tuple(run.run_setting_id for run in failed)
+        names = tuple(run.run_setting_id for run in failed if run.run_setting_id)
         result = self.result(batch, cohort, succeeded=verdict.succeeded, failed_ids=names, causes=diagnosis.causes())
         if verdict.succeeded:
             for run in failed[:SHOWN_FAILURES]:
@@ -199,13 +219,21 @@ class BatchJudge:
         cohort = self._counted(batch) if collection is None else collection.cohort()
         if collection is None and cohort.counts.not_completed > len(cohort.carried):
             try:
-                cohort = cohort.with_failed(self.owner.hook, batch, Repeats(self.owner.hook, self.owner.log).make)
+                make = Repeats(self.owner.hook, self.owner.log).make
+                for look in range(LOOKS):
+                    if look:
+                        pause(LIST_LAG)  # lists lag behind the counts of GetBatch
+                    cohort = cohort.with_failed(self.owner.hook, batch, make)
+                    if sum(bool(run.run_setting_id) for run in cohort.not_completed) >= cohort.counts.not_completed:
+                        break
             except ServiceError as error:
                 trouble = error
         verdict = judge(cohort.counts, tolerance, [run.run_setting_id for run in cohort.not_completed])
+        if not verdict.succeeded and verdict.is_open:  # it depends on who failed: the next try judges the same batch
+            reason = f"{verdict.unnamed} runs of batch {batch.id} did not complete, and no list names them"
+            advice = "must_succeed may name them, so there is no verdict yet; the next try looks again."
+            raise trouble or Unavailable("ListRunsInBatch", "ListsLag", reason, advice=advice)
         if trouble is not None:
-            if tolerance.must_succeed and verdict.succeeded:
-                raise trouble  # it depends on who failed
             self.owner.log.warning("The runs that did not complete cannot be named: %s", trouble)
         return verdict, cohort
 
@@ -306,7 +334,8 @@ class BatchJudge:
         """Collect the results of a batch and write them; None: there is no batch, or no place for results."""
         collection = None
         if not self._is_idle:
-            collection = self.results.collection(batch.id, self.owner.request_id)
+            has_left = self.owner.record is not None and self.owner.record.chosen
+            collection = self.results.collection(batch.id, self.owner.request_id, needs_samples=has_left)
         if collection is None:
             yield None
             return
@@ -345,7 +374,7 @@ class BatchJudge:
                 pause(STRAGGLER_INTERVAL)
 
         self._ask_on_the_way_out("Whether the failed batch had started runs cannot be told", name)
-        if self.owner.arguments.flag("cancel_on_kill"):
+        if self.owner.arguments.cancel_on_kill:
             self._ask_on_the_way_out("Whether runs are still going cannot be told", settle)
 
     def _ask_on_the_way_out(self, lead: str, ask: Callable[[], None]) -> None:
