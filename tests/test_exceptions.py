@@ -44,6 +44,7 @@ FACTS: dict[str, Any] = {
     "request_id": "abc",
     "message": "It ended badly.",
     "run_id": "1234567",
+    "status": "FAILED",
     "batch_id": "7654321",
     "log_streams": ("run/1234567",),
     "counts": {"total_runs": 8},
@@ -53,6 +54,8 @@ FACTS: dict[str, Any] = {
     "seconds": 10.0,
     "cause": "GetRun: no connection",
     "owner_try": 2,
+    "workflow_id": "1234567",
+    "version_name": "1.0",
 }
 
 

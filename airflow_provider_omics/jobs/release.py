@@ -20,6 +20,7 @@ from airflow_provider_omics.core.release.found import (
     usable,
 )
 from airflow_provider_omics.core.release.requests import DIGEST_TAG, FIELDS, Release, read_settings
+from airflow_provider_omics.core.settings.arguments import WAIT_ARGUMENTS, read_arguments
 from airflow_provider_omics.exceptions import airflow_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.repeats import Repeats
@@ -46,15 +47,17 @@ def release_workflow(task: Any, hook: OmicsHook, context: Context, awaited: Mapp
     :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
     :raises TaskDeferred: the wait goes on in the triggerer.
     """
+    given = {"deferrable": task.deferrable, "poll_interval": task.poll_interval}
+    read, problems = read_arguments(given, WAIT_ARGUMENTS)
 
     def wait(workflow_id: str, version: str | None) -> None:
-        if not task.deferrable:
-            pause(task.poll_interval)
+        if not read["deferrable"]:
+            pause(read["poll_interval"])
             return
         trigger = OmicsWorkflowTrigger(
             workflow_id,
             version,
-            poll_interval=task.poll_interval,
+            poll_interval=read["poll_interval"],
             aws_conn_id=task.aws_conn_id,
             region_name=task.region_name,
             verify=task.verify,
@@ -70,6 +73,8 @@ def release_workflow(task: Any, hook: OmicsHook, context: Context, awaited: Mapp
 
     releaser = Releaser(hook, task.log, wait, created=awaited is not None and awaited["created"])
     try:
+        if problems:
+            raise SettingsError(problems)
         if awaited is not None:
             releaser.check_awaited(awaited["workflow_id"], awaited["version_name"])
         arguments = {argument: getattr(task, argument) for argument in FIELDS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
@@ -44,7 +45,7 @@ class OmicsReleaseWorkflowOperator(OmicsBaseOperator):
     :param staging_s3_uri: where an archive of more than 4.4 MB is put for HealthOmics to read:
         ``s3://bucket/prefix/``; default: the connection's. It stays there.
     :param deferrable: wait in the triggerer instead of a worker; default: ``[operators] default_deferrable``.
-    :param poll_interval: seconds between two looks; default 30.
+    :param poll_interval: time between two looks, a timedelta or seconds; default 30.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``workflow_id, workflow_name, workflow_version_name, digest, source_digest, created, not_checked``:
         ``digest`` is AWS's, as runs have it; ``source_digest`` the one by which a release finds what is there;
@@ -87,7 +88,7 @@ class OmicsReleaseWorkflowOperator(OmicsBaseOperator):
         tags: Mapping[str, str] | None = None,
         staging_s3_uri: str | None = None,
         deferrable: bool | None = None,
-        poll_interval: float = 30.0,
+        poll_interval: timedelta | float | str = 30.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -57,6 +57,7 @@ from airflow_provider_omics.jobs.checks import (
     show_request,
     workflow_to_check,
 )
+from airflow_provider_omics.jobs.names import check_definition, with_ids
 from airflow_provider_omics.jobs.owner import Lineage, Owner
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
 from airflow_provider_omics.results.file import JsonLinesFile
@@ -155,9 +156,13 @@ class BatchJob:
                 check()
             except SettingsError as error:
                 problems += error.problems
+        wanted, defaults = self.owner.arguments, self.owner.hook.defaults
+        default = arguments.default_run_setting
+        if wanted.names or defaults.names:
+            default = with_ids(self.owner, default)
         self._batch = self._whole = batch = check_batch(
-            self._given(),
-            self.owner.hook.defaults,
+            self._given(default),
+            defaults,
             S3Store(self.owner.hook),
             request_id,
             self.owner.log,
@@ -168,6 +173,9 @@ class BatchJob:
         content = batch.checked.request
         default = content["defaultRunSetting"]
         rerun.check_merged(default, self.owner.hook.installed_model)
+        if wanted.workflow_digest or defaults.approved_workflows is not None:
+            for setting in (default, merge_settings(default, rerun.rerun_setting)):  # a rerun may have another
+                check_definition(self.owner, setting)
         self._check_place()
         must_succeed = arguments.tolerance().must_succeed
         if must_succeed:
@@ -195,10 +203,10 @@ class BatchJob:
     def _workflow_to_check(self, setting: Mapping[str, Any]) -> Workflow | None:
         return workflow_to_check(self.owner, setting) if self.owner.arguments.check_workflow else None
 
-    def _given(self) -> BatchSettings:
+    def _given(self, default_run_setting: Any) -> BatchSettings:
         arguments, named = self.arguments, self._places.named
         return BatchSettings(
-            default_run_setting=arguments.default_run_setting,
+            default_run_setting=default_run_setting,
             run_settings=arguments.run_settings,
             run_settings_s3_uri=arguments.run_settings_s3_uri,
             sample_sheet=arguments.sample_sheet,
