@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import argcomplete
 
-from airflow_provider_omics.commands import check
+from airflow_provider_omics.commands import check, release
 
-_COMMANDS = (check,)
+_COMMANDS = (check, release)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -249,7 +249,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         """Open the door to the work: it is loaded when a task runs, and made anew for each call."""
         from airflow_provider_omics.jobs.task import open_task
 
-        if context["ti"].map_index >= 0:
+        if context["ti"].map_index not in (None, -1):
             self._name_map_index(context)
         given = {name: value.value if isinstance(value, Masked) else value for name, value in vars(self).items()}
         given |= {name: self._reveal(name) for name in self._given if not isinstance(getattr(self, name), Masked)}

@@ -57,7 +57,7 @@ def batch(setting: dict[str, Any] | None = None, **arguments: Any) -> Any:
     return perform(OmicsStartRunBatchOperator(task_id="batch", **given))
 
 
-NAMED = {
+NAMED: dict[str, Any] = {
     "workflow_name": "germline",
     "workflow_version_name": "1.0",
     "run_group_name": "bulk",

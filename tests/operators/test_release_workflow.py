@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_omics.__main__ import main
 from airflow_provider_omics.core.errors import Conflict, NotFound, QuotaExceeded, SettingsError, WorkflowFailed
 from airflow_provider_omics.core.release.requests import DIGEST_TAG
 from airflow_provider_omics.hooks.omics import OmicsHook
@@ -407,3 +409,31 @@ def test_an_outage_wakes_the_task(
     assert ended.error is None
     assert ended.result["created"] is True
     assert any(line.startswith("The triggerer could not look: GetWorkflow") for line in log_lines())
+
+
+def test_the_command(emulator: OmicsEmulator, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Continuous integration does the same: one JSON object, the lines beside it, and an exit status."""
+    (folder.parent / "template.json").write_text('{"name": {"description": "Whom to greet"}}')
+    template = ["--parameter-template", str(folder.parent / "template.json")]
+    command = ["release", "greet", str(folder), "--engine", "WDL", "--tag", "team=genomics", *template]
+
+    statuses = [main(command), main(command)]
+    shown = capfd.readouterr()
+    first, second = [json.loads(f"{{{text}") for text in shown.out.split("{")[1:]]
+    (folder / "main.wdl").write_text("no workflow")
+
+    assert statuses == [0, 0]
+    assert second == {**first, "created": False}
+    assert first["created"] is True
+    assert f"Creating version {first['workflow_version_name']}" in shown.err
+    assert main(command) == 1
+    assert "main.wdl line 1" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "more", [["--tag", "team"], ["--parameter-template", "nowhere.json"], ["--readme-markdown", "nowhere.md"]]
+)
+def test_a_wrong_command_line(folder: Path, more: list[str]) -> None:
+    """Nothing is sent."""
+    with pytest.raises(SystemExit, match=more[0]):
+        main(["release", "greet", str(folder), *more])

@@ -161,7 +161,7 @@ class BatchJob:
         if wanted.names or defaults.names:
             default = with_ids(self.owner, default)
         self._batch = self._whole = batch = check_batch(
-            self._given(default),
+            replace(self._given(), default_run_setting=default),
             defaults,
             S3Store(self.owner.hook),
             request_id,
@@ -203,10 +203,10 @@ class BatchJob:
     def _workflow_to_check(self, setting: Mapping[str, Any]) -> Workflow | None:
         return workflow_to_check(self.owner, setting) if self.owner.arguments.check_workflow else None
 
-    def _given(self, default_run_setting: Any) -> BatchSettings:
+    def _given(self) -> BatchSettings:
         arguments, named = self.arguments, self._places.named
         return BatchSettings(
-            default_run_setting=default_run_setting,
+            default_run_setting=arguments.default_run_setting,
             run_settings=arguments.run_settings,
             run_settings_s3_uri=arguments.run_settings_s3_uri,
             sample_sheet=arguments.sample_sheet,

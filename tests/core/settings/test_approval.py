@@ -37,7 +37,7 @@ def test_refusals_name_what_would_run() -> None:
         check_allowed(WORKFLOW, "cd" * 32, [], "connection 'aws_default'")
 
     assert [problem.argument for problem in caught.value.problems] == ["workflow_digest", "workflow"]
-    assert WORKFLOW.digest in str(caught.value)
+    assert str(WORKFLOW.digest) in str(caught.value)
     assert "connection 'aws_default'" in str(caught.value)
 
 
