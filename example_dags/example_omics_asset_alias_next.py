@@ -14,7 +14,7 @@ import os
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, AssetAlias, task
+from airflow.providers.common.compat.sdk import DAG, AssetAlias, Param, task
 
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 
@@ -23,9 +23,13 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 
 with DAG(
     "example_omics_asset_alias_next",
+    doc_md=__doc__,
     schedule=AssetAlias("omics-cohort-results"),
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
-    params={"workflow_id": "3456789", "results_uri": ""},
+    params={
+        "workflow_id": Param("3456789", description="Id of the workflow, in your account and Region"),
+        "results_uri": Param("", description="Results file of a cohort; empty: the one that the asset event names"),
+    },
     tags=["example", "healthomics"],
 ):
 

@@ -23,10 +23,11 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 
 with DAG(
     "example_omics_cancel",
+    doc_md=__doc__,
     schedule=None,
     params={
-        "batch_id": Param("", type="string", pattern="^[0-9]*$"),
-        "run_id": Param("", type="string", pattern="^[0-9]*$"),
+        "batch_id": Param("", type="string", pattern="^[0-9]*$", description="Id of a batch"),
+        "run_id": Param("", type="string", pattern="^[0-9]*$", description="Id of a run"),
     },
     tags=["example", "healthomics"],
 ):

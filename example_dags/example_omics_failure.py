@@ -14,7 +14,7 @@ import os
 from typing import Any
 
 from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, Param
 
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 
@@ -39,8 +39,11 @@ notify_team = SnsNotifier(
 
 with DAG(
     "example_omics_failure",
+    doc_md=__doc__,
     schedule=None,
-    params={"workflow_id": "1234567"},
+    params={
+        "workflow_id": Param("1234567", description="Id of the workflow, in your account and Region"),
+    },
     tags=["example", "healthomics"],
 ):
     OmicsStartRunOperator(

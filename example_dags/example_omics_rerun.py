@@ -33,14 +33,26 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 
 with DAG(
     "example_omics_rerun",
+    doc_md=__doc__,
     schedule=None,
     params={
-        "sheet": str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
-        "workflow_id": "1234567",
+        "sheet": Param(
+            str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
+            description="Sample sheet: a file that workers can read, or an S3 URI",
+        ),
+        "workflow_id": Param("1234567", description="Id of the workflow, in your account and Region"),
         "previous_results": Param("", type="string", description="A results file of an earlier DAG run"),
         "rerun_failed_of": Param("", type="string", description="Id of a batch"),
-        "trust_foreign": Param(False, type="boolean"),
-        "on_changed": Param("fail", enum=["fail", "rerun", "keep"]),
+        "trust_foreign": Param(
+            False,
+            type="boolean",
+            description="Whether results that do not tell their settings count as those of the settings of now",
+        ),
+        "on_changed": Param(
+            "fail",
+            enum=["fail", "rerun", "keep"],
+            description="Treatment of completed samples whose settings have changed",
+        ),
     },
     tags=["example", "healthomics"],
 ):

@@ -22,8 +22,11 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 
 with DAG(
     "example_omics_sensor",
+    doc_md=__doc__,
     schedule=None,
-    params={"batch_id": Param("0000000", type="string", pattern="^[0-9]+$")},
+    params={
+        "batch_id": Param("0000000", type="string", pattern="^[0-9]+$", description="Id of a batch"),
+    },
     tags=["example", "healthomics"],
 ):
     wait = OmicsRunBatchSensor(
