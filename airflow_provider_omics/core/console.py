@@ -14,7 +14,8 @@ from airflow_provider_omics.core.uris import s3_address
 
 BASE = "https://console.aws.amazon.com"
 
-_encoded = partial(quote, safe="")
+# A lone surrogate, which no UTF-8 can take, must not spoil the page or log that an address stands in.
+_encoded = partial(quote, safe="", errors="replace")
 
 
 def run_url(region: str, run_id: str) -> str:
@@ -57,4 +58,4 @@ def s3_url(uri: str) -> str:
     """
     bucket, prefix = s3_address(uri)
     prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
-    return f"https://s3.console.aws.amazon.com/s3/buckets/{_encoded(bucket)}?prefix={quote(prefix)}"
+    return f"https://s3.console.aws.amazon.com/s3/buckets/{_encoded(bucket)}?prefix={quote(prefix, errors='replace')}"
