@@ -43,6 +43,9 @@ def get_provider_info() -> dict[str, Any]:
                 "OmicsFailedTaskLogsLink",
                 "OmicsRunOutputsLink",
                 "OmicsRunBatchLink",
+                "OmicsRunReportLink",
+                "OmicsCohortReportLink",
+                "OmicsResultsFileLink",
             )
         ],
     }

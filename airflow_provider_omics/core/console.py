@@ -50,6 +50,18 @@ def log_stream_url(region: str, stream: str) -> str:
     )
 
 
+def s3_object_url(region: str, uri: str) -> str:
+    """Make the address of the S3 console page of an object, which can open and download it.
+
+    :param region: AWS Region of its bucket: ``"us-east-1"``.
+    :param uri: ``s3://bucket/key``.
+    :return: the address.
+    """
+    bucket, key = s3_address(uri)
+    place = f"{_encoded(bucket)}?region={_encoded(region)}&prefix={quote(key, errors='replace')}"
+    return f"https://s3.console.aws.amazon.com/s3/object/{place}"
+
+
 def s3_url(uri: str) -> str:
     """Make the address of the S3 console page of a folder.
 

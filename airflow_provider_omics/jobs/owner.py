@@ -59,6 +59,7 @@ class StartArguments:
     check_role_arn: str | None
     dry_run: Any
     failure_log_lines: int
+    report: bool
     retry_permanent_failures: bool
     execution_timeout: timedelta | None
     retries: int | None

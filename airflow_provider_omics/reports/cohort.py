@@ -50,6 +50,7 @@ class CohortFacts:
     :param made_at: when the page is made, aware.
     :param counts: all samples by how they ended; those that are still going are in the total only.
     :param verdict: the verdict; None: there is none yet.
+    :param problem: a sentence, where the batch ended without a verdict. Default: it did not.
     :param going: samples that have not ended, by what they do: ``{"running": 12, "waiting": 80}``.
     :param batch_id: the last batch; None: there was none.
     :param attempts: how often the task has submitted samples.
@@ -65,6 +66,7 @@ class CohortFacts:
     made_at: datetime
     counts: BatchCounts
     verdict: Verdict | None = None
+    problem: str | None = None
     going: Mapping[str, int] = field(default_factory=dict)
     batch_id: str | None = None
     attempts: int = 1
@@ -210,7 +212,7 @@ def cohort_page(records: Iterable[Mapping[str, Any]], facts: CohortFacts) -> Coh
         title=facts.title,
         made_at=facts.made_at,
         region=facts.region,
-        state="running" if facts.verdict is None else "succeeded" if facts.verdict.succeeded else "failed",
+        state=_state(facts),
         headline=_headline(facts.counts),
         verdict=_verdict(facts),
         counts=_counts(facts.counts, facts.going),
@@ -253,10 +255,16 @@ def _headline(counts: BatchCounts) -> str:
     return f"{counts.completed_runs:,} of {counts.total_runs:,} {samples} completed"
 
 
+def _state(facts: CohortFacts) -> str:
+    if facts.verdict is None:
+        return "running" if facts.problem is None else "failed"
+    return "succeeded" if facts.verdict.succeeded else "failed"
+
+
 def _verdict(facts: CohortFacts) -> str:
     verdict = facts.verdict
     if verdict is None:
-        return "The batch is going; there is no verdict yet."
+        return facts.problem or "The batch is going; there is no verdict yet."
     bad, allowed = verdict.counts.not_completed, verdict.allowed
     tolerance = f"at most {allowed:,} may fail" if allowed else "none may fail"
     if verdict.missed:
@@ -293,7 +301,7 @@ def _counts(counts: BatchCounts, going: Mapping[str, int]) -> tuple[Count, ...]:
 
 def _progress(facts: CohortFacts, durations: Durations | None) -> str | None:
     """Say how far it is, and how long it takes if as many keep running at a time, each for the median so far."""
-    if facts.verdict is not None:
+    if facts.verdict is not None or facts.problem is not None:
         return None
     counts = facts.counts
     ended = counts.total_runs - sum(facts.going.values()) if facts.going else _ended(counts)
