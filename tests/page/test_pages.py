@@ -36,8 +36,8 @@ def cells(chrome: Chrome) -> list[list[str]]:
     """Read the table as it is shown: the text of each cell, with the addresses of its links."""
     found: list[list[str]] = chrome.execute_script(
         "return [...document.querySelectorAll('#table tbody tr')].map(row => [...row.cells].map(cell =>"
-        " [cell.tagName, cell.scope || '', cell.textContent.trim(), ...[...cell.querySelectorAll('a')].map(a => a.href)]"
-        ".join(' ')))"
+        " [cell.tagName, cell.scope || '', cell.textContent.trim(),"
+        " ...[...cell.querySelectorAll('a')].map(link => link.href)].join(' ')))"
     )
     return found
 
