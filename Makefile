@@ -105,13 +105,24 @@ fix: .venv/.installed ## correct what lint and formatting can correct by themsel
 docs: .venv/.installed ## build the site of the documentation in site/; a warning fails it
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
-# What a user gets: the package with its extras and the newest Airflow, no tools of ours. pip-audit looks at it from outside.
-.PHONY: audit
+# What a user gets: the package with its extras, no tools of ours. pip-audit looks at it from outside. At the floors it also
+# finds what Airflow 2.11.0 holds back (docs/dependencies.md), so continuous integration asks for the newest only.
+.PHONY: audit audit-floors
 audit: .venv/.installed ## ask the package index for known vulnerabilities of what users install
 	$(UV) venv --quiet --clear --python .venv/bin/python .venv-audit
 	$(UV) pip install --quiet --python .venv-audit '.[emulator,parquet]'
-	$(UV) pip freeze --python .venv-audit --exclude-editable | grep -v '^airflow-provider-omics' > .venv-audit/requirements.txt
-	$(UV) tool run pip-audit --no-deps --disable-pip --progress-spinner off --requirement .venv-audit/requirements.txt
+	$(call ask-for-vulnerabilities,.venv-audit)
+
+audit-floors: .venv-2.11/.installed ## the same with Airflow 2.11.0 and every dependency at its floor
+	$(UV) venv --quiet --clear --python .venv-2.11/bin/python .venv-audit-floors
+	$(UV) pip install --quiet --python .venv-audit-floors --resolution lowest-direct \
+		'.[emulator,parquet]' 'apache-airflow==2.11.*' $(FLOORS)
+	$(call ask-for-vulnerabilities,.venv-audit-floors)
+
+define ask-for-vulnerabilities
+$(UV) pip freeze --python $(1) --exclude-editable | grep -v '^airflow-provider-omics' > $(1)/requirements.txt
+	$(UV) tool run pip-audit --no-deps --disable-pip --progress-spinner off --requirement $(1)/requirements.txt
+endef
 
 .PHONY: build
 build: .venv/.installed ## make the wheel and the source distribution in dist/, and check them

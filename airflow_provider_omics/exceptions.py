@@ -93,18 +93,20 @@ FINAL: tuple[type[OmicsError], ...] = (
 )
 
 
-def airflow_error(error: OmicsError, *, final: bool | None = None) -> AirflowException:
+def airflow_error(error: OmicsError, *, final: bool | None = None, policy: object = None) -> AirflowException:
     """Turn an error of this package into an Airflow exception of the same class name, with the same attributes.
 
     :param error: the error.
     :param final: whether Airflow must spend no retry on it; default: as :data:`FINAL` says.
+    :param policy: the task's ``retry_policy``: Airflow asks it about no AirflowFailException, so that a final error is
+        none then. None: the task has none.
     :return: an exception that is both an instance of the error's class and of AirflowException or AirflowFailException;
         raise it ``from`` the original.
     """
     # An error that went through here before is taken by its own class: only that one can be pickled by name.
     own = next(cls for cls in type(error).__mro__ if cls.__module__ != __name__)
     final = isinstance(error, (*FINAL, AirflowFailException)) if final is None else final
-    return _rebuild(own, final, error.args, error.__dict__)
+    return _rebuild(own, final and policy is None, error.args, {**error.__dict__, "is_final": final})
 
 
 _classes: dict[tuple[type[OmicsError], bool], type[AirflowException]] = {}

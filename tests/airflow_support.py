@@ -58,7 +58,7 @@ _TASK_LOGS = (TASK_LOG.name, "airflow.task.operators.airflow_provider_omics", "a
 def _modules_with_time() -> Iterator[ModuleType]:
     """Load the modules that may wait or look at the time: a running task loads most of them as late as it can."""
     root = Path(airflow_provider_omics.__file__).parent
-    for name in ("jobs", "results", "sensors", "triggers", "waiting"):
+    for name in ("hooks", "jobs", "results", "sensors", "triggers", "waiting"):
         for path in (root / name).rglob("*.py"):
             if "\nimport time\n" in path.read_text(encoding="utf-8"):
                 module = ".".join(path.relative_to(root).with_suffix("").parts)

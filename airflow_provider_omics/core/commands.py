@@ -17,7 +17,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from airflow_provider_omics.core.attempt.record import AttemptRecord
+from airflow_provider_omics.core.attempt.record import AttemptRecord, EarlierStart
 from airflow_provider_omics.core.errors import NotFound, ServiceError
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
 
@@ -118,6 +118,11 @@ class Find(Command[Snapshot | ServiceError | None]):
     """Search the run or batch of the record by its name and tag; None: there is none."""
 
     record: AttemptRecord
+
+
+@dataclass(frozen=True)
+class FindEarlier(Command[tuple[EarlierStart, ...] | ServiceError]):
+    """Search all that earlier tries of the task instance have started, by names and tags: their record is gone."""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,13 @@ def _rebuild(cls: type[OmicsError], args: tuple[Any, ...], state: dict[str, Any]
 
 
 class OmicsError(Exception):
-    """Anything that this package raises on purpose."""
+    """Anything that this package raises on purpose.
+
+    ``is_final`` says of an error that a task raises whether another try cannot help or must not happen; None: no task
+    has raised it. Airflow's own retry policies can ask for it.
+    """
+
+    is_final: bool | None = None
 
     def __reduce__(self) -> tuple[Callable[..., OmicsError], tuple[Any, ...]]:
         """Pickle by attributes: the constructors of the subclasses take keyword arguments."""
@@ -167,8 +173,17 @@ class InvalidRequest(ServiceError):
     """HealthOmics found the request invalid."""
 
 
+_UNREACHABLE = frozenset({"ConnectTimeoutError", "EndpointConnectionError", "ProxyConnectionError"})
+"""botocore's names of errors whose text has the address."""
+
+
 class Unavailable(ServiceError):
     """May pass by itself: a 5xx answer, a time-out, a connection that failed."""
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether nothing answered at the address, which ``reason`` names: so does a mistyped Region or host."""
+        return self.code in _UNREACHABLE
 
 
 class Throttled(Unavailable):

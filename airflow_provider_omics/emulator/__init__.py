@@ -4,17 +4,19 @@ It shares no code with the rest of the package: an independent witness, built on
 it loads the standard library only, because every pytest run of every environment with this package loads the pytest
 plugin; the names below load on first use.
 
-=========== ==========================================================================================================
-room        contents
-=========== ==========================================================================================================
-``http``    the port: requests and answers on the wire, the control API, moto's services, boto3 clients
-``api``     the operations of HealthOmics, a function each, and the service that holds accounts and regions
-``life``    runs and batches in time: a heap of events for each account and region, and the traces that runs leave
-``script``  the inputs of a test: scenario, limits, faults, clock
-=========== ==========================================================================================================
+=============== ======================================================================================================
+room            contents
+=============== ======================================================================================================
+``http``        the port: requests and answers on the wire, the control API, moto's services, boto3 clients
+``api``         the operations of HealthOmics, a function each, and the service that holds accounts and regions
+``life``        runs and batches in time: a heap of events for each account and region, and the traces that runs leave
+``definitions`` the definitions of workflows: engine, main file and parameters of a zip archive
+``script``      the inputs of a test: scenario, limits, faults, clock
+``compare``     questions to a real account, whose answers are held against the emulator's
+=============== ======================================================================================================
 
-``http`` imports ``api``, which imports ``life``, which imports ``script``. Below them stand the facts of the service:
-``model``, ``errors``, ``statuses`` and ``request_check``.
+``http`` imports ``api``, which imports ``life``, which imports ``definitions`` and ``script``. Below them stand the
+facts of the service: ``model``, ``errors``, ``statuses`` and ``request_check``.
 """
 
 from __future__ import annotations

@@ -6,17 +6,18 @@ import gzip
 import json
 import os
 import re
-import threading
+import ssl
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import botocore
-from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook, SessionFactory
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from botocore import xform_name
 from botocore.config import Config
@@ -28,7 +29,14 @@ from airflow_provider_omics.core.errors import ServiceError
 from airflow_provider_omics.core.settings.checks import InstalledModel
 from airflow_provider_omics.core.settings.connection import ConnectionDefaults
 from airflow_provider_omics.core.settings.fields import Place
-from airflow_provider_omics.hooks.service_errors import complete, service_error, service_errors, unreadable
+from airflow_provider_omics.hooks.service_errors import (
+    UNMADE,
+    client_error,
+    complete,
+    service_error,
+    service_errors,
+    unreadable,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_omics.client import OmicsClient
@@ -49,6 +57,15 @@ _OF_EACH_ITEM = {
     "ListRunCaches": ("id",),
 }
 """Members that each item of a list must have to be of use. The model requires none of them."""
+
+Make = Callable[[Callable[[], Any]], Any]
+"""Makes a call, which it is given: at once, or again and again until it succeeds."""
+
+
+def at_once(call: Callable[[], Any]) -> Any:
+    """Make a call."""
+    return call()
+
 
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_OMICS", "AWS_ENDPOINT_URL")
 
@@ -96,6 +113,20 @@ class OmicsClientHook(AwsBaseHook):
         """Whether Airflow did not find the connection: the Amazon provider then acts as the machine itself."""
         return bool(self.aws_conn_id) and not isinstance(self.conn_config.conn_id, str)
 
+    patience: float = 3 * 3600.0
+    """Seconds for which :class:`~airflow_provider_omics.hooks.repeats.Repeats` bears failures that may pass."""
+
+    def try_to_renew(self) -> None:
+        """Have the next call made with the credentials of today; the pauses of who repeats it keep this rare.
+
+        Keys in a connection may have been rotated; and a client that was made while the instance metadata service was
+        late has no credentials for its whole life.
+        """
+        try:
+            self.renew()
+        except Exception:
+            self.log.warning("The connection could not be read anew", exc_info=True)
+
     def renew(self) -> None:
         """Read the connection anew, and have a new client made of it for the next call.
 
@@ -112,7 +143,7 @@ class OmicsClientHook(AwsBaseHook):
 
     def _get_config(self, config: Config | None = None) -> Config:
         """Build the client's configuration: the user's, and where it is silent, ours."""
-        given: Config = super()._get_config(config)
+        given: Config = Config(connect_timeout=CONNECT_TIMEOUT).merge(super()._get_config(config))
         ours: dict[str, Any] = {}
         if given.retries is None and not {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS"} & os.environ.keys():
             ours["retries"] = {"mode": "standard", "total_max_attempts": TOTAL_ATTEMPTS}
@@ -148,12 +179,17 @@ class OmicsClientHook(AwsBaseHook):
 
         Without it a page of ListRuns with 100 runs takes 9 ms of CPU, not 2.3, and a GetRun 1.6 ms, not 1.4 (measured).
         """
-        session = super().get_session(region_name=region_name, deferrable=deferrable)
         if deferrable:
-            return session
+            return super().get_session(region_name=region_name, deferrable=True)
+        session = session_of(self, region_name) if self.verify is not None else super().get_session(region_name)
         config, core = self.config, session._session  # noqa: SLF001 - botocore's session; boto3 has no public way to it
         core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
         core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
+        events = core.get_component("event_emitter")  # its clients get copies
+        # Last, as a request is signed by a handler of its client; but before the one that decides on a resend.
+        for event in (CALL, REQUEST, _SENT, _ANSWERED):
+            events.register_last(event, _emitted)
+        events.register_first(_RESENT, _emitted)
         # botocore builds the user agent twice for each call, in the long form that also lists the retry mode and the
         # features in use: a tenth of the CPU time of a GetRun. The short form has the versions of boto3, botocore,
         # Python and the system, and is made once; what the Amazon provider adds, its extra part, the clients add
@@ -167,11 +203,67 @@ class OmicsClientHook(AwsBaseHook):
         core.set_default_client_config(default.merge(ours) if default else ours)
         return session
 
-    def _items(self, operation: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
-        client: Any = self.conn  # a paginator's name is not a literal here, which the stubs ask for
-        with service_errors(operation):
-            for page in client.get_paginator(xform_name(operation)).paginate(**given_parameters(**parameters)):
-                yield from items_of(operation, page, key)
+    def get_client_type(
+        self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
+    ) -> Any:
+        """Make a client; settings that allow none are an error that names them.
+
+        :raises SettingsError: endpoint, Region, profile or CA certificates of the connection are none.
+        :raises ServiceError: there are no credentials, or the role of the connection was not assumed.
+        """
+        connection = self.conn_config  # outside of the block: Airflow's errors are its own
+        try:
+            if isinstance(self.verify, str):
+                ssl.create_default_context(cafile=self.verify)  # botocore reads it at the first call only
+            return super().get_client_type(region_name=region_name, config=config, deferrable=deferrable)
+        except UNMADE as error:
+            raise client_error(error, connection, "omics") from error
+
+    def _items(self, operation: str, key: str, make: Make = at_once, **parameters: Any) -> Iterator[dict[str, Any]]:
+        given, token = given_parameters(**parameters), None
+
+        def page() -> tuple[list[dict[str, Any]], str | None]:
+            with service_errors(operation):
+                client: Any = self.conn  # the name of the method is not a literal here, which the stubs ask for
+                answer = getattr(client, xform_name(operation))(**given, **given_parameters(startingToken=token))
+                return [*items_of(operation, answer, key)], answer.get("nextToken")
+
+        while True:
+            before = token
+            items, token = make(page)
+            yield from items
+            if not token:
+                return
+            if token == before:
+                raise unreadable(operation, "the same page again and again")
+
+
+class ServiceHook(AwsBaseHook):
+    """Another service's hook, whose connection and configuration are those of a hook that is there already.
+
+    :param hook: whose they are; Airflow is not asked again.
+    :param service: as botocore names it: ``"s3"``.
+    """
+
+    def __init__(self, hook: AwsBaseHook, service: str) -> None:
+        super().__init__(client_type=service, aws_conn_id=hook.aws_conn_id)
+        # Region, TLS settings and the user's botocore configuration are in it, as the hook was given them.
+        self.conn_config = hook.conn_config
+
+    def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
+        """Make a session whose role is assumed with the connection's TLS settings."""
+        return super().get_session(region_name, deferrable) if self.verify is None else session_of(self, region_name)
+
+
+def session_of(hook: AwsBaseHook, region_name: str | None) -> Any:
+    """Make a session whose role is assumed with the connection's TLS settings: the Amazon provider uses the system's.
+
+    :param hook: its connection, and its botocore configuration.
+    :param region_name: AWS Region; None: the connection's.
+    """
+    factory = SessionFactory(conn=hook.conn_config, region_name=region_name, config=hook.config)
+    factory.basic_session._session.set_config_variable("ca_bundle", hook.verify)  # noqa: SLF001 - see get_session
+    return factory.create_session()
 
 
 def items_of(operation: str, page: Mapping[str, Any], key: str) -> Iterator[dict[str, Any]]:
@@ -207,97 +299,92 @@ def _shared_config(given: Config, threads: int) -> Config:
     )
 
 
-@contextmanager
-def before_each_call(hook: OmicsClientHook, act: Callable[[], None]) -> Iterator[None]:
-    """Do something before each call to HealthOmics, be it a page of a list; a retry of botocore's is no call.
+CALL = "before-call.omics"
+"""botocore's event before a call is made, be it for a page of a list; a resend of botocore's own is no call."""
 
-    :param hook: the hook.
-    :param act: the action.
-    """
-    events = hook.conn.meta.events
+REQUEST = "request-created.omics"
+"""botocore's event before a request is sent, a resend included. It is signed by then: credentials are renewed."""
 
-    def called(**_: Any) -> None:
-        act()
+_SENT, _ANSWERED, _RESENT = "before-send.omics", "response-received.omics", "needs-retry.omics"
+# botocore emits event.omics.Operation (boto3 guide, "Extensibility guide"), REQUEST and these anew for each resend
+# (Endpoint.create_request, _get_response, _needs_retry).
 
-    # botocore emits before-call.{service}.{operation} (boto3 guide, "Extensibility guide").
-    events.register("before-call.omics", called)
-    try:
-        yield
-    finally:
-        events.unregister("before-call.omics", called)
+_acts: ContextVar[Mapping[str, Callable[..., object]]] = ContextVar("omics_acts", default={})  # noqa: B039 - never changed
 
 
 @contextmanager
-def before_each_request(hook: OmicsClientHook, operation: str, act: Callable[[], None]) -> Iterator[None]:
-    """Do something before each request of an operation by this thread, those of botocore's own retries included.
+def at_each(acts: Mapping[str, Callable[..., object]]) -> Iterator[None]:
+    """Act at events of the calls that this thread makes to HealthOmics inside the block, through whichever hook.
 
-    It is done when the request is signed, right before it is sent: credentials are renewed by then.
+    A client has one handler for all of them from its beginning, which looks here for what is to be done.
 
-    :param hook: the hook.
-    :param operation: the API operation: ``"StartRun"``.
-    :param act: the action; raises to end the call, so that nothing more is sent.
-    :raises ServiceError: there is no client, as its credentials could not be had.
+    :param acts: the event, for all operations (:data:`CALL`) or for one (``f"{REQUEST}.StartRun"``) -> what is done
+        with botocore's keyword arguments of the event; what it raises ends the call, and nothing more is sent.
     """
-    with service_errors(operation):
-        events = hook.conn.meta.events
-    thread = threading.get_ident()
-
-    def created(operation_name: str, **_: Any) -> None:
-        if operation_name == operation and threading.get_ident() == thread:
-            act()
-
-    # botocore emits request-created.{service}.{operation} anew for each retry (Endpoint.create_request). Handlers of an
-    # operation would come before the one of the service that signs.
-    events.register_last("request-created.omics", created)
+    token = _acts.set({**_acts.get(), **acts})
     try:
         yield
     finally:
-        events.unregister("request-created.omics", created)
+        _acts.reset(token)
+
+
+def _emitted(event_name: str, **given: Any) -> None:
+    acts = _acts.get()
+    for name in (event_name.rpartition(".")[0], event_name):
+        if name in acts:
+            acts[name](**given)
+
+
+def _end_call(response: Any, error: Exception | None, operation: str) -> NoReturn:
+    raise error or ClientError(response[1], operation)
+
+
+ONE_ATTEMPT: Mapping[str, Callable[..., object]] = {
+    _RESENT: lambda response, caught_exception, operation, **_: (
+        _end_call(response, caught_exception, operation.name)
+        if caught_exception or response[0].status_code >= 300
+        else None
+    )
+}
+"""For :func:`at_each`: botocore sends nothing again. Who repeats a call counts and paces its repeats."""
 
 
 @dataclass
 class Requests:
-    """Counts of the requests of an operation, those of botocore's own retries included.
+    """The requests of an operation, each with its answer: botocore raises the last one only.
 
-    :param sent: how many were sent.
-    :param refused: how many of them were answered that nothing was done.
-    """
-
-    sent: int = 0
-    refused: int = 0
-
-
-@contextmanager
-def counted_requests(
-    hook: OmicsClientHook, operation: str, requests: Requests, refusals: tuple[type[ServiceError], ...]
-) -> Iterator[None]:
-    """Count the requests of an operation, and the refusals among their answers: botocore raises the last one only.
-
-    :param hook: the hook.
     :param operation: the API operation: ``"StartRunBatch"``.
-    :param requests: takes the counts.
     :param refusals: the errors that say that nothing was done.
-    :raises ServiceError: there is no client, as its credentials could not be had.
     """
-    with service_errors(operation):
-        events = hook.conn.meta.events
 
-    def sending(**_: Any) -> None:
-        requests.sent += 1
+    operation: str
+    refusals: tuple[type[ServiceError], ...]
+    _sent: list[None] = field(default_factory=list)
+    _answers: list[Any] = field(default_factory=list)
 
-    def answered(parsed_response: Any, **_: Any) -> None:
-        if parsed_response is not None and parsed_response["ResponseMetadata"]["HTTPStatusCode"] >= 300:
-            error = service_error(operation, ClientError(parsed_response, operation))
-            requests.refused += isinstance(error, refusals)
+    def counted(self) -> AbstractContextManager[None]:
+        """Count those that this thread sends inside the block, botocore's own resends included."""
+        return at_each(
+            {
+                f"{_SENT}.{self.operation}": lambda **_: self._sent.append(None),
+                f"{_ANSWERED}.{self.operation}": lambda parsed_response, **_: self._answers.append(parsed_response),
+            }
+        )
 
-    # botocore emits both anew for each retry (Endpoint._get_response); without an answer the response is None.
-    events.register(f"before-send.omics.{operation}", sending)
-    events.register(f"response-received.omics.{operation}", answered)
-    try:
-        yield
-    finally:
-        events.unregister(f"before-send.omics.{operation}", sending)
-        events.unregister(f"response-received.omics.{operation}", answered)
+    @property
+    def sent(self) -> int:
+        """How many were sent."""
+        return len(self._sent)
+
+    @property
+    def refused(self) -> int:
+        """How many of them were answered that nothing was done."""
+        failed = (
+            service_error(self.operation, ClientError(answer, self.operation))
+            for answer in self._answers
+            if answer is not None and answer["ResponseMetadata"]["HTTPStatusCode"] >= 300  # None: no answer
+        )
+        return sum(isinstance(error, self.refusals) for error in failed)
 
 
 def parse_time(value: Any) -> datetime:

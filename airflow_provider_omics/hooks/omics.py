@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow_provider_omics.core.errors import InvalidRequest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, ListedRun, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES
-from airflow_provider_omics.hooks.client import OmicsClientHook, given_parameters, items_of
+from airflow_provider_omics.hooks.client import Make, OmicsClientHook, at_once, given_parameters, items_of
 from airflow_provider_omics.hooks.service_errors import complete, service_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_omics.type_defs import (
+        CreateRunCacheResponseTypeDef,
         CreateRunGroupResponseTypeDef,
         GetBatchResponseTypeDef,
         GetRunGroupResponseTypeDef,
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
         StartRunBatchResponseTypeDef,
         StartRunResponseTypeDef,
     )
+
+
+_ACTIVE = {status.value for status in ACTIVE_RUN_STATUSES}
 
 
 class OmicsHook(OmicsClientHook):
@@ -117,6 +121,7 @@ class OmicsHook(OmicsClientHook):
         run_group_id: str | None = None,
         batch_id: str | None = None,
         status: str | None = None,
+        make: Make = at_once,
     ) -> Iterator[dict[str, Any]]:
         """Iterate over runs, page by page (100 a call).
 
@@ -124,19 +129,25 @@ class OmicsHook(OmicsClientHook):
         :param run_group_id: only runs of this run group.
         :param batch_id: only runs of this batch.
         :param status: only runs in this status.
+        :param make: makes the call for a page; default: once.
         :return: items of ListRuns; they carry neither uuid nor output nor tags.
         :raises ServiceError: a call was refused or did not get through.
         """
         both = batch_id is not None and status is not None
         filters: dict[str, Any] = {"name": name, "runGroupId": run_group_id, "batchId": batch_id}
         try:
-            yield from self._items("ListRuns", "items", **filters, status=status, maxResults=100)
+            yield from self._items("ListRuns", "items", make, **filters, status=status, maxResults=100)
         except InvalidRequest:
             if not both:
                 raise
-            # Whether ListRuns takes the two filters together is not documented; if not, the status is filtered here.
-            for item in self._items("ListRuns", "items", **filters, maxResults=100):
-                if item["status"] == status:
+            # Whether ListRuns takes the two filters together is not documented; if not, one of them is applied here.
+            # Few runs of an account are going, and a batch may have 100,000 that have ended.
+            if status in _ACTIVE:
+                filters, filters_here = {**filters, "batchId": None, "status": status}, {"batchId": batch_id}
+            else:
+                filters_here = {"status": status}
+            for item in self._items("ListRuns", "items", make, **filters, maxResults=100):
+                if all(item.get(name) == value for name, value in filters_here.items()):
                     yield item
 
     def list_runs_page(
@@ -152,8 +163,8 @@ class OmicsHook(OmicsClientHook):
         :raises ServiceError: the call was refused or did not get through.
         """
         filters = given_parameters(startingToken=token, batchId=batch_id, runGroupId=run_group_id)
-        client: Any = self.conn  # the stubs ask for a literal status
         with service_errors("ListRuns"):
+            client: Any = self.conn  # the stubs ask for a literal status
             page = client.list_runs(status=status, maxResults=100, **filters)
             runs = [
                 ListedRun(
@@ -238,6 +249,7 @@ class OmicsHook(OmicsClientHook):
         submission_status: str | None = None,
         run_setting_id: str | None = None,
         run_id: str | None = None,
+        make: Make = at_once,
     ) -> Iterator[dict[str, Any]]:
         """Iterate over the submissions of a batch; the API takes one filter a call.
 
@@ -245,12 +257,14 @@ class OmicsHook(OmicsClientHook):
         :param submission_status: only submissions in this status: ``"FAILED"``.
         :param run_setting_id: only this run setting.
         :param run_id: only this run.
+        :param make: makes the call for a page; default: once.
         :return: items of ListRunsInBatch (its key is ``runs``); they say nothing about a run's execution.
         :raises ServiceError: a call was refused or did not get through.
         """
         return self._items(
             "ListRunsInBatch",
             "runs",
+            make,
             batchId=batch_id,
             submissionStatus=submission_status,
             runSettingId=run_setting_id,
@@ -327,6 +341,34 @@ class OmicsHook(OmicsClientHook):
         :raises ServiceError: a call was refused or did not get through.
         """
         return self._items("ListRunCaches", "items", maxResults=100)
+
+    def create_run_cache(self, request: Mapping[str, Any]) -> CreateRunCacheResponseTypeDef:
+        """Create a run cache.
+
+        :param request: a CreateRunCache request, with its ``requestId``.
+        :return: the answer of CreateRunCache: ``id``, ``arn``, ``status``, ``tags``.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("CreateRunCache"):
+            return self.conn.create_run_cache(**request)
+
+    def update_run_cache(self, request: Mapping[str, Any]) -> None:
+        """Change name, description or behavior of a run cache.
+
+        :param request: an UpdateRunCache request.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("UpdateRunCache"):
+            self.conn.update_run_cache(**request)
+
+    def delete_run_cache(self, cache_id: str) -> None:
+        """Delete a run cache; its data in S3 stays (API reference, DeleteRunCache).
+
+        :param cache_id: id of the run cache.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("DeleteRunCache"):
+            self.conn.delete_run_cache(id=cache_id)
 
     def get_workflow(
         self, workflow_id: str, *, workflow_type: str | None = None, workflow_owner_id: str | None = None

@@ -12,6 +12,7 @@ from airflow.providers.amazon.aws.hooks.logs import AwsLogsHook
 from airflow_provider_omics.core.errors import ServiceError
 from airflow_provider_omics.core.failure.manifest import run_from_manifest
 from airflow_provider_omics.core.snapshots import LOG_GROUP, RunSnapshot
+from airflow_provider_omics.hooks.client import session_of
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.service_errors import service_errors
 
@@ -36,6 +37,10 @@ class RunLogsHook(AwsLogsHook):
         logs = cls(aws_conn_id=hook.aws_conn_id, **options)
         logs.conn_config = hook.conn_config  # Airflow is not asked again: the answer could be another
         return logs
+
+    def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
+        """Make a session whose role is assumed with the connection's TLS settings."""
+        return super().get_session(region_name, deferrable) if self.verify is None else session_of(self, region_name)
 
     def read_manifest(self, run_id: str, run_uuid: str | None) -> RunSnapshot | None:
         """Read the end of a run whose record is gone.

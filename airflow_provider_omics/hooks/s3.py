@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ from botocore.session import get_session
 
 from airflow_provider_omics.core.errors import AccessDenied, NotFound
 from airflow_provider_omics.core.uris import s3_address
-from airflow_provider_omics.hooks.client import TOTAL_ATTEMPTS
+from airflow_provider_omics.hooks.client import TOTAL_ATTEMPTS, ServiceHook
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.service_errors import service_errors
+from airflow_provider_omics.hooks.service_errors import UNMADE, client_error, service_errors
 
 LIST_PAGE = 1_000
 """Most keys that one list call returns (S3 API reference, ListObjectsV2)."""
@@ -218,7 +219,15 @@ class S3Store:
             yield self._client
 
     def _new_client(self) -> Any:
-        s3 = _beside(self._hook, "s3")
+        s3 = ServiceHook(self._hook, "s3")
+        try:
+            if isinstance(s3.verify, str):
+                ssl.create_default_context(cafile=s3.verify)  # botocore reads it at the first call only
+            return self._client_of(s3)
+        except UNMADE as error:
+            raise client_error(error, s3.conn_config, "s3") from error
+
+    def _client_of(self, s3: AwsBaseHook) -> Any:
         config = s3.config
         if self._threads > 1:
             ours: dict[str, Any] = {"max_pool_connections": self._threads}
@@ -268,17 +277,9 @@ def _encryption(place: S3Place) -> dict[str, str]:
     return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": place.kms_key_id} if place.kms_key_id else {}
 
 
-def _beside(hook: OmicsHook, service: str) -> AwsBaseHook:
-    """Make the Amazon provider's hook of another service, of the same connection and configuration."""
-    other: AwsBaseHook = AwsBaseHook(client_type=service, aws_conn_id=hook.aws_conn_id)
-    # Region, TLS settings and the user's botocore configuration are in it, as the hook was given them.
-    other.conn_config = hook.conn_config
-    return other
-
-
 def _session_of_role(hook: OmicsHook, role_arn: str) -> boto3.session.Session:
     """Assume a role, now and whenever its credentials are about to expire."""
-    sts = _beside(hook, "sts").conn
+    sts = ServiceHook(hook, "sts").conn
 
     def assume() -> dict[str, str]:
         try:

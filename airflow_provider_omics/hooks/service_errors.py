@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from ssl import SSLError
 from typing import Any, TypeVar
 
+from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     CredentialRetrievalError,
     HTTPClientError,
     IncompleteReadError,
+    InvalidRegionError,
     NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
     ResponseStreamingError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
@@ -24,8 +30,10 @@ from airflow_provider_omics.core.errors import (
     CredentialsExpired,
     InvalidRequest,
     NotFound,
+    Problem,
     QuotaExceeded,
     ServiceError,
+    SettingsError,
     Throttled,
     Unavailable,
 )
@@ -153,10 +161,60 @@ def service_errors(operation: str, about: str = "") -> Iterator[None]:
     """
     try:
         yield
+    except SettingsError:
+        raise  # it is a ValueError, and of no answer
     except (ClientError, BotoCoreError, ResponseParserError) as error:
         raise service_error(operation, error, about) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise unreadable(operation, f"{type(error).__name__}: {error}") from error
+
+
+_NO_BUNDLE = (FileNotFoundError, IsADirectoryError, PermissionError, SSLError)
+"""Errors of ``ssl.create_default_context(cafile=...)``."""
+
+
+UNMADE = (BotoCoreError, ClientError, ResponseParserError, ValueError, *_NO_BUNDLE)
+"""What making a client raises, beside Airflow's own errors."""
+
+
+def client_error(error: Exception, connection: AwsConnectionWrapper, service: str) -> SettingsError | ServiceError:
+    """Give the typed error for what kept a client from being made, whichever call needed it first.
+
+    What AWS or the network has refused may pass. The rest are settings, which no other try corrects.
+
+    :param error: one of :data:`UNMADE`.
+    :param connection: the settings that the client is made of.
+    :param service: the service, as botocore names it: ``"omics"``.
+    :return: SettingsError with connection and key; ServiceError: no credentials, or the role was not assumed. The
+        caller raises it ``from`` the original.
+    """
+    if isinstance(error, SettingsError):
+        return error
+    if isinstance(error, (ClientError, ResponseParserError)):
+        return service_error("AssumeRole", error)
+    typed = service_error("AssumeRole", error) if isinstance(error, BotoCoreError) else None
+    if isinstance(typed, Unavailable):
+        return typed
+    return SettingsError([_settings_problem(error, connection, service)])
+
+
+def _settings_problem(error: Exception, connection: AwsConnectionWrapper, service: str) -> Problem:
+    if isinstance(error, ProfileNotFound):
+        key, value = "profile_name", connection.session_kwargs.get("profile_name") or os.environ.get("AWS_PROFILE")
+        allowed = "a profile in the AWS configuration files of this machine"
+    elif isinstance(error, (NoRegionError, InvalidRegionError)):
+        key, value, allowed = "region_name", connection.region_name, "a Region of AWS, such as us-east-1"
+    elif isinstance(error, _NO_BUNDLE):
+        key, value = "verify", connection.verify
+        allowed = f"true, false, or the path of a file with CA certificates ({type(error).__name__})"
+    elif isinstance(error, BotoCoreError):
+        key, value, allowed = "extra", type(error).__name__, str(error)
+    else:
+        key, value = "endpoint_url", connection.get_service_endpoint_url(service_name=service)
+        value = "that of the environment" if value is None else value.rpartition("@")[2]  # no password
+        allowed = "a URL with its scheme: https://host or http://host:port"
+    name = f"{key} of the connection {connection.conn_id!r}" if isinstance(connection.conn_id, str) else key
+    return Problem(name, "not set" if value is None else repr(value), allowed)
 
 
 def unreadable(operation: str, reason: str) -> Unavailable:

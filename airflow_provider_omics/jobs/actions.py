@@ -1,4 +1,4 @@
-"""Actions: tasks that make one call (cancel, delete, create a run group), or read the results of a batch."""
+"""Actions: tasks that make one call (cancel, delete, run groups, run caches), or read the results of a batch."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def act(action: str, arguments: Mapping[str, Any], hook: OmicsHook, log: Any, co
         if isinstance(error, NotFound) and action in _DONE_WHEN_GONE:
             log.info("Nothing to do: %s", error)
             return None
-        raise airflow_error(error) from error
+        raise airflow_error(error, policy=getattr(context.get("task"), "retry_policy", None)) from error
 
 
 def _cancel_run(call: Call, run_id: str) -> None:
@@ -112,7 +112,8 @@ def _delete_run_batch(call: Call, batch_id: str, wait_for_completion: bool, poll
     if not wait_for_completion:
         call.log.info("Deleting the runs of batch %s", batch_id)
         return
-    plan = WaitPlan("batch", batch_id, poll_interval=poll_interval, cancel=False)
+    interval = max(poll_interval, 1 / call.hook.defaults.calls_per_second)
+    plan = WaitPlan("batch", batch_id, poll_interval=interval, cancel=False)
     event = Driver(call.hook, call.log).drive(wait(plan))
     unseen = error_of(event, call.hook.conn_region_name) if event.outcome is not Outcome.ENDED else None
     if unseen is not None:
@@ -154,6 +155,75 @@ def _delete_run_group(call: Call, run_group_id: str) -> None:
     call.log.info("Deleted run group %s", run_group_id)
 
 
+def _create_run_cache(
+    call: Call,
+    name: str,
+    cache_s3_location: str,
+    cache_behavior: str | None,
+    tags: Mapping[str, str] | None,
+    **more: Any,
+) -> str:
+    if not name:
+        raise SettingsError([Problem("name", repr(name), "the name by which later runs find the cache")])
+    wanted = {"cache_s3_location": cache_s3_location, "cache_behavior": cache_behavior}
+    found = _run_cache(call, name, wanted)
+    if found is not None:
+        call.log.info("Run cache %s of the name %s is there", found, name)
+        return found
+    given = {
+        "cacheBehavior": cache_behavior,
+        "cacheBucketOwnerId": more["cache_bucket_owner_id"],
+        "description": more["description"],
+        "tags": dict(tags) if tags else None,
+    }
+    request = {"name": name, "cacheS3Location": cache_s3_location, "requestId": str(uuid.uuid4())}
+    created = call.hook.create_run_cache({**request, **{key: value for key, value in given.items() if value}})["id"]
+    # Names are not unique: of two tasks that create it at once, both take the older one, and the younger goes.
+    kept = _run_cache(call, name, wanted) or created
+    if kept != created:
+        call.hook.delete_run_cache(created)
+        call.log.info("Deleted run cache %s: another task has created %s of the same name", created, kept)
+    else:
+        call.log.info("Created run cache %s", created)
+    return kept
+
+
+def _run_cache(call: Call, name: str, wanted: Mapping[str, str | None]) -> str | None:
+    """Find the oldest active cache of a name, which has to be what is wanted."""
+    of_name = [each for each in call.hook.list_run_caches() if each.get("name") == name and each["status"] == "ACTIVE"]
+    if not of_name:
+        return None
+    cache = min(of_name, key=lambda each: (each["creationTime"], each["id"]))
+    place, behavior = wanted["cache_s3_location"] or "", wanted["cache_behavior"]
+    problems = []
+    if not f"{cache['cacheS3Uri'].rstrip('/')}/".startswith(f"{place.rstrip('/')}/"):
+        allowed = f"run cache {cache['id']} of this name is at {cache['cacheS3Uri']}: choose another name"
+        problems.append(Problem("cache_s3_location", repr(place), allowed))
+    if behavior and behavior != cache["cacheBehavior"]:
+        allowed = f"run cache {cache['id']} of this name has {cache['cacheBehavior']}: change it, or the name"
+        problems.append(Problem("cache_behavior", repr(behavior), allowed))
+    if problems:
+        raise SettingsError(problems)
+    return str(cache["id"])
+
+
+def _update_run_cache(
+    call: Call, cache_id: str, name: str | None, cache_behavior: str | None, description: str | None
+) -> None:
+    given = {"name": name, "cacheBehavior": cache_behavior, "description": description}
+    changed = {key: value for key, value in given.items() if value is not None}
+    if not changed:
+        allowed = "at least one of them"
+        raise SettingsError([Problem("name, cache_behavior and description", "not set", allowed)])
+    call.hook.update_run_cache({"id": cache_id, **changed})
+    call.log.info("Updated %s of run cache %s", " and ".join(changed), cache_id)
+
+
+def _delete_run_cache(call: Call, cache_id: str) -> None:
+    call.hook.delete_run_cache(cache_id)
+    call.log.info("Deleted run cache %s; what it keeps in S3 stays", cache_id)
+
+
 def _collect_batch_results(
     call: Call, batch_id: str, results_s3_uri: str | None, results_detail: str, read_outputs: bool
 ) -> dict[str, Any]:
@@ -166,7 +236,15 @@ def _collect_batch_results(
 
 
 _DONE_WHEN_GONE = frozenset(
-    {"cancel_run", "delete_run", "cancel_run_batch", "delete_run_batch", "delete_batch", "delete_run_group"}
+    {
+        "cancel_run",
+        "delete_run",
+        "cancel_run_batch",
+        "delete_run_batch",
+        "delete_batch",
+        "delete_run_cache",
+        "delete_run_group",
+    }
 )
 
 _ACTIONS: Mapping[str, Callable[..., Any]] = {
@@ -177,5 +255,8 @@ _ACTIONS: Mapping[str, Callable[..., Any]] = {
     "delete_batch": _delete_batch,
     "create_run_group": _create_run_group,
     "delete_run_group": _delete_run_group,
+    "create_run_cache": _create_run_cache,
+    "update_run_cache": _update_run_cache,
+    "delete_run_cache": _delete_run_cache,
     "collect_batch_results": _collect_batch_results,
 }

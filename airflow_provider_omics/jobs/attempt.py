@@ -6,30 +6,40 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeGuard, TypeVar
 
-from airflow_provider_omics.core.attempt.earlier import REQUEST_ID_MEMORY
 from airflow_provider_omics.core.attempt.flow import Begun, begin
 from airflow_provider_omics.core.attempt.identity import (
     NAME_FIELDS,
+    OWN_TAGS,
     REQUEST_ID_TAG,
     IdentifiedRequest,
     fingerprint,
     identified_request,
     name_hash,
 )
-from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended, Present
-from airflow_provider_omics.core.commands import Answer, Choose, Find, Flow, IsSuccess, Save, Say, Start
-from airflow_provider_omics.core.errors import NotFound, NotOwner, ServiceError, Unavailable
+from airflow_provider_omics.core.attempt.record import AttemptRecord, EarlierStart, Ended, Present
+from airflow_provider_omics.core.commands import Answer, Choose, Find, FindEarlier, Flow, IsSuccess, Save, Say, Start
+from airflow_provider_omics.core.errors import (
+    CredentialsExpired,
+    InvalidRequest,
+    NotFound,
+    NotOwner,
+    ServiceError,
+    Throttled,
+    Unavailable,
+)
+from airflow_provider_omics.core.settings.fields import MAX_TAGS
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.core.wait.flow import LIST_LAG, WaitPlan, cancel
-from airflow_provider_omics.hooks.client import before_each_request
+from airflow_provider_omics.hooks.client import ONE_ATTEMPT, REQUEST, at_each
 from airflow_provider_omics.jobs.driver import Driver, pause
 from airflow_provider_omics.jobs.owner import Owner
-from airflow_provider_omics.jobs.search import find_started
+from airflow_provider_omics.jobs.search import find_earlier, find_started
 from airflow_provider_omics.waiting.task_states import asked_within
 
 T = TypeVar("T")
@@ -83,6 +93,9 @@ class Startable(Protocol):
     def is_success(self, ended: Snapshot) -> bool:
         """Whether the ended run or batch counts as a success of the task."""
 
+    def has_results(self) -> bool:
+        """Whether the task's results tell what its earlier tries have completed, where no record does any more."""
+
 
 @dataclass(eq=False)
 class Attempt:
@@ -99,9 +112,12 @@ class Attempt:
     driver: Driver
     snapshot: Snapshot | None = None
     _request: StartRequest = StartRequest({})
+    _tags: bool = True
     _sent: str | None = None
     """Request id of the request that was sent last."""
     _cancelled: bool = False
+    _is_unanswered: bool = False
+    """Whether a request was sent that may have started something, and no answer has said so."""
 
     @property
     def is_interrupted(self) -> bool:
@@ -117,7 +133,8 @@ class Attempt:
         :raises OmicsError: as ``begin`` does.
         """
         owner, content, arguments = self.owner, request.content, self.owner.arguments
-        self._request = request
+        self._request, self._tags = request, tag
+        misses_record = owner.lasts and owner.try_number > 1 and (arguments.durable or owner.may_be_cleared)
         present = Present(
             kind=self.job.kind,
             try_number=owner.try_number,
@@ -131,9 +148,13 @@ class Attempt:
             has_earlier=request.has_earlier,
             cancel=arguments.flag("cancel_on_kill"),
             patience=arguments.patience.total_seconds(),
+            misses_record=misses_record,
+            first_try=owner.first_try if misses_record else 1,
         )
         while True:
             owner.record = owner.store.load()
+            if owner.record is None and present.misses_record and present.chooses and self.job.has_results():
+                present = replace(present, has_earlier=True)
             try:
                 begun = self.drive(begin(owner.record, present, now=time.time()))
             except NotOwner as error:
@@ -188,6 +209,26 @@ class Attempt:
             return WaitEvent(Outcome.ENDED, seen)
         cancelled = self._cancelled or was_cancelled
         return WaitEvent(Outcome.TIMED_OUT, seen, limit="execution_timeout", cancelled=cancelled)
+
+    def part(self, *, cancels: bool) -> None:
+        """Cancel, hand over or name what this try has started, or may have, when an error ends it before the wait.
+
+        :param cancels: whether it is cancelled where no other try adopts it, or left going.
+        """
+        owner = self.owner
+        record = owner.record
+        if record is None or record.idle or record.ended is not None or _has_ended(self.snapshot):
+            return
+        if self.snapshot is None and not self._is_unanswered:
+            return
+        if not (cancels and owner.is_last):
+            reason = "cancel_on_kill is off" if owner.is_last else "the next try takes it over"
+            owner.log.warning("%s may be going and is left as it is: %s", self._name(record), reason)
+            return
+        try:
+            self._cancel(record, LIST_LAG)
+        except Exception as error:  # noqa: BLE001 - the error that ends the task is another one
+            owner.log.warning("%s was not cancelled and may be going: %s", self._name(record), error)
 
     def _kill(self, may_leave: bool, task_state: Callable[[], str | None]) -> None:
         owner = self.owner
@@ -287,6 +328,8 @@ class Attempt:
             value = self._start(command.record)
         elif isinstance(command, Find):
             value = self._find(command.record)
+        elif isinstance(command, FindEarlier):
+            value = self._find_earlier()
         elif isinstance(command, IsSuccess):
             value = self.job.is_success(command.snapshot)
         elif isinstance(command, Choose):
@@ -306,27 +349,27 @@ class Attempt:
         if record.owner_try == record.first_try and self._sent != record.request_id:
             for warning in identified.warnings:
                 owner.log.warning("%s", warning)
-        is_resend = False
 
-        def check() -> None:
-            nonlocal is_resend
+        def check(**_: Any) -> None:
             owner.check_not_killed()
             owner.check_owner()
-            if is_resend and time.time() - record.requested_at > REQUEST_ID_MEMORY:
-                reason = "HealthOmics may have forgotten the request id: a search first"
-                raise Unavailable(job.operation, "TooLate", reason)
-            is_resend = True
             self._sent = record.request_id
 
         try:
             if self._sent == record.request_id:
                 owner.check_owner()  # the back-off took its time; before it, the record was saved just now
-            with before_each_request(owner.hook, job.operation, check):
+            with at_each({f"{REQUEST}.{job.operation}": check, **ONE_ATTEMPT}):
                 started = job.start(record, identified.request)
         except ServiceError as error:
+            is_refusal = not isinstance(error, Unavailable) or isinstance(error, (Throttled, CredentialsExpired))
+            self._is_unanswered = self._is_unanswered or (self._sent == record.request_id and not is_refusal)
             return error
+        except Exception:
+            self._is_unanswered = self._sent == record.request_id
+            raise
         self.snapshot = started
-        owner.log.info("Started %s %s (uuid %s)", job.kind, started.id, started.uuid)
+        with suppress(Exception):  # a log that fails must not part this try from what it has started
+            owner.log.info("Started %s %s (uuid %s)", job.kind, started.id, started.uuid)
         if owner.is_killed:
             owner.log.warning("%s %s has started although the task was ended", job.kind, started.id)
             owner.record = replace(record, resource_id=started.id, resource_uuid=started.uuid)
@@ -339,7 +382,17 @@ class Attempt:
         if content:
             is_tagged = REQUEST_ID_TAG in self._identified(record).request.get("tags", {})
         identity = self.owner.identity
-        return find_started(self.owner.hook, self.job.kind, record, identity, content, is_tagged=is_tagged)
+        with at_each(ONE_ATTEMPT):
+            return find_started(self.owner.hook, self.job.kind, record, identity, content, is_tagged=is_tagged)
+
+    def _find_earlier(self) -> tuple[EarlierStart, ...] | ServiceError:
+        owner, kind = self.owner, self.job.kind
+        tags = self._request.content.get("tags") or {}
+        if not self._tags or len(tags) > MAX_TAGS - OWN_TAGS:
+            return InvalidRequest("ListRuns", "NotFindable", "without tags of ours nothing tells one task from another")
+        name = self._request.content.get(NAME_FIELDS[kind])
+        with at_each(ONE_ATTEMPT):
+            return find_earlier(owner.hook, kind, owner.identity, owner.try_number, name)
 
     def _identified(self, record: AttemptRecord) -> IdentifiedRequest:
         request, identity = self._request, self.owner.identity

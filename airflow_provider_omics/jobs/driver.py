@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from airflow_provider_omics.core.commands import Answer, Cancel, Flow, Say, Sleep
+from airflow_provider_omics.core.commands import Answer, Cancel, Flow, Look, Say, Sleep
 from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError
+from airflow_provider_omics.hooks.client import ONE_ATTEMPT, at_each
 from airflow_provider_omics.hooks.commands import carry_out
 from airflow_provider_omics.hooks.omics import OmicsHook
 
@@ -59,7 +61,7 @@ class Driver:
             while True:
                 answer = perform(command)
                 if isinstance(answer.value, CredentialsExpired):
-                    self._renew()
+                    self.hook.try_to_renew()
                 command = flow.send(answer)
         except StopIteration as end:
             result: T = end.value
@@ -75,26 +77,18 @@ class Driver:
         if isinstance(command, Sleep):
             time.sleep(command.seconds)  # noqa: TID251 - this is the wait itself; tests step it
         elif isinstance(command, Say):
-            self.log.log(command.level, "%s", command.message)
+            with suppress(Exception):  # a log that fails must not end a wait, or keep a cancel from being sent
+                self.log.log(command.level, "%s", command.message)
         else:
             guard = self.guard if isinstance(command, Cancel) else None
             try:
                 if guard is not None:
                     guard.before_cancel()
-                value = carry_out(self.hook, command)
+                # A look that fails is repeated by its flow, whose patience botocore's own resends would not count for.
+                with at_each(ONE_ATTEMPT if isinstance(command, Look) else {}):
+                    value = carry_out(self.hook, command)
                 if guard is not None:
                     guard.after_cancel(command.id)
             except ServiceError as error:
                 value = error
         return Answer(time.time(), value)
-
-    def _renew(self) -> None:
-        """Have the next call made with the credentials of today; the pauses of the flow keep this rare.
-
-        Keys in a connection may have been rotated; and a client that was made while the instance metadata service was
-        late has no credentials for its whole life.
-        """
-        try:
-            self.hook.renew()
-        except Exception:
-            self.log.warning("The connection could not be read anew", exc_info=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -112,6 +112,7 @@ class Owner:
     is_ended_by_user: bool = False
     is_last: bool = False
     patience: float | None = None
+    _not_written: set[str] = field(default_factory=set)
 
     @property
     def request_id(self) -> str | None:
@@ -122,6 +123,21 @@ class Owner:
     def lasts(self) -> bool:
         """Whether the record outlives this try."""
         return not isinstance(self.store, TryAttemptStore)
+
+    @property
+    def retry_policy(self) -> object:
+        """The task's policy, which decides about retries from Airflow 3.3 on; None: it has none."""
+        return getattr(self.context.get("task"), "retry_policy", None)
+
+    @property
+    def first_try(self) -> int:
+        """Number of the first try since the task was new, or cleared: with ``retries`` it makes ``max_tries``."""
+        return max(self.max_tries - int(self.arguments.retries or 0) + 1, 1)
+
+    @property
+    def may_be_cleared(self) -> bool:
+        """Whether this try may be the first one after a clear, by Airflow's numbers."""
+        return 1 < self.try_number <= self.first_try
 
     @property
     def is_started(self) -> bool:
@@ -214,10 +230,7 @@ class Owner:
         :param batch: as last seen.
         """
         if isinstance(self.store, TaskStateAttemptStore):
-            try:
-                self.store.tell(batch.numbers)
-            except Exception:
-                self.log.warning("The progress could not be stored", exc_info=True)
+            self.try_to_write("progress", self.store.tell, batch.numbers)
 
     def check_not_killed(self) -> None:
         """Refuse to go on when the task was ended for good.
@@ -248,7 +261,13 @@ class Owner:
         if stored is None:
             if self.record is None or self.is_ended_by_user:
                 return
-            raise NotOwner(self.record.resource_id, None)
+            # Airflow's store is closed to a try once there is a later one, and takes nothing of it then. If it does,
+            # somebody has removed the record.
+            try:
+                self.store.save(self.record)
+            except Exception as error:
+                raise NotOwner(self.record.resource_id, None) from error
+            return
         if stored.owner_try > self.try_number:
             raise NotOwner(stored.resource_id, stored.owner_try)
 
@@ -302,8 +321,16 @@ class Owner:
         :param link: the link.
         :param values: its ids.
         """
-        place = {"region_name": self.hook.conn_region_name, "aws_partition": self.hook.conn_partition}
-        link.persist(context=self.context, operator=self.context["task"], **place, **values)
+        self.try_to_write(
+            "console links",
+            lambda: link.persist(
+                context=self.context,
+                operator=self.context["task"],
+                region_name=self.hook.conn_region_name,
+                aws_partition=self.hook.conn_partition,
+                **values,
+            ),
+        )
 
     def push(self, result: dict[str, Any]) -> None:
         """Push the result of a task that is about to fail: a task with trigger rule ``all_done`` needs it.
@@ -311,4 +338,18 @@ class Owner:
         :param result: the result.
         """
         if self.arguments.do_xcom_push:
-            self.context["ti"].xcom_push("return_value", result)
+            self.try_to_write("result in XCom", self.context["ti"].xcom_push, "return_value", result)
+
+    def try_to_write(self, what: str, write: Callable[..., object], *values: Any) -> None:
+        """Write something that is convenient to have; a failure never takes the place of a result or an error.
+
+        :param what: its name in the log, which has the first failure of each.
+        :param write: writes it.
+        :param values: its arguments.
+        """
+        try:
+            write(*values)
+        except Exception as error:  # noqa: BLE001 - as said above
+            if what not in self._not_written:
+                self._not_written.add(what)
+                self.log.warning("The %s could not be written (%s: %s); going on", what, type(error).__name__, error)

@@ -59,6 +59,8 @@ class Report:
             final = is_final(diagnosis.failure_class, before, retry_permanent=arguments.retry_permanent_failures)
         tries_left = task_instance.max_tries - task_instance.try_number + 1
         retry = retry_sentence(diagnosis.failure_class, final=final, tries_left=tries_left)
+        if self.owner.retry_policy is not None:
+            retry = "as the task's retry_policy decides"
         error.diagnosis = {**diagnosis.to_json(retry), "final": final}
         self.owner.log.error("%s", diagnosis.text(retry))
         if isinstance(diagnosis, RunDiagnosis) and diagnosis.failed_tasks and diagnosis.run.log_level != "OFF":
@@ -69,7 +71,6 @@ class Report:
         """Count this unclear failure; returns how many tries had ended so since the first one or the last clear.
 
         Where no record outlives a try, Airflow keeps no such count: each earlier try of the series is taken for one.
-        ``max_tries`` grows by ``retries`` with each clear, from the number of the try before.
         """
         counted = self.owner.count_unclear()
         return self.earlier_tries() if counted is None else counted
@@ -77,5 +78,4 @@ class Report:
     def earlier_tries(self) -> int:
         """Count the tries of this series before this one, by Airflow's numbers."""
         task_instance = self.owner.context["ti"]
-        first_try = max(int(task_instance.max_tries) - int(self.owner.arguments.retries or 0) + 1, 1)
-        return max(int(task_instance.try_number) - first_try, 0)
+        return max(int(task_instance.try_number) - self.owner.first_try, 0)

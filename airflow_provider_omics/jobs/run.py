@@ -125,6 +125,10 @@ class RunJob:
         """Whether a run that has ended completed."""
         return ended.phase is Phase.SUCCEEDED
 
+    def has_results(self) -> bool:
+        """Say that a run has no results file that could tell of an earlier one."""
+        return False
+
     def result(self, run: Snapshot) -> dict[str, Any]:
         """Make the task's result."""
         assert isinstance(run, RunSnapshot)  # noqa: S101 - for mypy: `kind` says it

@@ -29,6 +29,12 @@ PROGRESS_KEY = "omics_progress"
 """Key of the numbers in the last line of progress."""
 
 
+def deployment() -> str:
+    """Tell this Airflow from others, by a hash of its address: two differ in it, unless both kept the default."""
+    section = "webserver" if airflow.__version__.startswith("2.") else "api"
+    return hashlib.sha256(str(conf.get(section, "base_url", fallback="")).encode()).hexdigest()[:8]
+
+
 class AttemptStore(Protocol):
     """Keeps one record for a task instance across its tries."""
 
@@ -81,14 +87,10 @@ class S3AttemptStore:
 
     def __init__(self, hook: OmicsHook, place: S3Place, identity: TaskIdentity) -> None:
         self._store = S3Store(hook)
-        # Two deployments that share the place by mistake differ in their address, unless both kept the default.
-        section = "webserver" if airflow.__version__.startswith("2.") else "api"
-        address = conf.get(section, "base_url", fallback="")
-        deployment = hashlib.sha256(str(address).encode()).hexdigest()[:8]
         names = (identity.dag_id, identity.run_id, identity.task_id, str(identity.map_index))
         path = "/".join(quote(name, safe="") for name in names)
         bucket, prefix = s3_address(place.uri)
-        key = f"{prefix.strip('/')}/airflow-attempts/{deployment}/{path}.json".lstrip("/")
+        key = f"{prefix.strip('/')}/airflow-attempts/{deployment()}/{path}.json".lstrip("/")
         self._place = S3Place(S3Address(bucket, key).uri, place.kms_key_id)
         self._etag: str | None = None
 

@@ -10,7 +10,15 @@ from functools import partial
 from importlib import import_module
 from typing import Any, NoReturn, Protocol
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, Asset, AssetAlias, Context, TaskDeferred
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    Asset,
+    AssetAlias,
+    Context,
+    TaskDeferred,
+)
 
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.identity import TaskIdentity
@@ -34,7 +42,7 @@ from airflow_provider_omics.jobs.attempt import Attempt, Startable, StartRequest
 from airflow_provider_omics.jobs.connection import find_connection
 from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.jobs.owner import Lineage, Owner, StartArguments
-from airflow_provider_omics.jobs.stores import TaskStateAttemptStore, attempt_store
+from airflow_provider_omics.jobs.stores import TaskStateAttemptStore, attempt_store, deployment
 from airflow_provider_omics.waiting.task_states import task_state
 
 
@@ -126,6 +134,8 @@ class StartTask:
     attempt: Attempt
     owner: Owner
     _may_be_adopted: bool = False
+    _has_waited: bool = False
+    """Whether the wait is over: what is raised from then on says how the run or batch has ended, or was left."""
 
     def execute(self) -> dict[str, Any]:
         """Start, wait and judge.
@@ -136,6 +146,7 @@ class StartTask:
         """
         started_at = time.time()
         job, arguments = self.job, self.owner.arguments
+        begun: Begun | None = None
         try:
             try:
                 is_dry_run = arguments.flag("dry_run")
@@ -150,20 +161,18 @@ class StartTask:
                     job.show(request)
                     return {**dict.fromkeys(job.result(job.nothing)), "status": "DRY_RUN"}
                 begun = self._begin(request)
+                event = None if begun.record.idle else self._wait(begun, started_at)
             except AirflowTaskTimeout:
-                return self._time_out()
-            if begun.record.idle:
-                return self._succeed(job.nothing_left(begun))
-            job.started(begun.snapshot)
-            if begun.vanished:
-                error = "an earlier try has started it, and no answer shows its end"
-                return self._conclude(WaitEvent(Outcome.VANISHED, begun.snapshot, error=error))
-            if not arguments.wait_for_completion:
-                job.let_go()
-                return self._succeed(job.result(begun.snapshot))
-            return self._wait(begun.snapshot, started_at)
+                event = self._time_out()
+            if event is not None:
+                return self._conclude(event)
+            assert begun is not None  # noqa: S101 - tells mypy that a time-out has an event
+            return self._succeed(job.nothing_left(begun) if begun.record.idle else job.result(begun.snapshot))
         except OmicsError as error:
             self._raise(error)
+        except Exception as error:
+            self._part(error)
+            raise
         finally:
             job.close()
 
@@ -179,15 +188,21 @@ class StartTask:
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
         """
+        seen: Snapshot | None = None
         try:
             parsed = parse_event(event, self.job.kind)
+            seen = None if parsed.cancelled else parsed.snapshot
             self._open(was_found=connected)
             owner = self.owner
             owner.take_up(request_id, parsed.snapshot)
             if not owner.is_of_an_earlier_try(try_number):
                 return self._conclude(parsed)
-        except OmicsError as error:
-            self._raise(error)
+        except Exception as error:
+            if not self._has_waited and seen is not None and seen.phase is Phase.ACTIVE:
+                self.owner.log.warning("%s %s may be going, and is left as it is", self.job.kind, seen.id)
+            if isinstance(error, OmicsError):
+                self._raise(error)
+            raise
         # Airflow 3.0 keeps `next_method` when a try fails after its deferral, and hands its event to the next one.
         self.owner.log.info("The event is of an earlier try, which has failed; this one begins anew")
         return self.execute()
@@ -199,6 +214,9 @@ class StartTask:
         else:
             state = partial(task_state, self.owner.context["ti"])
             self.attempt.kill(may_leave=self._may_be_adopted, task_state=state)
+        self._tidy_after_cancel()
+
+    def _tidy_after_cancel(self) -> None:
         record = self.owner.record
         if record is not None and record.resource_id is not None and record.ended is Ended.BADLY:
             self.job.killed()
@@ -231,13 +249,22 @@ class StartTask:
             self.job.not_started()
             raise
 
-    def _wait(self, started: Snapshot, started_at: float) -> dict[str, Any]:
-        arguments, hook = self.owner.arguments, self.owner.hook
+    def _wait(self, begun: Begun, started_at: float) -> WaitEvent | None:
+        """Wait for the end; None: nobody wants to."""
+        arguments, hook, started = self.owner.arguments, self.owner.hook, begun.snapshot
+        self.job.started(started)
+        if begun.vanished:
+            error = "an earlier try has started it, and no answer shows its end"
+            return WaitEvent(Outcome.VANISHED, started, error=error)
+        if not arguments.wait_for_completion:
+            self.job.let_go()
+            return None
         plan = WaitPlan(
             kind=self.job.kind,
             id=started.id,
             uuid=started.uuid,
-            poll_interval=arguments.poll_interval,
+            # The account's budget holds in a worker, too; all that wait in a triggerer share one.
+            poll_interval=max(arguments.poll_interval, 1 / hook.defaults.calls_per_second),
             run_timeout=self.job.run_timeout,
             patience=arguments.patience.total_seconds(),
             cancel=arguments.flag("cancel_on_kill"),
@@ -262,30 +289,43 @@ class StartTask:
                 "try_number": self.owner.try_number,
             }
             raise TaskDeferred(trigger=trigger, method_name="execute_complete", kwargs=carried)
-        try:
-            # The answer of a start lacks fields of an ended run: one more look at least.
-            event = self.attempt.drive(wait(plan))
-        except AirflowTaskTimeout:
-            # The deadline lies before Airflow's own, but one slow call can outlast the margin.
-            return self._time_out()
-        return self._conclude(event)
+        # The answer of a start lacks fields of an ended run: one more look at least.
+        return self.attempt.drive(wait(plan))
 
-    def _time_out(self) -> dict[str, Any]:
-        """End a task that Airflow's own timeout has struck."""
+    def _time_out(self) -> WaitEvent:
+        """End what a task has started that Airflow's own timeout has struck.
+
+        The deadline of a wait lies before it, but one slow call can outlast the margin, and the steps before the wait,
+        such as writes to XCom, look at no deadline.
+        """
+        self.owner.is_last = not self._may_be_adopted
         event = self.attempt.time_out(cancels=self.owner.arguments.flag("cancel_on_kill"))
         if event is None:
             raise StartTimedOut(self.job.kind, self.owner.request_id)
-        return self._conclude(event)
+        return event
+
+    def _part(self, error: Exception) -> None:
+        """See to what this try has started, when it ends with an error before it has waited for it."""
+        if self._has_waited or isinstance(error, NotOwner) or self.owner.is_killed or self.owner.record is None:
+            return  # the error says what became of it, or whose it is; or a kill has seen to it
+        is_final = isinstance(error, (AirflowFailException, AirflowSkipException)) or getattr(error, "is_final", False)
+        self.owner.is_last = is_final or not self._may_be_adopted
+        self.attempt.part(cancels=self.owner.arguments.flag("cancel_on_kill"))
+        self._tidy_after_cancel()
 
     def _conclude(self, event: WaitEvent) -> dict[str, Any]:
         """Turn the end of the wait into the task's result or error, and record how the attempt ended."""
+        self._has_waited = True
         try:
             result = self.job.conclude(event)
         except OmicsError as error:
             if not isinstance(error, ServiceError):  # else the judge could not be asked: nothing is known to be bad
                 still_going = event.outcome is not Outcome.ENDED and not event.cancelled
                 self.owner.end(Ended.LOST if still_going else Ended.BADLY)
-            self.job.failed(event.snapshot, error)
+            try:
+                self.job.failed(event.snapshot, error)
+            except (Exception, AirflowTaskTimeout):  # the error itself stays what the task ends with
+                self.owner.log.warning("Not all about the failure could be told", exc_info=True)
             raise
         self.owner.end(Ended.WELL)
         return self._succeed(result)
@@ -298,9 +338,17 @@ class StartTask:
         """
         self.owner.reported = result
         outlets = [outlet for outlet in self.owner.arguments.outlets if isinstance(outlet, (Asset, AssetAlias))]
-        events: Any = self.owner.context.get("outlet_events") if outlets else None
+        if outlets:
+            try:
+                self.owner.try_to_write("asset events", self._tell_assets, outlets, result)
+            except AirflowTaskTimeout:  # what was waited for has ended well
+                self.owner.log.warning("The asset events could not be written: execution_timeout passed")
+        return result
+
+    def _tell_assets(self, outlets: list[Any], result: dict[str, Any]) -> None:
+        events: Any = self.owner.context.get("outlet_events")
         if events is None:
-            return result
+            return
         uri = result.get("results_uri") or result.get("run_output_uri")
         for outlet in outlets:
             if isinstance(outlet, Asset):
@@ -308,17 +356,19 @@ class StartTask:
             elif uri:
                 plain = {key: value for key, value in result.items() if not isinstance(value, (list, dict))}
                 events[outlet].add(Asset(uri), extra=plain)
-        return result
 
     def _raise(self, error: OmicsError) -> NoReturn:
         diagnosis = getattr(error, "diagnosis", None)
         final = None if diagnosis is None else bool(diagnosis["final"])
-        if isinstance(error, SettingsError) and self.owner.arguments.masks_parameters:
-            # Without the error itself, which Airflow would show as the cause.
-            raise airflow_error(error.masked(), final=final) from None
         if isinstance(error, AttemptError) and self.attempt.is_interrupted:
             final = False  # a deploy has ended the process in the midst of the start: the next try goes on
-        raise airflow_error(error, final=final) from error
+        shown: OmicsError = error
+        if isinstance(error, SettingsError) and self.owner.arguments.masks_parameters:
+            shown = error.masked()
+        raised = airflow_error(shown, final=final, policy=self.owner.retry_policy)
+        self._part(raised)
+        # Without the error itself where it is masked, as Airflow would show it as the cause.
+        raise raised from error if shown is error else None
 
 
 _JOBS = {"run": f"{__package__}.run", "batch": f"{__package__}.batch.job"}
@@ -337,7 +387,8 @@ def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, co
     """
     task_instance = context["ti"]
     arguments = StartArguments(**{field.name: given[field.name] for field in fields(StartArguments)})
-    identity = TaskIdentity.of(task_instance)
+    identity = TaskIdentity.of(task_instance, deployment())
+    hook.patience = arguments.patience.total_seconds()
     owner = Owner(hook, log, arguments, context, identity, task_instance.try_number, task_instance.max_tries)
     job: Job = import_module(_JOBS[kind]).make_job(given, owner)
     return StartTask(job, Attempt(job, owner, Driver(hook, log, owner)), owner)

@@ -173,9 +173,14 @@ class OmicsStartOperator(OmicsBaseOperator):
         :return: datasets and facets.
         """
         from airflow_provider_omics.jobs.openlineage import lineage_of  # where the OpenLineage provider is installed
+        from airflow_provider_omics.jobs.owner import Lineage
 
-        task = self._task or self._open(Context({"ti": task_instance, "task": self}))
-        return lineage_of(task.lineage())
+        try:
+            task = self._task or self._open(Context({"ti": task_instance, "task": self}))
+            return lineage_of(task.lineage())
+        except Exception as error:  # noqa: BLE001 - lineage never takes the place of a result or an error
+            self.log.warning("OpenLineage is not told of this task (%s: %s)", type(error).__name__, error)
+            return lineage_of(Lineage({}, (), ()))
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """Collect as much as is known of a task that failed; called by OpenLineage's provider, if there is one.

@@ -13,6 +13,7 @@ from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sa
 from airflow_provider_omics.core.batch.verdict import BatchCounts
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import RunStatus, SubmissionStatus
+from airflow_provider_omics.hooks.client import Make, at_once
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results.store import ResultsStore
 
@@ -97,7 +98,7 @@ class Cohort:
         """
         return replace(self, counts=self.counts + BatchCounts.of(batch))
 
-    def with_failed(self, hook: OmicsHook, batch: BatchSnapshot) -> Cohort:
+    def with_failed(self, hook: OmicsHook, batch: BatchSnapshot, make: Make = at_once) -> Cohort:
         """Name the runs of an ended batch that did not complete.
 
         ListRunsInBatch knows submissions only, so executions come from ListRuns; why they failed is for
@@ -105,11 +106,12 @@ class Cohort:
 
         :param hook: where to ask.
         :param batch: the batch, ended.
+        :param make: makes the call for a page of a list; default: once.
         :return: first the runs that were not submitted, then those that failed, then the cancelled ones, then those
             that nobody can tell of.
         :raises ServiceError: a call was refused or did not get through.
         """
-        return replace(self, failed=tuple(_failed_runs(hook, batch)))
+        return replace(self, failed=tuple(_failed_runs(hook, batch, make)))
 
     @property
     def not_completed(self) -> tuple[RunRecord, ...]:
@@ -154,43 +156,48 @@ def _slim(record: RunRecord, ended: RecordStatus, message: str | None) -> RunRec
     )
 
 
-def _failed_runs(hook: OmicsHook, batch: BatchSnapshot) -> Iterator[RunRecord]:
+def _failed_runs(hook: OmicsHook, batch: BatchSnapshot, make: Make) -> Iterator[RunRecord]:
     if batch.count("failed_submissions"):
-        refused = hook.list_runs_in_batch(batch.id, submission_status=SubmissionStatus.FAILED.value)
+        refused = hook.list_runs_in_batch(batch.id, submission_status=SubmissionStatus.FAILED.value, make=make)
         yield from map(not_submitted, refused)
     ended = {
         item["id"]: RecordStatus(status.value)
         for status, count in ((RunStatus.FAILED, "failed_runs"), (RunStatus.CANCELLED, "cancelled_runs"))
         if batch.count(count)
-        for item in hook.list_runs(batch_id=batch.id, status=status.value)
+        for item in hook.list_runs(batch_id=batch.id, status=status.value, make=make)
     }
-    names = _run_setting_ids(hook, batch, ended)
+    names = _run_setting_ids(hook, batch, ended, make)
     for run_id, status in ended.items():
         yield RunRecord(names.get(run_id, ""), run_id, None, status)
     if BatchCounts.of(batch).unknown_runs:
-        yield from _unknown_runs(hook, batch, ended)
+        yield from _unknown_runs(hook, batch, ended, make)
 
 
-def _unknown_runs(hook: OmicsHook, batch: BatchSnapshot, ended: Mapping[str, RecordStatus]) -> Iterator[RunRecord]:
+def _unknown_runs(
+    hook: OmicsHook, batch: BatchSnapshot, ended: Mapping[str, RecordStatus], make: Make
+) -> Iterator[RunRecord]:
     """Find the runs that were submitted and are neither listed as COMPLETED nor among those that ended otherwise."""
-    completed = {item["id"] for item in hook.list_runs(batch_id=batch.id, status=RunStatus.COMPLETED.value)}
-    for item in hook.list_runs_in_batch(batch.id):
+    listed = hook.list_runs(batch_id=batch.id, status=RunStatus.COMPLETED.value, make=make)
+    completed = {item["id"] for item in listed}
+    for item in hook.list_runs_in_batch(batch.id, make=make):
         run_id = item.get("runId")
         if run_id not in completed and run_id not in ended and item.get("submissionStatus") != SubmissionStatus.FAILED:
             message = "its record is gone: nobody can tell how it ended"
             yield RunRecord(item["runSettingId"], run_id, None, RecordStatus.UNKNOWN, message=message)
 
 
-def _run_setting_ids(hook: OmicsHook, batch: BatchSnapshot, run_ids: Mapping[str, object]) -> dict[str, str]:
+def _run_setting_ids(
+    hook: OmicsHook, batch: BatchSnapshot, run_ids: Mapping[str, object], make: Make
+) -> dict[str, str]:
     """Map run ids to the user's own ids, by one call each or by all pages, whichever is fewer calls."""
     if len(run_ids) <= math.ceil(batch.total_runs / PAGE):
         return {
             run_id: item["runSettingId"]
             for run_id in run_ids
-            for item in hook.list_runs_in_batch(batch.id, run_id=run_id)
+            for item in hook.list_runs_in_batch(batch.id, run_id=run_id, make=make)
         }
     return {
         item["runId"]: item["runSettingId"]
-        for item in hook.list_runs_in_batch(batch.id)
+        for item in hook.list_runs_in_batch(batch.id, make=make)
         if item.get("runId") in run_ids
     }

@@ -24,8 +24,9 @@ from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
 from airflow_provider_omics.core.uris import S3Address, s3_address
 from airflow_provider_omics.core.wait.flow import LIST_LAG
-from airflow_provider_omics.hooks.client import before_each_call
+from airflow_provider_omics.hooks.client import CALL, at_each
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.hooks.run_logs import RunLogsHook
 from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.results.cohort import Cohort
@@ -37,8 +38,15 @@ CHECKPOINT = 300.0
 second take five and a half hours."""
 
 
+SAVE_PATIENCE = 10.0
+"""Seconds for the last write of a collection that ends with an error: a task that is being ended has no more."""
+
+MANIFEST_PATIENCE = 75.0
+"""Seconds for which the manifest of a run that is gone is asked for, as long as a wait asks for it."""
+
 LOOKS = 4
-"""How often ListRunsInBatch is asked for all runs in the counts of an ended batch, as lists lag."""
+"""How often ListRunsInBatch is asked for all runs in the counts of an ended batch, and GetRun for their ends, as both
+lag."""
 
 SUMMARIES = ("logs/outputs.json", "logs/output.json")
 """The user guide has both names, on its pages "Run outputs" and "CloudWatch Logs"."""
@@ -96,7 +104,8 @@ def collect_results(hook: OmicsHook, batch_id: str, uri: str, log: Any, **option
     :return: the counts.
     :raises SettingsError: the arguments do not go together, or the file is no results file.
     :raises NotFound: there is no such batch (any more).
-    :raises ServiceError: HealthOmics, S3 or CloudWatch Logs refused a call, or did not get through.
+    :raises ServiceError: HealthOmics, S3 or CloudWatch Logs refused a call, or did not get through for the hook's
+        ``patience``.
     """
     with closing(Collection(hook, batch_id, uri, log, **options)) as collection:
         return collection.collect()
@@ -153,6 +162,7 @@ class Collection:
             allowed = "with results_detail='full': lists have no output URI"
             raise SettingsError([Problem("read_outputs", "True", allowed)])
         self._hook = hook
+        self._repeats = Repeats(hook, log)
         self._batch_id = batch_id
         self._file = None if uri is None else JsonLinesFile(hook, uri, hook.defaults.results_kms_key_id)
         self._store = ResultsStore() if store is None else store
@@ -164,7 +174,7 @@ class Collection:
         self._pacer = Pacer(hook.defaults.calls_per_second)
         self._logs = RunLogsHook.beside(hook)
         self._batch = BatchSnapshot(batch_id, "")
-        self._new = self._unwritten = 0
+        self._new = self._unwritten = self._lagging = 0
         self._warned = False
         self._rest_completed = False
         self._leaves_out = False
@@ -181,13 +191,18 @@ class Collection:
         :raises NotFound: there is no such batch (any more).
         :raises ServiceError: HealthOmics, S3 or CloudWatch Logs refused a call, or did not get through.
         """
-        if self._file is not None:
-            self._store.take(self._file.read(RunRecord.from_json))
-        with before_each_call(self._hook, self._pacer.wait):
+        self._repeats.make(self._take_file)
+        with at_each({CALL: lambda **_: self._pacer.wait()}):
             origin = self._look_at_batch()
             self._list(self._batch)
             try:
-                self._read(origin)
+                for look in range(LOOKS):
+                    if look:
+                        time.sleep(LIST_LAG)  # noqa: TID251 - GetRun may lag; tests step the clock
+                    self._lagging = 0
+                    self._read(origin)
+                    if not self._lagging:
+                        break
             except BaseException:
                 self._save()
                 raise
@@ -199,6 +214,10 @@ class Collection:
         place = f", at {uri}" if uri else ""
         self._log.info("Results of batch %s: %s; %d new%s", self._batch_id, shown, self._new, place)
         return Collected(uri, self._batch, counts, self._new)
+
+    def _take_file(self) -> None:
+        if self._file is not None:
+            self._store.take(self._file.read(RunRecord.from_json))
 
     def cohort(self) -> Cohort:
         """Return all samples of the attempt that started the batch, those that it did not submit included."""
@@ -223,14 +242,15 @@ class Collection:
             self._write()
 
     def _look_at_batch(self) -> BatchOrigin:
-        answer = self._hook.get_batch(self._batch_id)
+        answer = self._repeats.make(lambda: self._hook.get_batch(self._batch_id))
         self._batch = BatchSnapshot.from_response(answer)
         origin, started_by = BatchOrigin.from_response(answer), self._started_by
         if started_by is not None and origin.dag_id is None:
             names = ("dag_id", "dag_run_id", "try_number", "request_id")
             origin = replace(origin, **{name: getattr(started_by, name) for name in names})
         if origin.request_id is not None and self._file is not None:
-            self._store.add_samples(read_samples(self._hook, self._file.uri, origin.request_id))
+            uri, request_id = self._file.uri, origin.request_id
+            self._repeats.make(lambda: self._store.add_samples(read_samples(self._hook, uri, request_id)))
         return origin
 
     def _read(self, origin: BatchOrigin) -> None:
@@ -248,13 +268,13 @@ class Collection:
         """Write the records read so far before the error that ends the collection, which is raised all the same."""
         try:
             if self._unwritten:
-                self._write()
+                self._write(SAVE_PATIENCE)
         except OmicsError as error:
             self._log.warning("The work since the last checkpoint is lost: %s", error)
 
-    def _write(self) -> None:
+    def _write(self, patience: float | None = None) -> None:
         if self._file is not None:
-            write_merged(self._file, self._store, self._log)
+            write_merged(self._file, self._store, self._log, Repeats(self._hook, self._log, patience))
         self._unwritten = 0
 
     def _list(self, batch: BatchSnapshot) -> None:
@@ -268,7 +288,7 @@ class Collection:
         for look in range(LOOKS):
             if look:
                 time.sleep(LIST_LAG)  # noqa: TID251 - the list may lag; tests step the clock
-            submissions = self._hook.list_runs_in_batch(batch.id)
+            submissions = self._hook.list_runs_in_batch(batch.id, make=self._repeats.make)
             self._store.add_submissions(Submission.from_item(item) for item in submissions)
             self._leaves_out = leaves_out_runs(batch, self._store.count_submissions_with_run())
             if not self._leaves_out:
@@ -276,7 +296,7 @@ class Collection:
         self._log.warning("Batch %s has started more runs than ListRunsInBatch lists: the others are UNKNOWN", batch.id)
 
     def _list_runs(self, status: RunStatus) -> None:
-        items = self._hook.list_runs(batch_id=self._batch_id, status=status.value)
+        items = self._hook.list_runs(batch_id=self._batch_id, status=status.value, make=self._repeats.make)
         self._store.add_listed((item["id"], RunSnapshot.from_response(item).to_payload()) for item in items)
 
     def _records(self, batch: BatchSnapshot, origin: BatchOrigin) -> Iterator[RunRecord]:
@@ -312,9 +332,11 @@ class Collection:
         run = self._look(batch, submission)
         if run is None:
             return RunRecord.without_run(submission, sample, origin, attempt=attempt)
-        outputs = None
-        if self._outputs is not None and run.phase is Phase.SUCCEEDED:
-            outputs = self._outputs.read(run)
+        # By the counts of a PROCESSED batch each run has ended: GetRun lags behind them.
+        self._lagging += batch.phase is Phase.PROCESSED and run.phase is Phase.ACTIVE
+        outputs, reader = None, self._outputs
+        if reader is not None and run.phase is Phase.SUCCEEDED:
+            outputs = self._repeats.make(lambda: reader.read(run))
         return RunRecord.of_run(submission, sample, origin, run, attempt=attempt, outputs=outputs)
 
     def _without_run(self, submission: Submission, sample: Sample, origin: BatchOrigin, attempt: int) -> RunRecord:
@@ -339,16 +361,23 @@ class Collection:
                 if known is None or known.run_id != run_id or known.end is not RecordStatus.UNKNOWN:
                     return RunSnapshot(run_id, RunStatus.COMPLETED.value)
         try:
-            run = RunSnapshot.from_response(self._hook.get_run(run_id))
+            run = RunSnapshot.from_response(self._repeats.make(lambda: self._hook.get_run(run_id)))
         except NotFound:
             return self._manifest(submission)
         is_another = submission.run_uuid is not None and run.uuid not in (None, submission.run_uuid)
         return self._manifest(submission) if is_another or run.phase is Phase.DELETED else run
 
     def _manifest(self, submission: Submission) -> RunSnapshot | None:
-        try:
+        def read() -> RunSnapshot | None:
             self._pacer.wait()
+            if self._logs.conn_config is not self._hook.conn_config:
+                self._logs = RunLogsHook.beside(self._hook)
             return self._logs.read_manifest(submission.run_id or "", submission.run_uuid)
+
+        try:
+            # Logs may be out of reach for good, where those who gave no way to them still want their results.
+            patience = 0.0 if self._warned else min(self._hook.patience, MANIFEST_PATIENCE)
+            return Repeats(self._hook, self._log, patience).make(read)
         except NotFound:
             return None  # no run of this account and Region has left a log yet
         except ServiceError as error:
@@ -385,7 +414,7 @@ def paced_calls(hook: OmicsHook) -> Iterator[Pacer]:
     :return: the pacer, for calls to other services.
     """
     pacer = Pacer(hook.defaults.calls_per_second)
-    with before_each_call(hook, pacer.wait):
+    with at_each({CALL: lambda **_: pacer.wait()}):
         yield pacer
 
 

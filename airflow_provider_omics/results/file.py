@@ -14,16 +14,14 @@ from urllib.parse import quote
 
 from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.batch.sample import RunRecord, Sample
-from airflow_provider_omics.core.errors import Conflict, NotFound, Problem, SettingsError
+from airflow_provider_omics.core.errors import Conflict, NotFound, Problem, SettingsError, Unavailable
 from airflow_provider_omics.core.uris import is_s3_uri, s3_address
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.results.store import ResultsStore
 
 Line = TypeVar("Line")
-
-WRITERS = 5
-"""How often another one may write the same file while this one wants to."""
 
 _GZIP = b"\x1f\x8b"
 
@@ -161,29 +159,34 @@ def parsed_lines(file: IO[bytes], name: str, parse: Callable[[Mapping[str, Any]]
         yield parsed
 
 
-def write_merged(file: JsonLinesFile, store: ResultsStore, log: Any) -> None:
+def write_merged(file: JsonLinesFile, store: ResultsStore, log: Any, repeats: Repeats) -> None:
     """Replace a results file by the records of a store, and never a newer record by an older one.
 
     S3 takes the file only if nobody has written it since it was read (If-Match); else it is read again, and its new
-    records taken in first.
+    records taken in first. Many that write at once spread their tries.
 
     :param file: the file, which was read into the store.
     :param store: the records.
     :param log: the task's logger.
+    :param repeats: its patience bounds the tries.
     :raises Conflict: others write all the time.
     :raises ServiceError: S3 refused, or did not get through.
     """
-    for attempt in range(WRITERS):
+    is_first = True
+
+    def write() -> None:
+        nonlocal is_first
+        if not is_first:  # a write whose answer was lost may have been done
+            store.take(file.read(RunRecord.from_json))
+        is_first = False
         try:
             file.replace(store.lines())
         except Conflict:
-            if attempt == WRITERS - 1:
-                raise
-            log.warning("%s was written by another task meanwhile; adding to it", file.uri)
-            store.take(file.read(RunRecord.from_json))
-        else:
-            store.written()
-            return
+            log.info("%s was written by another task meanwhile; adding to it", file.uri)
+            raise
+
+    repeats.make(write, (Conflict, Unavailable))
+    store.written()
 
 
 def write_samples(hook: OmicsHook, results: S3Place, request_id: str, samples: Iterable[Sample]) -> None:

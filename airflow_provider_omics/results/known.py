@@ -10,6 +10,7 @@ from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sa
 from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.results.collect import Collected, collect_into
 from airflow_provider_omics.results.file import JsonLinesFile, write_merged
 from airflow_provider_omics.results.store import ResultsStore
@@ -66,8 +67,11 @@ class KnownSamples:
 
     def _read_file(self) -> None:
         if self._file is not None and not self._is_read:
-            self._own.take(self._file.read(RunRecord.from_json))
+            self._take(self._file)
             self._is_read = True
+
+    def _take(self, file: JsonLinesFile) -> None:
+        Repeats(self._hook, self._log).make(lambda: self._own.take(file.read(RunRecord.from_json)))
 
     def read_again(self, collect: Callable[[], Collected | None]) -> Collected | None:
         """Read the last batch again, as some of its runs have ended meanwhile.
@@ -78,7 +82,7 @@ class KnownSamples:
         if self._file is None:
             return self._collect_into(self._own, self._last_batch)
         collected = collect()
-        self._own.take(self._file.read(RunRecord.from_json))
+        self._take(self._file)
         return collected
 
     def add_results(self, records: Iterable[RunRecord]) -> None:
@@ -211,7 +215,7 @@ class KnownSamples:
         """
         if self._file is not None and self._changed:
             self._read_file()  # others may keep their results there, too
-            write_merged(self._file, self._own, self._log)
+            write_merged(self._file, self._own, self._log, Repeats(self._hook, self._log))
             self._changed = False
 
     def _put(self, record: RunRecord) -> None:

@@ -176,7 +176,7 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
         """Raise the error, or skip: Airflow's handling of ``soft_fail`` differs between modes and versions."""
         if self._skips():
             raise AirflowSkipException(f"Skipping: {error}") from error
-        raise airflow_error(error) from error
+        raise airflow_error(error, policy=getattr(self, "retry_policy", None)) from error
 
     def _skips(self) -> bool:
         return bool(self.soft_fail or self.never_fail)

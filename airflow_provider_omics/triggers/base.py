@@ -19,6 +19,7 @@ from airflow_provider_omics.hooks.commands import carry_out
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.waiting.calls import Urgency
 from airflow_provider_omics.waiting.poller import Poller, poller_of
+from airflow_provider_omics.waiting.task_log import TaskLog
 from airflow_provider_omics.waiting.task_states import state_of
 from airflow_provider_omics.waiting.wait import Wait
 
@@ -79,6 +80,11 @@ class OmicsWaitTrigger(BaseTrigger):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
+
+    @property
+    def log(self) -> Any:
+        """The trigger's log, whose failures end no wait and keep no cancel from being sent."""
+        return TaskLog(super().log)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments that rebuild this trigger; they are an API across versions."""

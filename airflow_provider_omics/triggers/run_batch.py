@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_omics.core.errors import ServiceError
 from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 from airflow_provider_omics.waiting.wait import Wait
 
@@ -40,5 +39,5 @@ class OmicsRunBatchTrigger(OmicsWaitTrigger):
 
         try:
             await place.call(lambda hook: S3Store(hook).delete(uri))
-        except ServiceError as error:
+        except Exception as error:  # noqa: BLE001 - the batch is cancelled, which is what counts
             self.log.warning("The staged settings %s are left behind: %s", uri, error)

@@ -11,15 +11,15 @@ from collections.abc import Callable
 
 from asgiref.sync import sync_to_async
 
-from airflow_provider_omics.core.errors import ServiceError, SettingsError, Throttled, Unavailable
+from airflow_provider_omics.core.errors import InvalidRequest, ServiceError, SettingsError, Throttled, Unavailable
 from airflow_provider_omics.core.settings.connection import ConnectionDefaults
 from airflow_provider_omics.core.wait.rounds import CONFIRM_SHARE, Budget
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.service_errors import service_errors
+from airflow_provider_omics.waiting.task_log import TaskLog
 from airflow_provider_omics.waiting.threads import in_thread
 from airflow_provider_omics.waiting.uninterrupted import uninterrupted
 
-log = logging.getLogger(__name__)
+log = TaskLog(logging.getLogger(__name__))
 
 LOOKS = 10
 """Looks under way at once, as many as botocore's pool of connections holds by default."""
@@ -99,6 +99,10 @@ class SharedClient:
         except ServiceError as error:
             self.check(error)
             raise
+        except SettingsError as error:
+            refused = InvalidRequest("GetConnection", type(error).__name__, str(error))
+            self.check(refused)
+            raise refused from error
         except Exception as error:
             # Of Airflow, its api-server or a secrets backend, in whatever form: it may pass, as an outage of AWS may.
             raise Unavailable("GetConnection", type(error).__name__, str(error)) from error
@@ -166,6 +170,5 @@ def _read_connection(hook: OmicsHook) -> ConnectionDefaults:
 
 def _make_client(hook: OmicsHook) -> str:
     """Make the client, which assumes a role where the connection has one, and return its Region."""
-    with service_errors("AssumeRole"):
-        region: str = hook.conn.meta.region_name
-        return region
+    region: str = hook.conn.meta.region_name
+    return region

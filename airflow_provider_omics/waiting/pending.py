@@ -17,8 +17,9 @@ from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES, RunStatus
 from airflow_provider_omics.core.wait.queueing import queueing_line
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.waiting.calls import Calls, Urgency
+from airflow_provider_omics.waiting.task_log import TaskLog
 
-log = logging.getLogger(__name__)
+log = TaskLog(logging.getLogger(__name__))
 
 PAGES = 10
 """Pages of ListRuns that are read for one count, 100 runs each: more than any quota of active runs."""

@@ -32,11 +32,12 @@ from airflow_provider_omics.waiting.client import SharedClient
 from airflow_provider_omics.waiting.looks import Looks
 from airflow_provider_omics.waiting.pending import PendingReasons
 from airflow_provider_omics.waiting.rounds import Rounds
+from airflow_provider_omics.waiting.task_log import TaskLog
 from airflow_provider_omics.waiting.wait import Subject, Wait
 
 T = TypeVar("T")
 
-log = logging.getLogger(__name__)
+log = TaskLog(logging.getLogger(__name__))
 
 GATHER = 0.5
 """Seconds between two plans: looks asked for meanwhile are planned together, and share a round."""
@@ -193,8 +194,14 @@ class Poller:
     def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = self._apart(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._forget)
         return task
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # unforeseen: what a call raises is its waits' affair
+            log.error("A task of the poller broke", exc_info=error)
 
     def _due(self, moment: float) -> None:
         if moment < self._next_due:

@@ -23,9 +23,10 @@ from airflow_provider_omics.core.wait.rounds import (
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.waiting.calls import Calls, Urgency
 from airflow_provider_omics.waiting.looks import Looks
+from airflow_provider_omics.waiting.task_log import TaskLog
 from airflow_provider_omics.waiting.wait import Subject
 
-log = logging.getLogger(__name__)
+log = TaskLog(logging.getLogger(__name__))
 
 UNCONFIRMED = 60.0
 """Seconds after which a wait logs that only ListRuns has shown its run so far. 75 waits are confirmed in that time;

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 
+from airflow_provider_omics.waiting.task_log import TaskLog
 from airflow_provider_omics.waiting.uninterrupted import uninterrupted
 
 T = TypeVar("T")
@@ -72,8 +73,8 @@ def asked_within(ask: Callable[[], str | None], seconds: float, log: Any) -> str
     def answer() -> str | None:
         try:
             return ask()
-        except Exception:
-            log.warning("Airflow did not tell the state of the task", exc_info=True)
+        except Exception:  # noqa: BLE001 - told in the log
+            TaskLog(log).warning("Airflow did not tell the state of the task", exc_info=True)
             return None
 
     try:

@@ -122,7 +122,7 @@ class Wait:
 
     def _tell_queueing(self, seen: Snapshot) -> None:
         if self._explanation is not None and self._explanation.done():
-            if not self._explanation.cancelled():
+            if not self._explanation.cancelled() and self._explanation.exception() is None:
                 self._log.info("%s", self._explanation.result())
             self._explanation = None
         if isinstance(seen, RunSnapshot):

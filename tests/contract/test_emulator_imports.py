@@ -16,9 +16,11 @@ ROOT = Path(__file__).parents[2]
 # entrances above.
 ROOMS = {
     "script": {"script", "facts"},
-    "life": {"life", "script", "facts"},
-    "api": {"api", "life", "script", "facts"},
+    "definitions": {"definitions"},
+    "life": {"life", "definitions", "script", "facts"},
+    "api": {"api", "life", "definitions", "script", "facts"},
     "http": {"http", "api", "life", "script", "facts"},
+    "compare": {"compare", "http", "script", "facts", "entrances"},
     "facts": {"facts"},
     "entrances": {"entrances", "http", "script"},
 }

@@ -27,6 +27,7 @@ ALLOWED = {
     "get_provider_info": set(),
     "core": {"core"},
     "exceptions": {"core"},
+    "retry_policy": {"core", "exceptions"},
     "hooks": BELOW_HOOKS,
     "sheets": {*BELOW_HOOKS, "sheets"},
     "results": {*BELOW_HOOKS, "results", "sheets"},

@@ -22,6 +22,11 @@ PUBLIC = {
         "OmicsDeleteRunBatchOperator",
         "OmicsDeleteBatchOperator",
     },
+    "operators.run_cache": {
+        "OmicsCreateRunCacheOperator",
+        "OmicsDeleteRunCacheOperator",
+        "OmicsUpdateRunCacheOperator",
+    },
     "operators.run_group": {"OmicsCreateRunGroupOperator", "OmicsDeleteRunGroupOperator"},
     "sensors.run": {"OmicsRunSensor"},
     "sensors.run_batch": {"OmicsRunBatchSensor"},

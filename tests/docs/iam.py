@@ -38,10 +38,12 @@ POLICIES = {block.title.removesuffix(".json"): json.loads(block.text) for block 
 RESOURCE_TYPES = {
     "CancelRun": "run*",
     "CancelRunBatch": "runBatch*",
+    "CreateRunCache": "",
     "CreateRunGroup": "",
     "DeleteBatch": "runBatch*",
     "DeleteRun": "run*",
     "DeleteRunBatch": "run* runBatch*",
+    "DeleteRunCache": "runCache*",
     "DeleteRunGroup": "runGroup*",
     "GetBatch": "runBatch*",
     "GetRun": "run*",
@@ -59,6 +61,7 @@ RESOURCE_TYPES = {
     "StartRunBatch": "run* runBatch* workflow runGroup runCache",
     "TagResource": "run runBatch workflow runGroup runCache configuration",
     "UntagResource": "run runBatch workflow runGroup runCache configuration",
+    "UpdateRunCache": "runCache*",
 }
 """Action of HealthOmics -> its types of resources, those that it always has with an asterisk; none: it needs ``*``."""
 
@@ -73,7 +76,12 @@ _NAMED_BY = {
 OWNED = ("workflow", "version")
 """Types of resources that may be of another account than the caller's."""
 
-_TAGGED = {"StartRun": {"tags": "run"}, "StartRunBatch": {"tags": "runBatch", "runTags": "run"}}
+_TAGGED = {
+    "CreateRunCache": {"tags": "runCache"},
+    "CreateRunGroup": {"tags": "runGroup"},
+    "StartRun": {"tags": "run"},
+    "StartRunBatch": {"tags": "runBatch", "runTags": "run"},
+}
 """Operation -> the member of its request with tags -> what has them."""
 
 _S3 = {
@@ -179,7 +187,7 @@ def _needed_by_omics(operation: str, parameters: Mapping[str, Any]) -> Iterator[
             yield Need(f"omics:{name}", arn)
     if operation in ("StartRun", "StartRunBatch"):
         yield Need("iam:PassRole", given.get("roleArn", ""), {"iam:PassedToService": "omics.amazonaws.com"})
-    for member, kind in _TAGGED.get(operation, {"tags": "runGroup"}).items():
+    for member, kind in _TAGGED.get(operation, {}).items():
         if given.get(member):
             yield Need("omics:TagResource", omics_arn(kind))
 

@@ -16,6 +16,11 @@ from airflow_provider_omics.operators.run_batch import (
     OmicsDeleteBatchOperator,
     OmicsDeleteRunBatchOperator,
 )
+from airflow_provider_omics.operators.run_cache import (
+    OmicsCreateRunCacheOperator,
+    OmicsDeleteRunCacheOperator,
+    OmicsUpdateRunCacheOperator,
+)
 from airflow_provider_omics.operators.run_group import OmicsCreateRunGroupOperator, OmicsDeleteRunGroupOperator
 from airflow_provider_omics.sensors.run import OmicsRunSensor
 from airflow_provider_omics.sensors.run_batch import OmicsRunBatchSensor
@@ -375,3 +380,16 @@ def run_groups(stage: Stage) -> None:
     created = stage.perform(OmicsCreateRunGroupOperator(task_id="create", name="bulk", tags={"team": "genomics"}))
 
     assert stage.perform(OmicsDeleteRunGroupOperator(task_id="delete", run_group_id=created.result)).error is None
+
+
+def run_caches(stage: Stage) -> None:
+    """Create one with tags, find it by its name, change it, and delete it."""
+    create = OmicsCreateRunCacheOperator(
+        task_id="create", name="bulk", cache_s3_location="s3://omics-results/cache/", tags={"team": "genomics"}
+    )
+    created, found = stage.perform(create), stage.perform(create)
+    update = OmicsUpdateRunCacheOperator(task_id="update", cache_id=found.result, cache_behavior="CACHE_ALWAYS")
+
+    assert created.result == found.result
+    assert stage.perform(update).error is None
+    assert stage.perform(OmicsDeleteRunCacheOperator(task_id="delete", cache_id=found.result)).error is None

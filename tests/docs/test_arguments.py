@@ -20,6 +20,11 @@ from airflow_provider_omics.operators.run_batch import (
     OmicsDeleteRunBatchOperator,
     OmicsStartRunBatchOperator,
 )
+from airflow_provider_omics.operators.run_cache import (
+    OmicsCreateRunCacheOperator,
+    OmicsDeleteRunCacheOperator,
+    OmicsUpdateRunCacheOperator,
+)
 from airflow_provider_omics.operators.run_group import OmicsCreateRunGroupOperator, OmicsDeleteRunGroupOperator
 from airflow_provider_omics.sensors.run import OmicsRunSensor
 from airflow_provider_omics.sensors.run_batch import OmicsRunBatchSensor
@@ -30,6 +35,7 @@ PAGES: dict[str, tuple[Any, ...]] = {
     "run-batch": (OmicsStartRunBatchOperator,),
     "sensors": (OmicsRunSensor, OmicsRunBatchSensor),
     "run-groups": (OmicsCreateRunGroupOperator, OmicsDeleteRunGroupOperator),
+    "run-caches": (OmicsCreateRunCacheOperator, OmicsUpdateRunCacheOperator, OmicsDeleteRunCacheOperator),
     "cancel-and-delete": (
         *(OmicsCancelRunOperator, OmicsDeleteRunOperator, OmicsCancelRunBatchOperator),
         *(OmicsDeleteRunBatchOperator, OmicsDeleteBatchOperator),

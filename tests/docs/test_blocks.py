@@ -17,6 +17,7 @@ from botocore.session import get_session
 
 from airflow_provider_omics.core.settings.connection import ConnectionDefaults
 from airflow_provider_omics.emulator.__main__ import _parser as emulator_parser
+from airflow_provider_omics.emulator.compare.__main__ import _parser as compare_parser
 from tests.docs.blocks import BLOCKS, ROOT, Block, files_of, of_kind
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def check_command(line: str, folder: Path, page: str) -> None:
     elif command == "healthomics-emulator":
         options = emulator_parser().parse_args(rest)
         assert options.scenario is None or str(options.scenario) in [found.title for found in files_of(page)]
+    elif rest[:2] == ["-m", "airflow_provider_omics.emulator.compare"]:
+        compare_parser().parse_args(rest[2:])  # it would ask a real account
     elif command == "python":
         done = run_python(*rest, folder=folder, page=page)
         assert done.returncode == 0, done.stderr
@@ -91,7 +94,9 @@ def test_curl(omics_emulator: OmicsEmulator) -> None:
         )
         data = words[words.index("-d") + 1].encode() if "-d" in words else None
         method = words[words.index("-X") + 1] if "-X" in words else "GET"
-        with urllib.request.urlopen(urllib.request.Request(url, data, method=method)) as answer:  # noqa: S310 - loopback
+        headers = dict([words[words.index("-H") + 1].split(": ", 1)]) if "-H" in words else {}
+        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - loopback
+        with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
             assert answer.status == 200
     assert lines
 

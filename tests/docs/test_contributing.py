@@ -38,6 +38,15 @@ def test_workflow() -> None:
     assert {".ci/run", "make coverage", "make audit"} <= set(commands)
 
 
+def test_actions_are_pinned() -> None:
+    """A tag can be moved: an action is named by its commit, with the release in a comment for people."""
+    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    used = re.findall(r"uses: (.*)", text)
+
+    assert used
+    assert [line for line in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
+
+
 def test_matrix() -> None:
     """Every Python that pyproject.toml names is tested: 3.13 only with the Airflows that run on it."""
     matrix = WORKFLOW["jobs"]["matrix"]["strategy"]["matrix"]

@@ -75,6 +75,7 @@ FEATURES = {
     ),
     "results_staging": Feature((flows.results_alone,), beside=("batches", "results", "sheets"), spared=("failures",)),
     "results_key": Feature((flows.results_with_key,), beside=("batches", "results"), spared=("failures",)),
+    "run_caches": Feature((flows.run_caches,)),
     "run_groups": Feature((flows.run_groups,)),
 }
 
@@ -203,7 +204,7 @@ def test_statement_grants(need: Need, more: dict[str, Any], *, granted: bool) ->
     assert need.is_granted_by({**STATEMENT, **more}) is granted
 
 
-HOOK_ALONE = {"ListRunCaches", "ListTagsForResource", "TagResource", "UntagResource"}
+HOOK_ALONE = {"ListTagsForResource", "TagResource", "UntagResource"}
 """Operations of OmicsHook for DAGs of users: no operator, sensor or trigger makes them."""
 
 SERVICES = {"DescribeLogStreams": "logs", "GetLogEvents": "logs", "AssumeRole": "sts"}

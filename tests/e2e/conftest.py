@@ -34,6 +34,7 @@ DAG_IDS = {
     "workers",
     "users",
     "abandoned",
+    "lost",
     "service",
     "throttled",
     "limits",
@@ -60,7 +61,15 @@ FAULTS: dict[str, tuple[dict[str, Any], ...]] = {
 """The emulators, by what they do wrong; the connection of each is named ``omics_{name}``."""
 
 
-DIRECTED = ("test_mapping", "test_workers", "test_deployments", "test_service", "test_users", "test_limits")
+DIRECTED = (
+    "test_mapping",
+    "test_workers",
+    "test_deployments",
+    "test_service",
+    "test_users",
+    "test_lost_state",
+    "test_limits",
+)
 """Modules whose cases are played together, in the order in which their DAG runs start."""
 
 LAST = ("test_triggerers", "test_throttling", "test_api_server")

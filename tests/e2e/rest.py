@@ -79,6 +79,14 @@ class AirflowClient:
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
         self._call("POST", f"{self.api}/dags/{dag_id}/clearTaskInstances", {**body, "reset_dag_runs": True})
 
+    def delete_state(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Delete all that a task instance has stored of itself, as Airflow may at a clear."""
+        path = f"{self.api}/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/state-store"
+        stored = self._call("GET", path)["task_state_store"]
+        assert any(entry["key"] == "omics_attempt" for entry in stored), stored
+        self._http.delete(path).raise_for_status()
+        assert not self._call("GET", path)["task_state_store"]
+
     def result(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
         """Give what a task instance has returned; None: nothing."""
         path = f"{self.api}/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"

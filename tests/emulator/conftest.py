@@ -94,7 +94,8 @@ def fits(value: Any, shape: Shape, path: str) -> None:
         assert type(value) is kinds[shape.type_name], path
         if enum := shape.metadata.get("enum"):
             assert value in {*enum, *YOUNGER_VALUES.get(shape.name, ())}, path
-        if shape.type_name == "string":
+        # The service's digests, sha256: before 64 digits, are longer than its model says (AWS CLI, examples of GetRun).
+        if shape.type_name == "string" and shape.name != "WorkflowDigest":
             assert shape.metadata.get("min", 0) <= len(str(value)) <= shape.metadata.get("max", 10_000), path
 
 

@@ -21,7 +21,7 @@ import boto3
 
 def test_stepped(omics_emulator):
     omics = omics_emulator.client()
-    run = omics.start_run(workflowId="1234567", roleArn="arn:aws:iam::123456789012:role/omics", outputUri="s3://b/o")
+    run = omics.start_run(workflowId="1234567", roleArn="arn:aws:iam::123456789012:role/omics", outputUri="s3://omics-results/o")
     assert omics.get_run(id=run["id"])["status"] == "PENDING"
     omics_emulator.advance(100_000)
     assert omics.get_run(id=run["id"])["status"] == "COMPLETED"

@@ -210,6 +210,17 @@ def test_run_group(emulator: OmicsEmulator, run_dag: RunDag, failing: int, state
     assert omics.list_run_groups()["items"] == []
 
 
+def test_run_cache(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """The second DAG run finds the cache of the first by its name, and the report comes after the batch."""
+    outcomes = [run_dag("example_omics_run_cache.py") for _ in range(2)]
+
+    omics = emulator.client()
+    (cache,) = omics.list_run_caches()["items"]
+    assert [outcome.state for outcome in outcomes] == ["success"] * 2
+    assert outcomes[1].xcoms["cohort.report"]["return_value"] == "3 of 3 completed"
+    assert {omics.get_run(id=item["id"])["cacheId"] for item in omics.list_runs()["items"]} == {cache["id"]}
+
+
 def test_sensor(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     """A batch that someone else started is waited for, and the next task sees its counts."""
     batch_id = start_batch(emulator)

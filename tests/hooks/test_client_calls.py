@@ -10,7 +10,7 @@ import botocore.endpoint
 import pytest
 
 from airflow_provider_omics.core.errors import InvalidRequest, NotOwner, ServiceError, Throttled, Unavailable
-from airflow_provider_omics.hooks.client import Requests, before_each_request, counted_requests
+from airflow_provider_omics.hooks.client import CALL, ONE_ATTEMPT, REQUEST, Requests, at_each
 from airflow_provider_omics.hooks.omics import OmicsHook
 from tests.airflow_support import DEFAULT_RUN_SETTING, ONE_TRY, ROLE, SteppedTime, samples
 
@@ -49,7 +49,7 @@ def test_each_request_of_a_start(hook: OmicsHook, emulator: OmicsEmulator, opera
     emulator.faults.add(operation=operation, error="ThrottlingException", times=3)
     sent = []
 
-    with before_each_request(hook, operation, lambda: sent.append(emulator.calls[operation])):
+    with at_each({f"{REQUEST}.{operation}": lambda **_: sent.append(emulator.calls[operation])}):
         start(hook, operation)
 
     assert sent == [0, 1, 2, 3]
@@ -62,12 +62,12 @@ def test_what_it_raises_ends_the_call(hook: OmicsHook, emulator: OmicsEmulator, 
     emulator.faults.add(operation=operation, error="ThrottlingException")
     acts = []
 
-    def act() -> None:
+    def act(**_: Any) -> None:
         acts.append(1)
         if len(acts) == number:
             raise NotOwner(None, 2)
 
-    with before_each_request(hook, operation, act), pytest.raises(NotOwner):
+    with at_each({f"{REQUEST}.{operation}": act}), pytest.raises(NotOwner):
         start(hook, operation)
 
     assert emulator.calls[operation] == number - 1
@@ -78,7 +78,7 @@ def test_it_comes_after_the_signature(hook: OmicsHook) -> None:
     order: list[str] = []
     hook.conn.meta.events.register("before-sign.omics", lambda **_: order.append("signed"))
 
-    with before_each_request(hook, "StartRun", lambda: order.append("asked")):
+    with at_each({f"{REQUEST}.StartRun": lambda **_: order.append("asked")}):
         start(hook, "StartRun")
 
     assert order == ["signed", "asked"]
@@ -87,7 +87,7 @@ def test_it_comes_after_the_signature(hook: OmicsHook) -> None:
 def test_other_calls_and_later_ones_are_let_be(hook: OmicsHook) -> None:
     """A look needs no leave, and neither does a start once it is over."""
     asked: list[int] = []
-    with before_each_request(hook, "StartRun", lambda: asked.append(1)):
+    with at_each({f"{REQUEST}.StartRun": lambda **_: asked.append(1)}):
         list(hook.list_runs())
 
     start(hook, "StartRun")
@@ -99,7 +99,7 @@ def test_another_thread_is_let_be(hook: OmicsHook) -> None:
     """A client may be shared: what other threads start with it is not asked about."""
     asked: list[int] = []
 
-    with before_each_request(hook, "StartRun", lambda: asked.append(1)):
+    with at_each({f"{REQUEST}.StartRun": lambda **_: asked.append(1)}):
         other = threading.Thread(target=start, args=(hook, "StartRun"))
         other.start()
         other.join()
@@ -107,26 +107,55 @@ def test_another_thread_is_let_be(hook: OmicsHook) -> None:
     assert asked == []
 
 
+def test_client_that_was_made_before(hook: OmicsHook) -> None:
+    """Nothing is registered around a call: each client has its one handler from the beginning."""
+    asked: list[str] = []
+    list(hook.list_runs())
+    count = len(hook.conn.meta.events._emitter._handlers.prefix_search("before-call.omics.ListRuns"))
+
+    with at_each({CALL: lambda model, **_: asked.append(model.name)}):
+        assert len(hook.conn.meta.events._emitter._handlers.prefix_search("before-call.omics.ListRuns")) == count
+        list(hook.list_runs())
+        hook.renew()
+        list(hook.list_runs())
+
+    assert asked == ["ListRuns", "ListRuns"]
+
+
+@starts
+@pytest.mark.parametrize("fault", [{"error": "ThrottlingException"}, {"lost_response": True}])
+def test_one_attempt(hook: OmicsHook, emulator: OmicsEmulator, operation: str, fault: dict[str, Any]) -> None:
+    """Who repeats a call himself leaves botocore's own resends out, for this call and no longer."""
+    emulator.faults.add(operation=operation, **fault, times=2)
+
+    with at_each(ONE_ATTEMPT), pytest.raises(Unavailable):
+        start(hook, operation)
+    assert emulator.calls[operation] == 1
+
+    start(hook, operation)
+    assert emulator.calls[operation] == 3
+
+
 def test_no_client_can_be_made(connect: Connect, emulator: OmicsEmulator) -> None:
     """An error on the way to the client, which assumes a role, is typed as one of the call would be."""
     nowhere = {"sts": {"endpoint_url": "http://127.0.0.1:9"}}
     connect(role_arn=ROLE, service_config=nowhere, config_kwargs=ONE_TRY)
 
-    with pytest.raises(Unavailable), before_each_request(OmicsHook(), "StartRun", lambda: None):
-        pytest.fail("there is no client")
+    with pytest.raises(Unavailable):
+        OmicsHook().start_run(REQUESTS["StartRun"])
 
 
 @starts
 @pytest.mark.parametrize(
     ("fault", "then", "counted"),
     [
-        (None, None, Requests(1, 0)),
-        ({"error": "ThrottlingException", "times": 2}, None, Requests(3, 2)),
-        ({"lost_response": True, "times": 1}, "ThrottlingException", Requests(10, 9)),
-        ({"error": "InternalServerException", "times": 1}, "ThrottlingException", Requests(10, 9)),
-        ({"lost_response": True, "times": 1}, "ValidationException", Requests(2, 1)),
-        ({"error": "ValidationException"}, None, Requests(1, 1)),
-        ({"error": "AccessDeniedException"}, None, Requests(1, 0)),
+        (None, None, (1, 0)),
+        ({"error": "ThrottlingException", "times": 2}, None, (3, 2)),
+        ({"lost_response": True, "times": 1}, "ThrottlingException", (10, 9)),
+        ({"error": "InternalServerException", "times": 1}, "ThrottlingException", (10, 9)),
+        ({"lost_response": True, "times": 1}, "ValidationException", (2, 1)),
+        ({"error": "ValidationException"}, None, (1, 1)),
+        ({"error": "AccessDeniedException"}, None, (1, 0)),
     ],
     ids=["well", "throttled twice", "lost, throttled", "broken, throttled", "lost, refused", "refused", "other"],
 )
@@ -136,24 +165,24 @@ def test_what_each_request_is_answered(
     operation: str,
     fault: dict[str, Any] | None,
     then: str | None,
-    counted: Requests,
+    counted: tuple[int, int],
 ) -> None:
     """Each request counts, not only the last one, whose answer botocore gives; the block's end ends the counting."""
     if fault is not None:
         emulator.faults.add(operation=operation, **fault)
-    requests = Requests()
+    requests = Requests(operation, (Throttled, InvalidRequest))
 
-    def second() -> None:
+    def second(**_: Any) -> None:
         if then is not None and requests.sent == 1:
             emulator.faults.add(operation=operation, error=then)
 
     with (
         suppress(ServiceError),
-        before_each_request(hook, operation, second),
-        counted_requests(hook, operation, requests, (Throttled, InvalidRequest)),
+        at_each({f"{REQUEST}.{operation}": second}),
+        requests.counted(),
     ):
         start(hook, operation)
     emulator.faults.clear()
     start(hook, operation)
 
-    assert requests == counted
+    assert (requests.sent, requests.refused) == counted

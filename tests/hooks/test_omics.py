@@ -225,6 +225,33 @@ def test_active_runs_of_a_batch(
     assert set(found) == expected
 
 
+def test_active_runs_where_two_filters_are_refused(
+    emulator: OmicsEmulator, hook: OmicsHook, start_batch: Callable[..., Any]
+) -> None:
+    """What a batch has left is found without its runs that have ended, which may be 100,000, and nobody else's."""
+    many = {"match": {"run_setting_id": "D*"}, "running": 1}
+    emulator.set_scenario(
+        {
+            "list_runs_refuses_batch_and_status": True,
+            "runs": [many, {"running": 90_000}],
+            "limits": {"submissions_per_second": 100},
+        }
+    )
+    emulator.client("s3").put_object(
+        Bucket=BUCKET, Key="many.json", Body=json.dumps(samples(*[f"D{number}" for number in range(450)], "S"))
+    )
+    batch = start_batch(batchRunSettings={"s3UriSettings": f"s3://{BUCKET}/many.json"})["id"]
+    start_batch("another")
+    emulator.advance(50_000)
+    emulator.calls.clear()
+
+    found = hook.active_run_ids(batch)
+
+    (left,) = [run["id"] for run in emulator.service.started_runs() if run["runSettingId"] == "S"]
+    assert found == [left]
+    assert emulator.calls["ListRuns"] == 2 * 4  # refused, and a page of each active status
+
+
 # -- run groups, caches, workflows, tags -----------------------------------------------------------------------------
 
 

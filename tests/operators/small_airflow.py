@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_omics.core.wait.flow import cancel, time_limits, wait
+from airflow_provider_omics.emulator import in_process_client
 from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
-from tests.airflow_support import DEFAULT_RUN_SETTING, RUN, TASK_LOG, execute, rebuilt, samples, stored
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, RUN, TASK_LOG, execute, rebuilt, samples, stored
 from tests.operators.task_state_store import TaskStateStore
 from tests.operators.tries import Crash, Instance
 
@@ -112,6 +113,11 @@ class _State(TaskStateStore):
 class _Instance(Instance):
     airflow: SmallAirflow
 
+    def xcom_push(self, key: str, value: Any, **more: Any) -> None:
+        if self.airflow.xcom_is_down:
+            raise RuntimeError("XCom is down")
+        super().xcom_push(key, value, **more)
+
     def current_state(self) -> str:
         if self.airflow.silent:
             raise ConnectionError("the api-server is down")
@@ -135,6 +141,7 @@ class SmallAirflow:
         self.arguments: dict[str, Any] = {}
         self.state = ""
         self.silent = False
+        self.xcom_is_down = False
         self.try_number = 0
         self.max_tries = RETRIES
         self.instance_id = 0
@@ -258,6 +265,13 @@ class SmallAirflow:
         self.max_tries = self.try_number + RETRIES
         self.state = ""
 
+    def lose_record(self) -> None:
+        """Remove what the task has stored of its attempts."""
+        self.state_values.clear()
+        s3 = in_process_client(self.emulator, "s3")
+        for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="staging/airflow-attempts/").get("Contents", []):
+            s3.delete_object(Bucket=BUCKET, Key=item["Key"])
+
     def end(self) -> None:
         """End all processes."""
         for process in self.processes():
@@ -317,6 +331,7 @@ class SmallAirflow:
             "patience": timedelta(seconds=2000),
             "execution_timeout": EXECUTION_TIMEOUT,
             "failure_log_lines": 0,
+            "retries": RETRIES,
             "retry_permanent_failures": True,  # the emulated failures are; here they stand for any
             **self.arguments,
         }

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import botocore.endpoint
 import pytest
 
 from airflow_provider_omics.core.errors import NotOwner
 from tests.airflow_support import SteppedTime, samples
-from tests.operators.tries import ALIVE, LONG, START, STOPPED, NewTask, Task, kinds, stores
+from tests.operators.tries import ALIVE, LONG, START, STOPPED, NewTask, Task, at_sleep, kinds, stores
 
 if TYPE_CHECKING:
-    from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import Ended
 
 CHANGED: dict[str, dict[str, Any]] = {
@@ -56,26 +54,18 @@ class Later:
         )
 
 
-@pytest.fixture
-def botocore_time(emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> SteppedTime:
-    """Let botocore sleep by the emulator's clock."""
-    time = SteppedTime(emulator)
-    monkeypatch.setattr(botocore.endpoint, "time", time)
-    return time
-
-
 @kinds
 @stores
 @comes
-def test_request_that_botocore_would_send_again_is_not_sent(
-    new_task: NewTask, botocore_time: SteppedTime, *, kind: str, store: str, why: str
+def test_request_that_would_be_sent_again_is_not_sent(
+    new_task: NewTask, stepped: SteppedTime, *, kind: str, store: str, why: str
 ) -> None:
-    """The orphan was throttled, and botocore tries again later: the attempt has another owner by then."""
+    """The orphan was throttled, and tries again later: the attempt has another owner by then."""
     task = new_task(kind, store=store)
     task.emulator.set_scenario(LONG)
     task.emulator.faults.add(operation=START[kind], error="ThrottlingException", times=1)
     later = Later(task, lambda: new_task(kind, store=store), why)
-    botocore_time.at_sleep = later.begin
+    at_sleep(stepped, later.begin)
 
     ended = task.try_(botocore_config=AGAIN)
 

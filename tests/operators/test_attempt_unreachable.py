@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import botocore.endpoint
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
 
@@ -30,18 +29,9 @@ from tests.operators.tries import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_omics.emulator import OmicsEmulator
 
 TIMED_OUT = {"run": RunTimedOut, "batch": BatchTimedOut}
 AT_ONCE: dict[str, Any] = {**LONG, "batches": [{"creating": 0.0}]}
-
-
-@pytest.fixture
-def botocore_time(emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> SteppedTime:
-    """Botocore's own back-off in the emulator's time."""
-    stepped = SteppedTime(emulator)
-    monkeypatch.setattr(botocore.endpoint, "time", stepped)
-    return stepped
 
 
 # -- the settings: a retry has not read them yet -----------------------------------------------------------------------
@@ -165,13 +155,13 @@ def test_kill_while_the_start_does_not_get_through(
 
 
 @kinds
-def test_resend_of_botocore_that_comes_too_late(new_task: NewTask, botocore_time: SteppedTime, kind: str) -> None:
-    """Within one call as well, nothing is sent again without a search once the service may have forgotten the id."""
+def test_resend_that_would_come_too_late(new_task: NewTask, stepped: SteppedTime, kind: str) -> None:
+    """Nothing is sent again without a search once the service may have forgotten the id, by botocore neither."""
     task = new_task(kind)
     task.arguments["botocore_config"] = {"retries": {"mode": "standard", "total_max_attempts": 3}}
     task.emulator.set_scenario({"request_id_memory": 601.0})
     task.emulator.faults.add(operation=START[kind], lost_response=True, times=1)
-    at_sleep(botocore_time, lambda: task.emulator.advance(700.0))
+    at_sleep(stepped, lambda: task.emulator.advance(700.0))
 
     assert task.try_().error is None
 

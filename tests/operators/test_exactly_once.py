@@ -166,11 +166,23 @@ class ExactlyOnce(RuleBasedStateMachine):
         """Another triggerer takes the wait up."""
         self.airflow.triggerer_is_replaced(stalled=stalled)
 
-    @rule()
-    def clear(self) -> None:
-        """A user clears the task, whatever state it is in."""
+    @rule(discards=st.booleans())
+    def clear(self, *, discards: bool) -> None:
+        """A user clears the task, whatever state it is in; a later Airflow discards the task's state with it."""
         self.clears += 1
         self.airflow.clear()
+        if discards:
+            self.airflow.lose_record()
+
+    @rule()
+    def lose_record(self) -> None:
+        """Somebody removes the task's state, or a lifecycle rule of S3 does."""
+        self.airflow.lose_record()
+
+    @rule()
+    def lose_xcom(self) -> None:
+        """Writes to XCom, of assets and of progress fail from now on."""
+        self.airflow.xcom_is_down = True
 
     @rule(state=st.sampled_from(["failed", "success"]))
     def mark(self, state: str) -> None:

@@ -221,6 +221,7 @@ def test_argument_arrives(emulator: OmicsEmulator, stepped: SteppedTime, argumen
 
     One whose field the installed boto3 does not have is refused, with the release that has it, and nothing is sent.
     """
+    emulator.set_scenario({"configurations": ["lab-vpc"]})
     omics = emulator.client()
     made = {}
     if argument == "source_run_id":

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_omics.core.errors import AccessDenied, BatchVerdictError
+from airflow_provider_omics.core.errors import AccessDenied, BatchVerdictError, SettingsError
+from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import DEFAULT_RUN_SETTING, perform, samples
+from tests.operators.reruns import put_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import Connect, Meanwhile, SteppedTime
@@ -210,3 +213,48 @@ def test_failures_are_named_at_the_pace_of_the_connection(
     made = emulator.calls.by_operation()
     after = sum(made[name] for name in ("ListRuns", "ListRunsInBatch", "GetRun", "ListRunTasks", "GetRunTask"))
     assert [seconds for seconds in stepped.slept if seconds < 1] == pytest.approx([0.5] * (after - 1))
+
+
+@pytest.mark.parametrize("source", ["list", "sheet", "S3"])
+@pytest.mark.parametrize(("wrong", "near"), [("BAD3", "BAD1"), ("control-*", "S1")], ids=["id", "pattern"])
+def test_must_succeed_that_names_no_sample_is_refused(
+    emulator: OmicsEmulator, stepped: SteppedTime, tmp_path: Path, source: str, wrong: str, near: str
+) -> None:
+    """A typing error would let the failure of a control pass: nothing is started."""
+    sheet = tmp_path / "samples.csv"
+    sheet.write_text("sample\n" + "\n".join(setting["runSettingId"] for setting in FOUR))
+    in_s3 = put_settings(emulator, *(setting["runSettingId"] for setting in FOUR))
+    in_sheet: dict[str, Any] = {
+        "run_settings": None,
+        "sample_sheet": {"path": str(sheet), "run_setting_id": "{sample}"},
+    }
+    sources: dict[str, dict[str, Any]] = {"list": {"run_settings": FOUR}, "sheet": in_sheet, "S3": in_s3}
+    given = sources[source]
+
+    error = perform(start_batch(**given, max_failed_runs=4, must_succeed=["S*", wrong])).error
+
+    assert isinstance(error, SettingsError)
+    (problem,) = error.problems
+    assert problem.argument == "must_succeed"
+    assert wrong in problem.value
+    assert near in problem.value
+    assert emulator.calls.by_operation().get("StartRunBatch") is None
+
+
+def test_must_succeed_of_settings_that_the_connection_may_not_read(
+    emulator: OmicsEmulator,
+    stepped: SteppedTime,
+    monkeypatch: pytest.MonkeyPatch,
+    log_lines: Callable[..., list[str]],
+) -> None:
+    """The service role reads them: the batch starts, and the log says what nobody could check."""
+    given = put_settings(emulator, "S1", "S2")
+
+    def denied(*_: Any) -> None:
+        raise AccessDenied("GetObject", "AccessDenied", "not allowed")
+
+    monkeypatch.setattr(S3Store, "get", denied)
+
+    assert perform(start_batch(**given, must_succeed=["S1"], rerun="all")).error is None
+
+    assert any("must_succeed" in line and "cannot be told" in line for line in log_lines(logging.WARNING))

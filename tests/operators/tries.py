@@ -129,6 +129,16 @@ class Task:
         self.instance.silent = False
         raise Crash
 
+    def lose_record(self) -> None:
+        """Remove all that the task has stored of its attempts: by hand, by a lifecycle rule, by Airflow at a clear."""
+        if self.task_state_store is not None:
+            self.task_state_store.values.clear()
+            return
+        s3 = self.emulator.client("s3")
+        listed = s3.list_objects_v2(Bucket=BUCKET, Prefix="staging/airflow-attempts/").get("Contents", [])
+        for item in listed:
+            s3.delete_object(Bucket=BUCKET, Key=item["Key"])
+
     def started(self) -> list[dict[str, Any]]:
         """Tell the runs or batches ever started."""
         service = self.emulator.service
@@ -157,7 +167,12 @@ class Task:
         return context
 
     def _made(self) -> Any:
-        shared = {"task_id": self.instance.task_id, "deferrable": self.deferrable, "botocore_config": ONE_TRY}
+        shared = {
+            "task_id": self.instance.task_id,
+            "deferrable": self.deferrable,
+            "botocore_config": ONE_TRY,
+            "retries": self.retries,
+        }
         if self.kind == "run":
             return OmicsStartRunOperator(**{**RUN, **shared, **self.arguments})
         batch = {"default_run_setting": DEFAULT_RUN_SETTING, "run_settings": samples("S1", "S2")}

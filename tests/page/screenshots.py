@@ -25,7 +25,8 @@ def cohort() -> Iterator[dict[str, Any]]:
     for number in range(500):
         started = BEGAN + timedelta(minutes=8 + 310 * (number // 100) + chance.random() * 20)
         minutes = chance.gauss(300, 14) * (1.6 if number % 149 == 9 else 1)
-        of = {"run_setting_id": f"NA{12_000 + number}", "row": {"population": chance.choice(["GBR", "FIN", "YRI"])}}
+        row = {"population": chance.choice(["GBR", "FIN", "YRI"])}
+        of: dict[str, Any] = {"run_setting_id": f"NA{12_000 + number}", "row": row}
         if number % 33 == 5:
             out_of_memory = number % 2
             of["cause"] = "OUT_OF_MEMORY_ERROR in ALIGN" if out_of_memory else "INPUT_URI_NOT_FOUND"

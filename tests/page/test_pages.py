@@ -47,7 +47,8 @@ def samples(chrome: Chrome) -> list[str]:
 
 
 def shown(chrome: Chrome) -> str:
-    return chrome.find_element(By.ID, "shown").text
+    text: str = chrome.find_element(By.ID, "shown").text
+    return text
 
 
 @pytest.mark.parametrize("name", ["cohort_failed", "cohort_going", "run_failed"])

@@ -359,3 +359,32 @@ def test_summary_of_outputs(
     read = collect_module.OutputsReader(OmicsHook()).read(RunSnapshot("1", "COMPLETED", run_output_uri=uri))
 
     assert read == expected
+
+
+@pytest.mark.parametrize(
+    ("lagging_looks", "is_told"), [(1, True), (3, True), (4, False)], ids=["one", "three", "too many"]
+)
+def test_run_whose_own_record_lags_behind_the_counts(
+    emulator: OmicsEmulator, stepped: SteppedTime, lagging_looks: int, is_told: bool
+) -> None:
+    """The batch is PROCESSED and GetRun still says STOPPING: it is asked four times, ten seconds apart."""
+    batch_id = start(emulator, "S1", "S2", "S3")
+    emulator.advance(100_000)
+    hook, looks = OmicsHook(), dict.fromkeys("123", 0)
+    lagging = {run["id"] for run in emulator.service.started_runs() if run["runSettingId"] == "S2"}
+
+    def lag(parsed: dict[str, Any], **_: Any) -> None:
+        looks[parsed["name"][-1]] += 1
+        if parsed["id"] in lagging and looks["2"] <= lagging_looks:
+            parsed["status"] = "STOPPING"
+            parsed.pop("stopTime")
+
+    hook.conn.meta.events.register("after-call.omics.GetRun", lag)
+
+    collected = collect(batch_id, hook=hook)
+
+    expected = {"S1": "COMPLETED", "S3": "COMPLETED", **({"S2": "COMPLETED"} if is_told else {})}
+    assert statuses() == expected
+    assert looks == {"1": 1, "2": min(lagging_looks + 1, 4), "3": 1}
+    assert [second for second in stepped.slept if second >= 10] == [10.0] * min(lagging_looks, 3)
+    assert sum(collected.counts.values()) == len(expected)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from airflow_provider_omics.core.attempt.record import AttemptRecord, Present
-from airflow_provider_omics.core.commands import INFO, WARNING, Find, Flow, Look, Save, Say, Sleep
+from airflow_provider_omics.core.attempt.record import AttemptRecord, EarlierStart, Present
+from airflow_provider_omics.core.commands import INFO, WARNING, Find, FindEarlier, Flow, Look, Save, Say, Sleep
 from airflow_provider_omics.core.errors import AttemptError, NotFound, ServiceError, Unavailable
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
@@ -34,6 +34,67 @@ STOPPING_LOOKS = 60
 
 SEARCHES = 2
 """Searches without a find before a request counts as never arrived."""
+
+
+NEVER = -1
+"""A ``max_tries`` that Airflow never has: whoever reads it knows that the task was cleared since."""
+
+
+def recover(present: Present) -> Flow[AttemptRecord | None]:
+    """Make the record of the last attempt anew from what is found of it, where earlier tries ought to have left one.
+
+    What the tries since the last clear have started is theirs, and is adopted; anything older was left by a clear. Of
+    several that are going only the last one can be wanted: the others are cancelled.
+
+    :param present: this try.
+    :return: the record, stored; None: nothing was found, or it cannot be searched, which the log says.
+    :raises AttemptError: one that is to be cancelled could not be.
+    :raises ServiceError: no list got through for ``patience``.
+    """
+    yield from Say(INFO, "There is no record of the earlier tries: searching for what they have started")
+    trouble, searches = Patience(present.patience, FIRST_BACK_OFF), 0
+    found: tuple[EarlierStart, ...] = ()
+    while searches < SEARCHES and not any(_is_going(start) for start in found):
+        if searches:
+            yield from Sleep(LIST_LAG)
+        answer = yield from FindEarlier()
+        if isinstance(answer.value, Unavailable):
+            trouble = yield from _bear(answer.value, trouble, answer.now)
+        elif isinstance(answer.value, ServiceError):
+            line = f"Whether an earlier try has started a {present.kind} that is going cannot be searched for"
+            yield from Say(WARNING, f"{line}: {answer.value}; starting all the same")
+            return None
+        else:
+            found, searches = answer.value, searches + 1
+    if not found:
+        return None
+    last, *others = sorted(found, key=lambda start: (start.try_number, start.created_at), reverse=True)
+    own = [start for start in found if start.try_number >= present.first_try]
+    record = AttemptRecord(
+        request_id=last.request_id,
+        fingerprint="",
+        first_try=last.try_number,
+        owner_try=last.try_number,
+        max_tries=present.max_tries if last in own else NEVER,
+        requested_at=last.created_at,
+        name_hash=last.name_hash,
+        attempts=len(found),
+        attempts_since_clear=max(1, len(own)),
+        chosen=present.chooses and (len(found) > 1 or present.has_earlier),
+        previous_request_id=others[0].request_id if others else None,
+        previous_id=others[0].seen.id if others else None,
+    )
+    # Without its id, which is found again: only then does a store that is closed to this try end it before a cancel.
+    yield from Save(record)
+    yield from Say(WARNING, f"The record of {present.kind} {last.seen.id} of try {last.try_number} is made anew")
+    for other in others:
+        if _is_going(other):
+            yield from cancel_old(replace(record, owner_try=other.try_number), other.seen, present)
+    return replace(record, fingerprint=present.fingerprint, resource_id=last.seen.id, resource_uuid=last.seen.uuid)
+
+
+def _is_going(start: EarlierStart) -> bool:
+    return start.seen.phase is Phase.ACTIVE and start.seen.status != UNKNOWN
 
 
 def resolve(record: AttemptRecord, present: Present) -> Flow[tuple[AttemptRecord, Snapshot | None]]:
@@ -237,10 +298,10 @@ def stop_stragglers(seen: Snapshot, present: Present) -> Flow[None]:
 
 def _bear(error: Unavailable, trouble: Patience, now: float) -> Flow[Patience]:
     """Pause after a failure that may pass, or raise it once patience is over."""
-    trouble = trouble.failed(now)
+    trouble = trouble.failed(now, unreachable=error.is_unreachable)
     if trouble.is_over(now):
         raise error
-    if trouble.failures == 1:
-        yield from Say(WARNING, f"{error}; trying again for up to {trouble.seconds:.0f} s")
-    yield from Sleep(trouble.pause)
+    if trouble.is_told(now):
+        yield from Say(WARNING, f"{error}; trying again for up to {trouble.seconds - trouble.spent(now):.0f} s")
+    yield from Sleep(trouble.last_pause(now))
     return trouble

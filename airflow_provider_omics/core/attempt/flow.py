@@ -14,6 +14,9 @@ try number plus its ``retries`` (``clear_task_instances``); if ``retries`` was l
 tries, it stays what it was, and the clear is taken for a retry. The DAG run's ``clear_number`` cannot tell them apart:
 from Airflow 3.2 on it grows with a clear of any task of the DAG run, while others are going or about to be retried, and
 a task cannot find out how its earlier tries have ended. A run or batch that nobody has cleared must not be cancelled.
+
+Airflow may discard the state of a task at a clear (apache/airflow#72100). Where the record is gone, what earlier tries
+have started is searched for, and their record made anew: :func:`~.earlier.recover`.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from airflow_provider_omics.core.attempt.earlier import (
     cancel_old,
     end_cancelled,
     let_stop,
+    recover,
     resolve,
     search,
     stop_stragglers,
@@ -67,6 +71,8 @@ def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Flow
     :raises ServiceError: a call was refused, or did not get through for ``patience``.
     :raises AttemptError: an earlier try left something that cannot be resolved; nothing was started.
     """
+    if record is None and present.misses_record:
+        record = yield from recover(present)
     if record is None:
         return (yield from _start_afresh(present, now, None))
     if record.max_tries != present.max_tries:
@@ -175,7 +181,8 @@ def _start(record: AttemptRecord, present: Present) -> Flow[Begun]:
         started = answer.value
         if not isinstance(started, ServiceError):
             break
-        trouble = trouble.failed(answer.now)
+        unreachable = isinstance(started, Unavailable) and started.is_unreachable
+        trouble = trouble.failed(answer.now, unreachable=unreachable)
         if isinstance(started, Conflict):
             # The id is taken, by our own earlier request unless the service calls something else a conflict.
             found = yield from search(record, present)
@@ -187,9 +194,10 @@ def _start(record: AttemptRecord, present: Present) -> Flow[Begun]:
             raise started
         if isinstance(started, CredentialsExpired) and trouble.failures > CREDENTIAL_TRIES:
             raise started
-        if trouble.failures == 1:
-            yield from Say(WARNING, f"{started}; sending the same request again for up to {present.patience:.0f} s")
-        woken = yield from Sleep(trouble.pause)
+        if trouble.is_told(answer.now):
+            left = present.patience - trouble.spent(answer.now)
+            yield from Say(WARNING, f"{started}; sending the same request again for up to {left:.0f} s")
+        woken = yield from Sleep(trouble.last_pause(answer.now))
         if woken.now - record.requested_at > REQUEST_ID_MEMORY:
             found = yield from search(record, present)
             if found is not None:

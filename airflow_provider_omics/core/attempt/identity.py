@@ -14,6 +14,14 @@ from airflow_provider_omics.core.settings.fields import MAX_TAG_VALUE, MAX_TAGS
 
 REQUEST_ID_TAG = "airflow:request_id"
 
+TRY_NUMBER_TAG = "airflow:try_number"
+
+DEPLOYMENT_TAG = "airflow:deployment"
+"""Two Airflows that run the same DAG in one account must not take each other's runs for their own."""
+
+OWN_TAGS = 7
+"""Tags that a run or batch has of us, where there is room for all."""
+
 NAME_FIELDS = {"run": "name", "batch": "batchName"}
 """Kind -> the request's field for the name that the user chose."""
 
@@ -29,20 +37,24 @@ class TaskIdentity:
     :param task_id: id of the task, with its task groups.
     :param run_id: id of the DAG run.
     :param map_index: index of a mapped task; -1: not mapped.
+    :param deployment: tells this Airflow from others that have the same DAG; empty: nothing does.
     """
 
     dag_id: str
     task_id: str
     run_id: str
     map_index: int = -1
+    deployment: str = ""
 
     @classmethod
-    def of(cls, task_instance: Any) -> TaskIdentity:
+    def of(cls, task_instance: Any, deployment: str = "") -> TaskIdentity:
         """Take the identity from Airflow's task instance.
 
-        :param task_instance: whatever has these four attributes.
+        :param task_instance: whatever has the first four attributes.
+        :param deployment: of which Airflow it is.
         """
-        return cls(task_instance.dag_id, task_instance.task_id, task_instance.run_id, task_instance.map_index)
+        names = (task_instance.dag_id, task_instance.task_id, task_instance.run_id, task_instance.map_index)
+        return cls(*names, deployment)
 
     def tags(self) -> dict[str, str]:
         """Write the identity as AWS tags: values hold the characters that AWS allows, at most 256."""
@@ -126,7 +138,9 @@ def identified_request(
     if not record.tagged:
         return IdentifiedRequest(result, warnings)
     who = identity.tags()
-    ours = {REQUEST_ID_TAG: record.request_id, "airflow:try_number": str(record.first_try), **who}
+    ours = {REQUEST_ID_TAG: record.request_id, TRY_NUMBER_TAG: str(record.first_try), **who}
+    if identity.deployment:
+        ours[DEPLOYMENT_TAG] = identity.deployment
     result["tags"], left_out = _with_room(ours, request.get("tags") or {}, len(request.get("tags") or {}))
     if kind == "batch":
         default = request["defaultRunSetting"]

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
 from typing import Any
 
+from airflow_provider_omics.core.snapshots import Snapshot
+
 
 class Ended(str, Enum):
     """How an attempt ended, as far as the task has seen it."""
@@ -93,6 +95,24 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True)
+class EarlierStart:
+    """A run or batch that an earlier try of the task instance has started, found without a record of it.
+
+    :param request_id: the attempt's request id.
+    :param try_number: number of the try that made the attempt; 0: not known.
+    :param created_at: when it was created, in seconds since the epoch.
+    :param seen: the run or batch.
+    :param name_hash: hash of the name that the user gave it; None: its name is made of the request id.
+    """
+
+    request_id: str
+    try_number: int
+    created_at: float
+    seen: Snapshot
+    name_hash: str | None = None
+
+
+@dataclass(frozen=True)
 class Present:
     """The try that has to decide.
 
@@ -110,6 +130,8 @@ class Present:
         ``rerun_failed_of``).
     :param cancel: whether the run or batch that a clear leaves behind is cancelled (``cancel_on_kill``).
     :param patience: seconds for which a start that does not get through is repeated.
+    :param misses_record: there have been earlier tries, and their record would have outlived them.
+    :param first_try: number of the first try since the task was new, or cleared, by Airflow's numbers.
     """
 
     kind: str
@@ -124,3 +146,5 @@ class Present:
     has_earlier: bool = False
     cancel: bool = True
     patience: float = 3 * 3600.0
+    misses_record: bool = False
+    first_try: int = 1

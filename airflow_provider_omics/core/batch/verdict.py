@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from fractions import Fraction
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import GivenValue, Problem, SettingsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase
 
@@ -63,6 +64,33 @@ class Tolerance:
         # By fractions, as 0.57 % of 10,000 is 57, and by floats 56.99...
         percent = Fraction(str(self.max_failed_percent or 0))
         return max(self.max_failed_runs, math.floor(total_runs * percent / 100))
+
+
+SHOWN_IDS = 3
+"""Ids that are shown beside one that names no sample."""
+
+
+def must_succeed_problems(must_succeed: Collection[str], ids: Collection[str]) -> list[Problem]:
+    """Look for ids and patterns that name no sample of the batch: a typing error would let its failure pass.
+
+    :param must_succeed: ``runSettingId``s, or patterns with ``*`` and ``?``.
+    :param ids: those of the batch.
+    :return: one problem for each that names none, with the nearest ids.
+    """
+    known, problems = dict.fromkeys(ids), []
+    for pattern in must_succeed:
+        if pattern in known or any(fnmatchcase(name, _glob(pattern)) for name in known):
+            continue
+        near = get_close_matches(pattern.replace("*", "").replace("?", ""), known, SHOWN_IDS, 0.4)
+        shown = f"the nearest: {', '.join(map(repr, near))}" if near else f"the first: {next(iter(known), None)!r}"
+        value = GivenValue(f"{pattern!r}, which names none of the {len(known):,} samples; {shown}")
+        problems.append(Problem("must_succeed", value, "runSettingIds of this batch, or patterns that match some"))
+    return problems
+
+
+def _glob(pattern: str) -> str:
+    # An id may have brackets, which fnmatch would take for a set of characters.
+    return pattern.replace("[", "[[]")
 
 
 _GOING = ("pending_submissions", "pending_runs", "starting_runs", "running_runs", "stopping_runs")
@@ -184,8 +212,7 @@ def judge(counts: BatchCounts, tolerance: Tolerance, failed_ids: Collection[str]
     :return: the verdict.
     """
     allowed = tolerance.allowance(counts.total_runs)
-    # An id may have brackets, which fnmatch would take for a set of characters.
-    patterns = [pattern.replace("[", "[[]") for pattern in tolerance.must_succeed]
+    patterns = [_glob(pattern) for pattern in tolerance.must_succeed]
     missed = tuple(name for name in failed_ids if any(fnmatchcase(name, pattern) for pattern in patterns))
     # A batch has at least one run: an answer without any count is silence, and silence is no success.
     succeeded = counts.total_runs > 0 and counts.not_completed <= allowed and not missed

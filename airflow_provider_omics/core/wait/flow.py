@@ -167,14 +167,14 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
                 yield from Say(WARNING, f"{error}; looking once more before this is believed")
                 yield from Sleep(SECOND_LOOK)
                 continue
-            trouble = trouble.failed(now)
-            if trouble.failures == 1:
-                yield from Say(WARNING, f"{error}; trying again for up to {plan.patience:.0f} s")
+            trouble = trouble.failed(now, unreachable=error.is_unreachable)
+            if trouble.is_told(now):
+                yield from Say(WARNING, f"{error}; trying again for up to {plan.patience - trouble.spent(now):.0f} s")
             if plan.deadline is not None and now >= plan.deadline:
                 return (yield from _time_out(plan, last, "execution_timeout"))
             if trouble.is_over(now):
                 return WaitEvent(Outcome.LOST_CONTACT, last, error=str(error), seconds=trouble.spent(now))
-            interval = trouble.pause
+            interval = trouble.last_pause(now)
         ahead = (moment - now for moment in plan.limits(last).values() if moment > now)
         yield from Sleep(min([interval * (1 + JITTER * (2 * spread() - 1)), *ahead]))
 

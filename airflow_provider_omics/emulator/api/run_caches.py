@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow_provider_omics.emulator.api.paging import cut_page, start_of_page
 from airflow_provider_omics.emulator.api.tags import check_tags
-from airflow_provider_omics.emulator.errors import not_found, quota_exceeded
+from airflow_provider_omics.emulator.errors import not_found, quota_exceeded, validation_error
 from airflow_provider_omics.emulator.life.records import RunCache, to_datetime
 from airflow_provider_omics.emulator.life.region import Region
 
@@ -18,14 +18,16 @@ def create_run_cache(region: Region, request: dict[str, Any]) -> dict[str, Any]:
     if len(region.caches) >= region.limits.run_caches:
         raise quota_exceeded(f"The quota of {region.limits.run_caches} run caches is reached.")
     tags = check_tags(request.get("tags"))
-    cache_id = region.next_id("runCache")
+    _check_place(region, request["cacheS3Location"])
+    cache_id, cache_uuid = region.next_id("runCache"), region.next_uuid()
     settings = {key: request[key] for key in (*_UPDATABLE, "cacheBucketOwnerId") if key in request}
     settings.setdefault("cacheBehavior", "CACHE_ON_FAILURE")
-    settings["cacheS3Uri"] = request["cacheS3Location"]
+    # As in the AWS CLI's example: the caches of one location are apart.
+    settings["cacheS3Uri"] = f"{request['cacheS3Location'].rstrip('/')}/{cache_uuid}/"
     cache = region.caches[cache_id] = RunCache(
         id=cache_id,
         arn=region.arn(f"runCache/{cache_id}"),
-        uuid=region.next_uuid(),
+        uuid=cache_uuid,
         created=region.now,
         settings=settings,
         tags=tags,
@@ -61,6 +63,13 @@ def list_run_caches(region: Region, request: dict[str, Any]) -> dict[str, Any]:
     hidden = ("description", "cacheBucketOwnerId")
     items = [{key: value for key, value in _describe(cache).items() if key not in hidden} for cache in page]
     return {"items": items, **token}
+
+
+def _check_place(region: Region, uri: str) -> None:
+    bucket = uri.removeprefix("s3://").split("/", 1)[0]
+    if not region.scenario.has_place(uri) and not region.surroundings.has_bucket(bucket):
+        # AWS does not document the code.
+        raise validation_error(f"Invalid cacheS3Location: {uri}. The bucket {bucket} does not exist.")
 
 
 def _find(region: Region, cache_id: str) -> RunCache:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +10,11 @@ from airflow_provider_omics.emulator import statuses
 from airflow_provider_omics.emulator.api.paging import cut_page, start_of_page
 from airflow_provider_omics.emulator.api.tags import check_tags
 from airflow_provider_omics.emulator.errors import conflict, not_found, validation_error
-from airflow_provider_omics.emulator.life import logs, run_lifecycle, submission, tasks
+from airflow_provider_omics.emulator.life import catalog, inputs, logs, run_lifecycle, submission, tasks
+from airflow_provider_omics.emulator.life.configurations import describe_vpc
 from airflow_provider_omics.emulator.life.records import Run, to_datetime
 from airflow_provider_omics.emulator.life.region import Region
+from airflow_provider_omics.emulator.life.run_settings import cache_behavior, storage_capacity
 from airflow_provider_omics.emulator.life.submission import check_common_settings, check_parameters
 
 #: Members of GetRun's answer that repeat the request; absent ones stay absent.
@@ -57,7 +58,7 @@ def start_run(region: Region, request: dict[str, Any]) -> dict[str, Any]:
         "tags": dict(run.tags),
         "uuid": run.uuid,
         "runOutputUri": run.run_output_uri,
-        **_configuration(region, run),
+        **_configuration(run),
     }
     if "networkingMode" in settings:
         answer["networkingMode"] = settings["networkingMode"]
@@ -72,35 +73,36 @@ def get_run(region: Region, request: dict[str, Any]) -> dict[str, Any]:
     answer |= {
         **_describe(region, run),
         "workflowType": workflow.type,
-        "workflowUuid": workflow.uuid,
+        "workflowUuid": workflow.parent_uuid or workflow.uuid,
         "digest": workflow.digest,
         "runId": run.source_run_id,
         **_parameters(region, run),
         "outputUri": run.output_uri,
         "outputUriPrefixMode": run.setting("outputUriPrefixMode") or "SERVICE_DEFINED",
         "runOutputUri": run.run_output_uri,
-        "startedBy": f"arn:aws:iam::{region.account}:user/emulator",
+        "startedBy": region.arn_of_caller,
         "statusMessage": run.status_message,
         "failureReason": run.failure_reason,
         "tags": dict(run.tags),
         "accelerators": workflow.details.get("accelerators"),
         "uuid": run.uuid,
         "batchId": None if run.batch is None else run.batch.id,
-        "cacheBehavior": _cache_behavior(region, run),
-        **_configuration(region, run),
+        "cacheBehavior": cache_behavior(region, run),
+        "resourceDigests": inputs.resource_digests(region, run),
+        **_configuration(run),
+        "vpcConfig": (describe_vpc(run.configuration) or None) if run.configuration is not None else None,
     }
-    if "DEFINITION" in request.get("export", ()):
-        default = f"s3://omics-workflows-{workflow.id}/definition.zip"
-        answer["definition"] = workflow.details.get("definition", default)
+    # API text of GetRun: nothing is exported of a workflow that another account shares.
+    if "DEFINITION" in request.get("export", ()) and workflow.owner is None:
+        answer["definition"] = catalog.export_definition(region, workflow)
     if workflow.engine == "NEXTFLOW":
         # Nextflow alone has these two (User Guide, "Starting a run"; GetRun's text on engineVersion).
         answer["engineSettings"] = run.setting("engineSettings")
         answer["engineVersion"] = run.engine_version
-    if run.starting is not None and run.setting("logLevel") != "OFF":
-        answer["logLocation"] = {
-            "engineLogStream": logs.log_stream_arn(region, f"run/{run.id}/engine"),
-            "runLogStream": logs.log_stream_arn(region, f"run/{run.id}"),
-        }
+    streams = {"engineLogStream": f"run/{run.id}/engine", "runLogStream": f"run/{run.id}"}
+    written = logs.stream_lines(region, run)
+    location = {key: logs.log_stream_arn(region, name) for key, name in streams.items() if name in written}
+    answer["logLocation"] = location or None
     return {key: value for key, value in answer.items() if value is not None}
 
 
@@ -163,10 +165,11 @@ def get_run_task(region: Region, request: dict[str, Any]) -> dict[str, Any]:
     for task in tasks.tasks_at(run, region.now):
         if task.id == request["taskId"]:
             answer = _describe_task(region, run, task)
-            if run.setting("logLevel") != "OFF" and task.started is not None:
-                answer["logStream"] = logs.log_stream_arn(region, f"run/{run.id}/task/{task.id}")
-            if task.rule.image is not None:
-                answer["imageDetails"] = {"image": task.rule.image}
+            stream = f"run/{run.id}/task/{task.id}"
+            if stream in logs.stream_lines(region, run):
+                answer["logStream"] = logs.log_stream_arn(region, stream)
+            image = tasks.image(region, task.rule)
+            answer["imageDetails"] = {"image": image, "imageDigest": tasks.image_digest(image)}
             if task.status == statuses.FAILED:
                 answer["failureReason"] = task.rule.failure_reason or "RUN_TASK_FAILED"
                 answer["statusMessage"] = task.rule.exit_text or "The task ended with exit code 1."
@@ -247,7 +250,7 @@ def _describe(region: Region, run: Run) -> dict[str, Any]:
         "workflowId": run.workflow.id,
         "name": run.name,
         "storageType": run.storage_type,
-        "storageCapacity": _storage_capacity(run),
+        "storageCapacity": storage_capacity(run),
         "creationTime": to_datetime(run.created),
     }
     # When AWS sets startTime is not documented: here when the run enters RUNNING.
@@ -258,29 +261,9 @@ def _describe(region: Region, run: Run) -> dict[str, Any]:
     return answer
 
 
-def _storage_capacity(run: Run) -> int | None:
-    if run.storage_type == "DYNAMIC":
-        # The most that was used; missing for runs under two hours (User Guide, "Run storage types").
-        long = run.started is not None and run.stopped is not None and run.stopped - run.started >= 7200
-        return 64 if long else None
-    asked = run.setting("storageCapacity") or run.workflow.details.get("storageCapacity") or 1200
-    # 1,200 GiB or a multiple of 2,400, rounded up.
-    return 1200 if asked <= 1200 else -(-int(asked) // 2400) * 2400
-
-
-def _cache_behavior(region: Region, run: Run) -> str | None:
-    cache = region.caches.get(run.setting("cacheId") or "")
-    behavior: str | None = run.setting("cacheBehavior")
-    return behavior or (None if cache is None else cache.settings["cacheBehavior"])
-
-
-def _configuration(region: Region, run: Run) -> dict[str, Any]:
-    name = run.setting("configurationName")
-    if name is None:
-        return {}
-    # Looser than AWS: configurations are not emulated, so each name is one that exists.
-    arn = region.arn(f"configuration/{name}")
-    return {"configuration": {"name": name, "arn": arn, "uuid": str(uuid.uuid5(uuid.NAMESPACE_URL, arn))}}
+def _configuration(run: Run) -> dict[str, Any]:
+    used = run.configuration
+    return {} if used is None else {"configuration": {"name": used.name, "arn": used.arn, "uuid": used.uuid}}
 
 
 def _describe_task(region: Region, run: Run, task: tasks.Task) -> dict[str, Any]:
@@ -298,8 +281,7 @@ def _describe_task(region: Region, run: Run, task: tasks.Task) -> dict[str, Any]
     }
     cache = region.caches.get(run.setting("cacheId") or "")
     if task.rule.cache_hit and cache is not None:
-        location = cache.settings["cacheS3Uri"].rstrip("/")
-        answer["cacheS3Uri"] = f"{location}/{cache.uuid}/{run.id}/{task.id}"
+        answer["cacheS3Uri"] = f"{cache.settings['cacheS3Uri']}{run.id}/{task.id}"
     if task.started is not None:
         answer["startTime"] = to_datetime(task.started)
     if task.stopped is not None:

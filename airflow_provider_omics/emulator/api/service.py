@@ -15,18 +15,24 @@ Usage::
 Each account has a heap of events in each region (:mod:`~airflow_provider_omics.emulator.life.region`). Nothing happens
 between calls: a call first carries out the events that have come due, each at its own time. So the same calls at the
 same times lead to the same state, given the same scenario, seed and objects in S3.
+
+Where a large batch is behind, a call may have a ``patience``: it then finds the service at a time before the clock's,
+as it finds AWS in an hour of many runs, and :meth:`HealthOmics.catch_up` does the rest between the calls.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from airflow_provider_omics.emulator.api import batches, run_caches, run_groups, runs, tags, workflows
+from airflow_provider_omics.emulator.api import batches, configurations, run_caches, run_groups, runs, tags, workflows
 from airflow_provider_omics.emulator.life import catalog, events, logs, outputs, run_lifecycle
+from airflow_provider_omics.emulator.life import configurations as declared_configurations
 from airflow_provider_omics.emulator.life.records import Batch, Run, to_datetime
 from airflow_provider_omics.emulator.life.region import Region
 from airflow_provider_omics.emulator.life.surroundings import MemorySurroundings, Surroundings
@@ -59,6 +65,10 @@ _HANDLERS: dict[str, Callable[[Region, dict[str, Any]], dict[str, Any]]] = {
     "UpdateRunCache": run_caches.update_run_cache,
     "DeleteRunCache": run_caches.delete_run_cache,
     "ListRunCaches": run_caches.list_run_caches,
+    "CreateConfiguration": configurations.create_configuration,
+    "GetConfiguration": configurations.get_configuration,
+    "DeleteConfiguration": configurations.delete_configuration,
+    "ListConfigurations": configurations.list_configurations,
     "CreateWorkflow": workflows.create_workflow,
     "GetWorkflow": workflows.get_workflow,
     "UpdateWorkflow": workflows.update_workflow,
@@ -78,6 +88,13 @@ _HANDLERS: dict[str, Callable[[Region, dict[str, Any]], dict[str, Any]]] = {
 OPERATIONS: frozenset[str] = frozenset(_HANDLERS)
 
 
+#: Seconds that the lock is held for work in slices.
+_SLICE = 0.02
+#: Never set: its wait is a rest.
+_REST = threading.Event()
+_REST_SECONDS = 0.001
+
+
 class HealthOmics:
     """A HealthOmics for any number of accounts and regions. Thread-safe.
 
@@ -86,6 +103,7 @@ class HealthOmics:
     :param limits: quotas; default: those of the scenario.
     :param surroundings: S3, Logs and EventBridge; default: in memory.
     :param seed: seed of the uuids.
+    :param patience: seconds of real time that one call spends on events that have come due; default: all that it takes.
     """
 
     OPERATIONS = OPERATIONS
@@ -98,7 +116,9 @@ class HealthOmics:
         limits: Limits | None = None,
         surroundings: Surroundings | None = None,
         seed: int = 0,
+        patience: float = math.inf,
     ) -> None:
+        self._patience = patience
         self._clock = clock
         self._scenario = scenario if scenario is not None else Scenario.default()
         self._limits = limits
@@ -107,6 +127,11 @@ class HealthOmics:
         self._regions: dict[tuple[str, str], Region] = {}
         # Re-entrant: surroundings are called under it, and a careless one may look back here.
         self._lock = threading.RLock()
+        # One flush after the other, so that a reader finds what another one's flush is still writing.
+        self._flushing = threading.RLock()
+        self._catching_up: threading.Thread | None = None
+        self._closed = False
+        self._is_catching_up = False
 
     @property
     def scenario(self) -> Scenario:
@@ -127,8 +152,9 @@ class HealthOmics:
         :raises KeyError: the operation is not implemented.
         """
         handle = _HANDLERS[operation]
+        is_over = self._patience_of_a_call()
         with self._lock:
-            place = self._present(account, region)
+            place = self._present(account, region, is_over)
             if "requestId" not in parameters:
                 return handle(place, parameters)
             memory = place.scenario.request_id_memory
@@ -150,6 +176,7 @@ class HealthOmics:
                 place.scenario = scenario
                 place.limits = self._limits or scenario.limits
                 catalog.declare(place)
+                declared_configurations.declare(place)
                 run_lifecycle.admit_waiting(place)
 
     def reset(self) -> None:
@@ -183,10 +210,11 @@ class HealthOmics:
         :param bucket: bucket that is about to be read; default: all.
         :param key_prefix: key, or prefix of a listing, that is about to be read.
         """
-        with self._lock:
-            for place in self._all_present():
-                if place.account == account:
-                    outputs.write_outputs(place, bucket, key_prefix)
+        with self._flushing:
+            with self._lock:
+                places = [place for place in self._all_present() if place.account == account]
+            for place in places:
+                self._in_slices(outputs.write_outputs(place, bucket, key_prefix))
 
     def flush_logs(self, account: str, region: str, stream_prefix: str = "") -> None:
         """Write the log lines of runs. Call it before a request reads CloudWatch Logs.
@@ -195,15 +223,46 @@ class HealthOmics:
         :param region: region of the runs.
         :param stream_prefix: name or prefix of the streams that are about to be read.
         """
-        with self._lock:
-            if (account, region) in self._regions:
-                logs.write_logs(self._present(account, region), stream_prefix)
+        with self._flushing:
+            with self._lock:
+                if (account, region) not in self._regions:
+                    return
+                place = self._present(account, region, self._patience_of_a_call())
+            self._in_slices(logs.write_logs(place, stream_prefix))
 
-    def flush_events(self) -> None:
-        """Put the status changes since the last time on the bus. Call it while a rule exists."""
+    def flush_events(self) -> bool:
+        """Put the status changes since the last time on the bus. Call it while a rule exists.
+
+        :return: whether all are there; else a call's patience was over.
+        """
         with self._lock:
-            for place in self._all_present():
-                events.put_events(place)
+            is_over = self._patience_of_a_call()
+            return all(events.put_events(place, is_over) for place in self._all_present())
+
+    def catch_up(self) -> None:
+        """Carry out all that has come due, in slices: other calls come in between."""
+        while not self._closed:
+            with self._lock:
+                self._is_catching_up = True
+                is_over, places = _deadline(_SLICE), list(self._regions.values())
+                # All of a slice is on the bus before the next one, else its changes would pile up.
+                done = not self._surroundings.has_event_rules() or all(
+                    events.put_events(place, is_over) for place in places
+                )
+                done = done and all(self._advance(place, is_over) for place in places)
+                self._is_catching_up = not done
+            if done:
+                return
+            # Without a rest, this thread would have the lock again before another one is awake.
+            _REST.wait(_REST_SECONDS)
+
+    def close(self) -> None:
+        """End the thread that catches up, if there is one."""
+        thread = self._catching_up
+        if thread is not None:
+            self._closed = True
+            thread.join()
+            self._closed = False
 
     def discard_events(self) -> None:
         """Drop the status changes so far. Call it before the first rule is made: a rule receives no earlier event."""
@@ -249,7 +308,11 @@ class HealthOmics:
         with self._lock:
             return [_describe_batch(place, batch) for place in self._all_present() for batch in place.started_batches]
 
-    def _present(self, account: str, region: str) -> Region:
+    def _patience_of_a_call(self) -> Callable[[], bool]:
+        # Made before the call waits for the lock, so that many calls at once do not wait for the patience of each.
+        return _deadline(0.0 if self._is_catching_up else self._patience)
+
+    def _present(self, account: str, region: str, is_over: Callable[[], bool]) -> Region:
         now = self._clock.now().timestamp()
         place = self._regions.get((account, region))
         if place is None:
@@ -263,11 +326,41 @@ class HealthOmics:
                 surroundings=self._surroundings,
             )
             catalog.declare(place)
-        place.advance(now)
+            declared_configurations.declare(place)
+        if not self._advance(place, is_over):
+            self._catch_up_later()
         return place
 
+    def _advance(self, place: Region, is_over: Callable[[], bool]) -> bool:
+        return place.advance(self._clock.now().timestamp(), is_over)
+
     def _all_present(self) -> list[Region]:
-        return [self._present(*key) for key in list(self._regions)]
+        is_over = self._patience_of_a_call()
+        if not all(self._advance(place, is_over) for place in self._regions.values()):
+            self._catch_up_later()
+        return list(self._regions.values())
+
+    def _catch_up_later(self) -> None:
+        if self._catching_up is None or not self._catching_up.is_alive():
+            self._catching_up = threading.Thread(target=self.catch_up, name="omics-catch-up", daemon=True)
+            self._catching_up.start()
+
+    def _in_slices(self, steps: Iterator[None]) -> None:
+        done = False
+        while not done:
+            with self._lock:
+                is_over = _deadline(_SLICE)
+                done = all(not is_over() for _ in steps)
+            if not done:
+                _REST.wait(_REST_SECONDS)
+
+
+def _deadline(seconds: float) -> Callable[[], bool]:
+    """Return a function that tells whether so many seconds of real time are over."""
+    if seconds == math.inf:
+        return lambda: False
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() >= end
 
 
 def _describe_run(place: Region, run: Run) -> dict[str, Any]:

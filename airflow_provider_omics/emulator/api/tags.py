@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_omics.emulator.errors import not_found, validation_error
-from airflow_provider_omics.emulator.life.records import MOST_TAGS, Batch, Run, RunCache, RunGroup, Workflow
+from airflow_provider_omics.emulator.life.records import (
+    MOST_TAGS,
+    Batch,
+    Configuration,
+    Run,
+    RunCache,
+    RunGroup,
+    Workflow,
+)
 from airflow_provider_omics.emulator.life.region import Region
 
-Tagged = Run | Batch | RunGroup | RunCache | Workflow
+Tagged = Run | Batch | RunGroup | RunCache | Workflow | Configuration
 
 
 def check_tags(tags: dict[str, str] | None) -> dict[str, str]:
@@ -59,6 +67,8 @@ def _find(region: Region, arn: str) -> Tagged:
             found = region.groups.get(identifier)
         elif kind == "runCache":
             found = region.caches.get(identifier)
+        elif kind == "configuration":
+            found = region.configurations.get(identifier)
         elif kind == "workflow":
             found = region.workflows.get(identifier)
             if version and isinstance(found, Workflow):

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, unquote
 
 from airflow_provider_omics.emulator.errors import ServiceError
+from airflow_provider_omics.emulator.http import price_list
+from airflow_provider_omics.emulator.http.callers import is_of_another_site
 from airflow_provider_omics.emulator.http.calls import BROKEN, LOST, OK
 from airflow_provider_omics.emulator.http.control import CONTROL_PREFIX, Control
 from airflow_provider_omics.emulator.http.moto_services import DEFAULT_ACCOUNT, SERVICES
+from airflow_provider_omics.emulator.http.refusals import refuse
 from airflow_provider_omics.emulator.http.wire import Answer, UnknownOperation, Wire
 from airflow_provider_omics.emulator.http.wsgi import set_body
 from airflow_provider_omics.emulator.script.faults import ConnectionLost, Ordeal
@@ -73,17 +76,25 @@ class Application:
         """
         path, _, query = environ["RAW_URI"].partition("?")
         if path.startswith(CONTROL_PREFIX):
-            answer = self._control(environ["REQUEST_METHOD"], path, environ["wsgi.input"].read())
-            return _send(answer, start_response)
+            return _send(self._control(environ, path), start_response)
         signature = _signature(environ, query)
+        if is_of_another_site(environ):
+            # Every caller may do everything here, so a page that the user happens to look at must not be one.
+            message = f"The emulator serves no web page of another site: {environ['HTTP_ORIGIN']}"
+            return _send(refuse(environ, signature.service, 403, "AccessDeniedException", message), start_response)
         if signature.service == "omics":
             return _send(self._omics(environ, signature, path, query), start_response)
         if signature.service in SERVICES:
             return self._beside(environ, start_response, signature)
-        message = f"The emulator has no {signature.service}, only omics, {', '.join(sorted(SERVICES))}."
-        return _send(self._wire.write_error("NotEmulated", message), start_response)
+        if signature.service == "pricing":
+            return _send(_prices(environ), start_response)
+        message = f"The emulator has no {signature.service}, only omics, pricing, {', '.join(sorted(SERVICES))}."
+        return _send(_not_emulated(environ, signature.service, message), start_response)
 
     def _omics(self, environ: WSGIEnvironment, signature: Signature, path: str, query: str) -> Answer:
+        if signature.region not in self._service.scenario.regions:
+            message = f"Credential should be scoped to a valid region. HealthOmics has no region {signature.region}."
+            return self._wire.write_error("InvalidSignatureException", message)
         try:
             operation, labels = self._wire.match(environ["REQUEST_METHOD"], path)
         except UnknownOperation as error:
@@ -129,18 +140,55 @@ class Application:
             body = environ["wsgi.input"].read()
             set_body(environ, body)
             self._service.flush_logs(account, signature.region, _log_stream_prefix(body))
+            if self._lacks_stream(environ, account, signature.region, body):
+                # moto says that of the group.
+                message = "The specified log stream does not exist."
+                return _send(refuse(environ, "logs", 400, "ResourceNotFoundException", message), start_response)
         if self._moto.has_event_rules():
             self._service.flush_events()
         elif signature.service == "events":
             # This may be the first rule, and a rule receives no event of the time before it.
             self._service.discard_events()
-        return self._moto(environ, start_response)
+        try:
+            return self._moto(environ, start_response)
+        except NotImplementedError as error:
+            message = f"The emulator's {signature.service} has not all of it: {error}"
+            return _send(_not_emulated(environ, signature.service, message), start_response)
+
+    def _lacks_stream(self, environ: WSGIEnvironment, account: str, region: str, body: bytes) -> bool:
+        if not str(environ.get("HTTP_X_AMZ_TARGET")).endswith((".GetLogEvents", ".DeleteLogStream")):
+            return False
+        request = _json_object(body)
+        group, stream = request.get("logGroupName"), request.get("logStreamName")
+        return bool(group and stream) and self._moto.lacks_stream(account, region, str(group), str(stream))
 
 
 @lru_cache(maxsize=1)
 def _wire() -> Wire:
     # Reading the model takes 30 ms, and a wire has no state but what it compiles from the model.
     return Wire()
+
+
+def _not_emulated(environ: WSGIEnvironment, service: str, message: str) -> Answer:
+    return refuse(environ, service, 501, "NotEmulated", message)
+
+
+def _prices(environ: WSGIEnvironment) -> Answer:
+    operation = str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2]
+    try:
+        result = price_list.answer(operation, _json_object(environ["wsgi.input"].read()))
+    except price_list.PriceListError as error:
+        code, message = error.args
+        return refuse(environ, "pricing", 501 if code == "NotEmulated" else 400, code, message)
+    return Answer(200, json.dumps(result).encode(), {"content-type": "application/x-amz-json-1.1"})
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _signature(environ: WSGIEnvironment, query: str) -> Signature:
@@ -198,10 +246,7 @@ def _log_stream_prefix(body: bytes) -> str:
     :param body: the request: JSON.
     :return: the prefix of their names; empty for all.
     """
-    try:
-        request: Any = json.loads(body)
-    except ValueError:
-        return ""
+    request = _json_object(body)
     names = request.get("logStreamNames") or []
     name = request.get("logStreamName") or request.get("logStreamNamePrefix") or (names[0] if len(names) == 1 else "")
     return str(name)

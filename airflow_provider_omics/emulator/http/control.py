@@ -17,7 +17,9 @@ POST   ``/_emulator/forget-request-ids`` --                                 ``{}
 DELETE ``/_emulator/runs/{id}``          --                                 ``{}``; as retention removes a run
 ====== ================================= ================================== ========================================
 
-A request that cannot be served is answered with ``{"error": "..."}`` and 400, 404 or 409.
+A request that cannot be served is answered with ``{"error": "..."}`` and 400, 403, 404, 409 or 415. So that no web page
+can steer the emulator, ``Host`` must be a name of loopback, and whatever is not a GET must have the content type
+``application/json``, also without a body.
 """
 
 from __future__ import annotations
@@ -27,12 +29,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from airflow_provider_omics.emulator.http.callers import is_for_loopback, is_of_another_site
 from airflow_provider_omics.emulator.http.wire import Answer
 from airflow_provider_omics.emulator.script.clock import SteppedClock
 from airflow_provider_omics.emulator.script.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from _typeshed.wsgi import WSGIEnvironment
 
     from airflow_provider_omics.emulator.http.local_aws import LocalAws
 
@@ -69,16 +74,17 @@ class Control:
             ("POST", "forget-request-ids"): lambda _: aws.service.forget_request_ids(),
         }
 
-    def __call__(self, method: str, path: str, body: bytes) -> Answer:
+    def __call__(self, environ: WSGIEnvironment, path: str) -> Answer:
         """Answer one control request.
 
-        :param method: HTTP method.
-        :param path: path, with :data:`CONTROL_PREFIX`.
-        :param body: request body: JSON, or empty.
+        :param environ: the request; its body is JSON, or empty.
+        :param path: its path, with :data:`CONTROL_PREFIX`.
         :return: the answer, with JSON in its body.
         """
         try:
-            result = self._find(method, path.removeprefix(CONTROL_PREFIX).strip("/"))(_read(body))
+            _check_caller(environ)
+            carry_out = self._find(environ["REQUEST_METHOD"], path.removeprefix(CONTROL_PREFIX).strip("/"))
+            result = carry_out(_read(environ["wsgi.input"].read()))
         except _Refused as refusal:
             status, reason = refusal.args
             return _json(status, {"error": reason})
@@ -130,6 +136,18 @@ class Control:
             self._aws.service.remove_run(run_id)
         except KeyError:
             raise _Refused(404, f"no run {run_id}") from None
+
+
+def _check_caller(environ: WSGIEnvironment) -> None:
+    if not is_for_loopback(environ):
+        host = environ.get("HTTP_HOST", "none")
+        raise _Refused(403, f"Host is {host}: use 127.0.0.1 or localhost, which no web page elsewhere can have")
+    if is_of_another_site(environ):
+        raise _Refused(403, f"the emulator serves no web page of another site: {environ['HTTP_ORIGIN']}")
+    kind = (environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
+    if environ["REQUEST_METHOD"] != "GET" and kind != "application/json":
+        # A browser asks before it sends this one to another site, and is not allowed to.
+        raise _Refused(415, f"the content type is {kind or 'none'}: send application/json, also without a body")
 
 
 def _read(body: bytes) -> Any:

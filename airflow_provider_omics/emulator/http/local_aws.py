@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from airflow_provider_omics.emulator.script.limits import Limits
 
 
+#: Seconds that a call spends on what has happened since the last one, before it answers with what it has got.
+_PATIENCE = 0.05
+
+
 class LocalAws:
     """A HealthOmics with S3, Logs, EventBridge, SQS, STS and IAM beside it, as tests and the control API steer it.
 
@@ -35,7 +39,7 @@ class LocalAws:
         self.clock = clock
         self.calls = Calls()
         self.moto = MotoServices()
-        self.service = HealthOmics(clock=clock, limits=limits, surroundings=self.moto, seed=seed)
+        self.service = HealthOmics(clock=clock, limits=limits, surroundings=self.moto, seed=seed, patience=_PATIENCE)
         self.faults = Faults(lambda: clock.now().timestamp(), HealthOmics.OPERATIONS, seed)
         self._account = account
         self._region = region
@@ -52,8 +56,10 @@ class LocalAws:
         if not isinstance(self.clock, SteppedClock):
             raise TypeError("this emulator's clock runs by itself: only a SteppedClock can be advanced")
         self.clock.advance(seconds)
+        self.service.catch_up()
         if self.moto.has_event_rules():
-            self.service.flush_events()
+            while not self.service.flush_events():
+                pass
 
     def set_scenario(self, scenario: Scenario | Mapping[str, Any]) -> None:
         """Replace the scenario.

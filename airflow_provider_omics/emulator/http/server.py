@@ -88,6 +88,7 @@ class OmicsEmulator:
         if self._server is None:
             self._server = LoopbackServer(self.application, self._port)
             self._server.start()
+            self._aws.moto.endpoint = self.url
         return self
 
     def stop(self) -> None:
@@ -98,6 +99,7 @@ class OmicsEmulator:
         if self._server is not None:
             self._server.stop()
             self._server = None
+        self.service.close()
 
     def __enter__(self) -> OmicsEmulator:  # noqa: PYI034  # Self is new in Python 3.11
         return self.start()
@@ -141,7 +143,8 @@ class OmicsEmulator:
     def client(self, service: str = "omics", *, account: str | None = None, config: Config | None = None) -> Any:
         """Make a boto3 client that talks to the emulator over HTTP. :meth:`stop` closes it.
 
-        :param service: name of the service, as in boto3: ``omics``, ``s3``, ``logs``, ``events``, ``sqs``, ``sts``.
+        :param service: name of the service, as in boto3: ``omics``, ``s3``, ``logs``, ``events``, ``sqs``, ``sts``,
+            ``pricing``.
         :param account: account id that calls; default: the emulator's own.
         :param config: botocore settings, merged over the emulator's.
         :return: the boto3 client.

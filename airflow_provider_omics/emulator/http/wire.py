@@ -20,14 +20,15 @@ from airflow_provider_omics.emulator.errors import error_statuses, validation_er
 from airflow_provider_omics.emulator.model import YOUNGER_MEMBERS, YOUNGER_VALUES, service_model
 from airflow_provider_omics.emulator.request_check import RequestCheck
 
-#: Host prefixes of the operations that get a route: runs, batches, workflows and their tags. The storage and
-#: analytics halves of the service have other prefixes and are not part of this emulator.
+#: Host prefixes of the operations that can be read and written: runs, batches, workflows and their tags. The storage
+#: and analytics halves of the service have other prefixes; they have routes, so that they can be refused by name.
 HOST_PREFIXES = ("workflows-", "tags-")
 
 #: Statuses of the errors that the service model does not list. ``UnknownOperationException`` is what AWS answers to
-#: a path it does not know. ``NotEmulated`` is ours alone: an operation or a service that is not emulated here must not
-#: look like any answer of AWS, and the SDKs retry 500, but not 501.
-OTHER_ERROR_STATUSES = {"UnknownOperationException": 404, "NotEmulated": 501}
+#: a path it does not know, ``InvalidSignatureException`` to a signature for another region. ``NotEmulated`` is ours
+#: alone: an operation or a service that is not emulated here must not look like any answer of AWS, and the SDKs retry
+#: 500, but not 501.
+OTHER_ERROR_STATUSES = {"UnknownOperationException": 404, "InvalidSignatureException": 403, "NotEmulated": 501}
 
 
 class UnknownOperation(Exception):
@@ -60,13 +61,15 @@ class Wire:
             if (operation.endpoint or {}).get("hostPrefix") in HOST_PREFIXES
         }
         self._routes = _routes(self._operations.values())
+        #: The storage and analytics halves, which have no readers.
+        self._other_routes = _routes(operation for operation in operations if operation.name not in self._operations)
         self._readers: dict[str, _RequestReader] = {}
         self._writers: dict[str, Callable[[Any], Answer]] = {}
         self._error_statuses = OTHER_ERROR_STATUSES | error_statuses()
 
     @property
     def operations(self) -> frozenset[str]:
-        """The names of all operations that have a route."""
+        """The names of all operations that can be read and written."""
         return frozenset(self._operations)
 
     def match(self, method: str, path: str) -> tuple[str, dict[str, str]]:
@@ -74,18 +77,19 @@ class Wire:
 
         :param method: HTTP method in capitals.
         :param path: path as it came over the wire, percent-encoded (an ARN in it holds encoded slashes).
-        :return: the operation's name and the values of the labels in its path, decoded.
+        :return: the name of the operation, perhaps one of storage or analytics, and the labels in its path, decoded.
         :raises UnknownOperation: no operation has this method and path.
         """
         segments = path.strip("/").split("/")
-        for template, operation in self._routes.get((method, len(segments)), ()):
-            if all(name is None or name == given for (name, _), given in zip(template, segments, strict=True)):
-                labels = {
-                    label: unquote(given)
-                    for (_, label), given in zip(template, segments, strict=True)
-                    if label is not None
-                }
-                return operation, labels
+        for routes in (self._routes, self._other_routes):
+            for template, operation in routes.get((method, len(segments)), ()):
+                if all(name is None or name == given for (name, _), given in zip(template, segments, strict=True)):
+                    labels = {
+                        label: unquote(given)
+                        for (_, label), given in zip(template, segments, strict=True)
+                        if label is not None
+                    }
+                    return operation, labels
         raise UnknownOperation(f"No operation of HealthOmics has the path {method} {path}.")
 
     def read(self, operation: str, labels: Mapping[str, str], query: str, body: bytes) -> dict[str, Any]:

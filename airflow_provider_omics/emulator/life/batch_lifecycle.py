@@ -6,6 +6,7 @@ RUNS_DELETE_FAILED. FAILED when the batch itself is at fault, before or while it
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import Any
 
@@ -14,13 +15,15 @@ from airflow_provider_omics.emulator.errors import ServiceError
 from airflow_provider_omics.emulator.life import run_lifecycle
 from airflow_provider_omics.emulator.life.batch_settings import (
     SettingsFileError,
+    add_entry,
     check_settings_file,
-    index_entries,
     read_settings_file,
 )
 from airflow_provider_omics.emulator.life.records import MOST_TAGS, Batch, Entry, merge
 from airflow_provider_omics.emulator.life.region import Region
 from airflow_provider_omics.emulator.life.submission import check_common_settings, check_parameters, create_run
+
+_SETTINGS_AT_A_TIME = 1000
 
 
 def begin(region: Region, batch: Batch) -> None:
@@ -89,13 +92,30 @@ def _enter_pending(region: Region, batch: Batch) -> None:
     if batch.settings_uri is not None:
         try:
             # Read by the first call after the batch became PENDING: an object cannot be read in the past.
-            entries = read_settings_file(region, batch.settings_uri, batch.settings_etag)
-            batch.by_setting = index_entries(entries)
+            batch.reading = read_settings_file(region, batch.settings_uri, batch.settings_etag)
         except SettingsFileError as error:
             _fail(region, batch, str(error), error.code)
-            return
-        batch.entries = entries
-    region.schedule(batch.rule.pending, _enter_submitting, batch)
+        else:
+            _read_on(region, batch)
+    else:
+        region.schedule(batch.rule.pending, _enter_submitting, batch)
+
+
+def _read_on(region: Region, batch: Batch) -> None:
+    """Read some more of the settings file, and the rest in events of their own: 100,000 settings take a second."""
+    try:
+        more = list(itertools.islice(batch.reading, _SETTINGS_AT_A_TIME))
+        for entry in more:
+            add_entry(batch.by_setting, entry)
+    except SettingsFileError as error:
+        batch.by_setting.clear()
+        _fail(region, batch, str(error), error.code)
+        return
+    if more:
+        region.schedule(0.0, _read_on, batch)
+    else:
+        batch.entries = list(batch.by_setting.values())
+        region.schedule(batch.rule.pending, _enter_submitting, batch)
 
 
 def _enter_submitting(region: Region, batch: Batch) -> None:
@@ -228,7 +248,7 @@ def _move(region: Region, batch: Batch, status: str) -> None:
 def _announce(region: Region, batch: Batch) -> None:
     counts = {**submission_summary(batch), **run_summary(batch, region.now)}
     shown = {name: str(count) for name, count in counts.items() if "Cancel" not in name and "Delete" not in name}
-    region.outbox.append((region.now, batch, batch.status, shown))
+    region.announce(batch, batch.status, shown)
 
 
 def _schedule_paced(region: Region, batch: Batch, action: str, happen: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -52,24 +54,21 @@ def check_settings_file(region: Region, uri: str, etag: str | None) -> None:
         raise _changed(uri)
 
 
-def read_settings_file(region: Region, uri: str, etag: str | None) -> list[Entry]:
+def read_settings_file(region: Region, uri: str, etag: str | None) -> Iterator[Entry]:
     """Read the settings object of a batch.
 
     :param region: the region of the batch.
     :param uri: S3 URI of the object.
     :param etag: the ETag that it must still have.
-    :return: its entries.
-    :raises SettingsFileError: the object has changed, cannot be understood, or has too many entries.
+    :return: its entries, read when they are asked for; then a SettingsFileError says that the object cannot be
+        understood, or has too many entries.
+    :raises SettingsFileError: the object has changed.
     """
     bucket, key = split_uri(uri) or ("", "")
     stored = region.surroundings.read_object(region.account, region.name, bucket, key)
     if stored is None or stored.etag != etag:
         raise _changed(uri)
-    try:
-        settings = json.loads(stored.body, parse_constant=_refuse_constant)
-    except ValueError as error:
-        raise SettingsFileError(f"The run settings file {uri} is not valid JSON: {error}") from None
-    return _to_entries(region, settings)
+    return _entries(region, uri, stored.body)
 
 
 def index_entries(entries: list[Entry]) -> dict[str, Entry]:
@@ -79,33 +78,76 @@ def index_entries(entries: list[Entry]) -> dict[str, Entry]:
     """
     index: dict[str, Entry] = {}
     for entry in entries:
-        if index.setdefault(entry.setting["runSettingId"], entry) is not entry:
-            raise SettingsFileError(f"runSettingId {entry.setting['runSettingId']!r} is not unique in the batch.")
+        add_entry(index, entry)
     return index
+
+
+def add_entry(index: dict[str, Entry], entry: Entry) -> None:
+    """Add an entry to an index by runSettingId.
+
+    :raises SettingsFileError: its runSettingId is there already.
+    """
+    if index.setdefault(entry.setting["runSettingId"], entry) is not entry:
+        raise SettingsFileError(f"runSettingId {entry.setting['runSettingId']!r} is not unique in the batch.")
 
 
 def _changed(uri: str) -> SettingsFileError:
     return SettingsFileError(f"The run settings file {uri} was modified or removed after submission (ETag mismatch).")
 
 
-def _to_entries(region: Region, settings: Any) -> list[Entry]:
-    if not isinstance(settings, list):
-        raise SettingsFileError("The run settings file must be a JSON array of run settings.")
-    if not settings:
+def _entries(region: Region, uri: str, body: bytes) -> Iterator[Entry]:
+    check, longest, number = _check_of_inline_setting(), region.limits.runs_per_batch, -1
+    try:
+        for number, setting in enumerate(_items(body.decode(json.detect_encoding(body)))):
+            if number < longest:
+                yield Entry(check(setting))
+    except ServiceError as error:
+        # Stricter than AWS is known to be: it may as well report such a run alone as a failed submission.
+        raise SettingsFileError(f"Run setting {number} of the file is not valid: {error.message}") from None
+    except ValueError as error:
+        raise SettingsFileError(f"The run settings file {uri} is not valid JSON: {error}") from None
+    if number < 0:
         raise SettingsFileError("The run settings file has no run settings.")
-    if len(settings) > region.limits.runs_per_batch:
-        raise SettingsFileError(
-            f"A batch can have up to {region.limits.runs_per_batch} runs; the file has {len(settings)}."
-        )
-    check = _check_of_inline_setting()
-    entries = []
-    for number, setting in enumerate(settings):
-        try:
-            entries.append(Entry(check(setting)))
-        except ServiceError as error:
-            # Stricter than AWS is known to be: it may as well report such a run alone as a failed submission.
-            raise SettingsFileError(f"Run setting {number} of the file is not valid: {error.message}") from None
-    return entries
+    if number >= longest:
+        raise SettingsFileError(f"A batch can have up to {longest} runs; the file has {number + 1}.")
+
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+def _items(text: str) -> Iterator[Any]:
+    """Read a JSON array item by item, so that a long one need not be read at once.
+
+    :param text: the JSON.
+    :return: its items.
+    :raises SettingsFileError: it is not an array.
+    :raises ValueError: it is not JSON.
+    """
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+
+    def after_space(position: int) -> int:
+        found = _SPACE.match(text, position)
+        return position if found is None else found.end()
+
+    position = after_space(0)
+    if text[position : position + 1] != "[":
+        decoder.decode(text)
+        raise SettingsFileError("The run settings file must be a JSON array of run settings.")
+    position = after_space(position + 1)
+    if text[position : position + 1] == "]":
+        position += 1
+    else:
+        between = ","
+        while between == ",":
+            item, position = decoder.raw_decode(text, after_space(position))
+            yield item
+            position = after_space(position)
+            between = text[position : position + 1]
+            position += 1
+        if between != "]":
+            raise json.JSONDecodeError("Expecting ',' delimiter", text, position - 1)
+    if after_space(position) != len(text):
+        raise json.JSONDecodeError("Extra data", text, after_space(position))
 
 
 @lru_cache(maxsize=1)

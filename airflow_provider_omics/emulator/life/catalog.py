@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import uuid
 
+from airflow_provider_omics.emulator.definitions import reading
+from airflow_provider_omics.emulator.definitions.invented import invent
+from airflow_provider_omics.emulator.definitions.template import Template
 from airflow_provider_omics.emulator.errors import not_found
 from airflow_provider_omics.emulator.life.records import Workflow
 from airflow_provider_omics.emulator.life.region import Region
@@ -46,10 +49,30 @@ def find(
     return workflow.versions[version]
 
 
+def export_definition(region: Region, workflow: Workflow) -> str | None:
+    """Put the definition of a workflow where it can be fetched from.
+
+    :param region: the region of the caller.
+    :param workflow: the workflow, or one of its versions.
+    :return: a presigned URL; None where the emulator does not have the definition.
+    """
+    if workflow.definition is None:
+        return None
+    return region.surroundings.publish(f"{workflow.uuid}.zip", workflow.definition)
+
+
 def _from_declaration(region: Region, declared: DeclaredWorkflow) -> Workflow:
     # READY2RUN workflows belong to no account; the others to their owner.
     account = "" if declared.type == "READY2RUN" else declared.owner or region.account
     arn = f"arn:aws:omics:{region.name}:{account}:workflow/{declared.id}"
+    template: Template | None = None
+    if declared.parameter_template is not None:
+        template = {
+            name: {"optional": entry.optional}
+            | ({"description": entry.description} if entry.description is not None else {})
+            for name, entry in declared.parameter_template.items()
+        }
+    definition = invent(declared.engine, declared.name, template)
     workflow = Workflow(
         id=declared.id,
         uuid=str(uuid.uuid5(uuid.NAMESPACE_URL, arn)),
@@ -61,21 +84,17 @@ def _from_declaration(region: Region, declared: DeclaredWorkflow) -> Workflow:
         created=region.now,
         owner=None if declared.owner == region.account else declared.owner,
         storage_type=declared.storage_type,
-        details={"accelerators": "GPU"} if declared.gpu else {},
+        definition=definition,
+        digest=reading.digest(definition),
+        details={"main": reading.main_of(declared.engine)} | ({"accelerators": "GPU"} if declared.gpu else {}),
     )
-    if declared.parameter_template is not None:
-        workflow.set_template(
-            {
-                name: {"optional": entry.optional}
-                | ({"description": entry.description} if entry.description is not None else {})
-                for name, entry in declared.parameter_template.items()
-            }
-        )
+    workflow.set_template(template)
     return workflow
 
 
 def _declared_version(region: Region, workflow: Workflow, name: str) -> Workflow:
     arn = f"{workflow.arn}/version/{name}"
+    definition = invent(workflow.engine, f"{workflow.name} {name}", workflow.parameter_template)
     version = Workflow(
         id=workflow.id,
         uuid=str(uuid.uuid5(uuid.NAMESPACE_URL, arn)),
@@ -88,6 +107,9 @@ def _declared_version(region: Region, workflow: Workflow, name: str) -> Workflow
         owner=workflow.owner,
         version_name=name,
         storage_type=workflow.storage_type,
+        definition=definition,
+        digest=reading.digest(definition),
+        parent_uuid=workflow.uuid,
         details=dict(workflow.details),
     )
     version.set_template(workflow.parameter_template)

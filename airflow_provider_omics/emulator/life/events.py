@@ -3,43 +3,88 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 from airflow_provider_omics.emulator import statuses
 from airflow_provider_omics.emulator.life import tasks
-from airflow_provider_omics.emulator.life.records import Batch, Run, to_datetime
+from airflow_provider_omics.emulator.life.records import Batch, Run, Workflow, to_datetime
 from airflow_provider_omics.emulator.life.region import Region
 
+# Status changes made into events at a time.
+_CHANGES_AT_A_TIME = 200
 
-def put_events(region: Region) -> None:
-    """Put the status changes since the last time on the bus, oldest first."""
+
+def put_events(region: Region, is_over: Callable[[], bool] = lambda: False) -> bool:
+    """Put the status changes since the last time on the bus, oldest first.
+
+    :param region: the region of the changes.
+    :param is_over: asked after each event, whether the rest has to wait; default: no.
+    :return: whether all are on the bus.
+    """
+    while region.undelivered or region.outbox or region.changing:
+        if not region.undelivered and not _make_events(region):
+            return True
+        while region.undelivered:
+            time, detail_type, detail = region.undelivered.popleft()
+            arn = detail["arn"]
+            region.surroundings.put_event(region.account, region.name, detail_type, detail, [arn], to_datetime(time))
+            if is_over():
+                return not (region.undelivered or region.outbox)
+    return True
+
+
+def _make_events(region: Region) -> bool:
+    """Make events of the oldest status changes.
+
+    :return: whether there were any.
+    """
     pending: list[tuple[float, str, dict[str, Any]]] = []
-    while region.outbox:
+    for _ in range(min(len(region.outbox), _CHANGES_AT_A_TIME)):
         time, subject, status, counts = region.outbox.popleft()
         if isinstance(subject, Batch):
             pending.append((time, "RunBatch Status Change", _batch_detail(region, subject, status, counts)))
+        elif isinstance(subject, Workflow):
+            pending.append((time, "Workflow Status Change", _workflow_detail(subject, status)))
         else:
             if status == statuses.RUNNING:
                 region.changing[subject.uuid] = (subject, [0] * len(subject.rule.timetable))
             pending.append((time, "Run Status Change", _run_detail(region, subject, status)))
+    # Where status changes are left, those of tasks go no further than they do.
+    horizon = region.outbox[0][0] if region.outbox else region.now
     for run, announced in list(region.changing.values()):
         for number, steps in enumerate(tasks.transitions(run)):
-            past = [step for step in steps if step[0] <= region.now]
+            past = [step for step in steps if step[0] <= horizon]
             for time, status in past[announced[number] :]:
                 pending.append((time, "Task Status Change", _task_detail(region, run, number, status)))
             announced[number] = len(past)
-        if run.stopped is not None:
+        if run.stopped is not None and run.stopped <= horizon:
             del region.changing[run.uuid]
     # The sort is stable: changes of the same time stay in their order.
-    for time, detail_type, detail in sorted(pending, key=operator.itemgetter(0)):
-        arn = detail["arn"]
-        region.surroundings.put_event(region.account, region.name, detail_type, detail, [arn], to_datetime(time))
+    region.undelivered.extend(sorted(pending, key=operator.itemgetter(0)))
+    return bool(pending)
 
 
 def discard_events(region: Region) -> None:
     """Drop the status changes so far: no rule was there to receive them."""
     region.outbox.clear()
+    region.undelivered.clear()
     region.changing.clear()
+
+
+def _workflow_detail(workflow: Workflow, status: str) -> dict[str, Any]:
+    # User Guide, "Using EventBridge", shows omicsVersion, arn and status; the rest is as in the event of a run.
+    return _without_none(
+        {
+            "omicsVersion": "1.0.0",
+            "arn": workflow.arn,
+            "status": status,
+            "uuid": workflow.uuid,
+            "workflowId": workflow.id,
+            "workflowName": workflow.name or None,
+            "workflowVersionName": workflow.version_name,
+        }
+    )
 
 
 def _run_detail(region: Region, run: Run, status: str) -> dict[str, Any]:
@@ -78,7 +123,6 @@ def _batch_detail(region: Region, batch: Batch, status: str, counts: dict[str, s
     failed = status == statuses.FAILED
     version = batch.workflow.version_name
     cache = region.caches.get(batch.default.get("cacheId", ""))
-    workflow_arn = batch.workflow.arn.partition("/version/")[0]
     # Every value is a string, the counts too.
     return _without_none(
         {
@@ -93,7 +137,7 @@ def _batch_detail(region: Region, batch: Batch, status: str, counts: dict[str, s
             "failureMessage": batch.failure_reason if failed else None,
             **(counts or {}),
             "workflowId": batch.workflow.id,
-            "workflowArn": workflow_arn,
+            "workflowArn": batch.workflow.workflow_arn,
             "workflowVersionArn": None if version is None else batch.workflow.arn,
             "workflowOwnerId": batch.workflow.owner or region.account,
             "runCache": None if cache is None else cache.arn,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 from airflow_provider_omics.emulator import statuses
-from airflow_provider_omics.emulator.life import tasks
-from airflow_provider_omics.emulator.life.records import Run, to_datetime
+from airflow_provider_omics.emulator.life import inputs, tasks
+from airflow_provider_omics.emulator.life.records import Run, to_datetime, to_milliseconds
 from airflow_provider_omics.emulator.life.region import Region
+from airflow_provider_omics.emulator.life.run_settings import cache_behavior, is_measured, storage_capacity
 from airflow_provider_omics.emulator.script.rules import TaskRule
 
 #: The log group of all runs (User Guide, "Monitoring with CloudWatch Logs").
@@ -18,13 +20,18 @@ LOG_GROUP = "/aws/omics/WorkflowLog"
 Lines = list[tuple[int, str]]
 
 
-def write_logs(region: Region, stream_prefix: str = "") -> None:
-    """Write the log lines since the last time.
+def write_logs(region: Region, stream_prefix: str = "") -> Iterator[None]:
+    """Write the log lines since the last time, run by run.
 
     :param region: the region of the runs.
     :param stream_prefix: stream, or prefix of the streams, that is about to be read; other runs wait.
+    :return: an iterator that writes when it is asked for the next run; whoever asks may let others work in between.
     """
+    if region.started_runs:
+        first = to_milliseconds(region.started_runs[0].created)
+        region.surroundings.make_log_group(region.account, region.name, LOG_GROUP, first)
     for run in list(region.unlogged.values()):
+        yield
         if not _may_concern(run, stream_prefix):
             continue
         written = run.logged if run.logged is not None else {}
@@ -35,7 +42,7 @@ def write_logs(region: Region, stream_prefix: str = "") -> None:
                 written[stream] = len(lines)
         run.logged = written
         if run.stopped is not None:
-            del region.unlogged[run.uuid]
+            region.unlogged.pop(run.uuid, None)
 
 
 def log_lines(region: Region, run: Run) -> dict[str, Lines]:
@@ -46,6 +53,15 @@ def log_lines(region: Region, run: Run) -> dict[str, Lines]:
     :return: log stream -> (milliseconds since the epoch, text), oldest first. Empty for logLevel OFF; only errors for
         ERROR and FATAL. The manifest comes with the run's end (User Guide, "Monitoring with CloudWatch Logs").
     """
+    kept = stream_lines(region, run)
+    if run.stopped is not None and run.setting("logLevel") != "OFF":
+        stopped = to_milliseconds(run.stopped)
+        kept[f"manifest/run/{run.id}/{run.uuid}"] = [(stopped, json.dumps(item)) for item in manifest(region, run)]
+    return kept
+
+
+def stream_lines(region: Region, run: Run) -> dict[str, Lines]:
+    """Return the log lines of a run up to now, but for its manifest: see :func:`log_lines`."""
     level = run.setting("logLevel") or "ALL"
     if level == "OFF":
         return {}
@@ -57,15 +73,12 @@ def log_lines(region: Region, run: Run) -> dict[str, Lines]:
     kept: dict[str, Lines] = {}
     for stream, stream_lines in lines.items():
         due = [
-            (int(time * 1000), text)
+            (to_milliseconds(time), text)
             for time, is_error, text in sorted(stream_lines, key=lambda line: line[0])
             if time <= region.now and (level == "ALL" or is_error)
         ]
         if due:
             kept[stream] = due
-    if run.stopped is not None:
-        stopped = int(run.stopped * 1000)
-        kept[f"manifest/run/{run.id}/{run.uuid}"] = [(stopped, json.dumps(item)) for item in manifest(region, run)]
     return kept
 
 
@@ -89,6 +102,8 @@ def manifest(region: Region, run: Run) -> list[dict[str, Any]]:
     :return: the objects, that of the run first; members are named as the readers of manifests expect.
     """
     running = 0.0 if run.started is None else (run.stopping or run.started) - run.started
+    workflow, capacity = run.workflow, storage_capacity(run)
+    cache = region.caches.get(run.setting("cacheId") or "")
     of_run = {
         "arn": region.arn(f"run/{run.id}"),
         "uuid": run.uuid,
@@ -97,29 +112,48 @@ def manifest(region: Region, run: Run) -> list[dict[str, Any]]:
         "failureReason": run.failure_reason,
         "statusMessage": run.status_message,
         "batch": None if run.batch is None else run.batch.arn,
-        "workflow": run.workflow.arn,
-        "workflowUuid": run.workflow.uuid,
-        "workflowVersionName": run.workflow.version_name,
-        "digest": f"sha256:{run.workflow.digest}",
-        "engineVersion": run.engine_version if run.workflow.engine == "NEXTFLOW" else None,
+        "workflow": workflow.workflow_arn,
+        "workflowUuid": workflow.parent_uuid or workflow.uuid,
+        "workflowType": workflow.type,
+        "workflowOwnerId": run.setting("workflowOwnerId"),
+        # The ARN, of which aws-healthomics-tools takes the last part.
+        "workflowVersion": None if workflow.version_name is None else workflow.arn,
+        "workflowVersionName": workflow.version_name,
+        "digest": workflow.digest,
+        "engine": workflow.engine,
+        "engineVersion": run.engine_version if workflow.engine == "NEXTFLOW" else None,
+        "main": workflow.main,
+        "accelerators": workflow.details.get("accelerators"),
         "parameters": run.parameters,
+        "resourceDigests": inputs.resource_digests(region, run),
         "outputUri": run.output_uri,
         "runOutputUri": run.run_output_uri,
         "roleArn": run.setting("roleArn"),
-        "logLevel": run.setting("logLevel"),
+        "startedBy": region.arn_of_caller,
+        "logLevel": run.setting("logLevel") or "ALL",
+        "priority": run.priority,
+        "retentionMode": run.setting("retentionMode") or "RETAIN",
+        "runGroup": None if run.group is None else run.group.arn,
+        "runCache": None if cache is None else cache.arn,
+        "runCacheBehavior": cache_behavior(region, run),
         "storageType": run.storage_type,
-        "resourceDigests": {},
+        "storageCapacity": capacity,
         "creationTime": _time(run.created),
         "startTime": _time(run.started),
         "stopTime": _time(run.stopped),
-        "metrics": {"runningSeconds": round(running, 3), "storageMaximumGiB": 64.0, "storageAverageGiB": 32.0},
+        "metrics": {
+            "runningSeconds": round(running, 3),
+            "storageReservedGiB": float(capacity or 0) if run.storage_type == "STATIC" else 0.0,
+            "storageMaximumGiB": 64.0 if is_measured(run) else 0.0,
+            "storageAverageGiB": 32.0 if is_measured(run) else 0.0,
+        },
     }
     items = [of_run, *(_task_manifest(region, run, task) for task in tasks.tasks_at(run, region.now))]
     return [{key: value for key, value in item.items() if value is not None} for item in items]
 
 
 def _task_manifest(region: Region, run: Run, task: tasks.Task) -> dict[str, Any]:
-    rule = task.rule
+    rule, image = task.rule, tasks.image(region, task.rule)
     running = 0.0 if task.started is None or task.stopped is None else task.stopped - task.started
     return {
         "arn": region.arn(f"task/{task.id}"),
@@ -132,6 +166,8 @@ def _task_manifest(region: Region, run: Run, task: tasks.Task) -> dict[str, Any]
         "memory": rule.memory,
         "gpus": rule.gpus,
         "instanceType": tasks.instance_type(rule),
+        "image": image,
+        "imageDigest": tasks.image_digest(image),
         "creationTime": _time(task.created),
         "startTime": _time(task.started),
         "stopTime": _time(task.stopped),
@@ -197,7 +233,8 @@ def _log_task(now: float, run: Run, task: tasks.Task, lines: list[tuple[float, b
     failing = rule.outcome == statuses.FAILED
     steps = tasks.transitions(run)[int(task.id) - run.first_task_id]
     planned = {status: time for time, status in steps}
-    texts = rule.log or (f"Running {rule.name} on {rule.cpus} vCPUs and {rule.memory} GiB", f"{rule.name}: done")
+    running = f"Running {rule.name} on {rule.cpus} vCPUs and {rule.memory} GiB"
+    texts = rule.log or ((running,) if failing else (running, f"{rule.name}: done"))
     ends = planned.get(statuses.STOPPING, now)
     # Spread over the task's time in RUNNING, the last one at its end.
     interval = (ends - task.started) / max(len(texts) - 1, 1)

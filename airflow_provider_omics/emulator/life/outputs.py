@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from airflow_provider_omics.emulator import statuses
 from airflow_provider_omics.emulator.life import logs
-from airflow_provider_omics.emulator.life.records import Run
+from airflow_provider_omics.emulator.life.records import Run, to_datetime
 from airflow_provider_omics.emulator.life.region import Region
 
 
-def write_outputs(region: Region, bucket: str | None = None, key_prefix: str = "") -> None:
-    """Write the outputs of the runs that have ended since the last time.
+def write_outputs(region: Region, bucket: str | None = None, key_prefix: str = "") -> Iterator[None]:
+    """Write the outputs of the runs that have ended since the last time, run by run.
 
     :param region: the region of the runs.
     :param bucket: bucket that is about to be read; None for all.
     :param key_prefix: key, or prefix of the keys, that is about to be read; other runs wait.
+    :return: an iterator that writes when it is asked for the next run; whoever asks may let others work in between.
     """
     for name in list(region.unwritten) if bucket is None else [bucket]:
         waiting = []
         for run in region.unwritten.pop(name, ()):
+            yield
             folder = _folder(run)
             if folder.startswith(key_prefix) or key_prefix.startswith(folder):
+                exported = to_datetime(run.stopped or region.now)
                 for key, body in output_objects(run).items():
-                    region.surroundings.put_object(region.account, region.name, name, key, body)
+                    region.surroundings.put_object(region.account, region.name, name, key, body, exported)
             else:
                 waiting.append(run)
         if waiting:
-            region.unwritten[name] = waiting
+            # Others may have ended meanwhile.
+            region.unwritten[name] = waiting + region.unwritten.get(name, [])
 
 
 def output_objects(run: Run) -> dict[str, bytes]:

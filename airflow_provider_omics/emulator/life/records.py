@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -34,6 +33,11 @@ class Workflow:
     version_name: str | None = None
     parameter_template: dict[str, dict[str, Any]] | None = None
     storage_type: str | None = None
+    #: The zip archive; None: not there, because the emulator could not read it, or did not have to.
+    definition: bytes | None = None
+    digest: str = ""
+    #: The uuid of the workflow that this is a version of.
+    parent_uuid: str | None = None
     #: The other members of the answer to GetWorkflow, as they were given.
     details: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
@@ -42,9 +46,14 @@ class Workflow:
     known: frozenset[str] = frozenset()
 
     @property
-    def digest(self) -> str:
-        """A plausible digest of the definition: 64 hexadecimal digits."""
-        return hashlib.sha256(self.uuid.encode()).hexdigest()
+    def main(self) -> str | None:
+        """The path of the main file."""
+        return self.details.get("main")
+
+    @property
+    def workflow_arn(self) -> str:
+        """The ARN of the workflow, for a version too."""
+        return self.arn.partition("/version/")[0]
 
     def set_template(self, template: dict[str, dict[str, Any]] | None) -> None:
         """Set the parameters that a run may and must have; None: any."""
@@ -82,6 +91,21 @@ class RunCache:
 
 
 @dataclass(slots=True, eq=False)
+class Configuration:
+    """A configuration: the VPC that runs may use."""
+
+    name: str
+    arn: str
+    uuid: str
+    sequence: int
+    created: float
+    request: dict[str, Any]
+    tags: dict[str, str]
+    status: str = statuses.CREATING
+    epoch: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class Run:
     """A run. Times are seconds since the epoch; ``started`` is when it entered RUNNING."""
 
@@ -115,6 +139,9 @@ class Run:
     first_task_id: int = 0
     #: What the object behind parametersUri held when the run was started.
     file_parameters: dict[str, Any] | None = None
+    configuration: Configuration | None = None
+    #: Digests of the objects that the parameters name, once somebody has looked.
+    resource_digests: dict[str, str] | None = None
     #: Lines written so far of each log stream.
     logged: dict[str, int] | None = None
 
@@ -190,6 +217,8 @@ class Batch:
     settings_uri: str | None = None
     settings_etag: str | None = None
     entries: list[Entry] | None = None
+    #: The rest of the settings file.
+    reading: Iterator[Entry] = field(default_factory=lambda: iter(()))
     by_setting: dict[str, Entry] = field(default_factory=dict)
     by_run: dict[str, Entry] = field(default_factory=dict)
     status: str = statuses.CREATING
@@ -270,6 +299,11 @@ class RunIndex:
             for run in runs.values():
                 if run.sequence > sequence and (status is None or run.status == status):
                     yield run
+
+
+def to_milliseconds(seconds: float) -> int:
+    """Turn the emulator's seconds into those of a log event: never before or after :func:`to_datetime` of the same."""
+    return round(round(seconds, 3) * 1000)
 
 
 def to_datetime(seconds: float) -> datetime:

@@ -9,7 +9,15 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from airflow_provider_omics.emulator.life.records import Batch, Run, RunCache, RunGroup, RunIndex, Workflow
+from airflow_provider_omics.emulator.life.records import (
+    Batch,
+    Configuration,
+    Run,
+    RunCache,
+    RunGroup,
+    RunIndex,
+    Workflow,
+)
 from airflow_provider_omics.emulator.life.request_memory import RequestMemory
 from airflow_provider_omics.emulator.life.surroundings import Surroundings
 from airflow_provider_omics.emulator.script.limits import Limits
@@ -78,6 +86,7 @@ class Region:
         self.groups: dict[str, RunGroup] = {}
         self.caches: dict[str, RunCache] = {}
         self.workflows: dict[str, Workflow] = {}
+        self.configurations: dict[str, Configuration] = {}
         #: (workflow id, runSettingId or run name) -> starts so far
         self.attempts: dict[tuple[str, str], int] = defaultdict(int)
         #: All that was ever started, the deleted included.
@@ -92,8 +101,14 @@ class Region:
         #: Next free moment of a paced operation.
         self.next_slot: dict[str, float] = defaultdict(float)
 
-        #: Status changes not yet announced: (time, run or batch, status, counts).
-        self.outbox: deque[tuple[float, Run | Batch, str, dict[str, str] | None]] = deque(maxlen=_LONGEST_OUTBOX)
+        #: Status changes not yet announced: (time, run, batch or workflow, status, counts).
+        self.outbox: deque[tuple[float, Run | Batch | Workflow, str, dict[str, str] | None]] = deque(
+            maxlen=_LONGEST_OUTBOX
+        )
+        #: Whether anybody receives events: what nobody would receive need not be kept.
+        self.has_listeners = True
+        #: Events that are not on the bus yet, oldest first: (time, detail type, detail).
+        self.undelivered: deque[tuple[float, str, dict[str, Any]]] = deque()
         #: Runs whose tasks still change, and the number of changes of each task announced; uuid -> (run, numbers).
         self.changing: dict[str, tuple[Run, list[int]]] = {}
         #: Runs that may have log lines to write; uuid -> run.
@@ -122,6 +137,21 @@ class Region:
         """Return the ARN of a resource, e.g. of ``run/10000001``."""
         return f"arn:aws:omics:{self.name}:{self.account}:{resource}"
 
+    @property
+    def arn_of_caller(self) -> str:
+        """The ARN of whoever calls: the emulator tells no users apart."""
+        return f"arn:aws:iam::{self.account}:user/emulator"
+
+    def announce(self, subject: Run | Batch | Workflow, status: str, counts: dict[str, str] | None = None) -> None:
+        """Note a status change for the event bus, if anybody listens there.
+
+        :param subject: the run, batch or workflow.
+        :param status: its new status.
+        :param counts: the counts of a batch.
+        """
+        if self.has_listeners:
+            self.outbox.append((self.now, subject, status, counts))
+
     def schedule(self, delay: float, happen: Callable[[Region, SubjectT], None], subject: SubjectT) -> None:
         """Put an event on the timeline. It is void when ``subject.epoch`` has changed by then.
 
@@ -133,14 +163,20 @@ class Region:
         event: Event = (self.now + delay, self._scheduled, happen, subject, subject.epoch)
         heapq.heappush(self.timeline, event)
 
-    def advance(self, now: float) -> None:
+    def advance(self, now: float, is_over: Callable[[], bool] = lambda: False) -> bool:
         """Carry out everything that was due, each event at its own time.
 
         :param now: the time to advance to, in seconds since the epoch; one that has passed changes nothing.
+        :param is_over: asked after each event, whether the rest has to wait; default: no.
+        :return: whether all was carried out. Else the region stands at the time of the last event, behind the clock.
         """
+        self.has_listeners = self.surroundings.has_event_rules()
         while self.timeline and self.timeline[0][0] <= now:
             time, _, happen, subject, epoch = heapq.heappop(self.timeline)
             if subject.epoch == epoch:
                 self.now = time
                 happen(self, subject)
+                if is_over():
+                    return not (self.timeline and self.timeline[0][0] <= now)
         self.now = max(self.now, now)
+        return True

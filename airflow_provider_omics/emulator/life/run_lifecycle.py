@@ -11,6 +11,7 @@ from airflow_provider_omics.emulator import statuses
 from airflow_provider_omics.emulator.life import capacity
 from airflow_provider_omics.emulator.life.records import Run
 from airflow_provider_omics.emulator.life.region import Region
+from airflow_provider_omics.emulator.script.rules import EXPORT_FAILED
 
 
 def begin(region: Region, run: Run) -> None:
@@ -27,7 +28,7 @@ def begin(region: Region, run: Run) -> None:
         run.batch.active += 1
     if run.group is not None:
         run.group.runs.add(run)
-    region.outbox.append((region.now, run, run.status, None))
+    region.announce(run, run.status)
     if run.rule.outcome == statuses.FAILED and run.rule.fails_in == statuses.PENDING:
         region.schedule(run.rule.pending, _fail, run)
     else:
@@ -120,8 +121,22 @@ def _run(region: Region, run: Run) -> None:
 
 
 def _complete(region: Region, run: Run) -> None:
+    problem = _export_problem(region, run)
+    if problem is not None:
+        run.failure_reason, run.status_message = EXPORT_FAILED, problem
+        _stop(region, run, statuses.FAILED, takes=run.rule.stopping)
+        return
     run.status_message = run.rule.status_message
     _stop(region, run, statuses.COMPLETED, takes=run.rule.stopping)
+
+
+def _export_problem(region: Region, run: Run) -> str | None:
+    if region.scenario.has_place(run.output_uri):
+        return None
+    bucket = run.output_uri.removeprefix("s3://").split("/", 1)[0]
+    if region.surroundings.has_bucket(bucket):
+        return None
+    return f"The outputs could not be exported to {run.run_output_uri}: the bucket {bucket} does not exist."
 
 
 def _fail(region: Region, run: Run) -> None:
@@ -182,4 +197,4 @@ def _move(region: Region, run: Run, status: str) -> None:
         batch.runs.moved(run, before)
     if run.group is not None:
         run.group.runs.moved(run, before)
-    region.outbox.append((region.now, run, status, None))
+    region.announce(run, status)

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_omics.emulator import statuses
 from airflow_provider_omics.emulator.errors import ServiceError, not_found, quota_exceeded, validation_error
-from airflow_provider_omics.emulator.life import catalog, run_lifecycle
+from airflow_provider_omics.emulator.life import catalog, configurations, run_lifecycle
 from airflow_provider_omics.emulator.life.batch_settings import split_uri
 from airflow_provider_omics.emulator.life.records import Batch, Entry, Run, Workflow
 from airflow_provider_omics.emulator.life.region import Region
@@ -47,6 +47,8 @@ def check_common_settings(region: Region, settings: dict[str, Any]) -> Workflow:
         raise validation_error("cacheBehavior requires cacheId.")
     if settings.get("networkingMode") == "VPC" and "configurationName" not in settings:
         raise validation_error("networkingMode VPC requires configurationName.")
+    if "configurationName" in settings:
+        configurations.find_active(region, settings["configurationName"])
     if "outputUri" in settings:
         check_output_uri(settings["outputUri"])
     return workflow
@@ -64,7 +66,7 @@ def check_output_uri(uri: str) -> None:
 def check_parameters(region: Region, workflow: Workflow, parameters: Any) -> None:
     """Check a run's parameters against its workflow's template.
 
-    A workflow without a template takes everything: the emulator cannot read its definition, as AWS does.
+    A workflow without a template takes everything: the emulator does not know its definition.
 
     :raises ServiceError: ValidationException.
     """
@@ -186,6 +188,7 @@ def create_run(
         entry=entry,
         group=region.groups.get(settings.get("runGroupId", "")),
         file_parameters=file_parameters,
+        configuration=region.configurations.get(settings.get("configurationName", "")),
     )
     run_lifecycle.begin(region, run)
     return run

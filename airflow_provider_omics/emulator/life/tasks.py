@@ -5,11 +5,14 @@ Nothing is stored of a task: its status follows from the times and the rule of i
 
 from __future__ import annotations
 
+import hashlib
+import re
 import uuid
 from typing import NamedTuple
 
 from airflow_provider_omics.emulator import statuses
 from airflow_provider_omics.emulator.life.records import Run
+from airflow_provider_omics.emulator.life.region import Region
 from airflow_provider_omics.emulator.script.rules import TaskRule
 
 #: Shares of a task's time in PENDING, STARTING and, at the end, STOPPING.
@@ -98,6 +101,19 @@ def instance_type(rule: TaskRule) -> str:
         if rule.cpus <= cpus:
             return f"omics.{family}.{size}"
     return f"omics.{family}.24xlarge"
+
+
+def image(region: Region, rule: TaskRule) -> str:
+    """Return the container image of a task: as scripted, else one of its name in the account's registry."""
+    registry = f"{region.account}.dkr.ecr.{region.name}.amazonaws.com"
+    # What ECR allows in the name of a repository.
+    return rule.image or f"{registry}/{re.sub('[^a-z0-9]+', '-', rule.name.lower()).strip('-') or 'task'}:latest"
+
+
+def image_digest(image: str) -> str:
+    """Return an invented digest of an image, the same each time; that in ``image@sha256:...`` is kept."""
+    given = image.partition("@")[2]
+    return given or f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
 
 
 def _task_uuid(run: Run, number: int) -> str:

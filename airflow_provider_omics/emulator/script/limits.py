@@ -30,6 +30,8 @@ class Limits:
     :param workflows: private workflows that may exist; default 1,000.
     :param versions_per_workflow: versions that one workflow may have; default 1,000.
     :param parameter_bytes: size of a run's parameters as JSON; default 256,000.
+    :param configurations: configurations that may exist; default 10.
+    :param definition_zip_bytes: size of a ``definitionZip``; larger ones come from S3; default 4,400,000.
     :param page_size: most items on a page of a list, whatever ``maxResults`` or ``maxItems`` ask for (AWS: 100);
         default 100.
     :param reuse_run_ids: whether a new run takes the id of a deleted one, as AWS may; its uuid differs; default
@@ -50,5 +52,7 @@ class Limits:
     workflows: int = field(default=1_000, metadata=_at_least(0))
     versions_per_workflow: int = field(default=1_000, metadata=_at_least(0))
     parameter_bytes: int = field(default=256_000, metadata=_at_least(1))
+    configurations: int = field(default=10, metadata=_at_least(0))
+    definition_zip_bytes: int = field(default=4_400_000, metadata=_at_least(1))
     page_size: int = field(default=100, metadata={"minimum": 1, "maximum": 100})
     reuse_run_ids: bool = False

@@ -11,6 +11,23 @@ from airflow_provider_omics.emulator.script.mapping import ScenarioError
 _SECONDS = {"minimum": 0}
 # RunFailureReason and TaskFailureReason of the model.
 _REASON = {"longest": 64}
+# Reasons for which a run ends before its first task (User Guide, "Run failure reasons"): it imports its inputs first.
+_BEFORE_TASKS = frozenset(
+    {
+        "ASSUME_ROLE_FAILED",
+        "IMPORT_FAILED",
+        "INACTIVE_OMICS_STORAGE_RESOURCE",
+        "INPUT_URI_NOT_FOUND",
+        "INVALID_URI_INPUT",
+        "MODIFIED_INPUT_RESOURCE",
+        "UNSUPPORTED_INPUT_SIZE",
+        "WORKFLOW_VER_VALIDATION_FAILED",
+    }
+)
+#: The reason for which a run ends after its last task.
+EXPORT_FAILED = "EXPORT_FAILED"
+# In RUNNING without a task: an import.
+_IMPORT_SECONDS = 200.0
 
 
 @dataclass(frozen=True)
@@ -109,17 +126,19 @@ class RunRule:
     @cached_property
     def running_seconds(self) -> float:
         """Seconds that the run stays in RUNNING: never fewer than its tasks take."""
+        if not self.timetable:
+            return _IMPORT_SECONDS if self.running is None else self.running
         return max(self.running or 0.0, self.timetable[-1].ends)
 
     @cached_property
     def cpus(self) -> int:
         """VCPUs that the run takes from its run group."""
-        return max(task.rule.cpus for task in self.timetable)
+        return max((task.rule.cpus for task in self.timetable), default=0)
 
     @cached_property
     def gpus(self) -> int:
         """GPUs that the run takes from its run group."""
-        return max(task.rule.gpus for task in self.timetable)
+        return max((task.rule.gpus for task in self.timetable), default=0)
 
 
 @dataclass(frozen=True)
@@ -154,7 +173,9 @@ class BatchRule:
 
 def _default_tasks(run: RunRule) -> tuple[TaskRule, ...]:
     align = TaskRule(name="ALIGN", cpus=8, memory=32, instance_type="omics.m.2xlarge")
-    if run.outcome == statuses.FAILED:
+    if run.failure_reason in _BEFORE_TASKS:
+        return ()
+    if run.outcome == statuses.FAILED and run.failure_reason != EXPORT_FAILED:
         align = replace(
             align,
             outcome=statuses.FAILED,

@@ -43,14 +43,15 @@ rules the first that matches decides alone; a rule without ``match`` matches all
         cancel_takes: 20          # from CancelRun to CANCELLED
         vanish_after: 3600        # seconds after its end the service forgets the run, as retention does
         engine_log: ["[ab/12cd] Submitted process > ALIGN (S1)"]
-        tasks:                    # one after the other; unset: three plausible ones, the second fails with the run
+        tasks:                    # one after the other; unset: three plausible ones, the second fails with the run,
+                                  # unless its failure_reason is one of before the first task or after the last
           - name: FASTQC          # required
             duration: 120         # unset: an equal share of what is left of `running`
             cpus: 2
             memory: 4             # GiB
             gpus: 0
             instance_type: omics.c.large
-            image: 123456789012.dkr.ecr.us-east-1.amazonaws.com/fastqc:0.12
+            image: 123456789012.dkr.ecr.us-east-1.amazonaws.com/fastqc:0.12   # unset: one of the task's name
           - name: ALIGN
             outcome: FAILED       # a failed run ends with its last failed task; in a completed run it was retried
             failure_reason: OUT_OF_MEMORY_ERROR
@@ -73,6 +74,12 @@ rules the first that matches decides alone; a rule without ``match`` matches all
           after_runs: 10          # once so many runs were submitted; these go on
         cancel_failures: 2        # CancelRunBatch fails to cancel so many of its runs
         delete_failures: 1        # DeleteRunBatch fails to delete so many of its runs
+
+    configurations: [lab-vpc]     # ACTIVE from the start, in every account and region
+
+    regions: [us-east-1]          # unset: those that HealthOmics has; a call to another one is refused
+    places: ["s3://results/*"]    # patterns of S3 URIs that are taken to exist: runs export there (and nothing is
+                                  # written), caches lie there, and a definition there is not read
 
     workflow_creation:            # of CreateWorkflow and CreateWorkflowVersion
       seconds: 5                  # in CREATING
@@ -100,6 +107,19 @@ from airflow_provider_omics.emulator.script.mapping import ScenarioError, read_d
 from airflow_provider_omics.emulator.script.rules import BatchRule, RunRule
 
 _SECONDS = {"minimum": 0}
+#: The regions that have workflows (General Reference, "AWS HealthOmics endpoints and quotas").
+REGIONS = (
+    "us-east-1",
+    "us-east-2",
+    "us-west-2",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-southeast-1",
+    "eu-central-1",
+    "eu-west-1",
+    "eu-west-2",
+    "il-central-1",
+)
 
 
 @dataclass(frozen=True)
@@ -149,8 +169,11 @@ class Scenario:
 
     limits: Limits = field(default_factory=Limits)
     workflows: tuple[DeclaredWorkflow, ...] = ()
+    configurations: tuple[str, ...] = ()
     runs: tuple[RunRule, ...] = ()
     batches: tuple[BatchRule, ...] = ()
+    regions: tuple[str, ...] = REGIONS
+    places: tuple[str, ...] = ()
     workflow_creation: WorkflowCreation = WorkflowCreation()
     request_id_memory: float | None = field(default=None, metadata=_SECONDS)
     list_lag: float = field(default=0.0, metadata=_SECONDS)
@@ -188,6 +211,13 @@ class Scenario:
             if workflow.id in seen:
                 raise ScenarioError(f"workflows[{number}].id", f"{workflow.id!r} is declared twice")
             seen.add(workflow.id)
+
+    def has_place(self, uri: str) -> bool:
+        """Return whether an S3 URI is taken to exist, whatever S3 holds.
+
+        :param uri: URI of a folder or an object.
+        """
+        return any(fnmatchcase(uri, place) or fnmatchcase(f"{uri.rstrip('/')}/", place) for place in self.places)
 
     def run_rule(
         self,

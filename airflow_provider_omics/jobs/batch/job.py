@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
 from airflow_provider_omics.core.batch.rerun import RerunRules
-from airflow_provider_omics.core.batch.verdict import Tolerance
+from airflow_provider_omics.core.batch.sample import RunRecord
+from airflow_provider_omics.core.batch.verdict import Tolerance, must_succeed_problems
 from airflow_provider_omics.core.errors import (
     AccessDenied,
     AttemptError,
@@ -33,7 +34,7 @@ from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.core.wait.outcome import error_of
-from airflow_provider_omics.hooks.client import Requests, counted_requests
+from airflow_provider_omics.hooks.client import Requests
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.jobs.attempt import StartRequest
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
@@ -43,6 +44,7 @@ from airflow_provider_omics.jobs.batch.source import (
     CheckedBatch,
     check_batch,
     count_settings,
+    read_ids,
     read_object,
 )
 from airflow_provider_omics.jobs.batch.staging import BatchStaging, RunSettingsSpool, with_reading_advice
@@ -58,6 +60,7 @@ from airflow_provider_omics.jobs.checks import (
 from airflow_provider_omics.jobs.owner import Lineage, Owner
 from airflow_provider_omics.jobs.page import CohortReport
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
+from airflow_provider_omics.results.file import JsonLinesFile
 
 REFUSALS = (AccessDenied, CredentialsExpired, InvalidRequest, NotFound, QuotaExceeded, Throttled)
 """Answers to a start that has started nothing; after any other failure it may have arrived all the same."""
@@ -118,6 +121,8 @@ class BatchJob:
     """All that the user gave."""
     _chosen_for: str | None = None
     _is_tidy: bool = False
+    _has_results: bool = False
+    """Whether the results file has to stand in for a record that is gone."""
     _requests: Requests | None = None
     """Answers to all starts that this try has sent; None: it has come to none."""
 
@@ -140,7 +145,7 @@ class BatchJob:
     def request(self, request_id: str) -> StartRequest:
         """Read, check and count the settings, make the request, and make the checks that the user asked for."""
         arguments, rerun = self.arguments, self._rerun_settings
-        arguments.tolerance()
+        must_succeed = arguments.tolerance().must_succeed
         rerun.check()
         self._results.check()
         self._batch = self._whole = batch = check_batch(
@@ -156,6 +161,8 @@ class BatchJob:
         default = content["defaultRunSetting"]
         rerun.check_merged(default, self.owner.hook.installed_model)
         self._check_place()
+        if must_succeed:
+            self._check_named(must_succeed, batch)
         for warning in batch.checked.warnings:
             self.owner.log.warning("%s", warning)
         # The rows of a sheet are compared while they are read: then their lines are known.
@@ -218,6 +225,21 @@ class BatchJob:
                 "submitted again, or rerun='all'"
             )
             raise SettingsError([Problem("run_settings_s3_uri", f"more than {MAX_INLINE_SETTINGS} runs", allowed)])
+
+    def _check_named(self, must_succeed: AnyCollection[str], batch: CheckedBatch) -> None:
+        """Refuse ids and patterns that name no sample."""
+        try:
+            if batch.spool is None:
+                ids = read_ids(str(self.arguments.run_settings_s3_uri), S3Store(self.owner.hook))
+            else:
+                ids = [setting["runSettingId"] for setting in batch.spool]
+        except ServiceError as error:
+            # The service role reads the object, and the connection may not be allowed to.
+            self.owner.log.warning("Whether must_succeed names samples of this batch cannot be told: %s", error)
+            return
+        problems = must_succeed_problems(must_succeed, ids)
+        if problems:
+            raise SettingsError(problems)
 
     def _check_memory(self) -> None:
         """Refuse to choose samples where no later try could learn the choice."""
@@ -315,7 +337,8 @@ class BatchJob:
     def _rerun(self) -> BatchRerun:
         place, earlier = self._places.results, self._rerun_settings.earlier
         uri = None if place is None else place.uri
-        return BatchRerun(self.owner.hook, self.owner.log, self._places.memory(), uri, self._results.collect, earlier)
+        memory, own = self._places.memory(), self.owner.identity if self._has_results else None
+        return BatchRerun(self.owner.hook, self.owner.log, memory, uri, self._results.collect, earlier, own)
 
     def _prepared(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put into S3 the samples, for the results, and sheets and long settings, for HealthOmics."""
@@ -348,9 +371,9 @@ class BatchJob:
         """Upload the settings and sheets that belong into S3, and send the request."""
         request = self._prepared(record, request)
         spool = None if self._batch is None else self._batch.spool
-        self._requests = self._requests or Requests()
+        self._requests = self._requests or Requests(self.operation, REFUSALS)
         try:
-            with counted_requests(self.owner.hook, self.operation, self._requests, REFUSALS):
+            with self._requests.counted():
                 started = BatchSnapshot.from_response(self.owner.hook.start_run_batch(request))
         except (AccessDenied, InvalidRequest, QuotaExceeded) as error:
             raise with_reading_advice(error, request) from error
@@ -419,6 +442,14 @@ class BatchJob:
     def is_success(self, ended: Snapshot) -> bool:
         """Whether a batch that has ended is within the tolerance."""
         return self._judge.is_success(batch_of(ended))
+
+    def has_results(self) -> bool:
+        """Whether the results file has samples of this very task."""
+        place, task, hook = self._places.results, self.owner.identity, self.owner.hook
+        if place is not None:
+            records = JsonLinesFile(hook, place.uri, None).read(RunRecord.from_json)
+            self._has_results = any((task.dag_id, task.run_id) == (one.dag_id, one.dag_run_id) for one in records)
+        return self._has_results
 
     def result(self, batch: Snapshot) -> dict[str, Any]:
         """Make the task's result of a batch that has not ended."""

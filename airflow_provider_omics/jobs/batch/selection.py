@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from typing import Any
 
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.core.batch.rerun import (
     Fate,
@@ -155,6 +156,7 @@ class BatchRerun:
     :param results_uri: the task's results file; None: it has none.
     :param collect: brings that file up to date for a batch, by its id and request id.
     :param earlier: earlier results that the user names; None: none.
+    :param own: the task, whose results count as well, as no record shows its attempts. Default: they do.
     """
 
     hook: OmicsHook
@@ -163,6 +165,7 @@ class BatchRerun:
     results_uri: str | None
     collect: Callable[[str, str], Collected | None]
     earlier: EarlierResults | None
+    own: TaskIdentity | None = None
 
     def choose(
         self, record: AttemptRecord, spool: RunSettingsSpool, default: Mapping[str, Any], rules: RerunRules
@@ -243,7 +246,11 @@ class BatchRerun:
     def _read(self, record: AttemptRecord, known: KnownSamples) -> None:
         if self.earlier is not None:
             self._read_earlier(self.earlier, known, is_first=record.previous_request_id is None)
-        before = record.previous_request_id
+        before, task = record.previous_request_id, self.own
+        if task is not None and self.results_uri is not None:
+            results = read_batch_results(self.results_uri, hook=self.hook)
+            own = (one for one in results if (one.dag_id, one.dag_run_id) == (task.dag_id, task.run_id))
+            known.add_results(own)
         if before is None:
             return
         batch_id = record.previous_id

@@ -381,3 +381,17 @@ def count_settings(uri: str, store: S3Store, most: int) -> int:
     """
     with open_bytes(uri, store) as stream:
         return sum(1 for _ in islice(json_array(stream, uri), most))
+
+
+def read_ids(uri: str, store: S3Store) -> list[str]:
+    """Read the ``runSettingId``s of an S3 object of the user's.
+
+    :param uri: the object, a JSON array.
+    :param store: reads it.
+    :return: those that are texts; HealthOmics refuses the rest.
+    :raises SettingsError: it is something else.
+    :raises ServiceError: S3 refused.
+    """
+    with open_bytes(uri, store) as stream:
+        ids = (item.get("runSettingId") for item in json_array(stream, uri) if isinstance(item, Mapping))
+        return [name for name in ids if isinstance(name, str)]

@@ -248,7 +248,7 @@ class BatchStaging:
             return
         try:
             S3Store(self.hook).delete(uri)
-        except ServiceError as error:
+        except Exception as error:  # noqa: BLE001 - what becomes of them never takes the place of a result or an error
             self.log.warning("The staged settings %s are left behind: %s", uri, error)
 
     def uri(self, request_id: str) -> str | None:
@@ -269,7 +269,7 @@ class BatchStaging:
             return
         try:
             is_there = S3Store(self.hook).exists(uri)
-        except ServiceError:
+        except Exception:  # noqa: BLE001 - as for unstage()
             is_there = True  # for all that is known
         if is_there:
             self.log.info("The staged settings %s stay: %s", uri, reason)

@@ -28,6 +28,7 @@ from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.flow import cancel_stragglers
 from airflow_provider_omics.core.wait.outcome import batch_result
+from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
 from airflow_provider_omics.jobs.diagnosis import diagnosis_of
 from airflow_provider_omics.jobs.driver import Driver, pause
@@ -169,7 +170,7 @@ class BatchJudge:
         if failed:
             diagnosis = Report(self.owner).diagnose(lambda diagnoser: diagnoser.batch(batch, cohort), diagnosis)
         if collection is not None:
-            collection.add_causes(diagnosis.causes_by_id())
+            self.owner.try_to_write("causes in the results", collection.add_causes, diagnosis.causes_by_id())
             cohort = collection.cohort()
             recorded = Counter((run.status.value, run.failure_code) for run in cohort.not_completed)
             if recorded.total() == diagnosis.failed_runs:
@@ -207,7 +208,7 @@ class BatchJudge:
         cohort = self._counted(batch) if collection is None else collection.cohort()
         if collection is None and cohort.counts.not_completed > len(cohort.carried):
             try:
-                cohort = cohort.with_failed(self.owner.hook, batch)
+                cohort = cohort.with_failed(self.owner.hook, batch, Repeats(self.owner.hook, self.owner.log).make)
             except ServiceError as error:
                 trouble = error
         verdict = judge(cohort.counts, tolerance, [run.run_setting_id for run in cohort.not_completed])
@@ -369,6 +370,8 @@ class BatchJudge:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             # A proxy's page in the place of an answer, or an answer of a newer service.
             self.owner.log.warning("%s: the answer cannot be read (%s)", lead, type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - see above: nothing takes the place of the failure
+            self.owner.log.warning("%s (%s: %s)", lead, type(error).__name__, error)
 
 
 def batch_of(snapshot: Snapshot) -> BatchSnapshot:

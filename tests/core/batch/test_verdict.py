@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_omics.core.batch.verdict import BatchCounts, Tolerance, judge
+from airflow_provider_omics.core.batch.verdict import BatchCounts, Tolerance, judge, must_succeed_problems
 from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 
@@ -248,3 +248,31 @@ def test_counts_of_several_attempts_add_up() -> None:
     assert together == BatchCounts(12, 7, 2, 0, 2, 1)
     assert judge(together, Tolerance(5)).succeeded
     assert not judge(together, Tolerance(4)).succeeded
+
+
+@pytest.mark.parametrize(
+    ("given", "named", "near"),
+    [
+        ("NA12878", True, None),
+        ("NA*", True, None),
+        ("NA1287?", True, None),
+        ("run[1]", True, None),
+        ("NA12787", False, "'NA12878'"),
+        ("na12878", False, "'NA12878'"),
+        ("NA12878 ", False, "'NA12878'"),
+        ("control-*", False, "the first: 'NA12878'"),
+        ("NA128?", False, "'NA12878'"),
+        ("run[12]", False, "'run[1]'"),
+    ],
+)
+def test_what_must_succeed_has_to_be_there(given: str, near: str | None, *, named: bool) -> None:
+    """An id or a pattern that names no sample is a problem, which shows the nearest ids."""
+    problems = must_succeed_problems([given, "NA12879"], ["NA12878", "NA12879", "run[1]"])
+
+    assert (not problems) is named
+    if near is not None:
+        (problem,) = problems
+        assert problem.argument == "must_succeed"
+        assert repr(given) in problem.value
+        assert near in problem.value
+        assert problem.masked().value == "masked"

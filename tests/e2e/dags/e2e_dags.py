@@ -147,6 +147,11 @@ with DAG("users", schedule=None):
     pair("cleared_after_failure", FAILING_ONCE, retries=0)
     pair("staged_cleared_deferred", ENDLESS_ONCE, WithoutStateStore, aws_conn_id="omics_staging")
 
+with DAG("lost", schedule=None):
+    pair("cleared_deferred", ENDLESS_ONCE)
+    pair("cleared_running", ENDLESS_ONCE, deferrable=False)
+    pair("killed", FORTY, deferrable=False)
+
 with DAG("abandoned", schedule=None):
     pair("abandoned", ENDLESS)
 

@@ -15,8 +15,9 @@ Scripted = dict[str, Any]
 ROLE = "arn:aws:iam::123456789012:role/r"
 
 
-def test_get_run_gives_back_what_was_asked(omics: Any) -> None:
+def test_get_run_gives_back_what_was_asked(make_omics: Callable[..., Any]) -> None:
     """GetRun tells each setting that StartRun took."""
+    omics = make_omics({"configurations": ["vpc-1"]})
     cache = omics("CreateRunCache", cacheS3Location="s3://cache", requestId="c")["id"]
     group = omics("CreateRunGroup", name="g", requestId="g")["id"]
     everything = {
@@ -167,11 +168,16 @@ def test_duplicate_of_a_batchs_run_takes_the_merged_values(omics: Any) -> None:
             {"networkingMode": "VPC", "configurationName": "vpc"},
             "" if is_sendable(Place.START_RUN, "networkingMode") else "ValidationException",
         ),
+        (
+            {"networkingMode": "VPC", "configurationName": "vcp"},
+            "ResourceNotFoundException" if is_sendable(Place.START_RUN, "networkingMode") else "ValidationException",
+        ),
         ({"tags": {str(number): "" for number in range(50)}}, ""),
     ],
 )
-def test_what_start_run_checks(omics: Any, more: Scripted, code: str) -> None:
+def test_what_start_run_checks(make_omics: Callable[..., Any], more: Scripted, code: str) -> None:
     """StartRun refuses what cannot run, and starts nothing then."""
+    omics = make_omics({"configurations": ["vpc"]})
     request = {"workflowId": "1234567", "roleArn": ROLE, "outputUri": "s3://o/p"}
     assert omics.refuses("StartRun", **{**request, "requestId": "r", **more}) == code
     assert len(omics.pages("ListRuns")) == (0 if code else 1)

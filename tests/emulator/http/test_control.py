@@ -5,6 +5,7 @@ from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from airflow_provider_omics.emulator import OmicsEmulator, RealClock
 
@@ -12,10 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def control(emulator: OmicsEmulator, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+def control(
+    emulator: OmicsEmulator, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+) -> tuple[int, Any]:
     connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=10)
+    headers = {"Content-Type": "application/json"} if headers is None else headers
     try:
-        connection.request(method, f"/_emulator/{path}", None if body is None else json.dumps(body))
+        connection.request(method, f"/_emulator/{path}", None if body is None else json.dumps(body), headers)
         response = connection.getresponse()
         return response.status, json.loads(response.read())
     finally:
@@ -177,7 +181,60 @@ def test_control_request_that_cannot_be_served_says_why(
 def test_control_body_must_be_json(emulator: OmicsEmulator) -> None:
     """A body that is not JSON is refused."""
     connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=10)
-    connection.request("PUT", "/_emulator/scenario", "{")
+    connection.request("PUT", "/_emulator/scenario", "{", {"Content-Type": "application/json"})
     response = connection.getresponse()
     assert (response.status, "not JSON" in json.loads(response.read())["error"]) == (400, True)
     connection.close()
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(("method", "path", "body"), [("PUT", "faults", []), ("POST", "reset", None)])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (JSON, 200),
+        ({"Content-Type": "application/json; charset=utf-8", "Host": "localhost:4568"}, 200),
+        (JSON | {"Host": "[::1]:4568"}, 200),
+        (JSON | {"Origin": "http://localhost:3000"}, 200),
+        ({}, 415),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        (JSON | {"Host": "rebound.example:4568"}, 403),
+        (JSON | {"Host": "127.0.0.1.example"}, 403),
+        (JSON | {"Host": ""}, 403),
+        (JSON | {"Origin": "https://example.com"}, 403),
+        (JSON | {"Origin": "http://localhost.example"}, 403),
+        (JSON | {"Origin": "null"}, 403),
+    ],
+    ids=str,
+)
+def test_no_web_page_steers(
+    emulator: OmicsEmulator, method: str, path: str, body: Any, headers: dict[str, str], status: int
+) -> None:
+    """What changes something needs a Host of loopback and JSON, which a page can send to its own site alone."""
+    emulator.faults.add(operation="GetRun", lost_response=True)
+
+    assert control(emulator, method, path, body, headers)[0] == status
+    assert len(emulator.faults.active()) == (0 if status == 200 else 1)
+
+
+@pytest.mark.parametrize("headers", [{"Host": "rebound.example"}, {"Origin": "https://example.com"}], ids=str)
+def test_no_web_page_looks(emulator: OmicsEmulator, headers: dict[str, str]) -> None:
+    """A page whose name was made to lead to 127.0.0.1, and one of another site, read nothing."""
+    assert control(emulator, "GET", "state", headers=headers)[0] == 403
+    assert control(emulator, "GET", "state", headers={})[0] == 200
+
+
+@pytest.mark.parametrize("service", ["omics", "s3"])
+def test_no_web_page_calls(emulator: OmicsEmulator, service: str) -> None:
+    """A request of another site's page is served by no service; botocore sends no Origin."""
+    client = emulator.client(service)
+    call = client.list_runs if service == "omics" else client.list_buckets
+    call()
+    client.meta.events.register(
+        "before-send.*", lambda request, **_: request.headers.update({"Origin": "https://example.com"})
+    )
+    with pytest.raises(ClientError, match="serves no web page of another site"):
+        call()

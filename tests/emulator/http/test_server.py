@@ -149,7 +149,7 @@ def test_host_header_does_not_matter(emulator: OmicsEmulator) -> None:
 def test_service_that_is_not_there_is_told(emulator: OmicsEmulator) -> None:
     """A call of a service that the emulator does not have is answered with 501 and the services it has."""
     dynamodb = emulator.client("dynamodb")
-    with pytest.raises(dynamodb.exceptions.ClientError, match="only omics, events") as caught:
+    with pytest.raises(dynamodb.exceptions.ClientError, match="only omics, pricing, events") as caught:
         dynamodb.list_tables()
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
 
@@ -175,7 +175,10 @@ def test_mistake_of_the_application_is_told(capsys: pytest.CaptureFixture[str]) 
 def test_body_is_asked_for(emulator: OmicsEmulator) -> None:
     """A client that expects 100-continue (every S3 upload) is told to go on before it sends its body."""
     with socket.create_connection(("127.0.0.1", port_of(emulator)), timeout=5) as client:
-        client.sendall(b"POST /_emulator/clock HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 13\r\n\r\n")
+        client.sendall(
+            b"POST /_emulator/clock HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            b"Expect: 100-continue\r\nContent-Length: 13\r\n\r\n"
+        )
         assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(b'{"advance":5}')
         assert client.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")

@@ -124,7 +124,7 @@ def test_cancel_that_comes_too_late_changes_nothing(make_omics: Callable[..., An
 
 @pytest.mark.parametrize(
     ("fails_in", "seconds_to_stopping", "has_start"),
-    [("PENDING", 5, False), ("STARTING", 65, False), ("RUNNING", 465, True)],
+    [("PENDING", 5, False), ("STARTING", 65, False), ("RUNNING", 265, True)],
 )
 def test_failed_run_tells_why(
     make_omics: Callable[..., Any], fails_in: str, seconds_to_stopping: int, has_start: bool

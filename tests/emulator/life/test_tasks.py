@@ -93,7 +93,8 @@ def test_task_tells_its_resources(make_omics: Callable[..., Any]) -> None:
     assert (item["cpus"], item["memory"], item["gpus"], item["cacheHit"]) == (6, 40, 1, True)
     assert item["cacheS3Uri"].startswith("s3://cache/x/")
     told = omics("GetRunTask", id=run_id, taskId=item["taskId"])
-    assert told["imageDetails"] == {"image": "registry/image:1"}
+    assert told["imageDetails"]["image"] == "registry/image:1"
+    assert told["imageDetails"]["imageDigest"].startswith("sha256:")
 
 
 @pytest.mark.parametrize(

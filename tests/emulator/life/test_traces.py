@@ -82,14 +82,15 @@ def test_only_what_is_asked_for_is_written(omics: Any) -> None:
     ],
 )
 def test_log_level_decides(make_omics: Callable[..., Any], level: str, outcome: str, kinds: set[str]) -> None:
-    """OFF: no stream at all; ERROR and FATAL: errors only; and no place of the log is told for OFF."""
+    """OFF: no stream at all; ERROR and FATAL: errors only; and the log streams that GetRun names exist."""
     omics = make_omics({"runs": [{"outcome": outcome}]})
     run_id = omics.start_run(logLevel=level)["id"]
     omics.advance(1000)
     parts = {name: name.split("/") for name in streams(omics)}
     found = {"manifest" if part[0] == "manifest" else part[2] if len(part) > 2 else "run" for part in parts.values()}
     assert found == kinds
-    assert ("logLocation" in omics.run(run_id)) is (level != "OFF")
+    named = {arn.partition(":log-stream:")[2] for arn in omics.run(run_id).get("logLocation", {}).values()}
+    assert named == {f"run/{run_id}", f"run/{run_id}/engine"} & set(parts)
 
 
 def test_failure_can_be_read_in_the_logs(make_omics: Callable[..., Any]) -> None:
