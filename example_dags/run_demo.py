@@ -1,6 +1,6 @@
 """What ``make demo`` runs: the DAG ``example_omics_run_batch`` on a local HealthOmics, and what became of each sample.
 
-Nothing stays behind but Airflow's log and the report of the cohort: the emulator is a process of its own on a free port,
+Nothing stays behind but Airflow's log and the report: the emulator is a process of its own on a free port,
 and Airflow's home is a temporary folder. The exit code is 1 when anything differs from what ``scenario.yaml`` scripts.
 """
 
