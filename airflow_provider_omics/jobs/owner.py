@@ -328,6 +328,8 @@ class Owner:
                 operator=self.context["task"],
                 region_name=self.hook.conn_region_name,
                 aws_partition=self.hook.conn_partition,
+                # The page in Airflow's UI reads what the task has recorded, by the task's own connection.
+                aws_conn_id=self.hook.aws_conn_id,
                 **values,
             ),
         )

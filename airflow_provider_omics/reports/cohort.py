@@ -168,6 +168,8 @@ class CohortPage:
     cost: tuple[str, ...]
     links: tuple[NamedLink, ...]
     masks: bool
+    reload_after: int | None = None
+    """Seconds after which a page that somebody serves loads itself anew; None: never."""
     template: str = "cohort.html"
 
 

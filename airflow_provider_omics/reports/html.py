@@ -31,12 +31,26 @@ def render(page: CohortPage | RunPage) -> str:
     :param page: all that it shows.
     :return: the HTML.
     """
-    style, script = _text("page.css"), _text("page.js")
-    policy = (
-        f"default-src 'none'; style-src {_source(style)}; script-src {_source(script)}; "
-        "base-uri 'none'; form-action 'none'"
+    values = {"page": page, "policy": policy(), "style": _text("page.css"), "script": _text("page.js")}
+    return _environment().get_template(page.template).render(values)
+
+
+def render_sentence(title: str, sentence: str) -> str:
+    """Render a page that has one sentence, in the place of one that cannot be shown.
+
+    :param title: of the page.
+    :param sentence: any text.
+    """
+    values = {"title": title, "sentence": sentence, "policy": policy(), "style": _text("page.css")}
+    return _environment().get_template("sentence.html").render(values)
+
+
+def policy() -> Markup:
+    """Write the Content-Security-Policy of every page: what a server that hands pages out sends with them."""
+    style, script = _source(_text("page.css")), _source(_text("page.js"))
+    return Markup(  # noqa: S704 - base64
+        f"default-src 'none'; style-src {style}; script-src {script}; base-uri 'none'; form-action 'none'"
     )
-    return _environment().get_template(page.template).render(page=page, policy=policy, style=style, script=script)
 
 
 @cache

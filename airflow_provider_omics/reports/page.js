@@ -191,8 +191,27 @@
         filter.focus({ preventScroll: true });
       });
     }
+    const seconds = Number(document.documentElement.dataset.reloadAfter);
+    if (seconds) {
+      const key = `omics ${location.pathname}`;
+      const before = JSON.parse(sessionStorage.getItem(key) || "{}");
+      sessionStorage.removeItem(key);
+      filter.value = before.filter || "";
+      status.value = before.status || "";
+      state.cause = before.cause || null;
+      state.next = before.at || 0;
+      setTimeout(() => {
+        const now = { filter: filter.value, status: status.value, cause: state.cause, at: state.at };
+        sessionStorage.setItem(key, JSON.stringify(now));
+        location.reload();
+      }, seconds * 1000);
+    }
     byId("controls").hidden = false;
     choose();
+    if (state.next) {
+      state.at = state.next;
+      draw();
+    }
     document.documentElement.dataset.ready = "true";
   };
   begin();

@@ -95,6 +95,7 @@ class RunPage:
     cost: tuple[str, ...]
     links: tuple[NamedLink, ...]
     masks: bool
+    reload_after: int | None = None
     template: str = "run.html"
 
 

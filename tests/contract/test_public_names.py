@@ -38,6 +38,9 @@ PUBLIC = {
         "OmicsFailedTaskLogsLink",
         "OmicsRunOutputsLink",
         "OmicsRunBatchLink",
+        "OmicsRunReportLink",
+        "OmicsCohortReportLink",
+        "OmicsResultsFileLink",
     },
 }
 

@@ -27,7 +27,7 @@ S2_FAILS = {
         {
             "match": {"run_setting_id": "S2"},
             "outcome": "FAILED",
-            "failure_reason": "INPUT_URI_NOT_FOUND",
+            "failure_reason": "OUT_OF_MEMORY_ERROR",
             "status_message": "the input of <b>1950-01-01</b> was not found",
         }
     ]
@@ -77,7 +77,7 @@ def test_cohort(emulator: OmicsEmulator, deferrable: bool, max_failed_runs: int)
     page = page_at(emulator, REPORT)
     state = "succeeded" if max_failed_runs else "failed"
     assert page.one("h1").text == f"2 of 3 samples completed {state}"
-    assert page.one("article").one("h3").text == "1 INPUT_URI_NOT_FOUND in ALIGN"
+    assert page.one("article").one("h3").text == "1 OUT_OF_MEMORY_ERROR in ALIGN"
     assert "the input of <b>1950-01-01</b> was not found" in page.one("article").text
     assert "log of ALIGN of S2" in page.one("article").text
     rows = packed_rows(page)
@@ -140,7 +140,7 @@ def test_masked(emulator: OmicsEmulator) -> None:
 
     page = page_at(emulator, REPORT)
     assert "1950-01-01" not in page.text
-    assert "INPUT_URI_NOT_FOUND" in page.one("article").text
+    assert "OUT_OF_MEMORY_ERROR" in page.one("article").text
 
 
 def test_cancelled_batch(emulator: OmicsEmulator, meanwhile: Meanwhile) -> None:
