@@ -94,19 +94,41 @@ FINAL: tuple[type[OmicsError], ...] = (
 
 
 def airflow_error(error: OmicsError, *, final: bool | None = None, policy: object = None) -> AirflowException:
-    """Turn an error of this package into an Airflow exception of the same class name, with the same attributes.
+    """Make an Airflow exception of an error: the same class name and attributes, a diagnosis, and a text for the log.
 
     :param error: the error.
     :param final: whether Airflow must spend no retry on it; default: as :data:`FINAL` says.
     :param policy: the task's ``retry_policy``: Airflow asks it about no AirflowFailException, so that a final error is
         none then. None: the task has none.
     :return: an exception that is both an instance of the error's class and of AirflowException or AirflowFailException;
-        raise it ``from`` the original.
+        raise it ``from None``: its ``diagnosis`` has the error of AWS's, and a log prints every error of a chain.
     """
+    # A task that ends well needs none.
+    from airflow_provider_omics.core.failure.endings import diagnosis_of_error, text_of_error
+
     # An error that went through here before is taken by its own class: only that one can be pickled by name.
     own = next(cls for cls in type(error).__mro__ if cls.__module__ != __name__)
     final = isinstance(error, (*FINAL, AirflowFailException)) if final is None else final
-    return _rebuild(own, final and policy is None, error.args, {**error.__dict__, "is_final": final})
+    diagnosis = diagnosis_of_error(error, final=final)
+    state = {**error.__dict__, "diagnosis": diagnosis, "is_final": final}
+    return _rebuild(own, final and policy is None, (text_of_error(error, diagnosis),), state)
+
+
+def task_error(error: OmicsError, log: Any, *, final: bool | None = None, policy: object = None) -> AirflowException:
+    """Make the one error that ends a task, the last that its log shows; what its text leaves out goes to the log.
+
+    :param error: the error.
+    :param log: the task's logger.
+    :param final: whether Airflow must spend no retry on it; default: as :data:`FINAL` says.
+    :param policy: the task's ``retry_policy``; None: the task has none.
+    :return: as :func:`airflow_error`; raise it ``from None``.
+    """
+    from airflow_provider_omics.core.failure.endings import is_cut  # as above
+
+    raised = airflow_error(error, final=final, policy=policy)
+    if error.diagnosis is None and is_cut(error, str(raised)):
+        log.error("%s", error)
+    return raised
 
 
 _classes: dict[tuple[type[OmicsError], bool], type[AirflowException]] = {}

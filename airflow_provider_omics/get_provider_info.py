@@ -28,7 +28,9 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": _modules("hooks.omics"),
-        "operators": _modules("operators.run", "operators.run_batch", "operators.run_cache", "operators.run_group"),
+        "operators": _modules(
+            "operators.check", "operators.run", "operators.run_batch", "operators.run_cache", "operators.run_group"
+        ),
         "sensors": _modules("sensors.run", "sensors.run_batch"),
         "triggers": _modules("triggers.run", "triggers.run_batch"),
         "task-decorators": [

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
+import logging
 import pickle
 from typing import Any
 
@@ -10,17 +12,22 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_provider_omics.core import errors
 from airflow_provider_omics.core.errors import (
+    AccessDenied,
     BatchFailed,
     InvalidRequest,
     NotFound,
+    NotOwner,
     OmicsError,
     Problem,
     RunError,
     RunFailed,
     RunVanished,
+    ServiceError,
     SettingsError,
 )
-from airflow_provider_omics.exceptions import FINAL, airflow_error
+from airflow_provider_omics.core.failure.endings import LONGEST_LINE, SHOWN_LINES
+from airflow_provider_omics.core.failure.reasons import FailureClass, Owner
+from airflow_provider_omics.exceptions import FINAL, airflow_error, task_error
 
 
 def family(cls: type[OmicsError]) -> list[type[OmicsError]]:
@@ -77,7 +84,7 @@ def test_airflow_errors_survive_pickling(cls: type[OmicsError], final: bool, pro
 @pytest.mark.parametrize("final", [True, False])
 @pytest.mark.parametrize("cls", CLASSES)
 def test_an_airflow_error_is_both(cls: type[OmicsError], final: bool) -> None:
-    """It has the name, text, attributes and type of the plain one, and Airflow's type, which decides about retries."""
+    """It has the name, attributes and type of the plain one, and Airflow's type, which decides about retries."""
     plain = make(cls)
 
     error = airflow_error(plain, final=final)
@@ -87,7 +94,69 @@ def test_an_airflow_error_is_both(cls: type[OmicsError], final: bool) -> None:
     assert isinstance(error, AirflowFailException) is final
     assert type(error).__name__ == cls.__name__
     assert type(error).__doc__ == cls.__doc__
-    assert (str(error), vars(error)) == (str(plain), vars(plain))
+    assert {name: value for name, value in vars(error).items() if name != "diagnosis"} == vars(plain)
+
+
+@pytest.mark.parametrize("final", [True, False])
+@pytest.mark.parametrize("cls", CLASSES)
+def test_one_callback_serves_all(cls: type[OmicsError], final: bool) -> None:
+    """Whatever ends a task: JSON values that say what happened, whose move it is and what to do; a short text."""
+    error = airflow_error(make(cls), final=final)
+
+    assert isinstance(error, OmicsError)
+    diagnosis = error.diagnosis or {}
+    assert diagnosis == json.loads(json.dumps(diagnosis))
+    texts = [diagnosis[name] for name in ("headline", "summary", "cause", "explanation", "owner", "action")]
+    assert all(isinstance(text, str) and text for text in texts)
+    assert diagnosis["final"] is final
+    assert diagnosis["owner"] in {owner.value for owner in Owner}
+    assert FailureClass(diagnosis["failure_class"])
+    assert diagnosis["cause"] == ("Code" if issubclass(cls, ServiceError) else cls.__name__)
+    verdict, *lines = str(error).splitlines()
+    assert verdict == diagnosis["headline"]
+    assert verdict.endswith(f"({diagnosis['owner']})")
+    assert 1 <= len(lines) <= SHOWN_LINES
+    assert f"  action: {diagnosis['action']}" in lines
+
+
+def test_error_of_aws_stays_as_data() -> None:
+    """The call that AWS refused is told by the error that ends the task, though the log shows one error alone."""
+    refused = AccessDenied("GetRun", "AccessDeniedException", "No.", http_status=403, request_id="abc")
+    facts = {"operation": "GetRun", "code": "AccessDeniedException", "reason": "No."}
+    expected = {**facts, "http_status": 403, "request_id": "abc"}
+    lost = make(NotOwner)
+    lost.__cause__ = refused
+
+    told = [airflow_error(error).diagnosis["aws_error"] for error in (refused, lost, make(RunFailed))]  # type: ignore[attr-defined]
+
+    assert told == [expected, expected, None]
+
+
+def test_a_hundred_problems() -> None:
+    """A log's last lines have the first problems, how many more there are, and what to do; the log has all."""
+    problems = [Problem(f"run_settings[{number}]['name']", repr("x" * 300), "shorter") for number in range(100)]
+    log = logging.getLogger("tests.task_log")
+    written: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: written.append(record.getMessage())  # type: ignore[method-assign]
+    log.addHandler(handler)
+
+    with pytest.raises(SettingsError) as raised:
+        raise task_error(SettingsError(problems), log)
+    log.removeHandler(handler)
+
+    verdict, *lines = str(raised.value).splitlines()
+    assert verdict == "100 problems in the settings; nothing was started (pipeline author)"
+    assert len(lines) == SHOWN_LINES
+    assert max(map(len, lines)) <= LONGEST_LINE
+    assert lines[-2:] == [
+        "  - ... and 92 more, in the log above",
+        "  action: Correct what is listed, and clear the task.",
+    ]
+    assert (raised.value.__cause__, raised.value.__suppress_context__) == (None, True)
+    assert raised.value.problems == tuple(problems)
+    (text,) = written
+    assert all(str(problem) in text for problem in problems)
 
 
 @pytest.mark.parametrize("cls", CLASSES)
@@ -131,7 +200,9 @@ def test_going_through_twice_changes_only_what_is_asked(first: bool, second: boo
 
     assert isinstance(twice, AirflowFailException) is (first if second is None else second)
     assert type(pickle.loads(pickle.dumps(twice))) is type(twice)
-    assert vars(twice) == vars(once)
+    told = {**(once.diagnosis or {}), "final": isinstance(twice, AirflowFailException)}
+    assert vars(twice) == {**vars(once), "diagnosis": told}
+    assert str(twice) == str(once)
 
 
 def test_attributes_are_its_own() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -117,7 +118,7 @@ def test_archived_objects_below_a_prefix(s3: Any, uri: str, state: str) -> None:
 
     uri = uri.format(READS)
     assert objects.look(uri) is InputState(state)
-    assert objects.archived_keys == ({uri: f"s3://{READS}/mixed/old.bam"} if state == "archived" else {})
+    assert objects.below == ({uri: f"s3://{READS}/mixed/old.bam"} if state == "archived" else {})
 
 
 def test_restored_objects_below_a_prefix(s3: Any) -> None:
@@ -262,3 +263,140 @@ def deny(s3: Any) -> None:
         "Resource": f"arn:aws:s3:::{READS}/*",
     }
     s3.put_bucket_policy(Bucket=READS, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+
+
+@pytest.mark.parametrize(
+    ("uri", "there", "state"),
+    [
+        ("S1.bam", "S1.bam.bai", "missing"),
+        ("S1.bam", "S1.bam.md5", "missing"),
+        ("S1_R1.fastq", "S1_R1.fastq.gz", "missing"),
+        ("S1.vcf.gz", "S1.vcf.gz.tbi", "missing"),
+        ("S1.fa", "S1.fa.gz.fai", "missing"),
+        ("S1.bam", "S1.bam/part-1", "found"),
+        ("genome.fa", "genome.fa.amb", "found"),
+        ("hg38.p13", "hg38.p13.1.bt2", "found"),
+        ("*.cram", "S1.bam", "no match"),
+        ("*.cram", "S1.cram.crai", "no match"),
+        ("*.cram", "deep/S1.cram", "no match"),
+        ("**.cram", "deep/S1.cram", "found"),
+        ("S1_R{1,2}.fq", "S1_R3.fq", "no match"),
+        ("runs/*", "runs/1/a.fq", "found"),
+    ],
+)
+def test_what_stands_for_an_input(s3: Any, uri: str, there: str, state: str) -> None:
+    """An index or a packed file does not stand for a file; a folder, an index alone and what a pattern fits do."""
+    s3.create_bucket(Bucket="inputs-alone")
+    s3.put_object(Bucket="inputs-alone", Key=there, Body=b"x")
+    objects = InputObjects(OmicsHook())
+
+    assert objects.look(f"s3://inputs-alone/{uri}") is InputState(state)
+    s3.put_object(Bucket="inputs-alone", Key=uri, Body=b"x")
+    assert objects.look(f"s3://inputs-alone/{uri}") is InputState.FOUND
+
+
+def test_the_object_beside_a_missing_one_is_named(s3: Any) -> None:
+    """So a wrong ending is seen at once; masked, it is not shown."""
+    s3.put_object(Bucket=READS, Key="S9.bam.bai", Body=b"x")
+    uris = [f"s3://{READS}/S9.bam", f"s3://{READS}/*.cram"]
+
+    with pytest.raises(SettingsError) as raised:
+        check(*uris)
+    with pytest.raises(SettingsError) as masked:
+        check(*uris, mask=True)
+
+    assert [problem.allowed for problem in raised.value.problems] == [
+        f"there is no such object, and no folder or index whose keys begin so; there is s3://{READS}/S9.bam.bai",
+        "there is no object whose key this pattern fits",
+    ]
+    assert "S9" not in str(masked.value)
+
+
+def test_a_pattern_among_many_keys(
+    s3: Any, monkeypatch: pytest.MonkeyPatch, log_lines: Callable[..., list[str]]
+) -> None:
+    """Page after page is looked at, up to a limit, beyond which nothing is called missing but a warning given."""
+    monkeypatch.setattr("airflow_provider_omics.jobs.inputs.LIST_PAGE", 2)
+    monkeypatch.setattr("airflow_provider_omics.jobs.inputs.MAX_PAGES", 2)
+    s3.create_bucket(Bucket="inputs-alone")
+    for number in range(3):
+        s3.put_object(Bucket="inputs-alone", Key=f"{number}.bam", Body=b"x")
+    s3.put_object(Bucket="inputs-alone", Key="3.cram", Body=b"x")
+
+    check("s3://inputs-alone/*.cram")
+    assert log_lines(30) == []
+    s3.put_object(Bucket="inputs-alone", Key="2.sam", Body=b"x")
+    check("s3://inputs-alone/*.cram")
+
+    assert log_lines(30) == ["1 patterns fit none of the first 4 objects that begin like them; more are not looked at"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "kind"),
+    [
+        ("gs://fc-example/S1.cram", "addresses of other stores"),
+        ("abfss://c@a.dfs.core.windows.net/x", "addresses of other stores"),
+        ("file:///data/x", "addresses of other stores"),
+        ("s3a://lab-reads/S1", "S3 addresses of other tools"),
+        ("S3N://lab-reads/S1", "S3 addresses of other tools"),
+        ("/data/S1.cram", "local paths"),
+        ("~/S1.cram", "local paths"),
+        ("C:\\data\\S1.cram", "local paths"),
+        ("arn:aws:s3:::lab-reads/S1", "S3 addresses as ARN"),
+        ("https://lab-reads.s3.us-east-1.amazonaws.com/S1", "S3 addresses of the web"),
+        ("https://lab-reads.s3.amazonaws.com/S1", "S3 addresses of the web"),
+        ("https://s3.us-east-1.amazonaws.com/lab-reads/S1", "S3 addresses of the web"),
+        ("https://s3-us-west-2.amazonaws.com/lab-reads/S1", "S3 addresses of the web"),
+        ("https://lab-reads.s3.dualstack.eu-west-1.amazonaws.com/S1", "S3 addresses of the web"),
+    ],
+)
+def test_addresses_that_a_run_cannot_read(s3: Any, uri: str, kind: str, log_lines: Callable[..., list[str]]) -> None:
+    """One warning for each kind, with its count and the first place; the network makes no difference."""
+    check(uri, uri, networking_mode="VPC")
+
+    (line,) = log_lines(30)
+    assert line.startswith(f"2 inputs are {kind}")
+    assert line.endswith("the first is run_settings['S0']['parameters']['reads'][0]")
+
+
+@pytest.mark.parametrize(
+    "text", ["NA", "/", "/x", "a/b/c", "GRCh38", "chr1:5-9", "https://s3.example.org/x", "arn:aws:iam::x"]
+)
+def test_what_is_no_address(s3: Any, text: str, log_lines: Callable[..., list[str]]) -> None:
+    """Other texts are left alone."""
+    check(text, networking_mode="VPC")
+
+    assert log_lines(30) == []
+
+
+@pytest.mark.parametrize(("margin_days", "is_told"), [(0, False), (1, False), (5, True)])
+def test_restored_copies_that_expire(s3: Any, margin_days: int, *, is_told: bool) -> None:
+    """A copy that is gone before the run may have read it is told, below a folder too."""
+    s3.put_object(Bucket=READS, Key="cold/1.bam", Body=b"x", StorageClass="GLACIER")
+    s3.restore_object(Bucket=READS, Key="cold/1.bam", RestoreRequest={"Days": 3})
+    uris = f"s3://{READS}/cold/1.bam", f"s3://{READS}/cold/"
+    needed_until = datetime.now(timezone.utc) + timedelta(days=margin_days)
+
+    if not is_told:
+        check(*uris, needed_until=needed_until)
+        return
+    with pytest.raises(SettingsError) as raised:
+        check(*uris, needed_until=needed_until)
+
+    first, second, runs = raised.value.problems
+    assert "outlasts restore_margin" in first.allowed
+    assert second.allowed.endswith(f"the first of those below it: s3://{READS}/cold/1.bam")
+    assert runs.allowed == "restore them for S0, S1"
+
+
+def test_invisible_characters_are_shown(s3: Any) -> None:
+    """A key that reads like the one that is there is shown with its difference."""
+    with pytest.raises(SettingsError) as raised:
+        check(f"s3://{READS}/S1_1.fastq.gz\u200b", f"s3://{READS}/S1\u00a01.fq", "s3://b/x")
+
+    assert [(problem.value, problem.allowed.partition(";")[0]) for problem in raised.value.problems] == [
+        (f"'s3://{READS}/S1_1.fastq.gz\\u200b'", "a URI without invisible characters: this one has \\u200b"),
+        ("'s3://b/x'", "s3://bucket/key"),
+        (f"s3://{READS}/S1\\xa01.fq", "there is no such object, and no folder or index whose keys begin so"),
+    ]
+    assert "3 characters at least" in raised.value.problems[1].allowed

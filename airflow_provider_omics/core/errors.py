@@ -36,13 +36,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+from airflow_provider_omics.core.text import visible
 
 
 class GivenValue(str):
     """A user's value, as a message shows it: it can identify a patient, so masking hides it."""
 
     __slots__ = ()
+
+
+class GivenWords(GivenValue):
+    """A sentence with a user's value in it.
+
+    :param text: the sentence.
+    :param without: the same without the value, which masking shows.
+    """
+
+    without: str
+
+    def __new__(cls, text: str, without: str) -> Self:
+        """Keep both."""
+        words = super().__new__(cls, text)
+        words.without = without
+        return words
+
+    def __reduce__(self) -> tuple[Callable[..., GivenWords], tuple[str, str]]:
+        """Pickle both."""
+        return GivenWords, (str(self), self.without)
 
 
 @dataclass(frozen=True)
@@ -58,13 +83,24 @@ class Problem:
     value: str
     allowed: str
 
+    def __post_init__(self) -> None:
+        for name in ("argument", "value", "allowed"):
+            text = getattr(self, name)
+            object.__setattr__(self, name, type(text)(visible(text)))
+
     def __str__(self) -> str:
         """One line: argument, value, allowed values."""
         return f"{self.argument} = {self.value}: {self.allowed}"
 
     def masked(self) -> Problem:
         """Make the same problem without a value of the user's; that something is missing or too many stays."""
-        return replace(self, value="masked") if isinstance(self.value, GivenValue) else self
+        return replace(self, argument=_masked(self.argument), value=_masked(self.value), allowed=_masked(self.allowed))
+
+
+def _masked(text: str) -> str:
+    if isinstance(text, GivenWords):
+        return text.without
+    return "masked" if isinstance(text, GivenValue) else text
 
 
 def _rebuild(cls: type[OmicsError], args: tuple[Any, ...], state: dict[str, Any]) -> OmicsError:
@@ -78,9 +114,14 @@ class OmicsError(Exception):
 
     ``is_final`` says of an error that a task raises whether another try cannot help or must not happen; None: no task
     has raised it. Airflow's own retry policies can ask for it.
+
+    ``diagnosis`` is set once a task raises the error: what happened, as JSON values, of every class at least
+    ``headline``, ``cause``, ``explanation``, ``owner``, ``action``, ``failure_class``, ``summary`` (what the log ends
+    with), ``final`` (whether Airflow tries no more) and ``aws_error`` (the call of AWS's that is behind it, or None).
     """
 
     is_final: bool | None = None
+    diagnosis: Mapping[str, Any] | None = None
 
     def __reduce__(self) -> tuple[Callable[..., OmicsError], tuple[Any, ...]]:
         """Pickle by attributes: the constructors of the subclasses take keyword arguments."""
@@ -125,6 +166,7 @@ class ServiceError(OmicsError):
         request_id: str | None = None,
         advice: str = "",
     ) -> None:
+        code, reason, advice = visible(code), visible(reason), visible(advice)
         self.operation = operation
         self.code = code
         self.reason = reason
@@ -206,13 +248,9 @@ class RunError(OmicsError):
     :param log_streams: names of the CloudWatch streams of the run in ``/aws/omics/WorkflowLog``.
     :param console_url: the run in the AWS console.
 
-    ``diagnosis`` is None, or the cause as JSON values: ``summary``, ``cause``, ``owner``, ``action``,
-    ``failure_class``, ``failed_tasks``, ``links``, ... of
-    :meth:`airflow_provider_omics.core.failure.diagnosis.RunDiagnosis.to_json`, and ``final``: whether Airflow tries no
-    more.
+    The ``diagnosis`` of a failed run has also ``failed_tasks``, ``links``, ... of
+    :meth:`airflow_provider_omics.core.failure.diagnosis.RunDiagnosis.to_json`.
     """
-
-    diagnosis: Mapping[str, Any] | None = None
 
     def __init__(
         self,
@@ -276,12 +314,9 @@ class BatchError(OmicsError):
     :param failed_run_settings: ``runSettingId`` -> reason of the first runs that did not complete (at most 20).
     :param console_url: the run list of the AWS console.
 
-    ``diagnosis`` is None, or the causes that were found, as JSON values: ``summary``, ``causes``, ``examples``,
-    ... of :meth:`airflow_provider_omics.core.failure.batch.BatchDiagnosis.to_json`, and ``final``: whether Airflow
-    tries no more.
+    The ``diagnosis`` of a batch that failed has cause, owner and action of the largest group of failures, and also
+    ``groups``, ``examples``, ... of :meth:`airflow_provider_omics.core.failure.batch.BatchDiagnosis.to_json`.
     """
-
-    diagnosis: Mapping[str, Any] | None = None
 
     def __init__(
         self,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any, NamedTuple
 
 from airflow_provider_omics.core.errors import Problem
-from airflow_provider_omics.core.uris import is_s3_uri, s3_address, uri_faults
+from airflow_provider_omics.core.text import visible
+from airflow_provider_omics.core.uris import is_s3_uri, s3_address, unreadable_kind, uri_faults
 
 MAX_PROBLEMS = 50
 """Problems with inputs that an error lists."""
@@ -21,8 +24,15 @@ _ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 MAY_BE_ARCHIVED = _ARCHIVES | {"INTELLIGENT_TIERING"}
 """Storage classes for which only HeadObject shows whether an object can be read now; lists do not name the tier."""
 
+# What tools put beside a file, and what packs it: it does not stand for the file.
+_BESIDE = re.compile(
+    r"(\.(bai|csi|crai|tbi|fai|gzi|idx|pbi|bgi|dict|md5|md5sum|sha1|sha256|sha512|txt|json|log|stats|html|yaml|yml"
+    r"|gz|bgz|bgzf|bz2|xz|zst|zip|tar|gpg|enc|tmp|part|partial|bak|old|crc|done|ok|complete))+",
+    re.IGNORECASE,
+)
 _WILDCARD = re.compile(r"[*?\[{]")
 _GLOB = re.compile(r"(\*\*|[*?]|\[!?[^\]]+\]|\{[^{}]*\})")
+_EXPIRY = re.compile(r'expiry-date="([^"]+)"')
 _GLOBS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
@@ -34,6 +44,8 @@ class InputState(str, Enum):
     DENIED = "denied"
     ARCHIVED = "archived"
     RESTORING = "restoring"
+    EXPIRING = "expiring"
+    NO_MATCH = "no match"
 
 
 class RunInputs(NamedTuple):
@@ -64,16 +76,24 @@ class Place(NamedTuple):
         """The key up to its first wildcard: Nextflow takes ``s3://bucket/reads/*_{1,2}.fastq.gz``."""
         return _WILDCARD.split(self.key, maxsplit=1)[0]
 
-    def names(self, key: str) -> bool:
+    @property
+    def is_pattern(self) -> bool:
+        """Whether the key has wildcards."""
+        return self.prefix != self.key
+
+    def names(self, key: str, *, folders: bool = False) -> bool:
         """Whether a key matches: it begins so, or fits the Nextflow pattern.
 
+        What stands beside a file (``S1.bam.bai``, ``S1.fastq.gz``) does not match the name of the file.
+
         :param key: of an object in the bucket.
+        :param folders: whether a pattern that fits one of its folders will do. Default False.
         """
-        if self.prefix == self.key:
-            return key.startswith(self.key)
+        if not self.is_pattern:
+            return key.startswith(self.key) and not _BESIDE.fullmatch(key[len(self.key) :])
         pattern = "".join(map(_regular, _GLOB.split(self.key)))
         try:
-            return re.fullmatch(pattern, key) is not None
+            return re.fullmatch(f"{pattern}(/.*)?" if folders else pattern, key, re.DOTALL) is not None
         except re.error:  # such as [z-a]
             return False
 
@@ -97,20 +117,29 @@ def place_of(uri: str) -> Place:
     return Place(*s3_address(uri))
 
 
-def state_of_object(answer: Mapping[str, Any]) -> InputState:
+def state_of_object(answer: Mapping[str, Any], needed_until: datetime | None = None) -> InputState:
     """Whether an object can be read now.
 
     Objects in the storage classes GLACIER and DEEP_ARCHIVE, and in the archive tiers of INTELLIGENT_TIERING, can be
     read only once they are restored; ``Restore`` then says ``ongoing-request="false"`` (S3 API reference, HeadObject).
 
     :param answer: of HeadObject.
+    :param needed_until: when a restored copy may go, whose end ``Restore`` names as ``expiry-date``. Default: any time.
     """
     if answer.get("StorageClass") not in _ARCHIVES and not answer.get("ArchiveStatus"):
         return InputState.FOUND
     restore = answer.get("Restore", "")
     if 'ongoing-request="false"' in restore:
-        return InputState.FOUND
+        return InputState.EXPIRING if needed_until and _expires_before(restore, needed_until) else InputState.FOUND
     return InputState.RESTORING if 'ongoing-request="true"' in restore else InputState.ARCHIVED
+
+
+def _expires_before(restore: str, moment: datetime) -> bool:
+    found = _EXPIRY.search(restore)
+    try:
+        return found is not None and parsedate_to_datetime(found[1]) < moment
+    except ValueError:
+        return False  # S3 writes it otherwise than documented: it was restored, and that is all we know
 
 
 def texts_in(document: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -143,6 +172,10 @@ class DistinctInputs:
         """How often an ``http://`` or ``https://`` address was met so far."""
         self.first_web_address: str | None = None
         """Where the first one stands."""
+        self.unreadable: Counter[str] = Counter()
+        """How often what a run cannot read was met so far, by what it is."""
+        self.first_unreadable: dict[str, str] = {}
+        """Where the first of its kind stands."""
         self._runs = runs
         self._seen: set[str] = set()
 
@@ -163,6 +196,9 @@ class DistinctInputs:
                     if text not in self._seen:
                         self._seen.add(text)
                         yield text
+                elif kind := unreadable_kind(text):
+                    self.unreadable[kind] += 1
+                    self.first_unreadable.setdefault(kind, f"{run.argument}{path}")
                 elif text.startswith(("http://", "https://")):
                     self.web_addresses += 1
                     self.first_web_address = self.first_web_address or f"{run.argument}{path}"
@@ -173,7 +209,7 @@ def input_problems(
     states: Mapping[str, InputState],
     *,
     malformed: Sequence[Problem] = (),
-    archived_keys: Mapping[str, str] | None = None,
+    below: Mapping[str, str] | None = None,
     role_arn: str | None = None,
     mask: bool = False,
 ) -> list[Problem]:
@@ -182,7 +218,8 @@ def input_problems(
     :param runs: the parameters of the runs, once more.
     :param states: URI -> state of those that were not found.
     :param malformed: problems that come first. Default: none.
-    :param archived_keys: URI that begins keys -> the first object below it that is archived. Default: none.
+    :param below: URI -> the first object that is archived below it, or that begins like it and is another. Default:
+        none.
     :param role_arn: the role that was not allowed to look; None: being denied proves nothing.
     :param mask: whether only the bucket of a URI is shown.
     :return: at most 50 problems: the last ones say how many more there are, and which runs have archived inputs.
@@ -197,15 +234,16 @@ def input_problems(
                 continue
             first.setdefault(text, f"{run.argument}{path}")
             uses[text] += 1
-            if state in (InputState.ARCHIVED, InputState.RESTORING):
+            if state in (InputState.ARCHIVED, InputState.RESTORING, InputState.EXPIRING):
                 archived[run.run_setting_id] = None
     problems = list(malformed)
     for uri, place in first.items():
-        shown = f"s3://{place_of(uri).bucket}/..." if mask else uri
+        shown = f"s3://{visible(place_of(uri).bucket)}/..." if mask else visible(uri)
         more = f"; named in {uses[uri]:,} places" if uses[uri] > 1 else ""
-        key = (archived_keys or {}).get(uri)
-        below = f"; the first of those below it: {key}" if key and not mask else ""
-        problems.append(Problem(place, shown, f"{_allowed(states[uri], role_arn)}{below}{more}"))
+        key = (below or {}).get(uri)
+        words = "there is" if states[uri] is InputState.MISSING else "the first of those below it:"
+        other = f"; {words} {visible(key)}" if key and not mask else ""
+        problems.append(Problem(place, shown, f"{_allowed(states[uri], role_arn)}{other}{more}"))
     last = _archived_runs([run for run in archived if run is not None])
     room = MAX_PROBLEMS - len(last)
     if len(problems) > room:
@@ -222,7 +260,11 @@ def _allowed(state: InputState, role_arn: str | None) -> str:
         return "an object that is not archived: restore it first (s3:RestoreObject), or leave the run out"
     if state is InputState.RESTORING:
         return "an object whose restore is finished: it is still under way"
-    return "there is no such object, and none whose key begins so"
+    if state is InputState.EXPIRING:
+        return "an object whose restored copy outlasts restore_margin: restore it again, for more days"
+    if state is InputState.NO_MATCH:
+        return "there is no object whose key this pattern fits"
+    return "there is no such object, and no folder or index whose keys begin so"
 
 
 def _archived_runs(ids: Sequence[str]) -> list[Problem]:

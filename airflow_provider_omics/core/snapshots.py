@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_omics.core.statuses import BATCH_PHASES, RUN_PHASES, Phase
+from airflow_provider_omics.core.text import visible
 
 LOG_GROUP = "/aws/omics/WorkflowLog"
 """CloudWatch log group of all runs of an account and Region (user guide, "Monitoring with CloudWatch Logs")."""
+
+SHOWN = frozenset({"status", "name", "failure_reason", "status_message"})
+"""Fields that people read, cleaned where the service's answer comes in; ids and URIs are asked with, to the letter."""
+
+_SUSPECT = re.compile(r"[^ -~]|[?]")
+"""Text that has more than printable ASCII, or perhaps a presigned URL."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,11 @@ class RunSnapshot:
         :param response: answer of GetRun or StartRun; large members (parameters, definition) are left behind.
         :return: the snapshot.
         """
-        return cls(**{name: response[key] for name, key in _RUN_KEYS.items() if response.get(key) is not None})
+        values = {name: response[key] for name, key in _RUN_KEYS.items() if response.get(key) is not None}
+        shown = {
+            name: visible(value) for name, value in values.items() if name in SHOWN and _SUSPECT.search(str(value))
+        }
+        return cls(**{**values, **shown})
 
     @property
     def phase(self) -> Phase:
@@ -122,7 +134,10 @@ class BatchSnapshot:
         """
         counts = {name: int((response.get(summary) or {}).get(key) or 0) for name, (summary, key) in _COUNTS.items()}
         values = {name: response[key] for name, key in _BATCH_KEYS.items() if response.get(key) is not None}
-        return cls(**{**values, "counts": counts})
+        shown = {
+            name: visible(value) for name, value in values.items() if name in SHOWN and _SUSPECT.search(str(value))
+        }
+        return cls(**{**values, **shown, "counts": counts})
 
     @property
     def phase(self) -> Phase:

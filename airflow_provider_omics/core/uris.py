@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -21,9 +22,26 @@ _WELL_FORMED = re.compile(
     r"|omics://[^/\s]+/\S+"
     r"|https?://[^/\s]+(/\S*)?"
 )
+_BUCKET = re.compile(r"s3://([^/\s]+)(/|$)")
+SHORTEST_BUCKET = 3
+"""Characters of a bucket's name (S3 user guide, "General purpose bucket naming rules")."""
 _ALLOWED = (
     "s3://bucket/key, omics://account.storage.region.amazonaws.com/... or https://host/...; no white space around it"
 )
+
+
+# Addresses that a run of HealthOmics cannot read, by what they are.
+_ELSEWHERE = {
+    "S3 addresses of other tools (s3a://, s3n://): HealthOmics takes s3://": re.compile(r"s3[an]://", re.IGNORECASE),
+    "S3 addresses as ARN (arn:aws:s3:::...): HealthOmics takes s3://bucket/key": re.compile(r"arn:[\w-]+:s3:::."),
+    "S3 addresses of the web: HealthOmics takes s3://bucket/key": re.compile(
+        r"https?://([^/]+\.)?s3(express)?([.-][a-z0-9-]+)*\.amazonaws\.com(\.cn)?(/|$)", re.IGNORECASE
+    ),
+    "addresses of other stores (gs://, az://, ...): HealthOmics cannot read them": re.compile(
+        r"(gs|gcs|az|abfss?|wasbs?|adls?|oss|drs|ftps?|sftp|hdfs|dbfs|dx|file|icav?2?|nfs)://", re.IGNORECASE
+    ),
+    "local paths: a run sees none of this machine's": re.compile(r"(/[\w.@+-]+){2,}/?|[A-Za-z]:\\.+|~/.+"),
+}
 
 
 class S3Address(NamedTuple):
@@ -49,6 +67,17 @@ def is_s3_uri(text: str) -> bool:
     :return: whether it begins with ``s3://``; the rest is not looked at.
     """
     return text.startswith(S3_SCHEME)
+
+
+def unreadable_kind(text: str) -> str | None:
+    """Tell addresses that a run cannot read.
+
+    :param text: any value of a parameter.
+    :return: what it is and what HealthOmics takes, for many of its kind; None: it is something else.
+    """
+    if ":" not in text[:20] and text[:1] not in ("/", "~"):
+        return None
+    return next((kind for kind, form in _ELSEWHERE.items() if form.match(text)), None)
 
 
 def s3_address(uri: str) -> S3Address:
@@ -92,7 +121,7 @@ def uri_faults(parameters: Any) -> list[Fault]:
 def _look(value: Any, path: str, faults: list[Fault]) -> None:
     if isinstance(value, str):
         if _is_malformed(value):
-            faults.append(Fault(path, show_value(value), _ALLOWED))
+            faults.append(Fault(path, show_value(value), _allowed(value)))
     elif isinstance(value, dict):
         for key, item in value.items():
             # The usual case, good text, is decided here: a path costs more than the check.
@@ -105,4 +134,20 @@ def _look(value: Any, path: str, faults: list[Fault]) -> None:
 
 
 def _is_malformed(text: str) -> bool:
-    return text[:_LONGEST].lstrip().lower().startswith(_MEANT) and not _WELL_FORMED.fullmatch(text)
+    return text[:_LONGEST].lstrip().lower().startswith(_MEANT) and (
+        not _WELL_FORMED.fullmatch(text) or not (text.isascii() or text.isprintable() or not _invisible(text))
+    )
+
+
+def _invisible(text: str) -> str | None:
+    """Find a character that nobody sees: a zero-width space, a mark of the writing direction, but no space."""
+    return next((letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf")), None)
+
+
+def _allowed(text: str) -> str:
+    if letter := _invisible(text):
+        return f"a URI without invisible characters: this one has {ascii(letter)[1:-1]}"
+    bucket = _BUCKET.match(text)
+    if bucket and len(bucket[1]) < SHORTEST_BUCKET:
+        return f"s3://bucket/key; the name of a bucket has {SHORTEST_BUCKET} characters at least"
+    return _ALLOWED

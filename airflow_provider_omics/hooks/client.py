@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import os
@@ -27,7 +28,8 @@ from botocore.utils import parse_timestamp
 
 from airflow_provider_omics.core.errors import ServiceError
 from airflow_provider_omics.core.settings.checks import InstalledModel
-from airflow_provider_omics.core.settings.connection import ConnectionDefaults
+from airflow_provider_omics.core.settings.connection import KINDS, ConnectionDefaults
+from airflow_provider_omics.core.settings.connection_extra import OBJECTS, misplaced_keys, parsed_extra
 from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.hooks.service_errors import (
     UNMADE,
@@ -88,7 +90,30 @@ class OmicsClientHook(AwsBaseHook):
 
         :raises SettingsError: a key is unknown, or a value has the wrong form.
         """
-        return ConnectionDefaults.from_service_config(self.service_config)
+        misplaced = misplaced_keys(self.conn_config.extra_config, KINDS, str(self.aws_conn_id))
+        if misplaced is not None:
+            self.log.warning("%s", misplaced)
+        words = f"connection {self.aws_conn_id!r}" if self.aws_conn_id else "a connection (aws_conn_id is not set)"
+        if self.misses_connection:
+            words += ", which Airflow does not find"
+        return ConnectionDefaults.from_service_config(self.service_config, words)
+
+    @classmethod
+    def get_connection(cls, conn_id: str) -> Any:
+        """Get a connection of Airflow's, with objects where its extra has their JSON text, as a URI carries them.
+
+        :param conn_id: id of the connection.
+        :return: the connection.
+        :raises SettingsError: a key of the extra is neither an object nor the JSON text of one.
+        """
+        connection = super().get_connection(conn_id)
+        extra = connection.extra_dejson
+        services = extra.get("service_config")
+        values = [*map(extra.get, OBJECTS), *(services.values() if isinstance(services, dict) else ())]
+        if any(value is not None and not isinstance(value, dict) for value in values):
+            connection = copy.copy(connection)  # Airflow may keep the one that it has handed out
+            connection.extra = json.dumps(parsed_extra(extra, conn_id))
+        return connection
 
     def installed_model(self) -> InstalledModel:
         """Read which run settings the installed boto3 can send.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow_provider_omics.core.errors import InvalidRequest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, ListedRun, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import ACTIVE_RUN_STATUSES
+from airflow_provider_omics.core.text import visible
 from airflow_provider_omics.hooks.client import Make, OmicsClientHook, at_once, given_parameters, items_of
 from airflow_provider_omics.hooks.service_errors import complete, service_errors
 
@@ -168,7 +169,11 @@ class OmicsHook(OmicsClientHook):
             page = client.list_runs(status=status, maxResults=100, **filters)
             runs = [
                 ListedRun(
-                    item["id"], item["status"], item.get("creationTime"), item.get("startTime"), item.get("storageType")
+                    item["id"],
+                    visible(item["status"]),
+                    item.get("creationTime"),
+                    item.get("startTime"),
+                    item.get("storageType"),
                 )
                 for item in items_of("ListRuns", page, "items")
             ]

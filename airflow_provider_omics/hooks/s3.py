@@ -125,6 +125,19 @@ class S3Store:
             answer: Mapping[str, Any] = client.head_object(Bucket=bucket, Key=key)
         return answer
 
+    def bucket_region(self, uri: str) -> str | None:
+        """Look at a bucket.
+
+        :param uri: ``s3://bucket/...``.
+        :return: its Region; None: S3 does not say.
+        :raises NotFound: there is no such bucket.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        with self._calls("HeadBucket", uri) as client:
+            answer = client.head_bucket(Bucket=uri.removeprefix("s3://").partition("/")[0])
+        region: str | None = answer.get("BucketRegion")
+        return region
+
     def exists(self, uri: str) -> bool:
         """Look whether an object exists.
 
@@ -137,18 +150,20 @@ class S3Store:
             return False
         return True
 
-    def list_objects(self, uri: str, at_most: int = LIST_PAGE) -> list[Mapping[str, Any]]:
+    def list_objects(self, uri: str, at_most: int = LIST_PAGE, *, after: str = "") -> list[Mapping[str, Any]]:
         """List the first objects whose keys begin in the same way.
 
         :param uri: ``s3://bucket/beginning``.
         :param at_most: how many; one call is made. Default: :data:`LIST_PAGE`, which is also the most.
+        :param after: the key after which the list begins. Default: the first one.
         :return: the items of ListObjectsV2, by key.
         :raises NotFound: there is no such bucket.
         :raises ServiceError: S3 refused, or did not get through.
         """
         bucket, prefix = s3_address(uri)
         with self._calls("ListObjectsV2", uri) as client:
-            answer = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=at_most)
+            start = {"StartAfter": after} if after else {}
+            answer = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=at_most, **start)
             return [*answer.get("Contents", ())]
 
     def put(

@@ -13,6 +13,7 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     CredentialRetrievalError,
+    EndpointConnectionError,
     HTTPClientError,
     IncompleteReadError,
     InvalidRegionError,
@@ -37,6 +38,7 @@ from airflow_provider_omics.core.errors import (
     Throttled,
     Unavailable,
 )
+from airflow_provider_omics.core.findings import CHECK_ADVICE
 
 Answer = TypeVar("Answer", bound=Mapping[str, Any])
 
@@ -96,6 +98,10 @@ _ACTIONS = {
     "DescribeLogStreams": "logs:DescribeLogStreams on /aws/omics/WorkflowLog",
     "GetLogEvents": "logs:GetLogEvents on /aws/omics/WorkflowLog",
     "AssumeRole": "sts:AssumeRole",
+    "GetCallerIdentity": "sts:GetCallerIdentity",
+    "GetRole": "iam:GetRole",
+    "SimulatePrincipalPolicy": "iam:SimulatePrincipalPolicy",
+    "HeadBucket": "s3:ListBucket",
 }
 
 _QUOTA_ADVICE = {
@@ -105,6 +111,18 @@ _QUOTA_ADVICE = {
     )
 }
 _QUOTA_ADVICE["StartRunBatch"] = _QUOTA_ADVICE["StartRun"]
+
+_WITH_WORKFLOW = frozenset({"StartRun", "StartRunBatch", "GetWorkflow", "GetWorkflowVersion"})
+# Source: GetWorkflow and StartRun, "type" and "workflowOwnerId"; a workflow is known in its own Region only.
+_WORKFLOW_ADVICE = (
+    "A workflow that exists is not found from another Region or account: look at those of the connection. A Ready2Run "
+    'workflow needs workflow_type="READY2RUN", one that another account shares its workflow_owner_id, in '
+    "default_run_setting workflowType and workflowOwnerId."
+)
+_BUCKET_ADVICE = (
+    "The bucket does not exist: correct the setting that names it (staging_s3_uri, results_s3_uri, sample_sheet, ... "
+    "of the task, else of the connection), or create it in the Region of the runs."
+)
 
 
 # Errors of botocore itself. Without credentials: the instance metadata service answers late now and then, which
@@ -131,7 +149,9 @@ def service_error(
     """
     if not isinstance(error, ClientError):
         kind = next(kind for errors, kind in _WITHOUT_ANSWER if isinstance(error, errors))
-        return kind(operation, type(error).__name__, str(error), advice=_subject(about))
+        points = kind is not Unavailable or isinstance(error, EndpointConnectionError)
+        advice = f"{_subject(about)} {CHECK_ADVICE if points else ''}".strip()
+        return kind(operation, type(error).__name__, str(error), advice=advice)
     answer = error.response
     details = answer.get("Error", {})
     meta = answer.get("ResponseMetadata", {})
@@ -144,7 +164,7 @@ def service_error(
         details.get("Message", ""),
         http_status=status,
         request_id=meta.get("RequestId"),
-        advice=_advice(cls, operation, about),
+        advice=_advice(cls, code, operation, about),
     )
 
 
@@ -253,7 +273,7 @@ def _subject(about: str) -> str:
     return f"It was about {about}." if about else ""
 
 
-def _advice(cls: type[ServiceError], operation: str, about: str) -> str:
+def _advice(cls: type[ServiceError], code: str, operation: str, about: str) -> str:
     if cls is AccessDenied:
         also = _ALSO_NEEDED.get(operation)
         action = _ACTIONS.get(operation, f"omics:{operation}")
@@ -263,4 +283,8 @@ def _advice(cls: type[ServiceError], operation: str, about: str) -> str:
         return f"The caller needs {action}" + (f", and {also}." if also else ".")
     if cls is QuotaExceeded:
         return _QUOTA_ADVICE.get(operation, "")
+    if cls is NotFound and operation in _WITH_WORKFLOW:
+        return _WORKFLOW_ADVICE
+    if code == "NoSuchBucket":
+        return f"{_subject(about)} {_BUCKET_ADVICE}".strip()
     return _subject(about)

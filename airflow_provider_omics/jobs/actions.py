@@ -20,18 +20,17 @@ from airflow_provider_omics.core.errors import (
     Problem,
     SettingsError,
 )
+from airflow_provider_omics.core.settings.arguments import ACTION_ARGUMENTS, read_arguments
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome
 from airflow_provider_omics.core.wait.flow import WaitPlan, wait
 from airflow_provider_omics.core.wait.outcome import error_of
-from airflow_provider_omics.exceptions import airflow_error
+from airflow_provider_omics.exceptions import task_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.driver import Driver
+from airflow_provider_omics.jobs.readiness import check_readiness
 from airflow_provider_omics.results.collect import collect_results
 from airflow_provider_omics.results.file import results_place
-
-MAX_CAP = 100_000
-"""Greatest value of each cap (CreateRunGroup API reference)."""
 
 _CAPS = {"max_runs": "maxRuns", "max_cpus": "maxCpus", "max_gpus": "maxGpus", "max_duration": "maxDuration"}
 
@@ -54,7 +53,7 @@ def act(action: str, arguments: Mapping[str, Any], hook: OmicsHook, log: Any, co
     """Carry out an action; one that is already done counts as a success.
 
     :param action: name of the action.
-    :param arguments: the operator's, rendered: name -> value.
+    :param arguments: the operator's, rendered: name -> value; read here.
     :param hook: makes the calls.
     :param log: the task's logger.
     :param context: Airflow's context of the task.
@@ -62,12 +61,15 @@ def act(action: str, arguments: Mapping[str, Any], hook: OmicsHook, log: Any, co
     :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
     """
     try:
-        return _ACTIONS[action](Call(hook, log, TaskIdentity.of(context["ti"])), **arguments)
+        values, problems = read_arguments(arguments, ACTION_ARGUMENTS)
+        if problems:
+            raise SettingsError(problems)
+        return _ACTIONS[action](Call(hook, log, TaskIdentity.of(context["ti"])), **values)
     except OmicsError as error:
         if isinstance(error, NotFound) and action in _DONE_WHEN_GONE:
             log.info("Nothing to do: %s", error)
             return None
-        raise airflow_error(error, policy=getattr(context.get("task"), "retry_policy", None)) from error
+        raise task_error(error, log, policy=getattr(context.get("task"), "retry_policy", None)) from None
 
 
 def _cancel_run(call: Call, run_id: str) -> None:
@@ -131,15 +133,7 @@ def _delete_batch(call: Call, batch_id: str) -> None:
 
 
 def _create_run_group(call: Call, name: str | None, tags: Mapping[str, str] | None, **caps: Any) -> str:
-    given = {argument: cap for argument, cap in caps.items() if cap is not None}
-    problems = [
-        Problem(argument, repr(cap), f"a whole number from 1 to {MAX_CAP:,}, or None for no cap")
-        for argument, cap in given.items()  # which a template may have turned into text
-        if isinstance(cap, bool) or not str(cap).isdecimal() or not 1 <= int(cap) <= MAX_CAP
-    ]
-    if problems:
-        raise SettingsError(problems)
-    request: dict[str, Any] = {_CAPS[argument]: int(cap) for argument, cap in given.items()}
+    request: dict[str, Any] = {_CAPS[argument]: cap for argument, cap in caps.items() if cap is not None}
     if name is not None:
         request["name"] = name
     if tags:
@@ -235,6 +229,10 @@ def _collect_batch_results(
     return collect_results(call.hook, batch_id, uri, call.log, detail=detail, read_outputs=read_outputs).to_result()
 
 
+def _check(call: Call, **wanted: Any) -> list[dict[str, str]]:
+    return check_readiness(wanted, call.hook, call.log)
+
+
 _DONE_WHEN_GONE = frozenset(
     {
         "cancel_run",
@@ -259,4 +257,5 @@ _ACTIONS: Mapping[str, Callable[..., Any]] = {
     "update_run_cache": _update_run_cache,
     "delete_run_cache": _delete_run_cache,
     "collect_batch_results": _collect_batch_results,
+    "check": _check,
 }

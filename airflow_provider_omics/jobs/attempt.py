@@ -146,8 +146,8 @@ class Attempt:
             durable=arguments.durable,
             chooses=request.chooses,
             has_earlier=request.has_earlier,
-            cancel=arguments.flag("cancel_on_kill"),
-            patience=arguments.patience.total_seconds(),
+            cancel=arguments.cancel_on_kill,
+            patience=arguments.patience,
             misses_record=misses_record,
             first_try=owner.first_try if misses_record else 1,
         )

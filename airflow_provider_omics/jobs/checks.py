@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow_provider_omics.core.errors import AccessDenied, Problem, SettingsError
@@ -166,6 +167,7 @@ def look_up_inputs(owner: Owner, setting: Mapping[str, Any], runs: Callable[[], 
         owner.log,
         role_arn=owner.arguments.check_role_arn or None,
         networking_mode=setting.get("networkingMode"),
+        needed_until=datetime.now(timezone.utc) + timedelta(seconds=owner.arguments.restore_margin),
         mask=owner.arguments.masks_parameters,
     )
 

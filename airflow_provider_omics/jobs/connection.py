@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_omics.core.errors import Unavailable
+from airflow_provider_omics.core.findings import CHECK_ADVICE
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.driver import pause
 
@@ -40,5 +41,5 @@ def find_connection(hook: OmicsHook, *, was_found: bool | None, is_suspect: bool
         hook.renew()
     if was_found and hook.misses_connection:
         reason = f"Airflow does not find the connection {hook.aws_conn_id!r}, which this task has had before"
-        advice = "Is it gone for good, and the machine itself is meant: aws_conn_id=None."
+        advice = f"Is it gone for good, and the machine itself is meant: aws_conn_id=None. {CHECK_ADVICE}"
         raise Unavailable("GetConnection", "ConnectionNotFound", reason, advice=advice)

@@ -22,9 +22,9 @@ from airflow_provider_omics.core.failure.causes import GENERAL_REASONS, cause_of
 from airflow_provider_omics.core.failure.diagnosis import FailedTask, RunDiagnosis, task_order
 from airflow_provider_omics.core.failure.groups import group_failures, spread
 from airflow_provider_omics.core.failure.manifest import failed_tasks_from_manifest
-from airflow_provider_omics.core.failure.text import clean_line, clean_message, last_lines
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.text import clean_line, clean_message, last_lines
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import RunLogsHook
 from airflow_provider_omics.results.cohort import Cohort, not_submitted
@@ -278,6 +278,7 @@ def diagnosis_of(batch: BatchSnapshot, cohort: Cohort, region: str) -> BatchDiag
         console_url=run_list_url(region),
         batch_failed=batch.phase is Phase.FAILED,
         batch_message=_masked(batch.failure_reason),
+        carried=cohort.carried_forward,
     )
 
 

@@ -12,8 +12,7 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
-from airflow_provider_omics.core.errors import AttemptError, NotOwner, OmicsError, Unavailable
-from airflow_provider_omics.core.settings.checks import is_true
+from airflow_provider_omics.core.errors import AttemptError, NotOwner, OmicsError, Problem, Unavailable
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.wait.flow import WaitPlan, cancel
 from airflow_provider_omics.hooks.omics import OmicsHook
@@ -38,9 +37,9 @@ class Lineage:
 
 @dataclass(frozen=True)
 class StartArguments:
-    """The rendered arguments that both start operators take, and document.
+    """The rendered arguments that both start operators take, and document, as read.
 
-    Flags that are template fields may be text: :meth:`flag` reads them.
+    Times are in seconds. ``problems`` names the arguments that cannot be read: with any of them nothing is started.
     """
 
     aws_conn_id: str | None
@@ -50,14 +49,15 @@ class StartArguments:
     wait_for_completion: bool
     deferrable: bool
     poll_interval: float
-    cancel_on_kill: Any
+    cancel_on_kill: bool
     durable: bool
-    patience: timedelta
-    tag_with_airflow_context: Any
+    patience: float
+    tag_with_airflow_context: bool | None
     check_workflow: bool
-    check_inputs: Any
+    check_inputs: bool
     check_role_arn: str | None
-    dry_run: Any
+    restore_margin: float
+    dry_run: bool
     failure_log_lines: int
     report: bool
     retry_permanent_failures: bool
@@ -66,14 +66,7 @@ class StartArguments:
     outlets: Sequence[Any]
     do_xcom_push: bool
     masks_parameters: bool
-
-    def flag(self, argument: str) -> bool:
-        """Read a flag that a template may have turned into text.
-
-        :param argument: its name.
-        :raises SettingsError: it is neither true nor false.
-        """
-        return is_true(argument, getattr(self, argument))
+    problems: Sequence[Problem] = ()
 
 
 @dataclass(eq=False)
@@ -307,7 +300,7 @@ class Owner:
         if stored is None or stored.request_id == record.request_id:
             return
         kind = "run" if isinstance(started, RunSnapshot) else "batch"
-        cancels = self.arguments.flag("cancel_on_kill")
+        cancels = self.arguments.cancel_on_kill
         fate = "it is cancelled" if cancels else "it is left going, as cancel_on_kill is off"
         self.log.warning("%s %s has started after try %s began anew: %s", kind, started.id, stored.owner_try, fate)
         if cancels:

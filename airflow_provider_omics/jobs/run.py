@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_omics.core.attempt.flow import Begun
@@ -70,13 +69,15 @@ class RunJob:
             require=defaults.require_settings,
             request_id=request_id,
             model=self.owner.hook.installed_model,
+            also=wanted.problems,
+            connection=defaults.connection,
         )
         for warning in checked.warnings:
             self.owner.log.warning("%s", warning)
         request = checked.request
         if wanted.check_workflow:
             check_workflow(self.owner, request, _parameters_by_run(request))
-        if wanted.flag("check_inputs"):
+        if wanted.check_inputs:
             check_inputs(self.owner, request, lambda: [_inputs(request)])
         return StartRequest(request)
 
@@ -195,12 +196,11 @@ class RunJob:
 def make_job(given: Mapping[str, Any], owner: Owner) -> RunJob:
     """Make the job of a task that starts a run.
 
-    :param given: the operator's arguments, rendered: name -> value.
+    :param given: the operator's arguments, rendered and read: name -> value.
     :param owner: the try.
     """
     settings = {name: given[argument] for argument, name in START_RUN_ARGUMENTS.items()}
-    timeout: timedelta | None = given["run_timeout"]
-    return RunJob(RunArguments(settings, None if timeout is None else timeout.total_seconds()), owner)
+    return RunJob(RunArguments(settings, given["run_timeout"]), owner)
 
 
 def _parameters_by_run(request: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -105,7 +105,7 @@ class S3AttemptStore:
         except AccessDenied as error:
             raise self._with_advice(error) from error
         self._etag = stored.etag
-        return _parsed(body)
+        return _parsed(body, f"the S3 object {self._place.uri}")
 
     def save(self, record: AttemptRecord) -> None:
         """Store the record, unless another try has written since this one read.
@@ -170,7 +170,7 @@ def attempt_store(
     return TryAttemptStore() if place is None else S3AttemptStore(hook, place, identity)
 
 
-def _parsed(value: Any) -> AttemptRecord | None:
+def _parsed(value: Any, where: str = f"the task's state {KEY!r}") -> AttemptRecord | None:
     if value is None:
         return None
     try:
@@ -179,9 +179,9 @@ def _parsed(value: Any) -> AttemptRecord | None:
         if not isinstance(value, Mapping):
             raise TypeError(f"{type(value).__name__}, not an object")  # noqa: TRY301 - one way out for all that is wrong
         return AttemptRecord.from_json(value)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise AttemptError(
-            f"The stored attempt record cannot be read ({error}); starting in spite of it could start a second run. "
-            f"Delete the task's state {KEY!r} (or the S3 object) once the console shows that nothing is going.",
+            f"The attempt record, {where}, cannot be read ({error}); starting in spite of it could start a second "
+            "run. Delete it once the console shows that nothing is going.",
             request_id="unknown",
         ) from error

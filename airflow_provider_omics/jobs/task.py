@@ -31,11 +31,12 @@ from airflow_provider_omics.core.errors import (
     SettingsError,
     StartTimedOut,
 )
+from airflow_provider_omics.core.settings.arguments import START_ARGUMENTS, read_arguments
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.wait.flow import WaitPlan, time_limits, wait
-from airflow_provider_omics.exceptions import airflow_error
+from airflow_provider_omics.exceptions import task_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.attempt import Attempt, Startable, StartRequest
@@ -149,7 +150,7 @@ class StartTask:
         begun: Begun | None = None
         try:
             try:
-                is_dry_run = arguments.flag("dry_run")
+                is_dry_run = arguments.dry_run
                 if not is_dry_run:
                     self._open(was_found=None)  # from now on a kill reaches the run or batch of an earlier try
                 try:
@@ -209,7 +210,7 @@ class StartTask:
 
     def kill(self) -> None:
         """Cancel the run or batch when a user ends the task while it runs on a worker; called in a signal handler."""
-        if not self.owner.arguments.flag("cancel_on_kill"):
+        if not self.owner.arguments.cancel_on_kill:
             self.owner.log.warning("What this task has started is left going, as cancel_on_kill is off")
         else:
             state = partial(task_state, self.owner.context["ti"])
@@ -240,9 +241,11 @@ class StartTask:
 
     def _begin(self, request: StartRequest) -> Begun:
         arguments = self.owner.arguments
-        tags = self.owner.hook.defaults.tag_with_airflow_context if arguments.tag_with_airflow_context is None else None
+        tag = arguments.tag_with_airflow_context
         try:
-            return self.attempt.begin(request, tag=arguments.flag("tag_with_airflow_context") if tags is None else tags)
+            return self.attempt.begin(
+                request, tag=self.owner.hook.defaults.tag_with_airflow_context if tag is None else tag
+            )
         except NotOwner:
             raise  # a later try sends the same request
         except (OmicsError, AirflowTaskTimeout):
@@ -266,8 +269,8 @@ class StartTask:
             # The account's budget holds in a worker, too; all that wait in a triggerer share one.
             poll_interval=max(arguments.poll_interval, 1 / hook.defaults.calls_per_second),
             run_timeout=self.job.run_timeout,
-            patience=arguments.patience.total_seconds(),
-            cancel=arguments.flag("cancel_on_kill"),
+            patience=arguments.patience,
+            cancel=arguments.cancel_on_kill,
             **time_limits(arguments.execution_timeout, started_at),
         )
         if arguments.deferrable and started.phase is Phase.ACTIVE:
@@ -299,7 +302,7 @@ class StartTask:
         such as writes to XCom, look at no deadline.
         """
         self.owner.is_last = not self._may_be_adopted
-        event = self.attempt.time_out(cancels=self.owner.arguments.flag("cancel_on_kill"))
+        event = self.attempt.time_out(cancels=self.owner.arguments.cancel_on_kill)
         if event is None:
             raise StartTimedOut(self.job.kind, self.owner.request_id)
         return event
@@ -310,7 +313,7 @@ class StartTask:
             return  # the error says what became of it, or whose it is; or a kill has seen to it
         is_final = isinstance(error, (AirflowFailException, AirflowSkipException)) or getattr(error, "is_final", False)
         self.owner.is_last = is_final or not self._may_be_adopted
-        self.attempt.part(cancels=self.owner.arguments.flag("cancel_on_kill"))
+        self.attempt.part(cancels=self.owner.arguments.cancel_on_kill)
         self._tidy_after_cancel()
 
     def _conclude(self, event: WaitEvent) -> dict[str, Any]:
@@ -360,15 +363,13 @@ class StartTask:
     def _raise(self, error: OmicsError) -> NoReturn:
         diagnosis = getattr(error, "diagnosis", None)
         final = None if diagnosis is None else bool(diagnosis["final"])
+        if isinstance(error, SettingsError) and self.owner.arguments.masks_parameters:
+            error = error.masked()
         if isinstance(error, AttemptError) and self.attempt.is_interrupted:
             final = False  # a deploy has ended the process in the midst of the start: the next try goes on
-        shown: OmicsError = error
-        if isinstance(error, SettingsError) and self.owner.arguments.masks_parameters:
-            shown = error.masked()
-        raised = airflow_error(shown, final=final, policy=self.owner.retry_policy)
+        raised = task_error(error, self.owner.log, final=final, policy=self.owner.retry_policy)
         self._part(raised)
-        # Without the error itself where it is masked, as Airflow would show it as the cause.
-        raise raised from error if shown is error else None
+        raise raised from None
 
 
 _JOBS = {"run": f"{__package__}.run", "batch": f"{__package__}.batch.job"}
@@ -386,9 +387,11 @@ def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, co
     :return: the task.
     """
     task_instance = context["ti"]
-    arguments = StartArguments(**{field.name: given[field.name] for field in fields(StartArguments)})
+    given, problems = read_arguments(given, START_ARGUMENTS)
+    known = {field.name: given[field.name] for field in fields(StartArguments) if field.name in given}
+    arguments = StartArguments(**known, problems=problems)
     identity = TaskIdentity.of(task_instance, deployment())
-    hook.patience = arguments.patience.total_seconds()
+    hook.patience = arguments.patience
     owner = Owner(hook, log, arguments, context, identity, task_instance.try_number, task_instance.max_tries)
     job: Job = import_module(_JOBS[kind]).make_job(given, owner)
     return StartTask(job, Attempt(job, owner, Driver(hook, log, owner)), owner)

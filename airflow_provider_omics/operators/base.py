@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import Context, conf
+from airflow.providers.common.compat.sdk import AirflowException, Context, conf
 
 from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.settings.checks import is_true
+from airflow_provider_omics.core.settings.arguments import START_ARGUMENTS, read_arguments
+from airflow_provider_omics.core.settings.names import argument_hints
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.operators.masking import Masked, masked
+from airflow_provider_omics.operators.masking import Masked, hidden, masked
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors.base import OperatorLineage
@@ -33,6 +35,17 @@ class OmicsBaseOperator(AwsBaseOperator[OmicsHook]):
     aws_hook_class = OmicsHook
     template_fields: Sequence[str] = aws_template_fields()
     ui_color = "#e3f1ec"
+
+    def __init__(self, **kwargs: Any) -> None:
+        try:
+            super().__init__(**kwargs)
+        except (TypeError, AirflowException) as error:  # Airflow 3 and 2, of arguments that nobody takes
+            makers = [vars(cls)["__init__"] for cls in type(self).__mro__ if "__init__" in vars(cls)]
+            known = {name for maker in makers for name in signature(maker).parameters}
+            hints = argument_hints([name for name in kwargs if name not in known], known)
+            if not hints:
+                raise
+            raise type(error)(f"{error}\n{hints}") from error
 
 
 class OmicsActionOperator(OmicsBaseOperator):
@@ -56,24 +69,30 @@ class OmicsActionOperator(OmicsBaseOperator):
 class OmicsStartOperator(OmicsBaseOperator):
     """Base of the operators that start a run or a batch, wait for its end, and judge it.
 
+    Flags may be text (``"false"``), times a timedelta, seconds or their text. What cannot be read is refused before
+    anything is sent, together with all that is wrong with the settings.
+
     :param wait_for_completion: wait for the end (default); otherwise the task ends once the run or batch is started.
     :param deferrable: wait in the triggerer instead of a worker; default: ``[operators] default_deferrable``.
-    :param poll_interval: seconds between two looks; default 30.
+    :param poll_interval: time between two looks, a timedelta or seconds; default 30.
     :param cancel_on_kill: whether a user's kill of the task, and a time limit, cancel the run or batch; default True.
     :param durable: a retry adopts what an earlier try has started, instead of starting a second one (default). It needs
         Airflow 3.3, or ``staging_s3_uri`` in the connection. Off: each try starts afresh.
-    :param patience: how long throttling, errors of the service and a lost connection are tolerated; default three
-        hours.
+    :param patience: how long throttling, errors of the service and a lost connection are tolerated, a timedelta or
+        seconds; default three hours.
     :param tag_with_airflow_context: tag runs and batches with the ids of DAG, task and DAG run, and with the request id
         by which a later try finds them; default: the connection's, which is on by default.
     :param check_workflow: look the workflow up first (GetWorkflow): is it ACTIVE, and do the parameters fit its
         template? Default False.
     :param check_inputs: look up every S3 object that the parameters name: one that is missing, or archived and not
-        restored, is an error. The beginning of keys will do, too: of those below it the first 1,000 are listed, and 100
-        that may be archived looked at. Default False.
+        restored, is an error, and so is a pattern that nothing fits. The beginning of keys will do, too (a folder, an
+        index): the first 1,000 are listed, and 100 that may be archived looked at. Addresses that HealthOmics cannot
+        read (``gs://``, local paths, ...) are warned of. Default False.
     :param check_role_arn: the role that looks them up, such as the runs' own, if its trust policy lets the connection
         assume it: an input that it may not read is an error. Default: the connection itself, whose lack of rights
         proves nothing and only causes a warning.
+    :param restore_margin: how long the restored copy of an archived input has to last from now on, a timedelta or
+        seconds; a copy that expires before is an error. Default seven days.
     :param dry_run: check everything, start nothing, and show what would be sent; default False.
     :param mask_parameters: store and show parameters in Airflow as counts and keys only; default: the connection's
         ``mask_parameters``, which is off by default.
@@ -95,14 +114,15 @@ class OmicsStartOperator(OmicsBaseOperator):
         *,
         wait_for_completion: bool = True,
         deferrable: bool | None = None,
-        poll_interval: float = 30.0,
+        poll_interval: timedelta | float | str = 30.0,
         cancel_on_kill: bool = True,
         durable: bool = True,
-        patience: timedelta = timedelta(hours=3),
+        patience: timedelta | float | str = timedelta(hours=3),
         tag_with_airflow_context: bool | None = None,
         check_workflow: bool = False,
         check_inputs: bool = False,
         check_role_arn: str | None = None,
+        restore_margin: timedelta | float | str = timedelta(days=7),
         dry_run: bool = False,
         mask_parameters: bool | None = None,
         failure_log_lines: int = 30,
@@ -123,6 +143,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         self.check_workflow = check_workflow
         self.check_inputs = check_inputs
         self.check_role_arn = check_role_arn
+        self.restore_margin = restore_margin
         # The argument hides BaseOperator.dry_run(), which only renders templates for a command line option.
         self.dry_run = dry_run  # type: ignore[assignment,method-assign]
         self.mask_parameters = mask_parameters
@@ -130,6 +151,22 @@ class OmicsStartOperator(OmicsBaseOperator):
         self.report = report
         self.retry_permanent_failures = retry_permanent_failures
         self._task: StartTask | None = None
+        self._given: dict[str, tuple[Any, Any]] = {}
+
+    def _hide(self) -> None:
+        """Keep literals of masked fields out of the serialized DAG, where the operator asks for it."""
+        if self.mask_parameters is not True:
+            return
+        for name in self.masked_fields:
+            given = getattr(self, name)
+            self._given[name] = (hidden(given, name), given)
+            setattr(self, name, self._given[name][0])
+
+    def _reveal(self, name: str) -> Any:
+        """Give a field as the DAG file gave it, unless somebody has set it since."""
+        value = getattr(self, name)
+        put, given = self._given.get(name, (None, None))
+        return given if put is value and put is not None else value
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start, wait and judge; called by Airflow.
@@ -195,13 +232,17 @@ class OmicsStartOperator(OmicsBaseOperator):
         from airflow_provider_omics.jobs.task import open_task
 
         given = {name: value.value if isinstance(value, Masked) else value for name, value in vars(self).items()}
+        given |= {name: self._reveal(name) for name in self._given if not isinstance(getattr(self, name), Masked)}
         given["masks_parameters"] = self._masks_parameters()
         self._task = open_task(self.kind, given, self.hook, self.log, context)
         return self._task
 
     def _masks_parameters(self) -> bool:
-        if self.mask_parameters is not None:
-            return is_true("mask_parameters", self.mask_parameters)
+        read, problems = read_arguments({"mask_parameters": self.mask_parameters}, START_ARGUMENTS)
+        if problems:
+            return True  # execute() tells which
+        if read["mask_parameters"] is not None:
+            return bool(read["mask_parameters"])
         try:
             return self.hook.defaults.mask_parameters
         except SettingsError:
@@ -209,6 +250,9 @@ class OmicsStartOperator(OmicsBaseOperator):
 
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         """Mask after rendering, before Airflow stores the fields; Airflow calls this for mapped tasks as well."""
+        if parent is self:
+            for name in self._given:
+                setattr(self, name, self._reveal(name))
         super()._do_render_template_fields(parent, *args, **kwargs)
         if parent is self and self._masks_parameters():
             for name in self.masked_fields:

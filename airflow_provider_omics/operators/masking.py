@@ -8,6 +8,7 @@ shows counts and keys only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 # Outside of parameters only these keys are hidden: a role and an output place are worth seeing.
@@ -51,6 +52,48 @@ def masked(value: Any, field: str) -> Any:
     """
     is_path = isinstance(value, str) and field in _MAY_BE_PATHS
     return value if value is None or is_path or isinstance(value, Masked) else Masked(value, field)
+
+
+class Hidden:
+    """A literal of a DAG file that Airflow must not store with the DAG; it is the value again when the task runs.
+
+    :param value: text or a number.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def serialize(self) -> str:
+        """Give what Airflow stores and shows of the DAG."""
+        return repr(self)
+
+    def __repr__(self) -> str:
+        """Show that there is something."""
+        return "masked"
+
+
+def hidden(value: Any, field: str) -> Any:
+    """Hide the literals of a template field before it is rendered; outputs of other tasks stay, as Airflow needs them.
+
+    :param value: as the DAG file gives it.
+    :param field: name of the template field.
+    """
+    keys = _HIDDEN_KEYS.get(field)
+    if keys is None:
+        return _hidden(value)
+    if not isinstance(value, dict) or not any(key in value for key in keys):
+        return value
+    copied = copy(value)
+    copied.update({key: _hidden(value[key]) for key in keys if key in value})
+    return copied
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _hidden(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_hidden(entry) for entry in value]
+    return Hidden(value) if isinstance(value, (str, int, float)) else value
 
 
 def _shown(value: Any) -> str:

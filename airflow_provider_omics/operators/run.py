@@ -58,7 +58,8 @@ class OmicsStartRunOperator(OmicsStartOperator):
         account. Unset: AWS means False. Needs boto3 1.44.8.
     :param session_policy: JSON text of a policy that narrows the role, at most 2,048 characters. Needs boto3 1.43.90.
     :param engine_settings: settings of the workflow engine (Nextflow: ``{"profile": "test"}``).
-    :param run_timeout: how long the run may take from its own start; queueing in PENDING is free. Default: no limit.
+    :param run_timeout: how long the run may take from its own start, a timedelta or seconds; queueing in PENDING is
+        free. Default: no limit.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``run_id, run_uuid, run_arn, status, run_output_uri, started_at, stopped_at, workflow_id, workflow_uuid,
@@ -125,7 +126,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
         requester_pays_enabled: bool | str | None = None,
         session_policy: str | None = None,
         engine_settings: Mapping[str, Any] | None = None,
-        run_timeout: timedelta | None = None,
+        run_timeout: timedelta | float | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -156,6 +157,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
         self.session_policy = session_policy
         self.engine_settings = engine_settings
         self.run_timeout = run_timeout
+        self._hide()
 
 
 class OmicsCancelRunOperator(OmicsActionOperator):

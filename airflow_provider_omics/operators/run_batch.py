@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
@@ -13,6 +16,9 @@ from airflow_provider_omics.operators.base import OmicsActionOperator, OmicsStar
 
 if TYPE_CHECKING:
     from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
+
+# A column of a sheet that Jinja would take for the beginning of a comment or a statement.
+_LIKE_JINJA = {mark: re.compile(rf"(?<!\{{)\{{{mark}[^{{}}]*\}}") for mark in "#%"}
 
 
 class OmicsStartRunBatchOperator(OmicsStartOperator):
@@ -166,6 +172,21 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.results_s3_uri = results_s3_uri
         self.results_detail = results_detail
         self.read_outputs = read_outputs
+        self._hide()
+
+    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
+        """Render a template, but for columns whose names Jinja would take for its own; called by Airflow.
+
+        :param content: what is rendered: ``{#SampleID}`` and ``{%GC}`` stay, ``{# a comment #}`` does not.
+        :param args: see Airflow's method.
+        :param kwargs: see Airflow's method.
+        :return: the rendered content.
+        """
+        if isinstance(content, str):
+            for mark, column in _LIKE_JINJA.items():
+                if f"{mark}}}" not in content:
+                    content = column.sub(lambda found: f"{{{{ {json.dumps(found[0], ensure_ascii=False)} }}}}", content)
+        return super().render_template(content, *args, **kwargs)
 
 
 class OmicsCollectBatchResultsOperator(OmicsActionOperator):
@@ -234,7 +255,7 @@ class OmicsDeleteRunBatchOperator(OmicsActionOperator):
 
     :param batch_id: id of the batch.
     :param wait_for_completion: wait until the runs are deleted, after which the batch may be (default True).
-    :param poll_interval: seconds between two looks; default 30.
+    :param poll_interval: time between two looks, a timedelta or seconds; default 30.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :raises Conflict: its status is neither PROCESSED nor CANCELLED, and its runs are not being deleted already.
     :raises BatchFailed: HealthOmics could not delete all of its runs.
@@ -248,7 +269,12 @@ class OmicsDeleteRunBatchOperator(OmicsActionOperator):
     template_fields: Sequence[str] = aws_template_fields("batch_id")
 
     def __init__(
-        self, *, batch_id: str, wait_for_completion: bool = True, poll_interval: float = 30.0, **kwargs: Any
+        self,
+        *,
+        batch_id: str,
+        wait_for_completion: bool = True,
+        poll_interval: timedelta | float | str = 30.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.batch_id = batch_id

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample, Submission
 from airflow_provider_omics.core.batch.verdict import BatchCounts
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import RunStatus, SubmissionStatus
@@ -19,8 +19,6 @@ from airflow_provider_omics.results.store import ResultsStore
 
 PAGE = 100
 """Items that one list call brings."""
-
-NOT_AGAIN = "not tried again"
 
 
 @dataclass(frozen=True)
@@ -124,9 +122,9 @@ def not_submitted(item: Mapping[str, Any]) -> RunRecord:
 
     :param item: the item, with submissionStatus FAILED.
     """
-    code, message = item.get("submissionFailureReason"), item.get("submissionFailureMessage")
-    status = RecordStatus.NOT_SUBMITTED
-    return RunRecord(item["runSettingId"], None, None, status, failure_reason=code, message=message)
+    refused = Submission.from_item(item)
+    name, code = refused.run_setting_id, refused.failure_reason
+    return RunRecord(name, None, None, RecordStatus.NOT_SUBMITTED, failure_reason=code, message=refused.message)
 
 
 def started_run_ids(hook: OmicsHook, batch_id: str, limit: int) -> list[str]:
@@ -144,8 +142,9 @@ def started_run_ids(hook: OmicsHook, batch_id: str, limit: int) -> list[str]:
 
 def _left(sample: Sample, ended: RecordStatus, record: RunRecord | None = None) -> RunRecord:
     if record is None:
-        return RunRecord(sample.run_setting_id, None, None, ended, message=NOT_AGAIN, cause=sample.reason)
-    return _slim(record, ended, NOT_AGAIN)
+        name, run_id = sample.run_setting_id, sample.run_id
+        return RunRecord(name, run_id, None, ended, message=sample.message, cause=sample.reason)
+    return _slim(record, ended, record.message)
 
 
 def _slim(record: RunRecord, ended: RecordStatus, message: str | None) -> RunRecord:

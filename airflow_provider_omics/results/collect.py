@@ -18,7 +18,7 @@ from airflow_provider_omics.core.batch.collect import (
     leaves_out_runs,
     statuses_to_list,
 )
-from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, RunRecord, Sample, Submission
+from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, RunRecord, Sample, Submission, unfit
 from airflow_provider_omics.core.errors import NotFound, OmicsError, Problem, ServiceError, SettingsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
@@ -32,6 +32,9 @@ from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.results.cohort import Cohort
 from airflow_provider_omics.results.file import JsonLinesFile, read_samples, write_merged
 from airflow_provider_omics.results.store import ResultsStore
+
+TOLD = 30.0
+"""Seconds after which the log says how far the collection is."""
 
 CHECKPOINT = 300.0
 """Seconds between two writes of the file: a lost task has to repeat so much of its work. 100,000 GetRun calls at 5 a
@@ -254,7 +257,7 @@ class Collection:
         return origin
 
     def _read(self, origin: BatchOrigin) -> None:
-        written_at = time.monotonic()
+        written_at = told_at = time.monotonic()
         for record in self._records(self._batch, origin):
             self._store.put(record)
             self._new += 1
@@ -262,7 +265,10 @@ class Collection:
             if time.monotonic() - written_at >= CHECKPOINT:
                 self._write()
                 written_at = time.monotonic()
-                self._log.info("Results of batch %s: %d new so far", self._batch_id, self._new)
+            if time.monotonic() - told_at >= TOLD:
+                told_at = time.monotonic()
+                total = self._batch.total_runs
+                self._log.info("Results of batch %s: %d new so far, of %d runs", self._batch_id, self._new, total)
 
     def _save(self) -> None:
         """Write the records read so far before the error that ends the collection, which is raised all the same."""
@@ -337,6 +343,9 @@ class Collection:
         outputs, reader = None, self._outputs
         if reader is not None and run.phase is Phase.SUCCEEDED:
             outputs = self._repeats.make(lambda: reader.read(run))
+            if reader.left_out is not None:
+                named = f"{submission.run_setting_id} (run {run.id})"
+                self._log.warning("The outputs of %s are left out: %s", named, reader.left_out)
         return RunRecord.of_run(submission, sample, origin, run, attempt=attempt, outputs=outputs)
 
     def _without_run(self, submission: Submission, sample: Sample, origin: BatchOrigin, attempt: int) -> RunRecord:
@@ -425,6 +434,8 @@ class OutputsReader:
     """
 
     def __init__(self, hook: OmicsHook) -> None:
+        self.left_out: str | None = None
+        """Why the outputs that were read last are left out; None: they are not."""
         self._store = S3Store(hook)
 
     def read(self, run: RunSnapshot) -> Any:
@@ -435,6 +446,7 @@ class OutputsReader:
             :data:`MAX_OBJECTS`; None when the run has no output URI, or a summary that is too large or no JSON.
         :raises ServiceError: S3 refused, or did not get through.
         """
+        self.left_out = None
         if not run.run_output_uri:
             return None
         bucket, path = s3_address(run.run_output_uri)
@@ -443,15 +455,25 @@ class OutputsReader:
         for name in () if run.engine_version else SUMMARIES:
             try:
                 with self._store.get(S3Address(bucket, folder + name).uri) as summary:
-                    return _json(summary.stream.read()) if summary.size <= MAX_SUMMARY_BYTES else None
+                    if summary.size > MAX_SUMMARY_BYTES:
+                        self.left_out = f"{name} has {summary.size:,} bytes, more than {MAX_SUMMARY_BYTES:,}"
+                        return None
+                    return self._json(name, summary.stream.read())
             except NotFound:
                 continue
         listed = self._store.list_objects(S3Address(bucket, folder).uri, MAX_OBJECTS)
         return [S3Address(bucket, item["Key"]).uri for item in listed]
 
-
-def _json(text: bytes) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
+    def _json(self, name: str, text: bytes) -> Any:
+        try:
+            value = json.loads(text)
+        except RecursionError:
+            self.left_out = f"{name} is nested too deep"
+            return None
+        except ValueError as error:
+            self.left_out = f"{name} is no JSON ({type(error).__name__})"
+            return None
+        trouble = unfit(value)
+        if trouble is not None:
+            self.left_out = f"{name} is {trouble}"
+        return None if trouble else value

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 from typing import IO, Any, TypeVar, cast
@@ -24,6 +25,16 @@ from airflow_provider_omics.results.store import ResultsStore
 Line = TypeVar("Line")
 
 _GZIP = b"\x1f\x8b"
+
+RESULTS = (
+    "a results file",
+    "Restore an earlier version of it, or move it away: what the batch still tells is collected anew.",
+)
+SAMPLES = (
+    "the samples of an earlier try",
+    "Restore an earlier version of it, or move it away and clear the task with rerun='all'.",
+)
+"""What a file ought to be, and the remedy where it is damaged or another."""
 
 
 def results_place(argument: str | None, default: str | None, identity: TaskIdentity) -> str | None:
@@ -85,17 +96,18 @@ class JsonLinesFile:
         self._is_read = False
         self._etag: str | None = None
 
-    def read(self, parse: Callable[[Mapping[str, Any]], Line]) -> Iterator[Line]:
+    def read(self, parse: Callable[[Mapping[str, Any]], Line], expected: tuple[str, str] = RESULTS) -> Iterator[Line]:
         """Read the lines, all of which are fetched first: a slow reader loses no connection.
 
         :param parse: makes a value of a line; raises KeyError, TypeError or ValueError if it is none.
+        :param expected: what it ought to be, and the remedy; default: a results file.
         :return: one value for each line; none when there is no such file.
         :raises SettingsError: a line is something else.
         :raises ServiceError: S3 refused, or did not get through.
         """
         with tempfile.TemporaryFile(prefix="omics-results-") as copy:
             if self._fetch(copy):
-                yield from parsed_lines(copy, self.uri, parse)
+                yield from parsed_lines(copy, self.uri, parse, expected)
 
     def replace(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Replace the file, or make it.
@@ -131,15 +143,22 @@ class JsonLinesFile:
         self.exists = etag is not None
 
 
-def parsed_lines(file: IO[bytes], name: str, parse: Callable[[Mapping[str, Any]], Line]) -> Iterator[Line]:
+def parsed_lines(
+    file: IO[bytes],
+    name: str,
+    parse: Callable[[Mapping[str, Any]], Line],
+    expected: tuple[str, str] = RESULTS,
+) -> Iterator[Line]:
     """Read JSON Lines, compressed with gzip or not.
 
     :param file: a file that can be wound back; it is read from its beginning.
     :param name: its name, for messages.
     :param parse: makes a value of a line; raises KeyError, TypeError or ValueError if it is none.
+    :param expected: what it ought to be, and the remedy; default: a results file.
     :return: one value for each line.
     :raises SettingsError: a line is something else.
     """
+    kind, remedy = expected
     file.seek(0)
     is_packed = file.read(2) == _GZIP
     file.seek(0)
@@ -153,8 +172,8 @@ def parsed_lines(file: IO[bytes], name: str, parse: Callable[[Mapping[str, Any]]
             if not isinstance(value, dict):
                 raise TypeError(f"{type(value).__name__}, not an object")  # noqa: TRY301 - one way out of all
             parsed = parse(value)
-        except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
-            allowed = f"a results file, one JSON object in each line ({type(error).__name__}: {error})"
+        except (KeyError, TypeError, ValueError, RecursionError, OSError, EOFError, zlib.error) as error:
+            allowed = f"{kind}, one JSON object in each line ({type(error).__name__}: {error}). {remedy}"
             raise SettingsError([Problem(name, f"line {number}", allowed)]) from error
         yield parsed
 
@@ -212,7 +231,7 @@ def read_samples(hook: OmicsHook, results_uri: str, request_id: str) -> Iterator
     :raises SettingsError: the object is something else.
     :raises ServiceError: S3 refused, or did not get through.
     """
-    return JsonLinesFile(hook, samples_place(results_uri, request_id), None).read(Sample.from_json)
+    return JsonLinesFile(hook, samples_place(results_uri, request_id), None).read(Sample.from_json, SAMPLES)
 
 
 def _is_file_or_prefix(uri: str) -> bool:

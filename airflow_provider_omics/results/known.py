@@ -139,7 +139,15 @@ class KnownSamples:
             # The file may know more than was carried: somebody may have found the end of a run of unknown end.
             if record is None or record.status is RecordStatus.REMOVED:
                 status = RecordStatus(before.carried)
-                record = RunRecord(run_setting_id, None, None, status, cause=before.reason, row=before.row)
+                record = RunRecord(
+                    run_setting_id,
+                    before.run_id,
+                    None,
+                    status,
+                    message=before.message,
+                    cause=before.reason,
+                    row=before.row,
+                )
             return replace(record, fingerprint=record.fingerprint or before.fingerprint)
         if record is not None and record.batch_id == self._last_batch:
             return replace(record, fingerprint=record.fingerprint or before.fingerprint)
@@ -183,7 +191,8 @@ class KnownSamples:
                 known = self.of(sample.run_setting_id)
                 if known is not None:
                     status, reason = known.status.value, known.cause or known.failure_reason
-                    yield replace(sample, carried=status, reason=reason, removed=True)
+                    left = replace(sample, run_id=known.run_id, message=known.message)
+                    yield replace(left, carried=status, reason=reason, removed=True)
         if self._last_batch is None:
             return
         for record in self._own.records(self._last_batch):  # of settings that the task had not read

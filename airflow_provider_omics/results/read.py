@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -15,7 +16,7 @@ from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.uris import is_s3_uri
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Store
-from airflow_provider_omics.results.file import parsed_lines
+from airflow_provider_omics.results.file import RESULTS, parsed_lines
 from airflow_provider_omics.sheets.opening import open_bytes
 
 
@@ -111,7 +112,12 @@ def _numbered(
     # Fetched first: a slow reader loses no connection.
     with tempfile.TemporaryFile(prefix="omics-results-") as copy:
         with open_bytes(uri, store) as stream:
-            shutil.copyfileobj(stream, copy)
+            try:
+                shutil.copyfileobj(stream, copy)
+            except (OSError, EOFError, zlib.error) as error:
+                kind, remedy = RESULTS
+                allowed = f"{kind}, compressed with gzip or not ({type(error).__name__}: {error}). {remedy}"
+                raise SettingsError([Problem(uri, "damaged", allowed)]) from error
         records = parsed_lines(copy, uri, RunRecord.from_json)
         for number, record in enumerate(islice(records, last_line), 1):
             if number >= first_line and status in (None, record.status.value):

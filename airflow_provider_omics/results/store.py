@@ -16,7 +16,8 @@ PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -8000;
 CREATE TABLE sample (
-  id TEXT PRIMARY KEY, fingerprint TEXT, row TEXT, carried TEXT, reason TEXT, removed INTEGER, unclear INTEGER
+  id TEXT PRIMARY KEY, fingerprint TEXT, row TEXT, carried TEXT, reason TEXT, removed INTEGER, unclear INTEGER,
+  run_id TEXT, message TEXT
 );
 CREATE TABLE submission (id TEXT PRIMARY KEY, run_id TEXT, run_uuid TEXT, status TEXT, reason TEXT, message TEXT);
 CREATE TABLE listed (run_id TEXT PRIMARY KEY, item TEXT);
@@ -25,7 +26,8 @@ CREATE TABLE record (
 );
 CREATE VIEW cohort AS
   SELECT
-    member.id, place, sample.carried, sample.reason, COALESCE(sample.unclear, 0) AS unclear, record.line,
+    member.id, place, sample.carried, sample.reason, sample.run_id, sample.message,
+    COALESCE(sample.unclear, 0) AS unclear, record.line,
     COALESCE(NULLIF(record.ended, 'REMOVED'), sample.carried) AS ended
   FROM (
     SELECT id, rowid AS place FROM submission
@@ -76,10 +78,12 @@ class ResultsStore:
                 item.reason,
                 item.removed,
                 item.unclear,
+                item.run_id,
+                item.message,
             )
             for item in samples
         )
-        self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def sample(self, run_setting_id: str) -> Sample | None:
         """Return a run setting; None: it is unknown."""
@@ -204,13 +208,13 @@ class ResultsStore:
         that nobody can tell of; then in the same order those that earlier attempts have left.
         """
         query = """
-            SELECT id, carried, reason, unclear, ended, line FROM cohort WHERE ended IS NOT 'COMPLETED'
+            SELECT id, carried, reason, unclear, run_id, message, ended, line FROM cohort WHERE ended IS NOT 'COMPLETED'
             ORDER BY carried IS NOT NULL,
               CASE ended WHEN 'NOT_SUBMITTED' THEN 0 WHEN 'FAILED' THEN 1 WHEN 'CANCELLED' THEN 2 ELSE 3 END, place
         """
         with closing(self._database.execute(query)) as rows:
-            for name, carried, reason, unclear, ended, line in rows:
-                sample = Sample(name, carried=carried, reason=reason, unclear=unclear)
+            for name, carried, reason, unclear, run_id, message, ended, line in rows:
+                sample = Sample(name, carried=carried, reason=reason, unclear=unclear, run_id=run_id, message=message)
                 yield sample, ended, None if line is None else RunRecord.from_json(json.loads(line))
 
     def members(self) -> Iterator[dict[str, Any]]:
@@ -231,5 +235,5 @@ def _row(record: RunRecord) -> tuple[str, str | None, str, str, str]:
 
 
 def _sample(row: tuple[Any, ...]) -> Sample:
-    run_setting_id, fingerprint, kept, carried, reason, removed, unclear = row
-    return Sample(run_setting_id, fingerprint, json.loads(kept), carried, reason, bool(removed), unclear)
+    run_setting_id, fingerprint, kept, carried, reason, removed, *left = row
+    return Sample(run_setting_id, fingerprint, json.loads(kept), carried, reason, bool(removed), *left)

@@ -18,13 +18,14 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_omics.core.errors import AccessDenied, NotFound, OmicsError, Unavailable
+from airflow_provider_omics.core.errors import AccessDenied, NotFound, OmicsError, SettingsError, Unavailable
+from airflow_provider_omics.core.settings.arguments import ACTION_ARGUMENTS, read_arguments
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.wait.flow import SECOND_LOOK, WaitPlan
 from airflow_provider_omics.core.wait.outcome import error_of
-from airflow_provider_omics.exceptions import airflow_error
+from airflow_provider_omics.exceptions import task_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import ended_run
 from airflow_provider_omics.triggers.base import OmicsWaitTrigger
@@ -34,9 +35,11 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
     """Base of the sensors that wait for a run or a batch by its id; they never cancel anything.
 
     :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
-    :param poll_interval: seconds between two looks while deferred; default 30. Otherwise ``poke_interval`` counts.
-    :param patience: how long throttling, errors of the service and a lost connection are tolerated while deferred;
-        default three hours. Otherwise a failed look is one poke without an answer, and ``timeout`` counts.
+    :param poll_interval: time between two looks while deferred, a timedelta or seconds; default 30. Otherwise
+        ``poke_interval`` counts.
+    :param patience: how long throttling, errors of the service and a lost connection are tolerated while deferred, a
+        timedelta or seconds; default three hours. Otherwise a failed look is one poke without an answer, and
+        ``timeout`` counts.
     :param aws_conn_id: the Airflow connection of type ``aws``; default ``aws_default``.
     :param region_name: AWS Region; default: the connection's.
     :param verify: whether to verify TLS certificates, or the path of a CA bundle; default: the connection's.
@@ -53,8 +56,8 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
         self,
         *,
         deferrable: bool | None = None,
-        poll_interval: float = 30.0,
-        patience: timedelta = timedelta(hours=3),
+        poll_interval: timedelta | float | str = 30.0,
+        patience: timedelta | float | str = timedelta(hours=3),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -79,7 +82,22 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
         """
+        self._read_arguments()
         return self._look_and_defer(context) if self.deferrable else super().execute(context)
+
+    def _read_arguments(self) -> None:
+        """Read the rendered arguments, as Airflow renders templates: in place.
+
+        A mistake in them is never skipped: ``soft_fail`` is for what is waited for.
+        """
+        names = ("run_id", "batch_id", "deferrable", "poll_interval", "patience")
+        given = {name: value for name, value in vars(self).items() if name in names}
+        read, problems = read_arguments(given, ACTION_ARGUMENTS)
+        if problems:
+            error = SettingsError(problems)
+            raise task_error(error, self.log) from None
+        for name, value in read.items():
+            setattr(self, name, value)
 
     def _look_and_defer(self, context: Context) -> Any:
         found = self.poke(context)
@@ -91,7 +109,7 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
                 self.resource_id,
                 poll_interval=self.poll_interval,
                 deadline=time.time() + self._limit(),
-                patience=self.patience.total_seconds(),
+                patience=self.patience,
                 cancel_on_kill=False,
                 aws_conn_id=self.aws_conn_id,
                 region_name=self.region_name,
@@ -156,6 +174,7 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
         if try_number is not None and try_number < context["ti"].try_number:
             # Airflow 3.0 keeps `next_method` when a try fails after its deferral, and hands its event to the next one.
             self.log.info("The event is of an earlier try, which has failed; this one looks anew")
+            self._read_arguments()
             return self._look_and_defer(context)
         try:
             parsed = parse_event(event, self.kind)
@@ -176,7 +195,7 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
         """Raise the error, or skip: Airflow's handling of ``soft_fail`` differs between modes and versions."""
         if self._skips():
             raise AirflowSkipException(f"Skipping: {error}") from error
-        raise airflow_error(error, policy=getattr(self, "retry_policy", None)) from error
+        raise task_error(error, self.log, policy=getattr(self, "retry_policy", None)) from None
 
     def _skips(self) -> bool:
         return bool(self.soft_fail or self.never_fail)

@@ -70,7 +70,8 @@ def _print_settings(options: argparse.Namespace) -> None:
         settings.seek(0)
         shutil.copyfileobj(settings, sys.stdout)
         sys.stdout.flush()
-        print(runs.summary, file=sys.stderr)  # noqa: T201 - a command prints
+        for line in (*runs.warnings, runs.summary):
+            print(line, file=sys.stderr)  # noqa: T201 - a command prints
 
 
 def _json_object(path: str | None, option: str) -> Mapping[str, Any] | None:

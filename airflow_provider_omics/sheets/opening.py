@@ -7,9 +7,10 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_omics.core.errors import NotFound, Problem, ServiceError, SettingsError
+from airflow_provider_omics.core.text import visible
 from airflow_provider_omics.core.uris import is_s3_uri, s3_address
 
 if TYPE_CHECKING:
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
 
 BUFFER = 1 << 17
 """Bytes read at once."""
+LARGEST_UNPACKED = 1 << 33
+"""Bytes that a packed file may have: the settings of a batch have 6 GB at most, and a small file can unpack to any
+size."""
 _GZIP = b"\x1f\x8b"
 # First bytes of files that are no sheets, and the kind of file.
 _OTHERS = {
     b"PK\x03\x04": "an Excel workbook or a zip archive: save the sheet as CSV, or compress it with gzip",
+    b"\xd0\xcf\x11\xe0": "an old or encrypted Excel workbook (.xls): save the sheet as CSV",
     b"\xff\xfe": "text in UTF-16: save it as UTF-8",
     b"\xfe\xff": "text in UTF-16: save it as UTF-8",
     b"BZh": "compressed with bzip2: use gzip",
@@ -44,11 +49,38 @@ def open_bytes(path: str, store: S3Store | None = None) -> Iterator[io.BufferedR
         head = stream.peek(8)
         for start, what in _OTHERS.items():
             if head.startswith(start):
-                raise SettingsError([Problem(path, what.partition(":")[0], what.partition(": ")[2])])
+                raise SettingsError([Problem(visible(path), what.partition(":")[0], what.partition(": ")[2])])
+        if head[1:2] == b"\0" or (head[:1] == b"\0" and head[1:2] != b"\0" and head):
+            raise SettingsError([Problem(visible(path), "text in UTF-16 without a mark", "save it as UTF-8")])
         if head.startswith(_GZIP):
-            unpacked = cast("IO[bytes]", gzip.GzipFile(fileobj=stream))
-            stream = stack.enter_context(io.BufferedReader(cast("io.RawIOBase", unpacked), BUFFER))
+            stream = stack.enter_context(io.BufferedReader(_Unpacked(stream, path), BUFFER))
         yield stream
+
+
+class _Unpacked(io.RawIOBase):
+    """What a gzip file unpacks to, up to a limit.
+
+    :param packed: the file.
+    :param path: its path, for messages.
+    """
+
+    def __init__(self, packed: IO[bytes], path: str) -> None:
+        self._file = gzip.GzipFile(fileobj=packed)
+        self._path = path
+        self._size = 0
+
+    def readable(self) -> bool:
+        """Whether it can be read; called by the buffer around it."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Unpack some bytes; called by the buffer around it."""
+        count = self._file.readinto(buffer)
+        self._size += count
+        if self._size > LARGEST_UNPACKED:
+            shown = f"more than {LARGEST_UNPACKED:,} bytes, unpacked"
+            raise SettingsError([Problem(visible(self._path), shown, "a smaller file: split it")])
+        return count
 
 
 @contextmanager
@@ -57,9 +89,11 @@ def _local_file(path: str) -> Iterator[io.BufferedReader[Any]]:
         raise SettingsError([Problem("sheet path", repr(path), "a local path, or s3://bucket/key")])
     try:
         stream = io.BufferedReader(io.FileIO(path), BUFFER)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a NUL, or half a character
         allowed = f"a file that can be read here, in {os.getcwd()}, or s3://bucket/key"  # noqa: PTH109 - for a message
-        raise SettingsError([Problem("sheet path", repr(path), f"{error.strerror}; {allowed}")]) from error
+        raise SettingsError(
+            [Problem("sheet path", repr(path), f"{getattr(error, 'strerror', None) or error}; {allowed}")]
+        ) from error
     with stream:
         yield stream
 

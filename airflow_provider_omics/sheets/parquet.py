@@ -18,6 +18,9 @@ from airflow_provider_omics.core.sheet.runs import SheetRows
 BATCH = 1_000
 """Rows that are in memory at once."""
 
+MAX_COLUMNS = 16_384
+"""Columns of a sheet: as many as Excel has."""
+
 
 @contextmanager
 def parquet_rows(stream: io.BufferedReader[Any], file: str) -> Iterator[SheetRows]:
@@ -43,6 +46,10 @@ def parquet_rows(stream: io.BufferedReader[Any], file: str) -> Iterator[SheetRow
             table = stack.enter_context(parquet.ParquetFile(seekable))
         except (ValueError, OSError) as error:  # pyarrow's own errors are of these kinds
             raise SettingsError([Problem(file, "not readable as Parquet", str(error))]) from error
+        if len(table.schema_arrow.names) > MAX_COLUMNS:
+            raise SettingsError(
+                [Problem(file, f"{len(table.schema_arrow.names):,} columns", f"at most {MAX_COLUMNS:,}")]
+            )
         yield SheetRows(file, tuple(table.schema_arrow.names), _rows(table), unit="row")
 
 

@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_omics.core.commands import Answer, Cancel, Flow, Look, ReadManifest, Say, Sleep
 from airflow_provider_omics.core.errors import ServiceError
+from airflow_provider_omics.core.settings.arguments import TRIGGER_ARGUMENTS, read_arguments
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
@@ -31,6 +32,8 @@ KILL_PATIENCE = 25.0
 
 class OmicsWaitTrigger(BaseTrigger):
     """Wait for a run or a batch in the triggerer; fires one event, then ends.
+
+    Arguments that cannot be read end it at once, with an event of outcome ``invalid`` that has all problems.
 
     :param resource_id: id of the run or batch.
     :param resource_uuid: its uuid, None where unknown.
@@ -65,16 +68,24 @@ class OmicsWaitTrigger(BaseTrigger):
         botocore_config: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's triggers have no types
+        given = {
+            f"{self.kind}_id": resource_id,
+            "poll_interval": poll_interval,
+            "deadline": deadline,
+            "run_timeout": run_timeout,
+            "patience": patience,
+            "cancel_on_kill": cancel_on_kill,
+            "grace": grace,
+        }
+        read, self._problems = read_arguments(given, TRIGGER_ARGUMENTS)
+        if self._problems:
+            read = given  # as they are: Airflow may render them yet, and run() tells what is wrong
         self.plan = WaitPlan(
             kind=self.kind,
-            id=resource_id,
+            id=read.pop(f"{self.kind}_id"),
             uuid=resource_uuid,
-            poll_interval=poll_interval,
-            deadline=deadline,
-            run_timeout=run_timeout,
-            patience=patience,
-            cancel=cancel_on_kill,
-            grace=grace,
+            cancel=read.pop("cancel_on_kill"),
+            **read,
         )
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
@@ -106,6 +117,10 @@ class OmicsWaitTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire one event, whatever happens."""
+        if self._problems:
+            problems = "; ".join(map(str, self._problems))
+            yield TriggerEvent(WaitEvent(Outcome.INVALID, self.plan.unseen(), error=problems).to_payload())
+            return
         _warm_up(self._task_state)
         try:
             # No jitter: the poller aligns the looks of many waits, and paces them.

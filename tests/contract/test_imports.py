@@ -39,6 +39,8 @@ ALLOWED = {
     "jobs": {*BELOW_HOOKS, "jobs", "links", "reports", "results", "sheets", "triggers", "waiting"},
     "sensors": {*BELOW_HOOKS, "links", "sensors", "triggers"},
     "operators": {"core", "hooks", "jobs", "links", "operators"},
+    "commands": {*BELOW_HOOKS, "commands", "jobs"},
+    "__main__": {"commands"},
     "decorators": {"core", "decorators", "operators"},
     "emulator": {"emulator"},
 }

@@ -14,6 +14,7 @@ import airflow_provider_omics
 
 PUBLIC = {
     "hooks.omics": {"OmicsHook"},
+    "operators.check": {"OmicsCheckOperator"},
     "operators.run": {"OmicsStartRunOperator", "OmicsCancelRunOperator", "OmicsDeleteRunOperator"},
     "operators.run_batch": {
         "OmicsStartRunBatchOperator",

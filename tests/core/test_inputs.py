@@ -21,7 +21,7 @@ from airflow_provider_omics.core.inputs import (
 )
 
 ROLE = "arn:aws:iam::123456789012:role/omics"
-MISSING = "there is no such object, and none whose key begins so"
+MISSING = "there is no such object, and no folder or index whose keys begin so"
 ONGOING = 'ongoing-request="true"'
 FINISHED = 'ongoing-request="false", expiry-date="Fri, 21 Dec 2029 00:00:00 GMT"'
 

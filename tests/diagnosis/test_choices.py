@@ -138,4 +138,37 @@ def test_calls_are_bounded(new_task: NewTask) -> None:
     assert len(submitted(task)[1]) == 90 - 49
     assert isinstance(second.error, BatchVerdictError)
     assert second.error.diagnosis is not None
-    assert second.error.diagnosis["summary"].startswith("49 of 90 samples failed in batch 2000002:\n")
+    summary = second.error.diagnosis["summary"]
+    assert summary.startswith("49 of 90 samples failed; batch 2000002, the last, had 41 of the samples:\n")
+
+
+@pytest.mark.parametrize("place", [None, "s3://genomics-outputs/results/wgs.jsonl"], ids=["no place", "results"])
+def test_reason_of_a_sample_that_an_earlier_try_has_left(new_task: NewTask, place: str | None) -> None:
+    """After a retry the log and ``causes`` tell AWS's reason, message and run, and count over all samples."""
+    task, tasks = new_task("batch", retries=2), [{"name": "FASTQC"}]
+    permanent = {
+        "outcome": "FAILED",
+        "failure_reason": "IMPORT_FAILED",
+        "status_message": "No such object.",
+        "tasks": tasks,
+    }
+    passing = {"outcome": "FAILED", "failure_reason": "SERVICE_ERROR", "tasks": tasks}
+    rules = [{"match": {"run_setting_id": "S1"}, **permanent}, {"match": {"run_setting_id": "S2"}, **passing}]
+    task.emulator.set_scenario({"runs": rules})
+    arguments = {"run_settings": samples("S1", "S2", "S3", "S4"), "results_s3_uri": place, "retries": 2}
+
+    ended = [task.try_(**arguments) for _ in range(3)]
+
+    assert [len(batch) for batch in submitted(task)] == [4, 1, 1]
+    for attempt in ended[1:]:
+        assert isinstance(attempt.error, BatchVerdictError)
+        diagnosis = attempt.error.diagnosis or {}
+        left = {"cause": "IMPORT_FAILED", "message": "No such object.", "count": 1, "run_setting_ids": ["S1"]}
+        (group,) = [each for each in diagnosis["groups"] if each["cause"] == "IMPORT_FAILED"]
+        assert {**left, "run_ids": ["10000001"], "owner": "data owner"}.items() <= group.items()
+        first, *lines = diagnosis["summary"].splitlines()
+        assert first.startswith("2 of 4 samples failed; batch 200000")
+        assert first.endswith("the last, had 1 of the samples:")
+        assert "  1 IMPORT_FAILED: No such object. (S1; run 10000001)" in lines
+        assert str(attempt.error).startswith(diagnosis["headline"])
+        assert "failed: 2 of 4 samples did not complete, 1 by " in diagnosis["headline"]

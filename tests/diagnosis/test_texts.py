@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.errors import BatchFailed, BatchVerdictError, RunFailed
+from airflow_provider_omics.core.errors import BatchFailed, BatchVerdictError, InvalidRequest, RunFailed
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import DEFAULT_RUN_SETTING, RUN, TaskInstanceRecord, perform, samples
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tests.airflow_support import Meanwhile, SteppedTime
 
 TEXTS = Path(__file__).parent / "texts"
+ENDS = TEXTS.parent / "ends"
 FIRST_SCREEN = 25
 """Lines that a browser shows of a log without scrolling."""
 
@@ -42,7 +44,25 @@ def batch_task(**arguments: Any) -> OmicsStartRunBatchOperator:
 def check(name: str, lines: list[str]) -> str:
     """Compare the one error of a log with the stored text."""
     (text,) = lines
-    path = TEXTS / f"{name}.txt"
+    return stored(TEXTS / f"{name}.txt", text)
+
+
+def check_end(name: str, error: BaseException | None) -> None:
+    """Compare what Airflow prints at the end of the log with the stored text: one error, a verdict, ten short lines."""
+    assert error is not None
+    assert (error.__cause__, error.__suppress_context__) == (None, True)
+    verdict, *lines = stored(ENDS / f"{name}.txt", str(error)).splitlines()
+    assert "failed" in verdict
+    assert verdict.endswith(f"({error.diagnosis['owner']})")  # type: ignore[attr-defined]
+    assert len(lines) <= 10
+    assert max(map(len, lines)) <= 240
+    assert [line.partition(":")[0].strip() for line in lines if line.startswith(("  cause:", "  action:"))] == [
+        "cause",
+        "action",
+    ]
+
+
+def stored(path: Path, text: str) -> str:
     if os.environ.get("OMICS_WRITE_TEXTS"):
         path.write_text(f"{text}\n")
     assert text == path.read_text().rstrip("\n")
@@ -60,6 +80,7 @@ def test_failed_run(
     error = perform(task, ti=TaskInstanceRecord(max_tries=2)).error
 
     text = check(name, log_lines(logging.ERROR))
+    check_end(name, error)
     assert isinstance(error, RunFailed)
     assert error.diagnosis is not None
     assert text.startswith(error.diagnosis["summary"])
@@ -107,6 +128,7 @@ def test_failed_runs_of_a_batch(
     error = perform(batch_task()).error
 
     check(name, log_lines(logging.ERROR))
+    check_end(name, error)
     assert isinstance(error, BatchVerdictError)
     assert error.diagnosis is not None
     assert len(error.diagnosis["summary"].splitlines()) <= FIRST_SCREEN
@@ -148,7 +170,50 @@ def test_failed_batch(emulator: OmicsEmulator, stepped: SteppedTime, log_lines: 
     error = perform(batch_task()).error
 
     check("batch_failed", log_lines(logging.ERROR))
+    check_end("batch_failed", error)
     assert isinstance(error, BatchFailed)
+
+
+EVIL = "\x1b[2Jred\u202e\r\ngone\u2028"
+SEEN = r"\x1b[2Jred\u202e\r\ngone\u2028"
+
+
+@pytest.mark.parametrize(
+    ("rule", "what"),
+    [
+        ({"outcome": "FAILED", "failure_reason": "IMPORT_FAILED", "status_message": EVIL}, "message"),
+        ({"outcome": "FAILED", "failure_reason": EVIL}, "code"),
+        ({"submission_failure": {"reason": "ValidationException", "message": EVIL}}, "refused submission"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_text_of_aws_is_shown(
+    emulator: OmicsEmulator,
+    stepped: SteppedTime,
+    log_lines: Callable[..., list[str]],
+    rule: dict[str, Any],
+    what: str,
+) -> None:
+    """What AWS says cannot clear a screen, turn the writing or add a line: in log, error and XCom."""
+    emulator.set_scenario({"runs": [{"match": {"run_setting_id": "S1"}, **rule}]})
+
+    ended = perform(batch_task(run_settings=samples("S1", "S2")))
+
+    told = [*log_lines(logging.INFO), str(ended.error), repr(vars(ended.error)), json.dumps(ended.xcoms)]
+    assert not any(mark in text for text in told for mark in "\x1b\u202e\u2028\r")
+    assert SEEN in str(ended.error)
+    assert SEEN in "".join(log_lines(logging.ERROR))
+
+
+def test_message_about_a_request_is_shown(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """So it is with a request that AWS refuses, whose message repeats what it was sent."""
+    emulator.faults.add(operation="StartRun", error="ValidationException", message=EVIL)
+
+    error = perform(OmicsStartRunOperator(task_id="align", **RUN)).error
+
+    assert isinstance(error, InvalidRequest)
+    assert SEEN in error.reason
+    assert SEEN in str(error)
 
 
 def test_every_text_has_its_test() -> None:
@@ -157,3 +222,4 @@ def test_every_text_has_its_test() -> None:
     of_batches = {"batch_failed", "batch_many", "batch_many_with_results"}
 
     assert {path.stem for path in TEXTS.iterdir()} == {*RUNS, *BATCHES, *others, *of_batches}
+    assert {path.stem for path in ENDS.iterdir()} == {*RUNS, *BATCHES, "batch_failed"}

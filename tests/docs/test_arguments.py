@@ -12,6 +12,7 @@ from airflow_provider_omics.core import errors
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.wait.outcome import batch_result, run_result
 from airflow_provider_omics.exceptions import FINAL
+from airflow_provider_omics.operators.check import OmicsCheckOperator
 from airflow_provider_omics.operators.run import OmicsCancelRunOperator, OmicsDeleteRunOperator, OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import (
     OmicsCancelRunBatchOperator,
@@ -41,6 +42,7 @@ PAGES: dict[str, tuple[Any, ...]] = {
         *(OmicsDeleteRunBatchOperator, OmicsDeleteBatchOperator),
     ),
     "collect-results": (OmicsCollectBatchResultsOperator,),
+    "check": (OmicsCheckOperator,),
 }
 OF_AWS = {"aws_conn_id", "region_name", "verify", "botocore_config"}
 """Arguments that all have from the Amazon provider; Airflow's own are told by Airflow."""

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_omics.operators.run import OmicsStartRunOperator
+from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+from tests.airflow_support import perform
 from tests.docs.blocks import Block, files_of, of_kind
 
 if TYPE_CHECKING:
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.airflow_support import SteppedTime
     from tests.conftest import RunDag
 
 pytestmark = pytest.mark.xdist_group("airflow_db")
@@ -129,6 +134,64 @@ def test_dag(block: Block, emulator: OmicsEmulator, run_dag: RunDag, folder: Pat
     assert {task: outcome.xcoms[task]["return_value"] for task in case.returned} == case.returned
     if case.runs_started is not None:
         assert len(emulator.client().list_runs()["items"]) == case.runs_started
+
+
+@pytest.mark.parametrize(
+    ("operator", "runs", "told"),
+    [
+        (
+            OmicsStartRunOperator(
+                task_id="run", workflow_id="1234567", role_arn=SETTING["roleArn"], output_uri=SETTING["outputUri"]
+            ),
+            [{**AT_ONCE, "outcome": "FAILED", "failure_reason": "OUT_OF_MEMORY_ERROR"}],
+            r"for the pipeline author - OUT_OF_MEMORY_ERROR - Raise the task's memory .*",
+        ),
+        (
+            OmicsStartRunBatchOperator(
+                task_id="batch",
+                default_run_setting={"workflowId": "1234567", **SETTING},
+                run_settings=[{"runSettingId": "NA12878"}],
+            ),
+            [{**AT_ONCE, "outcome": "FAILED", "failure_reason": "IMPORT_FAILED"}],
+            r"for the data owner - IMPORT_FAILED - Check that every input exists .*",
+        ),
+        (
+            OmicsStartRunOperator(task_id="settings", workflow_id="1234567", output_uri="results"),
+            [],
+            r"for the pipeline author - SettingsError - Correct what is listed, and clear the task\.",
+        ),
+        (
+            OmicsStartRunOperator(
+                task_id="call", workflow_id="7654321", role_arn=SETTING["roleArn"], output_uri=SETTING["outputUri"]
+            ),
+            [],
+            r"for the pipeline author - ResourceNotFoundException - Check id, account and Region: .*",
+        ),
+    ],
+    ids=lambda value: value.task_id if isinstance(value, BaseOperator) else "",
+)
+def test_one_callback_serves_all(
+    emulator: OmicsEmulator,
+    folder: Path,
+    stepped: SteppedTime,
+    capsys: pytest.CaptureFixture[str],
+    operator: Any,
+    runs: list[dict[str, Any]],
+    told: str,
+) -> None:
+    """The callback of the page says who has to do what for a run, a batch, bad settings and a call that is refused."""
+    emulator.set_scenario({"runs": runs, "batches": [{"creating": 0, "pending": 0, "count_lag": 0}]})
+    if operator.task_id == "call":
+        emulator.faults.add(operation="StartRun", error="ResourceNotFoundException")
+    (block,) = [block for block in of_kind("dag") if block.dag_id == "notify"]
+    page: dict[str, Any] = {}
+    exec(compile(block.text, "notify.py", "exec"), page)  # noqa: S102 - a page of ours
+    error = perform(operator).error
+    capsys.readouterr()
+
+    page["tell"]({"exception": error})
+
+    assert re.fullmatch(told, capsys.readouterr().out.strip())
 
 
 def test_ids_are_unique() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 import pytest
@@ -88,3 +89,15 @@ def assert_waited(task: Task) -> None:
     """Check that a new batch has waited for the end of the old one, and a new run has not."""
     waited = time_of(task.started[1]["creationTime"]) > last_stop(task)
     assert waited is (task.kind == "batch")
+
+
+def assert_ends_with_one_error(log: str, name: str, verdict: str) -> None:
+    """See that a log ends with one error: the verdict on its first line, cause and action below, and no other error."""
+    errors = re.findall(r'"exc_type": ?"(\w+)"', log) or re.findall(r"^(?:\w+\.)*(\w+): .*$", log, re.MULTILINE)
+    assert errors.count(name) == 1, log[-5000:]
+    assert "During handling of the above exception" not in log
+    assert "direct cause of the following exception" not in log
+    end = log[log.rindex(verdict) :].replace("\\n", "\n")
+    told = end.splitlines()[1:]
+    assert told[0].startswith("  cause: "), told
+    assert told[1].startswith("  action: "), told

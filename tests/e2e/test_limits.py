@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.expectations import assert_outcome, for_each_kind
+from tests.e2e.expectations import assert_ends_with_one_error, assert_outcome, for_each_kind
 from tests.e2e.stage import Stage
 
 MODES = ("deferred", "running")
@@ -24,6 +24,7 @@ def test_execution_timeout_cancels(stage: Stage, kind: str, mode: str) -> None:
     log = stage.client.log(task.dag_id, task.run_id, task.name, 1)
     assert f"{kind.capitalize()}TimedOut" in log
     assert "execution_timeout passed; it was cancelled" in log
+    assert_ends_with_one_error(log, f"{kind.capitalize()}TimedOut", "took too long (pipeline author)")
 
 
 @pytest.mark.parametrize("mode", MODES)

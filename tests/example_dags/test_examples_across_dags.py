@@ -82,6 +82,21 @@ def test_tumour_normal(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     assert [name for name, run in runs.items() if "normal" not in run["parameters"]] == ["P002"]
 
 
+def test_sarek(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """Each patient is a run with the lanes of either sample, in the order of the sheet."""
+    outcome = run_dag("example_omics_sarek.py")
+
+    omics = emulator.client()
+    given = {run["name"]: omics.get_run(id=run["id"])["parameters"] for run in omics.list_runs()["items"]}
+    lanes = {name: [len(parameters["normal"]), len(parameters["tumour"])] for name, parameters in given.items()}
+    assert outcome.xcoms["report"]["return_value"] == "3 of 3 patients"
+    assert lanes == {"P001": [2, 3], "P002": [1, 2], "P003": [0, 2]}
+    assert given["P001"]["tumour"][2] == {
+        "lane": "L003",
+        "reads": [f"s3://example-cohort/fastq/P001_tumour_L003_R{read}.fastq.gz" for read in (1, 2)],
+    }
+
+
 @pytest.mark.parametrize("kind", ["run", "batch"])
 def test_cancel(emulator: OmicsEmulator, run_dag: RunDag, kind: str) -> None:
     """What someone else has started is cancelled by its id, and nothing else is touched."""

@@ -22,11 +22,7 @@ from airflow_provider_omics.core.batch.sample import RecordStatus
 from airflow_provider_omics.core.errors import OmicsError
 from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.core.settings.requests import build_start_run_batch_request
-from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
-from airflow_provider_omics.core.wait.outcome import error_of
-from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
-from tests.airflow_support import TaskInstanceRecord
+from airflow_provider_omics.exceptions import airflow_error
 from tests.model_support import is_sendable
 
 if TYPE_CHECKING:
@@ -172,7 +168,7 @@ def test_settings_error() -> None:
             request_id="one",
         )
 
-    assert str(raised.value) == block("text", "3 problems in the settings").rstrip()
+    assert str(airflow_error(raised.value)) == block("text", "3 problems in the settings").rstrip()
 
 
 def test_what_is_submitted_again() -> None:
@@ -182,42 +178,15 @@ def test_what_is_submitted_again() -> None:
     assert rerun_sentence(again, new=2, changed=0, kept=9986, carried=0) == block("text", "submit 14").rstrip()
 
 
-@pytest.mark.usefixtures("omics_connection")
-def test_failure_errors(omics_emulator: OmicsEmulator) -> None:
-    """What the page of failures shows for failed runs and batches is what is raised."""
-    omics_emulator.set_scenario(
-        {
-            "runs": [
-                {
-                    "match": {"name": "NA1289*"},
-                    "outcome": "FAILED",
-                    "failure_reason": "FILE_SYSTEM_OUT_OF_SPACE",
-                    "status_message": "The file system of 1200 GiB is full.",
-                }
-            ]
-        }
-    )
-    hook = OmicsHook()
-    setting = {"workflowId": "1234567", "roleArn": "arn:aws:iam::123456789012:role/omics", "outputUri": "s3://results/"}
-    run = hook.start_run({**setting, "name": "NA12891", "requestId": "run"})
-    names = ("NA12878", "NA12891", "NA12892")
-    batch = hook.start_run_batch(
-        {
-            "defaultRunSetting": setting,
-            "batchRunSettings": {"inlineSettings": [{"runSettingId": name, "name": name} for name in names]},
-            "requestId": "batch",
-        }
-    )
-    omics_emulator.advance(7200)
+@pytest.mark.parametrize(
+    ("begins", "name"),
+    [("retry: none, as a sizing failure", "file_system_full"), ("Batch 2000001 failed", "batch_mixed")],
+)
+def test_failure_errors(begins: str, name: str) -> None:
+    """The ends of logs that the page of failures shows are those that a test holds to the letter."""
+    written = (ROOT / "tests" / "diagnosis" / "ends" / f"{name}.txt").read_text()
 
-    run_error = error_of(WaitEvent(Outcome.ENDED, hook.look("run", run["id"])), "us-east-1")
-    operator = OmicsStartRunBatchOperator(task_id="trio", max_failed_runs=1, do_xcom_push=False)
-    context: Any = {"ti": TaskInstanceRecord()}
-    with pytest.raises(OmicsError) as batch_error:
-        operator._open(context).job.conclude(WaitEvent(Outcome.ENDED, hook.look("batch", batch["id"])))
-
-    assert str(run_error) == block("text", "The run failed.", FAILURES).rstrip()
-    assert str(batch_error.value) == block("text", "too few completed", FAILURES).rstrip()
+    assert written == block("text", begins, FAILURES)
 
 
 @pytest.mark.parametrize(

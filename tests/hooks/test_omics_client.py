@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +13,12 @@ from botocore.config import Config
 
 from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
-from tests.airflow_support import DEFAULT_RUN_SETTING, ROLE
+from tests.airflow_support import DEFAULT_RUN_SETTING, ROLE, TASK_LOG
 from tests.model_support import RETRY_MODE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import Connect
 
@@ -252,6 +255,48 @@ def test_wrong_defaults(emulator: OmicsEmulator, connect: Connect, omics: dict[s
         _ = hook.defaults
 
     assert all(f"service_config['omics']['{key}']" in str(caught.value) for key in omics)
+
+
+@pytest.mark.parametrize("key", ["service_config", "omics", "config_kwargs"])
+def test_text_in_the_extra(
+    emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """Objects that a connection URI carries as JSON text are read as objects."""
+    extra: dict[str, Any] = emulator.connection["extra"]
+    omics = {"mask_parameters": True}
+    extra["service_config"] = {"omics": json.dumps(omics) if key == "omics" else omics}
+    extra["config_kwargs"] = {"read_timeout": 7}
+    extra |= {name: json.dumps(extra[name]) for name in ("service_config", "config_kwargs") if name == key}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps({**emulator.connection, "extra": extra}))
+
+    hook = OmicsHook()
+
+    assert hook.defaults.mask_parameters is True
+    assert hook.conn.meta.config.read_timeout == 7
+    assert list(hook.list_runs()) == []
+
+
+def test_text_that_is_no_object(emulator: OmicsEmulator, connect: Connect) -> None:
+    """Other text is an error that names connection and key."""
+    connect(config_kwargs="read_timeout=7")
+
+    with pytest.raises(SettingsError, match=r"connection 'aws_default' extra\['config_kwargs'\]"):
+        _ = OmicsHook().conn
+
+
+def test_misplaced_keys_warn_once(
+    emulator: OmicsEmulator, connect: Connect, log_lines: Callable[..., list[str]]
+) -> None:
+    """A team's defaults in the wrong place are told in one warning, with their place."""
+    connect(mask_parameters=True, service_config={"Omics": {"require_settings": ["runGroupId"]}})
+    hook: Any = OmicsHook()
+    hook._log = hook._cached_logger = TASK_LOG
+
+    assert [hook.defaults.mask_parameters, hook.defaults.require_settings] == [False, ()]
+
+    (warning,) = log_lines(logging.WARNING)
+    assert "extra['mask_parameters']" in warning
+    assert "extra['service_config']['Omics']" in warning
 
 
 def test_hook_is_the_amazon_providers(emulator: OmicsEmulator, connect: Connect) -> None:

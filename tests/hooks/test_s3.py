@@ -241,10 +241,11 @@ def test_listed_objects(store: S3Store) -> None:
     for key in ("a/1", "a/2", "a/3", "b"):
         store.put(S3Place(f"s3://{BUCKET}/{key}"), b"x")
 
-    def keys(uri: str, **options: int) -> list[str]:
+    def keys(uri: str, **options: Any) -> list[str]:
         return [item["Key"] for item in store.list_objects(uri, **options)]
 
     assert keys(f"s3://{BUCKET}/a/") == ["a/1", "a/2", "a/3"]
+    assert keys(f"s3://{BUCKET}/a/", after="a/1") == ["a/2", "a/3"]
     assert keys(f"s3://{BUCKET}/a/", at_most=2) == ["a/1", "a/2"]
     assert keys(f"s3://{BUCKET}") == ["a/1", "a/2", "a/3", "b"]
     assert keys(f"s3://{BUCKET}/c") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -265,3 +266,52 @@ def test_workflow_of_a_sheet_is_asked_for_once(
     assert adopted.error is None
     assert len(task.started()) == 1
     assert emulator.calls["GetWorkflow"] == 1
+
+
+@pytest.mark.parametrize("margin", ["soon", None, float("nan"), 1e300, [1]])
+def test_a_margin_that_is_no_time(s3: Any, tmp_path: Path, margin: Any) -> None:
+    """It is refused by name, before anything is looked up or started."""
+    ended = perform(start_batch(tmp_path, "S000", restore_margin=margin))
+
+    (problem,) = problems(ended.error)
+    assert (problem.argument, problem.allowed) == ("restore_margin", "a timedelta, or a number of seconds")
+
+
+@pytest.mark.parametrize(
+    ("margin", "is_told"), [(None, True), (timedelta(days=1), False), (4 * 86_400, True), ("60", False)]
+)
+def test_restored_inputs_have_to_last(
+    emulator: OmicsEmulator, s3: Any, tmp_path: Path, margin: Any, *, is_told: bool
+) -> None:
+    """Seven days by default; ``restore_margin`` says otherwise."""
+    s3.put_object(Bucket=READS, Key="cold.fastq.gz", Body=b"x", StorageClass="DEEP_ARCHIVE")
+    s3.restore_object(Bucket=READS, Key="cold.fastq.gz", RestoreRequest={"Days": 3})
+    arguments = {} if margin is None else {"restore_margin": margin}
+
+    ended = perform(start_batch(tmp_path, "cold", **arguments))
+
+    assert bool(ended.error) is is_told
+    if is_told:
+        assert "outlasts restore_margin" in problems(ended.error)[0].allowed
+    assert len(emulator.service.started_batches()) == (not is_told)
+
+
+def test_a_sheet_of_many_is_not_read_to_its_end(s3: Any, tmp_path: Path) -> None:
+    """``max_runs`` ends the reading, and says so."""
+    ended = perform(start_batch(tmp_path, *MANY, max_runs=5, check_inputs=False))
+
+    (problem,) = problems(ended.error)
+    assert str(problem) == "sample_sheet = more than 5 runs: at most 5, as max_runs says"
+
+
+def test_what_is_odd_in_a_sheet_is_warned_of(s3: Any, tmp_path: Path, log_lines: Callable[..., list[str]]) -> None:
+    """A column of URIs and other texts is read, and told."""
+    path = tmp_path / "s.csv"
+    path.write_text(f"sample,ref\nA,s3://{READS}/hg38.fa\nB,GRCh38\nC,GRCh37\n")
+
+    ended = perform(start_batch(tmp_path, sample_sheet=str(path), check_inputs=False, dry_run=True))
+
+    assert ended.error is None
+    assert [line for line in log_lines(30) if "s.csv" in line] == [
+        "s.csv line 3 column number 2 = 2 texts among 1 URIs: one kind of value in a column, where it is not meant so"
+    ]

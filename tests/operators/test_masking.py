@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.common.compat.sdk import DAG, BaseOperator, XComArg
 from airflow.serialization.helpers import serialize_template_field
 
 from airflow_provider_omics.core.settings.fields import Place
@@ -136,3 +137,34 @@ def test_masked_default_run_setting_shows_the_rest(stepped: SteppedTime) -> None
     assert DEFAULT_RUN_SETTING["roleArn"] in text
     assert DEFAULT_RUN_SETTING["outputUri"] in text
     assert PATIENT not in text
+
+
+@pytest.mark.parametrize("make", [run, batch])
+def test_literals_stay_out_of_the_serialized_dag(emulator: OmicsEmulator, stepped: SteppedTime, make: Any) -> None:
+    """With mask_parameters on the operator, Airflow's database has the keys of literals alone; AWS gets the values."""
+    literal = {"patient": PATIENT, "lanes": [PATIENT, 2]}
+    arguments: dict[str, Any] = {"parameters": literal, "session_policy": None}
+    if make is batch:
+        default = {**DEFAULT_RUN_SETTING, "parameters": literal}
+        arguments = {"default_run_setting": default, "run_settings": [{"runSettingId": "S1", "parameters": literal}]}
+    with DAG("wgs", schedule=None):
+        task = make(mask_parameters=True, **arguments)
+
+    fields = {name: serialize_template_field(getattr(task, name), name) for name in task.template_fields}
+
+    assert PATIENT not in json.dumps(fields)
+    assert "lanes" in json.dumps(fields)
+    assert PATIENT not in stored(task)
+    assert perform(task).error is None
+    got = emulator.client().get_run(id=emulator.service.started_runs()[0]["id"])
+    assert got["parameters"] == literal
+
+
+def test_outputs_of_other_tasks_are_still_waited_for() -> None:
+    """A value that another task gives keeps its dependency, beside literals that are hidden."""
+    with DAG("wgs", schedule=None):
+        source = BaseOperator(task_id="source")
+        task = run(mask_parameters=True, parameters={"born": "1950", "sample": XComArg(source)}, session_policy=None)
+
+    assert task.upstream_task_ids == {"source"}
+    assert "1950" not in str(serialize_template_field(task.parameters, "parameters"))

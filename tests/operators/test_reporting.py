@@ -255,6 +255,7 @@ def test_assets_of_a_tolerated_failure(emulator: OmicsEmulator, stepped: Stepped
             "failure_class": "sizing",
             "owner": "pipeline author",
             "run_setting_ids": ["S1"],
+            "run_ids": ["10000001"],
         }
     ]
 

@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from botocore import handlers
+from botocore.awsrequest import AWSResponse
 
-from airflow_provider_omics.core.errors import AccessDenied, BatchVerdictError, SettingsError
+from airflow_provider_omics.core.errors import AccessDenied, BatchVerdictError, SettingsError, Unavailable
 from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import DEFAULT_RUN_SETTING, perform, samples
+from tests.diagnosis.answers import JSON, Raw
 from tests.operators.reruns import put_settings
 
 if TYPE_CHECKING:
@@ -182,6 +185,52 @@ def test_must_succeed_cannot_be_judged_blindly(emulator: OmicsEmulator, stepped:
 
     assert isinstance(ended.error, AccessDenied)
     assert ended.xcoms["return_value"]["succeeded"] is False
+
+
+@pytest.fixture
+def lists_lag(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let ListRunsInBatch leave all runs out, so many times."""
+    left = [0]
+
+    def answer(request: Any, **_: Any) -> AWSResponse | None:
+        if left[0] <= 0:
+            return None
+        left[0] -= 1
+        return AWSResponse(request.url, 200, {"content-type": JSON}, Raw(b'{"runs": []}'))
+
+    added = ("before-send.omics.ListRunsInBatch", answer)
+    monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, added])
+    return lambda times: left.__setitem__(0, times)
+
+
+@pytest.mark.parametrize("must_succeed", ["BAD1", "S1"])
+@pytest.mark.parametrize(
+    ("asked", "ends"), [(0, True), (1, True), (3, True), (1000, False)], ids=["none", "one look", "three", "for ever"]
+)
+def test_must_succeed_while_lists_lag(
+    emulator: OmicsEmulator,
+    stepped: SteppedTime,
+    lists_lag: Callable[[int], None],
+    must_succeed: str,
+    asked: int,
+    ends: bool,
+) -> None:
+    """A failed run that no list names yet is asked for again; a verdict is never better than what is known."""
+    emulator.set_scenario({"runs": [bad(FAILS, "BAD1")]})
+    lists_lag(asked)
+
+    ended = perform(start_batch(run_settings=FOUR, max_failed_runs=1, must_succeed=[must_succeed]))
+
+    if not ends:
+        assert isinstance(ended.error, Unavailable)
+        assert not isinstance(ended.error, AirflowFailException)
+        assert "no list names them" in str(ended.error)
+    elif must_succeed == "BAD1":
+        assert isinstance(ended.error, BatchVerdictError)
+        assert "must succeed but did not: BAD1" in str(ended.error)
+    else:
+        assert ended.error is None
+        assert ended.result["failed_run_setting_ids"] == ["BAD1"]
 
 
 def test_run_of_unknown_end_is_no_success(emulator: OmicsEmulator, meanwhile: Meanwhile) -> None:

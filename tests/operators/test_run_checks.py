@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.errors import NotFound, SettingsError
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from tests.airflow_support import RUN, perform
 
@@ -69,6 +69,39 @@ def test_dry_run_starts_nothing(
     log = "\n".join(log_lines())
     assert "patient" in log
     assert "P-0042" not in log
+
+
+def test_not_set_names_the_places(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """A setting that is missing is told with the four places where it may be set, the connection by its id."""
+    error = perform(start_run(role_arn=None)).error
+
+    assert isinstance(error, SettingsError)
+    (problem,) = error.problems
+    assert str(problem) == (
+        "role_arn = not set: required: give it here, in default_args of the DAG or of a task group, or in "
+        "default_run_setting['roleArn'] of connection 'aws_default' (in its extra: service_config, omics)"
+    )
+
+
+def test_not_set_where_there_is_no_connection(
+    emulator: OmicsEmulator, stepped: SteppedTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that Airflow does not find is named as such where a setting is missing."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+    error = perform(start_run(aws_conn_id="team_b", role_arn=None)).error
+
+    assert "connection 'team_b', which Airflow does not find" in str(error)
+
+
+@pytest.mark.parametrize("check_workflow", [True, False])
+def test_unknown_workflow(emulator: OmicsEmulator, stepped: SteppedTime, check_workflow: bool) -> None:
+    """A workflow that is not found is told with what hides it: Region, account, Ready2Run, another owner."""
+    error = perform(start_run(workflow_id="9500764", check_workflow=check_workflow)).error
+
+    assert isinstance(error, NotFound)
+    for word in ("Region", "account", 'workflow_type="READY2RUN"', "workflow_owner_id"):
+        assert word in str(error)
 
 
 def test_dry_run_refuses_bad_settings(emulator: OmicsEmulator, stepped: SteppedTime) -> None:

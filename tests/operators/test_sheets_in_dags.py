@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from airflow_provider_omics.sheets import SampleSheet, each, one
-from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, perform, rendered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,3 +167,28 @@ def test_mapped_over_sheets_of_an_upstream_task(
 
     assert outcome.task_states == {"list_sheets": "success", "batch[0]": "success", "batch[1]": "failed"}
     assert json.dumps(parameters_by_name(emulator)) == json.dumps({"A0": {"sample": "A0", "fastq": "s3://reads/A0.fq"}})
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_columns_that_look_like_templates(
+    emulator: OmicsEmulator, stepped: SteppedTime, connect: Connect, tmp_path: Path, *, native: bool
+) -> None:
+    """Jinja leaves ``{#SampleID}`` and ``{%GC}`` to the sheet, renders its own, and never sees a cell."""
+    (tmp_path / "s.tsv").write_text('#SampleID\t%GC\tnote "1"\nS1\t41\t{{ 1 + 1 }}{# gone #}\n')
+    sheet = {
+        "path": str(tmp_path / "s.tsv"),
+        "run_setting_id": "{#SampleID}",
+        "parameters": {
+            "gc": "{%GC}",
+            "both": "{{ 'b' ~ 2 }}-{#SampleID}-{%GC}",
+            "note": '{note "1"}{# a comment #}',
+            "statement": "{% if true %}{#SampleID}{% endif %}",
+        },
+    }
+    with DAG("columns", schedule=None, render_template_as_native_obj=native):
+        batch = OmicsStartRunBatchOperator(sample_sheet=sheet, **SHARED)
+
+    assert perform(rendered(batch, {})).error is None
+    assert parameters_by_name(emulator) == {
+        "S1": {"gc": "41", "both": "b2-S1-41", "note": "{{ 1 + 1 }}{# gone #}", "statement": "S1"}
+    }

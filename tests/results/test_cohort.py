@@ -132,7 +132,7 @@ def test_samples_that_earlier_attempts_have_left() -> None:
         [
             Sample("new"),
             Sample("S1", carried="COMPLETED"),
-            Sample("S2", carried="FAILED", reason="OUT_OF_MEMORY_ERROR"),
+            Sample("S2", carried="FAILED", reason="OUT_OF_MEMORY_ERROR", run_id="7", message="exit code 137"),
             Sample("gone", carried="FAILED", removed=True),
         ]
     )
@@ -140,6 +140,6 @@ def test_samples_that_earlier_attempts_have_left() -> None:
     assert cohort.carried_forward == 2
     assert cohort.counts == BatchCounts.of_statuses({"COMPLETED": 1, "FAILED": 1})
     assert cohort.failed == ()
-    assert [(run.run_setting_id, run.status, run.failure_code, run.message) for run in cohort.carried] == [
-        ("S2", "FAILED", "OUT_OF_MEMORY_ERROR", "not tried again")
+    assert [(run.run_setting_id, run.run_id, run.status, run.failure_code, run.message) for run in cohort.carried] == [
+        ("S2", "7", "FAILED", "OUT_OF_MEMORY_ERROR", "exit code 137")
     ]

@@ -338,7 +338,13 @@ def test_outputs_that_are_wanted_later(emulator: OmicsEmulator) -> None:
         pytest.param(None, b"{}", None, id="no place"),
         pytest.param("s3://results/1", b'{"bam": 1}', {"bam": 1}, id="summary"),
         pytest.param("s3://results/1/", b"{", None, id="no JSON"),
-        pytest.param("s3://results/1", b'{"bam": "%s"}' % (b"x" * 100), None, id="too large"),
+        pytest.param("s3://results/1", b'{"bam": "%s"}' % (b"x" * 100_000), None, id="too large"),
+        pytest.param("s3://results/1", b'{"depth": NaN}', None, id="NaN"),
+        pytest.param("s3://results/1", b"[1, [-1e999]]", None, id="infinite"),
+        pytest.param("s3://results/1", b"[" * 99 + b"]" * 99, json.loads("[" * 99 + "]" * 99), id="deep"),
+        pytest.param("s3://results/1", b"[" * 101 + b"]" * 101, None, id="too deep"),
+        pytest.param("s3://results/1", b"[" * 90_000, None, id="abyss"),
+        pytest.param("s3://results/1", b'"\xff"', None, id="not UTF-8"),
         pytest.param("s3://results/1", None, [], id="nothing there"),
     ],
 )
@@ -350,15 +356,17 @@ def test_summary_of_outputs(
     expected: Any,
 ) -> None:
     """A summary is read if it is JSON and not too large; without one, objects are listed."""
-    monkeypatch.setattr(collect_module, "MAX_SUMMARY_BYTES", 100)
+    monkeypatch.setattr(collect_module, "MAX_SUMMARY_BYTES", 100_000)
     s3 = omics_emulator.client("s3")
     s3.create_bucket(Bucket="results")
     if summary is not None:
         s3.put_object(Bucket="results", Key=f"1/{collect_module.SUMMARIES[0]}", Body=summary)
 
-    read = collect_module.OutputsReader(OmicsHook()).read(RunSnapshot("1", "COMPLETED", run_output_uri=uri))
+    reader = collect_module.OutputsReader(OmicsHook())
+    read = reader.read(RunSnapshot("1", "COMPLETED", run_output_uri=uri))
 
     assert read == expected
+    assert (reader.left_out is not None) is (expected is None and uri is not None)
 
 
 @pytest.mark.parametrize(

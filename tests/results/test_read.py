@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
 from airflow_provider_omics.core.errors import SettingsError, Unavailable
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results import completed_chunks, read_batch_results
+from airflow_provider_omics.results.file import SAMPLES, JsonLinesFile
 from airflow_provider_omics.sheets import SampleSheet
 from airflow_provider_omics.sheets.read import open_runs
 from tests.airflow_support import BUCKET, ONE_TRY, quick_hook
@@ -92,6 +93,11 @@ def test_status_that_does_not_exist(tmp_path: Path) -> None:
         list(read_batch_results(str(tmp_path / "wgs.jsonl"), status="DONE"))
 
 
+WRITTEN = gzip.compress(
+    b"".join(b'{"run_setting_id": "S%d", "status": "COMPLETED"}\n' % number for number in range(2)), mtime=0
+)
+
+
 @pytest.mark.parametrize(
     ("body", "line"),
     [
@@ -100,14 +106,64 @@ def test_status_that_does_not_exist(tmp_path: Path) -> None:
         pytest.param(b'{"run_setting_id": "S1", "status": "COMPLETED"}\n[]\n', 2, id="a list"),
         pytest.param(b'{"run_setting_id": "S1", "status": "DONE"}\n', 1, id="a status that is none"),
         pytest.param(b'{"run_setting_id": 1, "status": "COMPLETED"}\n', 1, id="an id that is no text"),
+        pytest.param(b'{"run_setting_id": "S1", "status": "COMPLETED", "message": {}}\n', 1, id="no text"),
+        pytest.param(b'{"run_setting_id": "S1", "status": "COMPLETED", "attempt": "1"}\n', 1, id="no number"),
+        pytest.param(b'{"run_setting_id": "\\ud800", "status": "COMPLETED"}\n', 1, id="half a character"),
+        pytest.param(b'{"run_setting_id": "S1", "status": "COMPLETED", "outputs": ' + b"[" * 90_000, 1, id="an abyss"),
+        pytest.param(b'{"run_setting_id": "\xfc"}\n', 1, id="not UTF-8"),
     ],
 )
 def test_file_that_is_no_results_file(tmp_path: Path, body: bytes, line: int) -> None:
     """Whatever else stands in a file is told with its line."""
     (tmp_path / "wgs.jsonl").write_bytes(body)
 
-    with pytest.raises(SettingsError, match=f"line {line}: a results file"):
+    with pytest.raises(SettingsError, match=f"line {line}: a results file") as raised:
         list(read_batch_results(str(tmp_path / "wgs.jsonl")))
+
+    (problem,) = raised.value.problems
+    assert problem.argument == str(tmp_path / "wgs.jsonl")
+    assert "Restore an earlier version of it, or move it away" in problem.allowed
+
+
+@pytest.mark.parametrize("body", [WRITTEN[:-12], WRITTEN[:10] + b"\x07" * 50], ids=["cut off", "no deflate"])
+def test_damaged_file(emulator: OmicsEmulator, connect: Connect, tmp_path: Path, body: bytes) -> None:
+    """A damaged file is told by its name, with what to do, read as a copy or by a task."""
+    connect()
+    (tmp_path / "wgs.jsonl.gz").write_bytes(body)
+    s3 = emulator.client("s3")
+    s3.put_object(Bucket=BUCKET, Key="wgs.jsonl.gz", Body=body)
+    in_s3 = f"s3://{BUCKET}/wgs.jsonl.gz"
+    file = JsonLinesFile(OmicsHook(), in_s3, None)
+
+    with pytest.raises(SettingsError) as copied:
+        list(read_batch_results(str(tmp_path / "wgs.jsonl.gz")))
+    with pytest.raises(SettingsError) as read:
+        list(file.read(RunRecord.from_json))
+    with pytest.raises(SettingsError) as samples:
+        list(file.read(Sample.from_json, SAMPLES))
+
+    told = [raised.value.problems[0] for raised in (copied, read, samples)]
+    assert [problem.argument for problem in told] == [str(tmp_path / "wgs.jsonl.gz"), in_s3, in_s3]
+    assert ["Restore an earlier version" in problem.allowed for problem in told] == [True] * 3
+    assert "rerun='all'" in told[2].allowed
+
+
+def test_values_that_no_file_can_hold(tmp_path: Path) -> None:
+    """A foreign file's bad value costs that value, and neither the record nor the file."""
+    row = f'{{"a": NaN, "b": "x", "c": {"[" * 200 + "]" * 200}}}'
+    line = f'{{"run_setting_id": "S1", "status": "COMPLETED", "row": {row}, "outputs": 1e999}}'
+    (tmp_path / "wgs.jsonl").write_text(f"{line}\n")
+
+    (record,) = read_batch_results(str(tmp_path / "wgs.jsonl"))
+
+    assert (record.row, record.outputs) == ({"a": None, "b": "x", "c": None}, None)
+
+
+@pytest.mark.parametrize("path", ["a\0b", "\ud800", "/no/such/file"], ids=["NUL", "half a character", "missing"])
+def test_path_that_is_none(path: str) -> None:
+    """Whatever is wrong with a path is told by an error of the settings."""
+    with pytest.raises(SettingsError, match="sheet path = "):
+        list(read_batch_results(path))
 
 
 def test_results_are_a_sheet(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ def runs() -> None:
         watch = OmicsRunSensor(task_id="watch", run_id="{{ ti.xcom_pull('start')['run_id'] }}", poll_interval=60)
         cancel = OmicsCancelRunOperator(task_id="cancel", run_id="1")
         start >> [watch, cancel] >> OmicsDeleteRunOperator(task_id="delete", run_id="1")
-    OmicsStartRunOperator(task_id="wrong", run_timeout=3600)  # type: ignore[arg-type]  # an hour, or 3600 hours?
+    OmicsStartRunOperator(task_id="seconds", run_timeout=3600, patience="60", poll_interval=timedelta(minutes=1))
+    OmicsStartRunOperator(task_id="wrong", run_timeout=[3600])  # type: ignore[arg-type]  # one limit
     OmicsStartRunOperator(task_id="wrong", parameters=[1])  # type: ignore[arg-type]  # an object, not a list
     OmicsStartRunOperator("positional")  # type: ignore[call-arg]  # arguments have names
     OmicsRunSensor(task_id="wrong")  # type: ignore[call-arg]  # which run?

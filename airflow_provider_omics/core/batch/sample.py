@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timezone
 from enum import Enum
+from types import NoneType
 from typing import Any
 
 from airflow_provider_omics.core.attempt.identity import REQUEST_ID_TAG
 from airflow_provider_omics.core.failure.causes import GENERAL_REASONS, cause_of, read_cause
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, SubmissionStatus
+from airflow_provider_omics.core.text import visible
 
 
 class RecordStatus(str, Enum):
@@ -38,6 +41,42 @@ STATUS_OF_PHASE = {
 """Meaning of a run's end; a run in another phase is still going, or its record is deleted."""
 
 
+MAX_DEPTH = 100
+"""Levels of lists and objects in one value of a record; Python's own JSON gives up at about 1,000."""
+
+MAX_VALUE_CHARACTERS = 1_000_000
+"""Length of one value of a record, as JSON: each record stands in one line."""
+
+
+def unfit(value: Any) -> str | None:
+    """Find out why a value cannot stand in a record; None: it can.
+
+    :param value: of ``outputs.json``, or of a kept column.
+    """
+    left = [(value, 1)]
+    while left:
+        item, depth = left.pop()
+        if depth > MAX_DEPTH:
+            return f"nested deeper than {MAX_DEPTH} levels"
+        if isinstance(item, float) and not math.isfinite(item):
+            return "NaN or infinite within, which JSON does not have"
+        if isinstance(item, (Mapping, list, tuple)):
+            left += [(part, depth + 1) for part in (item.values() if isinstance(item, Mapping) else item)]
+    if len(json.dumps(value, default=str)) > MAX_VALUE_CHARACTERS:
+        return f"longer than {MAX_VALUE_CHARACTERS:,} characters"
+    return None
+
+
+def _check_texts(value: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Refuse what is neither text that can be written nor null."""
+    for name in names:
+        text = value.get(name)
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"{name} is no text")
+        if text is not None:
+            text.encode()  # a lone surrogate cannot be: UnicodeEncodeError is a ValueError
+
+
 @dataclass(frozen=True)
 class Sample:
     """A run setting as a task knows it before it submits it.
@@ -50,6 +89,8 @@ class Sample:
     :param reason: why, in the words of the record's ``cause``.
     :param removed: its row has left the sheet: it is only remembered, in case the row comes back.
     :param unclear: number of its unclear failures before this attempt, since the first one or the last clear.
+    :param run_id: the run that an earlier attempt has left; None: there was none.
+    :param message: AWS's message about it.
     """
 
     run_setting_id: str
@@ -59,11 +100,14 @@ class Sample:
     reason: str | None = None
     removed: bool = False
     unclear: int = 0
+    run_id: str | None = None
+    message: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object; ``carried`` and the fields after it only where they are set."""
         values: dict[str, Any] = {"run_setting_id": self.run_setting_id, "fingerprint": self.fingerprint}
-        more = {"carried": self.carried, "reason": self.reason, "removed": self.removed, "unclear": self.unclear}
+        names = ("carried", "reason", "removed", "unclear", "run_id", "message")
+        more = {name: getattr(self, name) for name in names}
         return {**values, "row": dict(self.row), **{name: value for name, value in more.items() if value}}
 
     @classmethod
@@ -75,6 +119,9 @@ class Sample:
         :raises (KeyError, TypeError, ValueError): it is something else.
         """
         carried = value.get("carried")
+        _check_texts(value, ("run_setting_id", "fingerprint", "reason", "run_id", "message"))
+        if not isinstance(value["run_setting_id"], str) or not isinstance(value["row"], Mapping):
+            raise TypeError("run_setting_id is no text, or row no object")
         return cls(
             value["run_setting_id"],
             value["fingerprint"],
@@ -83,6 +130,8 @@ class Sample:
             value.get("reason"),
             value.get("removed") is True,
             int(value.get("unclear") or 0),
+            value.get("run_id"),
+            value.get("message"),
         )
 
 
@@ -117,8 +166,8 @@ class Submission:
             item.get("runId") or None,
             item.get("runInternalUuid") or None,
             item.get("submissionStatus"),
-            item.get("submissionFailureReason"),
-            item.get("submissionFailureMessage"),
+            visible(item.get("submissionFailureReason")),
+            visible(item.get("submissionFailureMessage")),
         )
 
     @property
@@ -325,7 +374,8 @@ class RunRecord:
     @property
     def named(self) -> str:
         """Its name in a line of the log, with the run's id where there is one."""
-        return f"{self.run_setting_id} (run {self.run_id})" if self.run_id else self.run_setting_id
+        name = self.run_setting_id or "one that no list names"
+        return f"{name} (run {self.run_id})" if self.run_id else name
 
     @property
     def told(self) -> str:
@@ -382,14 +432,21 @@ class RunRecord:
         """
         if not isinstance(value["run_setting_id"], str) or not isinstance(value.get("row") or {}, Mapping):
             raise TypeError("run_setting_id is no text, or row no object")
+        numbers = ("attempt", "try_number")
+        _check_texts(value, (f.name for f in fields(cls) if f.name not in (*numbers, "row", "outputs")))
+        if not all(isinstance(value.get(name), (int, NoneType)) for name in numbers):
+            raise TypeError(f"{' or '.join(numbers)} is no number")
         known = {f.name: value[f.name] for f in fields(cls) if f.name in value}
+        if unfit(value.get("outputs")):
+            known["outputs"] = None  # of a file that others have written: one value, not the file
+        known["row"] = {name: None if unfit(cell) else cell for name, cell in (value.get("row") or {}).items()}
         ids = {"run_id": value.get("run_id"), "run_uuid": value.get("run_uuid")}
         before = value.get("status_before_removal")
         statuses = {
             "status": RecordStatus(value["status"]),
             "status_before_removal": None if before is None else RecordStatus(before),
         }
-        return cls(**{**ids, **known, **statuses, "row": value.get("row") or {}})
+        return cls(**{**ids, **known, **statuses})
 
 
 def _shared(submission: Submission, sample: Sample, origin: BatchOrigin, attempt: int) -> dict[str, Any]:

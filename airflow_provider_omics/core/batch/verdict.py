@@ -7,6 +7,7 @@ PROCESSED only says that every run has ended. Whether that is a success is decid
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -14,8 +15,12 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 
 from airflow_provider_omics.core.errors import GivenValue, Problem, SettingsError
+from airflow_provider_omics.core.settings.rendering import lost_spelling, still_text
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase
+
+_LIST = re.compile(r"\s*\[\s*([\'\"].*)?\]\s*", re.DOTALL)
+"""A list that a template has rendered to text; as a pattern it would name no sample, and protect none."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,17 @@ class Tolerance:
         given: tuple[object, ...] = (must_succeed,)
         if isinstance(must_succeed, Collection) and not isinstance(must_succeed, str):
             given = tuple(must_succeed)
-        patterns = tuple(pattern for pattern in given if isinstance(pattern, str) and pattern)
-        if len(patterns) != len(given):
-            problems.append(Problem("must_succeed", repr(must_succeed), "runSettingIds or patterns, each a text"))
+        # A runSettingId of digits, which a native template has made a number, is its digits.
+        texts = [str(pattern) if type(pattern) is int else pattern for pattern in given]
+        for pattern in texts:
+            if not isinstance(pattern, str) or not pattern or _LIST.fullmatch(pattern):
+                hint = lost_spelling(pattern) or still_text(pattern or None)
+                allowed = f"runSettingIds or patterns, each a text{hint}"
+                problems.append(Problem("must_succeed", repr(must_succeed), allowed))
+                break
         if problems:
             raise SettingsError(problems)
-        return cls(int(runs or 0), percent, patterns)
+        return cls(int(runs or 0), percent, tuple(map(str, texts)))
 
     def allowance(self, total_runs: int) -> int:
         """Number of runs, out of so many, that may end otherwise than COMPLETED."""
@@ -177,12 +187,19 @@ class Verdict:
     :param counts: the counts it rests on.
     :param allowed: how many runs were allowed not to complete.
     :param missed: those of the failed ``runSettingId``s that ``must_succeed`` names.
+    :param unnamed: how many did not complete without a list that names them, where ``must_succeed`` may name them.
     """
 
     succeeded: bool
     counts: BatchCounts
     allowed: int
     missed: tuple[str, ...] = ()
+    unnamed: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it depends on names that are not known (yet): a verdict is never better than what is known."""
+        return bool(self.unnamed) and not self.missed and 0 < self.counts.not_completed <= self.allowed
 
     @property
     def sentence(self) -> str:
@@ -197,9 +214,11 @@ class Verdict:
         shown = ", ".join(f"{number} {name}" for name, number in parts.items() if number)
         text = f"{counts.completed_runs} of {counts.total_runs} runs completed"
         if shown:
-            text += f"; {shown}; {self.allowed} may fail"
+            text += f"; {shown}; {self.allowed} tolerated"
         if self.missed:
             text += f"; must succeed but did not: {', '.join(self.missed)}"
+        if self.unnamed:
+            text += f"; {self.unnamed} of them not named by any list, and must_succeed may name them"
         return text
 
 
@@ -213,10 +232,13 @@ def judge(counts: BatchCounts, tolerance: Tolerance, failed_ids: Collection[str]
     """
     allowed = tolerance.allowance(counts.total_runs)
     patterns = [_glob(pattern) for pattern in tolerance.must_succeed]
+    # Lists lag behind counts. A run without a name may be one that must succeed.
+    named = sum(map(bool, failed_ids))
+    unnamed = max(0, counts.not_completed - named) if patterns else 0
     missed = tuple(name for name in failed_ids if any(fnmatchcase(name, pattern) for pattern in patterns))
     # A batch has at least one run: an answer without any count is silence, and silence is no success.
-    succeeded = counts.total_runs > 0 and counts.not_completed <= allowed and not missed
-    return Verdict(succeeded, counts, allowed, missed)
+    succeeded = counts.total_runs > 0 and counts.not_completed <= allowed and not missed and not unnamed
+    return Verdict(succeeded, counts, allowed, missed, unnamed)
 
 
 def _number(value: object) -> float | None:

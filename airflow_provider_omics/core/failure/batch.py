@@ -14,7 +14,7 @@ from airflow_provider_omics.core.batch.sample import RunRecord
 from airflow_provider_omics.core.failure.diagnosis import Diagnosis, RunDiagnosis
 from airflow_provider_omics.core.failure.groups import FailureGroup, UnseenFailures
 from airflow_provider_omics.core.failure.reasons import BATCH_FAILED, FailureClass, worth_of
-from airflow_provider_omics.core.failure.text import clean_line, clean_message
+from airflow_provider_omics.core.text import clean_line, clean_message
 
 SHOWN_GROUPS = 10
 """Groups in the text and in a task's result; rarer ones are summed up."""
@@ -37,6 +37,7 @@ class BatchDiagnosis(Diagnosis):
     :param batch_failed: whether the batch itself ended FAILED.
     :param batch_message: AWS's message about that.
     :param ends: how many did not complete, by status and by the code that decides; code None: it is not known.
+    :param carried: number of the samples that earlier batches have left, and this one did not run.
     """
 
     batch_id: str
@@ -49,6 +50,18 @@ class BatchDiagnosis(Diagnosis):
     batch_failed: bool = False
     batch_message: str | None = None
     ends: Mapping[tuple[str, str | None], int] = field(default_factory=dict)
+    carried: int = 0
+
+    @property
+    def headline(self) -> str:
+        """What failed, in one line: ``"Batch 2000001 failed: 12 of 15 samples did not complete, 7 by ..."``."""
+        if self.batch_failed:
+            return f"Batch {self.batch_id} failed"
+        first = self._largest
+        of_it = f", {first.count:,} by {clean_line(first.cause, 100)}" if first else ""
+        return (
+            f"Batch {self.batch_id} failed: {self.failed_runs:,} of {self.total_runs:,} samples did not complete{of_it}"
+        )
 
     @property
     def failure_class(self) -> FailureClass:
@@ -84,6 +97,11 @@ class BatchDiagnosis(Diagnosis):
         """Write the groups for a task's result, and those not looked at: ten each at most, however many failed."""
         return [found.to_json() for found in self._found(SHOWN_GROUPS, SHOWN_GROUPS)]
 
+    @property
+    def _largest(self) -> FailureGroup | UnseenFailures | None:
+        """The largest of all groups; one that was looked at where it is as large as one that was not."""
+        return max(self._found(1, 1), key=lambda found: found.count, default=None)
+
     def _found(self, groups: int, unseen: int) -> tuple[FailureGroup | UnseenFailures, ...]:
         return *self.groups[:groups], *self.unseen[:unseen]
 
@@ -115,7 +133,11 @@ class BatchDiagnosis(Diagnosis):
         looked_at = sum(len(group.failures) for group in self.groups)
         if not self.batch_failed:
             of_them = f"; {looked_at:,} of them were looked at" if looked_at < self.failed_runs else ""
-            return [f"{self.failed_runs:,} of {self.total_runs:,} samples failed in batch {self.batch_id}{of_them}:"]
+            counted = f"{self.failed_runs:,} of {self.total_runs:,} samples failed"
+            if not self.carried:
+                return [f"{counted} in batch {self.batch_id}{of_them}:"]
+            had = f"batch {self.batch_id}, the last, had {self.total_runs - self.carried:,} of the samples"
+            return [f"{counted}; {had}{of_them}:"]
         message = clean_message(self.batch_message) or "HealthOmics gave no reason"
         lines = [
             f"Batch {self.batch_id} failed: {message}",
@@ -139,12 +161,25 @@ class BatchDiagnosis(Diagnosis):
         :param retry: Airflow's next step, a sentence.
         :return: ``summary`` is the text without examples; the rest are its facts.
         """
+        largest = None if self.batch_failed else self._largest
+        reason = BATCH_FAILED if largest is None else largest.reason
         return {
+            "headline": f"{self.headline} ({reason.owner.value})",
             "summary": "\n".join(self.summary(retry)),
+            "retry": retry,
             "batch_id": self.batch_id,
             "total_runs": self.total_runs,
             "failed_runs": self.failed_runs,
+            "cause": reason.code,
+            "explanation": reason.explanation,
+            "message": clean_message(self.batch_message) if largest is None else largest.message or None,
+            "owner": reason.owner.value,
+            "action": reason.action if largest is None else largest.action,
             "failure_class": self.failure_class.value,
+            "groups": [
+                {**found.to_json(), "explanation": found.reason.explanation, "action": found.action}
+                for found in self._found(SHOWN_GROUPS, SHOWN_GROUPS)
+            ],
             "causes": self.causes(),
             "examples": {name: diagnosis.to_json() for name, diagnosis in self.examples.items()},
             "notes": list(self.notes),

@@ -15,8 +15,8 @@ from typing import Any
 from airflow_provider_omics.core.console import log_stream_url, run_url, s3_url
 from airflow_provider_omics.core.failure.causes import deciding_code
 from airflow_provider_omics.core.failure.reasons import FailureClass, FailureReason, run_reason
-from airflow_provider_omics.core.failure.text import clean_line, clean_message
 from airflow_provider_omics.core.snapshots import RunSnapshot
+from airflow_provider_omics.core.text import clean_line, clean_message, visible
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class FailedTask:
             seconds = (stopped - started).total_seconds()
         return cls(
             task_id=task_id or str(response["taskId"]),
-            name=clean_line(str(response.get("name") or "a task without a name"), 128),
+            name=clean_line(visible(str(response.get("name") or "a task without a name")), 128),
             reason=_text(response.get("failureReason")),
             message=_text(response.get("statusMessage")),
             instance_type=_text(response.get("instanceType")),
@@ -203,7 +203,9 @@ class RunDiagnosis(Diagnosis):
         :return: ``summary`` is the text without log lines; the rest are its facts.
         """
         return {
+            "headline": f"{self.headline} ({self.reason.owner.value})",
             "summary": "\n".join(self.summary(retry)),
+            "retry": retry,
             "run_id": self.run.id,
             "run_uuid": self.run.uuid,
             "cause": self.reason.code,
@@ -260,7 +262,7 @@ def retry_sentence(failure_class: FailureClass, *, final: bool, tries_left: int)
 
 
 def _text(value: Any) -> str | None:
-    return clean_message(value) if isinstance(value, str) else None
+    return clean_message(visible(value)) if isinstance(value, str) else None
 
 
 def _number(value: Any) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 from airflow_provider_omics.core.failure.causes import cause_of
 from airflow_provider_omics.core.failure.reasons import FailureReason, reason_of_end
-from airflow_provider_omics.core.failure.text import clean_line, clean_message
+from airflow_provider_omics.core.text import clean_line, clean_message
 
 SHOWN_IDS = 5
 """``runSettingId``s that each group names."""
@@ -43,6 +43,16 @@ class FailureGroup:
     failures: tuple[RunRecord, ...]
 
     @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self.failures)
+
+    @property
+    def run_ids(self) -> list[str]:
+        """The first runs; what was never submitted has none."""
+        return [failure.run_id for failure in self.failures if failure.run_id is not None][:SHOWN_IDS]
+
+    @property
     def reason(self) -> FailureReason:
         """What it means, and whose move it is."""
         return reason_of_end(self.failures[0].status.value, self.failures[0].failure_code)
@@ -66,9 +76,10 @@ class FailureGroup:
         ids = [failure.run_setting_id or failure.run_id or "?" for failure in self.failures]
         named = ", ".join(clean_line(name, 128) for name in ids[:SHOWN_IDS])
         more = f", ... {len(ids) - SHOWN_IDS:,} more" if len(ids) > SHOWN_IDS else ""
+        where = f"; run {self.run_ids[0]}" if self.run_ids else ""
         said = f": {clean_line(self.message, LONGEST_CAUSE_MESSAGE)}" if self.message else ""
         return [
-            f"  {len(ids):,} {clean_line(self.cause, 200)}{said} ({named}{more})",
+            f"  {len(ids):,} {clean_line(self.cause, 200)}{said} ({named}{more}{where})",
             _advice(self.reason, self.action),
         ]
 
@@ -81,6 +92,7 @@ class FailureGroup:
             "failure_class": self.reason.failure_class.value,
             "owner": self.reason.owner.value,
             "run_setting_ids": [failure.run_setting_id for failure in self.failures[:SHOWN_IDS]],
+            "run_ids": self.run_ids,
         }
 
 
@@ -96,6 +108,17 @@ class UnseenFailures:
     status: str
     code: str | None
     count: int
+    message = ""
+
+    @property
+    def cause(self) -> str:
+        """The code, else how they ended."""
+        return self.code or self.status
+
+    @property
+    def action(self) -> str:
+        """What to do."""
+        return self.reason.action
 
     @property
     def reason(self) -> FailureReason:
@@ -123,6 +146,7 @@ class UnseenFailures:
             "failure_class": self.reason.failure_class.value,
             "owner": self.reason.owner.value,
             "run_setting_ids": [],
+            "run_ids": [],
         }
 
 

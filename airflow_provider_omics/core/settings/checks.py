@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_omics.core.errors import GivenValue, Problem, SettingsError
+from airflow_provider_omics.core.errors import GivenValue, Problem
 from airflow_provider_omics.core.settings.documents import Fault, document_faults, document_size
 from airflow_provider_omics.core.settings.fields import (
     ACCOUNT_ID,
@@ -34,6 +34,7 @@ from airflow_provider_omics.core.settings.fields import (
     SettingKind,
 )
 from airflow_provider_omics.core.settings.names import meant_field, unknown_name_advice
+from airflow_provider_omics.core.settings.rendering import lost_spelling, still_text
 
 NOT_SET = "not set"
 REQUIRED_BY_CONNECTION = "required by the connection's require_settings"
@@ -94,8 +95,8 @@ def show_value(value: Any) -> str:
 def convert_value(field: SettingField, value: Any) -> Any:
     """Bring a value into the type that AWS takes, where nothing can be lost.
 
-    Airflow renders a templated number to text, and, with ``render_template_as_native_obj``, an id of digits to
-    a number; both are converted back. Everything else stays as it is.
+    Airflow renders a templated number to text, and, with ``render_template_as_native_obj``, an id, a name or the value
+    of a tag to a number where it is all digits; both are converted back. Everything else stays as it is.
 
     :param field: the setting.
     :param value: the user's.
@@ -108,8 +109,10 @@ def convert_value(field: SettingField, value: Any) -> Any:
         if isinstance(value, str):
             return _FLAGS.get(value.strip().lower(), value)
     elif field.kind is SettingKind.TEXT:
-        if type(value) is int and value >= 0 and field.pattern in (DIGITS, ACCOUNT_ID):
+        if type(value) is int and value >= 0:
             return str(value)
+    elif field.kind is SettingKind.TAGS and isinstance(value, Mapping):
+        return {key: str(text) if type(text) is int and text >= 0 else text for key, text in value.items()}
     elif isinstance(value, Mapping) and not isinstance(value, dict):
         return dict(value)
     return value
@@ -196,7 +199,7 @@ def value_faults(field: SettingField, value: Any) -> list[Fault]:
         is_one = isinstance(value, str) and value in field.choices
         return [] if is_one else [Fault("", show_value(value), " or ".join(field.choices))]
     if not isinstance(value, str):
-        hint = " (JSON text: json.dumps(value))" if field.name == "sessionPolicy" else ""
+        hint = " (JSON text: json.dumps(value))" if field.name == "sessionPolicy" else lost_spelling(value)
         return [Fault("", show_value(value), f"text{hint}")]
     if field.pattern in (VISIBLE_TEXT, VISIBLE_LINES):
         matches = value.isprintable() or all(_is_visible(letter, field.pattern) for letter in value)
@@ -220,7 +223,7 @@ def tag_faults(tags: Any) -> list[Fault]:
     :return: their problems.
     """
     if not isinstance(tags, Mapping):
-        return [Fault("", show_value(tags), "tags: a dict of text to text")]
+        return [Fault("", show_value(tags), f"tags: a dict of text to text{still_text(tags)}")]
     faults = []
     for key, value in tags.items():
         path, shown = f"[{show_value(key)}]", show_value(value)
@@ -229,7 +232,8 @@ def tag_faults(tags: Any) -> list[Fault]:
         elif key[:4].lower() == "aws:":
             faults.append(Fault(path, shown, "another key: those that begin with 'aws:' are reserved by AWS"))
         if not isinstance(value, str) or len(value) > MAX_TAG_VALUE:
-            faults.append(Fault(path, shown, f"a tag value: text of at most {MAX_TAG_VALUE} characters"))
+            allowed = f"a tag value: text of at most {MAX_TAG_VALUE} characters{lost_spelling(value)}"
+            faults.append(Fault(path, shown, allowed))
     return faults
 
 
@@ -312,10 +316,11 @@ def check_run_setting(
     """
     place = f"{argument}[{index}]"
     if not isinstance(setting, Mapping):
-        return [Problem(place, type(setting).__name__, "a dict: runSettingId, and what differs for this run")]
+        allowed = f"a dict: runSettingId, and what differs for this run{still_text(setting)}"
+        return [Problem(place, type(setting).__name__, allowed)]
     problems = setting_problems(setting, Place.PER_RUN, lambda name: f"{place}[{name!r}]")
     problems += younger_problems(setting, Place.PER_RUN, lambda name: f"{place}[{name!r}]", rules.model)
-    identity = setting.get("runSettingId")
+    identity = convert_value(FIELDS[Place.PER_RUN]["runSettingId"], setting.get("runSettingId"))
     if identity is None:
         allowed = "required: text that is unique in the batch, such as the sample's name"
         problems.append(Problem(f"{place}['runSettingId']", NOT_SET, allowed))
@@ -375,20 +380,3 @@ def _is_json_object(text: str) -> bool:
         return isinstance(json.loads(text), dict)
     except ValueError:
         return False
-
-
-def is_true(argument: str, value: Any) -> bool:
-    """Read a flag that a template may have turned into text.
-
-    :param argument: name of the argument.
-    :param value: a bool, or text: ``"true"``, ``"no"``, ``"1"``, ``"off"``, ...; empty text and ``"None"`` are false.
-    :return: what it says.
-    :raises SettingsError: the text is neither true nor false.
-    """
-    if isinstance(value, str):
-        if value.strip().lower() in ("true", "1", "yes", "on"):
-            return True
-        if value.strip().lower() in ("false", "0", "no", "off", "none", ""):
-            return False
-        raise SettingsError([Problem(argument, repr(value), "true or false")])
-    return bool(value)

@@ -7,13 +7,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import GivenValue, Problem, SettingsError
 from airflow_provider_omics.core.settings.checks import show_value
+from airflow_provider_omics.core.settings.connection_extra import json_value
 from airflow_provider_omics.core.settings.names import nearest_name
 from airflow_provider_omics.core.uris import is_s3_uri
 
 # Keys of the same place that the Amazon provider reads itself.
 _OF_THE_AMAZON_PROVIDER = frozenset({"endpoint_url"})
+
+KINDS: Mapping[str, tuple[Any, str]] = {
+    "default_run_setting": (Mapping, "a JSON object as AWS spells defaultRunSetting"),
+    "require_settings": (list, "a list of setting names"),
+    "staging_s3_uri": (str, "s3://bucket/prefix/"),
+    "staging_kms_key_id": (str, "a KMS key id or ARN"),
+    "results_s3_uri": (str, "s3://bucket/prefix/"),
+    "results_kms_key_id": (str, "a KMS key id or ARN"),
+    "tag_with_airflow_context": (bool, "true or false"),
+    "mask_parameters": (bool, "true or false"),
+    "calls_per_second": ((int, float), "a number above 0"),
+    "pending_notice_seconds": ((int, float), "a number above 0"),
+}
+"""Keys of the block, each with its type and the allowed values."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +44,7 @@ class ConnectionDefaults:
     :param tag_with_airflow_context: tag runs and batches with DAG, task and run ids; default on.
     :param mask_parameters: show parameters in the UI as counts and keys only; default off.
     :param calls_per_second: budget of API calls for waits, per Region and process; default 5.
+    :param connection: the connection, in the words of a message: ``"connection 'aws_default'"``.
     :param pending_notice_seconds: how long a run may stay PENDING before its wait logs the likely reason; default
         half an hour.
     """
@@ -43,43 +59,35 @@ class ConnectionDefaults:
     mask_parameters: bool = False
     calls_per_second: float = 5.0
     pending_notice_seconds: float = 1800.0
+    connection: str = "the connection"
 
     @classmethod
-    def from_service_config(cls, config: Mapping[str, Any]) -> ConnectionDefaults:
+    def from_service_config(cls, config: Mapping[str, Any], connection: str = "the connection") -> ConnectionDefaults:
         """Read the ``omics`` part of the connection's ``service_config``.
 
-        :param config: the mapping; empty: all defaults.
+        :param config: the mapping, or the JSON text of its values; empty: all defaults.
+        :param connection: the connection, in the words of a message. Default: "the connection".
         :return: the team defaults.
         :raises SettingsError: a key is unknown or a value has the wrong form; all problems at once.
         """
-        kinds: dict[str, tuple[Any, str]] = {
-            "default_run_setting": (Mapping, "a JSON object as AWS spells defaultRunSetting"),
-            "require_settings": (list, "a list of setting names"),
-            "staging_s3_uri": (str, "s3://bucket/prefix/"),
-            "staging_kms_key_id": (str, "a KMS key id or ARN"),
-            "results_s3_uri": (str, "s3://bucket/prefix/"),
-            "results_kms_key_id": (str, "a KMS key id or ARN"),
-            "tag_with_airflow_context": (bool, "true or false"),
-            "mask_parameters": (bool, "true or false"),
-            "calls_per_second": ((int, float), "a number above 0"),
-            "pending_notice_seconds": ((int, float), "a number above 0"),
-        }
         if not isinstance(config, Mapping):
             where = "connection service_config['omics']"
-            raise SettingsError([Problem(where, show_value(config), f"a JSON object with some of {', '.join(kinds)}")])
-        # Values of a connection are no parameters: as plain text they are shown even where parameters are masked.
+            raise SettingsError([Problem(where, _shape(config), f"a JSON object with some of {', '.join(KINDS)}")])
+        # Values of a connection are no parameters: as plain text they are shown even where parameters are masked. Not
+        # those of unknown or misplaced keys, which may be secrets.
         problems: list[Problem] = []
         values: dict[str, Any] = {}
-        for key, value in config.items():
+        for key, given in config.items():
+            value = json_value(given) if isinstance(given, str) else given
             where = f"connection service_config['omics']['{key}']"
             if key in _OF_THE_AMAZON_PROVIDER:
                 continue
-            if key not in kinds:
-                near = nearest_name(str(key), kinds)
-                hint = f"did you mean {near}?" if near else f"known keys are {', '.join(kinds)}"
-                problems.append(Problem(where, str(show_value(value)), f"unknown key; {hint}"))
+            if key not in KINDS:
+                near = nearest_name(str(key), KINDS)
+                hint = f"did you mean {near}?" if near else f"known keys are {', '.join(KINDS)}"
+                problems.append(Problem(where, _shape(value), f"unknown key; {hint}"))
                 continue
-            kind, allowed = kinds[key]
+            kind, allowed = KINDS[key]
             wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
             wrong = wrong or (key.endswith("_s3_uri") and not is_s3_uri(str(value)))
             wrong = wrong or (kind == (int, float) and not 0 < value < math.inf)
@@ -90,4 +98,10 @@ class ConnectionDefaults:
             values[key] = tuple(value) if key == "require_settings" else value
         if problems:
             raise SettingsError(problems)
-        return cls(**values)
+        return cls(**values, connection=connection)
+
+
+def _shape(value: Any) -> str:
+    """Name the type and the size of a value, and never the value: what stands in a wrong place may be a secret."""
+    shown = show_value(value)
+    return type(value).__name__ if isinstance(shown, GivenValue) else shown

@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from airflow_provider_omics.core.settings.rendering import still_text
+
 MAX_DEPTH = 100
 """Levels of nesting that are looked into; deeper ones are refused, and so is a value that contains itself."""
 
@@ -58,8 +60,8 @@ def document_faults(value: Any) -> list[Fault]:
     :return: one fault per place, with its path; types are shown, never values, which may identify a patient.
     """
     if not isinstance(value, Mapping):
-        hint = "; this is text: pass the object, not its JSON" if isinstance(value, str) else ""
-        return [Fault("", type(value).__name__, f"a JSON object (dict) of names and values{hint}")]
+        allowed = f"a JSON object (dict) of names and values{still_text(value)}"
+        return [Fault("", type(value).__name__, allowed)]
     faults: list[Fault] = []
     _check_object(value, "", 0, faults)
     return faults

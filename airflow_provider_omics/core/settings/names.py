@@ -38,6 +38,30 @@ def meant_field(name: str) -> SettingField | None:
     return None
 
 
+def argument_hints(names: Collection[str], known: Collection[str]) -> str:
+    """Hint at the arguments that were probably meant.
+
+    :param names: arguments that an operator does not take.
+    :param known: those that it takes.
+    :return: a line for each that is nearly one, or that a batch takes elsewhere; empty: there is none.
+    """
+    lines = []
+    for name in names:
+        field = meant_field(name)
+        of_batch = f"batch_{name}"
+        if field is not None and field.argument in known:
+            lines.append(f"{name}: this operator calls it {field.argument}")
+        elif "default_run_setting" in known and of_batch in known:
+            lines.append(f"{name}: {of_batch} of the batch, default_run_setting[{name!r}] or run_settings of its runs")
+        elif "default_run_setting" in known and field is not None and field.default_run_setting:
+            where = f"default_run_setting[{field.name!r}]"
+            also = f", or run_settings[...][{field.name!r}] where runs differ" if field.per_run else ""
+            lines.append(f"{name}: {where}{also}")
+        elif (near := nearest_name(name, known)) is not None:
+            lines.append(f"{name}: did you mean {near}?")
+    return "\n".join(lines)
+
+
 def unknown_name_advice(name: Any, place: Place) -> str:
     """Advise on a setting that has no place where it stands.
 

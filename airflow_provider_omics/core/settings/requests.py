@@ -41,6 +41,7 @@ from airflow_provider_omics.core.settings.fields import (
     Place,
 )
 from airflow_provider_omics.core.settings.names import nearest_name
+from airflow_provider_omics.core.settings.rendering import still_text
 
 MAX_PROBLEMS = 100
 """Problems of one error; a list of 100,000 settings with one mistake in each helps nobody."""
@@ -130,7 +131,7 @@ class Layer:
     def problems(self) -> list[Problem]:
         """Check each setting by itself."""
         if self.values is not None and not isinstance(self.values, Mapping):
-            allowed = "a dict of settings, spelled as AWS spells them"
+            allowed = f"a dict of settings, spelled as AWS spells them{still_text(self.values)}"
             return [Problem(self.prefix or "setting", type(self.values).__name__, allowed)]
         return setting_problems(self.values or {}, self.place, self.label)
 
@@ -146,11 +147,21 @@ class MergedSettings:
     :param values: the merged settings, by their names in ``place``.
     :param place: StartRun or defaultRunSetting.
     :param layers: where they came from, weakest first.
+    :param connection: the connection, in the words of a message.
     """
 
     values: dict[str, Any]
     place: Place
     layers: Sequence[Layer]
+    connection: str = "the connection"
+
+    def places(self, name: str) -> str:
+        """List where else a setting that is missing may be set.
+
+        :param name: as ``default_run_setting`` spells it.
+        """
+        theirs = f"default_run_setting[{name!r}] of {self.connection} (in its extra: service_config, omics)"
+        return f"in default_args of the DAG or of a task group, or in {theirs}"
 
     def label(self, name: str) -> str:
         """Name a setting as it was typed where it was set; if it was not set, as it should be."""
@@ -169,7 +180,7 @@ class MergedSettings:
         :return: all problems, unknown names in ``require`` included.
         """
         problems = [
-            Problem(self.label(name), NOT_SET, f"required: give it here, or {_in_connection(field.name)}")
+            Problem(self.label(name), NOT_SET, f"required: give it here, {self.places(field.name)}")
             for name, field in FIELDS[self.place].items()
             if self.place in field.required and name not in exempt and name not in self.values
         ]
@@ -223,6 +234,8 @@ def build_start_run_request(
     require: Collection[str] = (),
     request_id: str,
     model: ReadModel | None = None,
+    also: Sequence[Problem] = (),
+    connection: str = "the connection",
 ) -> CheckedRequest:
     """Check and build the request of StartRun.
 
@@ -235,27 +248,29 @@ def build_start_run_request(
     :param require: settings that the connection wants to see (``require_settings``). Default: none.
     :param request_id: the idempotency token, 1 to 128 characters.
     :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
+    :param also: problems of other arguments, to be reported with those of the settings. Default: none.
+    :param connection: the connection of ``defaults``, in the words of a message. Default: "the connection".
     :return: the request and its warnings.
     :raises SettingsError: with all problems.
     """
-    connection = Layer(_CONNECTION_DEFAULT, defaults, Place.DEFAULT_RUN_SETTING)
+    team = Layer(_CONNECTION_DEFAULT, defaults, Place.DEFAULT_RUN_SETTING)
     arguments = Layer("", setting, Place.START_RUN)
-    problems = connection.problems() + arguments.problems()
+    problems = [*also, *team.problems(), *arguments.problems()]
     given = arguments.cleaned()
     if "requestId" in given:
         problems.append(Problem("request_id", "in the settings", "set by the operator: leave it out"))
     exempt: Collection[str] = _WORKFLOW_FIELDS if "runId" in given else ()
     base = {
         field.start_run: value
-        for name, value in connection.cleaned().items()
+        for name, value in team.cleaned().items()
         if (field := FIELDS[Place.DEFAULT_RUN_SETTING].get(name)) and field.start_run and name not in exempt
     }
-    merged = MergedSettings(merge_settings(base, given), Place.START_RUN, (connection, arguments))
+    merged = MergedSettings(merge_settings(base, given), Place.START_RUN, (team, arguments), connection)
     if "workflowId" in given and "runId" in given:
         allowed = "workflow_id or source_run_id, not both: a repeated run has its workflow already"
         problems.append(Problem("workflow_id", show_value(given["workflowId"]), allowed))
     elif "workflowId" not in merged.values and "runId" not in given:
-        allowed = f"required: workflow_id, source_run_id, or {_in_connection('workflowId')}"
+        allowed = f"required: workflow_id, source_run_id, here, {merged.places('workflowId')}"
         problems.append(Problem("workflow_id", NOT_SET, allowed))
     # Where parameters are required, those in S3 are as good as those in the request.
     in_s3 = ("parameters",) if "parametersUri" in merged.values else ()
@@ -279,6 +294,8 @@ def build_start_run_batch_request(
     request_id: str,
     total_runs: int | None = None,
     model: ReadModel | None = None,
+    also: Sequence[Problem] = (),
+    connection: str = "the connection",
 ) -> CheckedRequest:
     """Check and build the request of StartRunBatch.
 
@@ -296,6 +313,8 @@ def build_start_run_batch_request(
     :param total_runs: the number of runs in the S3 object, for a caller that wrote it and checked each of them
         with :func:`check_run_setting`. Default: not known.
     :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
+    :param also: problems of other arguments, to be reported with those of the settings. Default: none.
+    :param connection: the connection of ``defaults``, in the words of a message. Default: "the connection".
     :return: the request and its warnings.
     :raises SettingsError: with all problems.
     """
@@ -305,8 +324,8 @@ def build_start_run_batch_request(
         Layer("", {"scratchStorageMode": scratch_storage_mode}, Place.DEFAULT_RUN_SETTING),
     )
     default = merge_settings(*(layer.cleaned() for layer in layers))
-    merged = MergedSettings(default, Place.DEFAULT_RUN_SETTING, layers)
-    problems = [problem for layer in layers for problem in layer.problems()]
+    merged = MergedSettings(default, Place.DEFAULT_RUN_SETTING, layers, connection)
+    problems = [*also, *(problem for layer in layers for problem in layer.problems())]
     if default.get("workflowType") == "READY2RUN":
         allowed = "PRIVATE: a batch cannot run READY2RUN workflows; start single runs"
         problems.append(Problem(merged.label("workflowType"), "'READY2RUN'", allowed))
@@ -315,8 +334,14 @@ def build_start_run_batch_request(
     runs_are_seen = run_settings is not None or total_runs is not None
     problems += merged.missing_problems(require, FIELDS[Place.PER_RUN] if runs_are_seen else ())
 
-    batch = {"batchName": batch_name, "tags": tags, "requestId": request_id, "s3UriSettings": run_settings_s3_uri}
+    batch: dict[str, Any] = {
+        "batchName": batch_name,
+        "tags": tags,
+        "requestId": request_id,
+        "s3UriSettings": run_settings_s3_uri,
+    }
     problems += setting_problems(batch, Place.BATCH, lambda name: FIELDS[Place.BATCH][name].argument)
+    batch = clean_setting(batch, Place.BATCH)
     problems += tag_count_problems(tags if isinstance(tags, Mapping) else (), "tags")
     if (run_settings is None) == (run_settings_s3_uri is None):
         shown = NOT_SET if run_settings is None else "all set"
@@ -338,10 +363,7 @@ def build_start_run_batch_request(
         request["batchRunSettings"] = {
             "inlineSettings": [clean_setting(run_setting, Place.PER_RUN) for run_setting in inline]
         }
-    if batch_name is not None:
-        request["batchName"] = batch_name
-    if tags is not None:
-        request["tags"] = dict(tags)
+    request |= {name: batch[name] for name in ("batchName", "tags") if name in batch}
     return CheckedRequest(request, _warnings(default, total_runs))
 
 
@@ -349,7 +371,7 @@ def _inline_settings(
     run_settings: Any, rules: RunSettingRules, merged: MergedSettings
 ) -> tuple[list[Any], list[Problem]]:
     if isinstance(run_settings, (str, bytes, Mapping)) or not isinstance(run_settings, Iterable):
-        allowed = "a list of dicts, one for each run (a template that returns a list needs native rendering)"
+        allowed = f"a list of dicts, one for each run{still_text(run_settings)}"
         return [], [Problem("run_settings", type(run_settings).__name__, allowed)]
     inline = list(run_settings)
     if not inline:
@@ -362,7 +384,7 @@ def _inline_settings(
     given = {name for item in inline if isinstance(item, Mapping) for name, value in item.items() if value}
     for name, reason in rules.required.items():
         if name not in given:
-            allowed = f"{reason}; give it here, in each run, or {_in_connection(name)}"
+            allowed = f"{reason}; give it here, in each run, {merged.places(name)}"
             problems.append(Problem(merged.label(name), NOT_SET, allowed))
     required = {name: reason for name, reason in rules.required.items() if name in given}
     rules = replace(rules, required=required)
@@ -396,7 +418,3 @@ def _raise_all(problems: Sequence[Problem]) -> None:
         problems = [*problems[:MAX_PROBLEMS], rest]
     if problems:
         raise SettingsError(problems)
-
-
-def _in_connection(name: str) -> str:
-    return f"default_run_setting[{name!r}] in the connection's extra (service_config.omics)"

@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-_INT = re.compile(r"[+-]?[0-9]{1,300}")
+from airflow_provider_omics.core.sheet.lookalikes import difference, look_alike
+
+# pandas and Excel write 30 as 30.0 where a column of whole numbers has gaps.
+_INT = re.compile(r"([+-]?[0-9]{1,300})(\.0*)?")
 _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -20,11 +23,26 @@ class Row(NamedTuple):
     :param line: the line where it begins, from 1; in a Parquet file its number, from 1.
     :param cells: column -> cell, as it stands in the file: text, or what JSON and Parquet hold.
     :param values: the same with the columns of ``types`` converted.
+    :param own: the cells once more, those that ``empty`` makes empty included.
     """
 
     line: int
     cells: Mapping[str, Any]
     values: Mapping[str, Any]
+    own: Mapping[str, Any]
+
+
+class NearMiss(NamedTuple):
+    """A cell that a condition does not take, though it looks like what the condition wants.
+
+    :param column: its column.
+    :param wanted: the value that it looks like.
+    :param difference: between them.
+    """
+
+    column: str
+    wanted: str
+    difference: str
 
 
 @dataclass(frozen=True)
@@ -39,12 +57,13 @@ class CellType:
     allowed: str
 
 
-def is_empty(cell: Any) -> bool:
+def is_empty(cell: Any, empty: frozenset[str] = frozenset()) -> bool:
     """Whether a cell holds nothing: null, or no character but white space.
 
     :param cell: the cell; None: null, or absent.
+    :param empty: other texts that count as nothing. Default: none.
     """
-    return cell is None or (isinstance(cell, str) and (not cell or cell.isspace()))
+    return cell is None or (isinstance(cell, str) and (not cell or cell.isspace() or cell.strip() in empty))
 
 
 def text_of(cell: Any) -> str:
@@ -58,8 +77,8 @@ def text_of(cell: Any) -> str:
 
 
 def _int(cell: Any) -> int:
-    if isinstance(cell, str) and _INT.fullmatch(cell.strip()):
-        return int(cell)
+    if isinstance(cell, str) and (whole := _INT.fullmatch(cell.strip())):
+        return int(whole[1])
     # Parquet files written by pandas have floats where a column of whole numbers has gaps.
     if isinstance(cell, (int, float)) and not isinstance(cell, bool) and math.isfinite(cell) and cell == int(cell):
         return int(cell)
@@ -110,16 +129,21 @@ class Where:
 
     :param wanted: column -> value, or list of values.
     :param types: column -> name of its type; where there is one, wanted values are converted as cells are.
+    :param empty: texts that count as an empty cell. Default: none.
     :raises ValueError: a wanted value is not of its column's type; the column is its argument.
     """
 
-    def __init__(self, wanted: Mapping[str, Any], types: Mapping[str, str]) -> None:
+    def __init__(
+        self, wanted: Mapping[str, Any], types: Mapping[str, str], empty: frozenset[str] = frozenset()
+    ) -> None:
         self.columns = tuple(wanted)
         self._wanted: list[tuple[str, frozenset[str]]] = []
         for column, values in wanted.items():
             listed = values if isinstance(values, (list, tuple)) else [values]
             try:
-                texts = [self._as_text(value, types.get(column)) for value in listed]
+                texts = [
+                    self._as_text(None if is_empty(value, empty) else value, types.get(column)) for value in listed
+                ]
             except (ValueError, OverflowError):
                 raise ValueError(column) from None
             self._wanted.append((column, frozenset(texts)))
@@ -140,6 +164,24 @@ class Where:
             if ("" if is_empty(value) else text_of(value)) not in texts:
                 return False
         return True
+
+    def near_misses(self, values: Mapping[str, Any]) -> list[NearMiss]:
+        """Find the cells for which alone a row is not meant, though they look like what is wanted.
+
+        :param values: column -> value, converted, of a row that is not meant.
+        :return: none where another cell differs for good.
+        """
+        found = []
+        for column, texts in self._wanted:
+            value = values.get(column)
+            text = "" if is_empty(value) else text_of(value)
+            if text in texts:
+                continue
+            like = next((wanted for wanted in texts if wanted and look_alike(text, wanted)), None)
+            if like is None:
+                return []
+            found.append(NearMiss(column, like, difference(text, like)))
+        return found
 
     def __str__(self) -> str:
         """The condition in words: ``status = '1' or '2' and sex = ''``."""

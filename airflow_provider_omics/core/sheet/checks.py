@@ -13,6 +13,8 @@ from airflow_provider_omics.core.sheet.mapping import SETTINGS
 from airflow_provider_omics.core.sheet.nodes import CellFault, Leaf
 from airflow_provider_omics.core.uris import uri_faults
 
+MAX_FAULTS = 50
+"""Faults of one setting that are told: more than one error lists."""
 _PLACE = "[0]"  # how `check_run_setting` calls the first setting of a list without a name
 
 
@@ -46,7 +48,7 @@ def setting_faults(
     if not problems:
         return []
     known = None if leaves is None else list(leaves)
-    return [_located(problem, rows, known, of_mapping=of_mapping) for problem, of_mapping in problems]
+    return [_located(problem, rows, known, of_mapping=of_mapping) for problem, of_mapping in problems[:MAX_FAULTS]]
 
 
 def _located(problem: Problem, rows: Sequence[Row], leaves: list[Leaf] | None, *, of_mapping: bool) -> CellFault:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem
+from airflow_provider_omics.core.errors import GivenWords, Problem
 from airflow_provider_omics.core.settings.checks import show_value
 from airflow_provider_omics.core.settings.names import nearest_name
 from airflow_provider_omics.core.sheet.cells import Row
 from airflow_provider_omics.core.sheet.nodes import EMPTY, CellFault, Leaf, Literal, Node, Object, Text
 from airflow_provider_omics.core.sheet.sample_sheet import TYPES, SampleSheet
 from airflow_provider_omics.core.sheet.templates import Compiler, in_sheet
+from airflow_provider_omics.core.text import visible
 
 # The name of a setting in AWS's spelling -> the field of SampleSheet that it comes from.
 SETTINGS = {
@@ -25,6 +26,9 @@ SETTINGS = {
 }
 _JSON_SETTINGS = ("engineSettings", "parameters")
 _LISTED_COLUMNS = 20
+_COMPARED_COLUMNS = 1_000
+MAX_MISSING = 50
+"""Missing columns that are told."""
 
 
 class SheetMapping:
@@ -36,11 +40,13 @@ class SheetMapping:
     """
 
     def __init__(self, sheet: SampleSheet, columns: Sequence[str], *, fixed: bool) -> None:
+        self._sheet = sheet
         self.columns = tuple(columns)
         self.fixed = fixed
         self.problems = _field_problems(sheet)
         self.types = _types(sheet, self.problems)
-        self._compiler = Compiler(self.types, self.problems)
+        self.empty = _empty_texts(sheet, self.problems)
+        self._compiler = Compiler(self.types, self.problems, empty=self.empty)
         for column in self.types:
             self._compiler.use(column, f"types[{column!r}]")
         self.where = self._compiler.where(sheet.where or {}, "where")
@@ -49,8 +55,25 @@ class SheetMapping:
         kept = sheet.keep_columns if isinstance(sheet.keep_columns, (list, tuple)) else ()
         self._kept = Object({str(column): self._cell(column, "keep_columns") for column in kept}, nulls=True)
         # Without `parameters` each column is one, unless the columns go to the run in a sheet of its own.
-        self._all_columns = sheet.parameters is None and sheet.input_sheet is None and sheet.build is None
+        self.all_columns = sheet.parameters is None and sheet.input_sheet is None and sheet.build is None
         self._all_parameters: dict[tuple[str, ...], Object] = {}
+
+    @property
+    def filled(self) -> Iterable[str]:
+        """The columns whose cells become part of a setting and have no type of their own."""
+        columns = self.columns if self.all_columns else self._compiler.filled
+        return [column for column in columns if column not in self.types]
+
+    def takes(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Choose the rows that ``each`` and ``one`` take, where the mapping has some.
+
+        :param rows: those of one id.
+        """
+        markers = self._compiler.markers
+        if not markers or self._sheet.input_sheet is not None:
+            return rows
+        lines = {row.line for marker in markers for row in marker.taken(rows)}
+        return [row for row in rows if row.line in lines]
 
     @property
     def used(self) -> Mapping[str, str]:
@@ -105,16 +128,20 @@ class SheetMapping:
         :param missing: columns that are used and not there.
         :param file: name of the sheet.
         """
-        listed = ", ".join(self.columns[:_LISTED_COLUMNS]) + (", ..." if len(self.columns) > _LISTED_COLUMNS else "")
+        # The first line may be no header, but a row: its cells are a user's values.
+        listed = ", ".join(map(visible, self.columns[:_LISTED_COLUMNS]))
+        listed += ", ..." if len(self.columns) > _LISTED_COLUMNS else ""
         problems = []
-        for column in missing:
-            near = nearest_name(column, self.columns)
+        for column in missing[:MAX_MISSING]:
+            near = nearest_name(column, self.columns[:_COMPARED_COLUMNS])
             hint = f"did you mean {near!r}?" if near else f"the sheet has {listed}"
-            problems.append(Problem(f"{file} column {column}", "missing", f"used by {self.used[column]}; {hint}"))
+            used = f"used by {self.used[column]}"
+            allowed = GivenWords(f"{used}; {hint}", f"{used}; the sheet has {len(self.columns):,} other columns")
+            problems.append(Problem(f"{file} column {visible(column)}", "missing", allowed))
         return problems
 
     def _tree(self, rows: Sequence[Row]) -> Object:
-        if not self._all_columns:
+        if not self.all_columns:
             return self._settings
         columns = self.own_columns(rows)
         if columns not in self._all_parameters:
@@ -168,6 +195,15 @@ def _field_problems(sheet: Any) -> list[Problem]:
                 shown = show_value(getattr(sheet, member))
                 problems.append(Problem(in_sheet(member), shown, "not together with build, which makes the setting"))
     return problems
+
+
+def _empty_texts(sheet: Any, problems: list[Problem]) -> frozenset[str]:
+    given = sheet.empty
+    if not isinstance(given, (list, tuple)) or not all(isinstance(text, str) for text in given):
+        allowed = "a list of the texts that count as an empty cell: ('NA', 'N/A')"
+        problems.append(Problem(in_sheet("empty"), show_value(given), allowed))
+        return frozenset()
+    return frozenset(text.strip() for text in given)
 
 
 def _types(sheet: Any, problems: list[Problem]) -> dict[str, str]:

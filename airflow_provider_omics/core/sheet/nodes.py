@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, NamedTuple, Protocol
 
+from airflow_provider_omics.core.errors import GivenWords
+from airflow_provider_omics.core.settings.checks import show_value
 from airflow_provider_omics.core.sheet.cells import Row, Where, is_empty, text_of
+
+MAX_LINES = 20
+"""Lines that a message names."""
 
 
 class Empty(Enum):
@@ -164,18 +169,26 @@ class Array:
 
 @dataclass(frozen=True)
 class Each:
-    """One element for each row."""
+    """One element for each row, or for each that a condition takes."""
 
     element: Node
+    where: Where | None
+    place: str
 
     def fill(self, rows: Sequence[Row], faults: list[CellFault]) -> Any:
         """See :class:`Node`."""
-        return [_or_null(self.element.fill((row,), faults)) for row in rows]
+        if self.where is not None:
+            faults.extend(near_faults(self.where, rows, self.place))
+        return [_or_null(self.element.fill((row,), faults)) for row in self.taken(rows)]
 
     def leaves(self, rows: Sequence[Row], path: str) -> Iterator[Leaf]:
         """See :class:`Node`."""
-        for position, row in enumerate(rows):
+        for position, row in enumerate(self.taken(rows)):
             yield from self.element.leaves((row,), f"{path}[{position}]")
+
+    def taken(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Choose its rows from those of an id."""
+        return rows if self.where is None else [row for row in rows if self.where.matches(row.values)]
 
 
 @dataclass(frozen=True)
@@ -189,24 +202,46 @@ class One:
 
     def fill(self, rows: Sequence[Row], faults: list[CellFault]) -> Any:
         """See :class:`Node`."""
-        found = self._matching(rows)
+        near = [*near_faults(self.where, rows, self.place)]
+        faults.extend(near)
+        found = self.taken(rows)
         if len(found) == 1:
             return self.value.fill(found, faults)
+        if near:
+            return EMPTY
         if found or not self.optional:
-            lines = ", ".join(str(row.line) for row in (found or rows))
-            shown = f"{len(found)} rows with {self.where}" if found else f"no row with {self.where}"
+            lines = ", ".join(str(row.line) for row in (found or rows)[:MAX_LINES])
+            lines += ", ..." if len(found or rows) > MAX_LINES else ""
+            count = f"{len(found)} rows" if found else "no row"
+            shown = GivenWords(f"{count} with {self.where}", f"{count} that fit")
             allowed = f"{'at most' if self.optional else 'exactly'} one such row for an id (lines {lines})"
             faults.append(CellFault(rows[0].line, (), self.place, shown, allowed))
         return EMPTY
 
     def leaves(self, rows: Sequence[Row], path: str) -> Iterator[Leaf]:
         """See :class:`Node`."""
-        found = self._matching(rows)
+        found = self.taken(rows)
         if len(found) == 1:
             yield from self.value.leaves(found, path)
 
-    def _matching(self, rows: Sequence[Row]) -> list[Row]:
+    def taken(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Choose the rows that fit from those of an id."""
         return [row for row in rows if self.where.matches(row.values)]
+
+
+def near_faults(where: Where, rows: Sequence[Row], place: str) -> Iterator[CellFault]:
+    """Find cells that a condition does not take, though they look like what it wants.
+
+    :param where: the condition.
+    :param rows: those that it is asked about.
+    :param place: its use.
+    """
+    for row in rows:
+        if not where.matches(row.values):
+            for miss in where.near_misses(row.values):
+                less = f"differs by {miss.difference} only from what is wanted: correct it, or name it in where as well"
+                allowed = GivenWords(less.replace("what is wanted", repr(miss.wanted)), less)
+                yield CellFault(row.line, (miss.column,), place, show_value(row.cells.get(miss.column)), allowed)
 
 
 def _or_null(value: Any) -> Any:

@@ -12,15 +12,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import GivenWords, Problem, SettingsError
 from airflow_provider_omics.core.settings.checks import RunSettingRules, convert_value, show_value
 from airflow_provider_omics.core.settings.fields import FIELDS, Place
 from airflow_provider_omics.core.sheet.cells import CELL_TYPES, Row, convert_cells, is_empty, text_of
 from airflow_provider_omics.core.sheet.checks import setting_faults
+from airflow_provider_omics.core.sheet.lookalikes import difference, folded
 from airflow_provider_omics.core.sheet.mapping import SheetMapping
-from airflow_provider_omics.core.sheet.nodes import CellFault
+from airflow_provider_omics.core.sheet.nodes import CellFault, near_faults
+from airflow_provider_omics.core.sheet.odd_cells import ColumnKinds, is_not_there, spreadsheet_fault
 from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
 from airflow_provider_omics.core.sheet.templates import in_sheet
+from airflow_provider_omics.core.text import visible
 
 MAX_PROBLEMS = 50
 """Problems of one sheet in an error; reading stops there."""
@@ -36,12 +39,14 @@ class SheetRows:
     :param columns: its columns; None: each row names its own (JSON Lines).
     :param rows: for each row its line and its cells by column; a Problem in place of a row that cannot be read.
     :param unit: of the rows' numbers. Default: lines.
+    :param comments: counts the comments that were left out so far. Default: none were.
     """
 
     file: str
     columns: tuple[str, ...] | None
     rows: Iterable[tuple[int, Mapping[str, Any]] | Problem]
     unit: str = "line"
+    comments: Callable[[], int] = int
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class SheetRuns:
     :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit. Default: not compared.
     :param input_sheet_uri: returns the future ``s3://`` URI of a run's own sheet, from the run's id and the sheet's
         text. Needed if the sheet asks for ``input_sheet``; the caller writes the sheet there.
+    :param max_runs: more runs than this end the reading. Default: as many as a batch may have.
     """
 
     def __init__(
@@ -83,6 +89,7 @@ class SheetRuns:
         rules: RunSettingRules | None = None,
         template: Mapping[str, Mapping[str, Any]] | None = None,
         input_sheet_uri: Callable[[str, str], str] | None = None,
+        max_runs: int | None = None,
     ) -> None:
         self.rows = 0
         """Rows read so far."""
@@ -95,16 +102,25 @@ class SheetRuns:
         self._rules = rules or _NO_RULES
         self._template = template
         self._input_sheet_uri = input_sheet_uri
+        self.warnings: list[Problem] = []
+        """What is odd in the sheet, and may be meant; complete at the end of the iteration."""
+        self._max_runs = max_runs
         self._problems: list[Problem] = []
         self._told: set[CellFault] = set()
         self._complete = True
         self._unseen: set[str] = set()
+        self._spellings: dict[str, tuple[str, int]] = {}
+        self._kinds: dict[str, ColumnKinds] = {}
+        self._first_line = 0
+        self._not_taken: list[int] = []
 
     @property
     def summary(self) -> str:
         """What has been read so far, in one sentence without a full stop, for a log."""
         left_out = f", {self.left_out:,} left out by where" if self._sheet.where else ""
-        return f"{self._source.file}: {self.rows:,} rows{left_out}, {self.runs:,} runs"
+        comments = f", {self._source.comments():,} comments" if self._source.comments() else ""
+        file = visible(self._source.file)
+        return f"{file}: {self.rows:,} rows{left_out}{comments}, {self.runs:,} runs"
 
     def __iter__(self) -> Iterator[SheetRun]:
         """List the runs in the order of their first rows.
@@ -112,7 +128,6 @@ class SheetRuns:
         :raises SettingsError: at the end, or after 50 problems.
         """
         mapping = None if self._source.columns is None else self._mapping(self._source.columns)
-        lines: dict[str, int] = {}
         groups: dict[str, list[Row]] = {}
         for item in self._source.rows:
             if isinstance(item, Problem):
@@ -124,14 +139,14 @@ class SheetRuns:
                 mapping = self._mapping(tuple(cells))
             row = self._row(mapping, line, cells)
             run_setting_id = None if row is None else self._run_setting_id(mapping, row)
-            if row is None or run_setting_id is None:
+            if row is None or run_setting_id is None or not self._is_spelled_alike(mapping, row, run_setting_id):
                 continue
             if self._sheet.group_by_id is True:
                 groups.setdefault(run_setting_id, []).append(row)
-                continue
-            if lines.setdefault(run_setting_id, line) != line:
-                self._add_duplicate(mapping, row, run_setting_id, lines[run_setting_id])
-            yield from self._given(mapping, run_setting_id, (row,))
+            else:
+                yield from self._given(mapping, run_setting_id, (row,))
+            if self._max_runs is not None and len(self._spellings) > self._max_runs:
+                break  # who asks for fewer counts them
         if mapping is not None:
             self._add_missing(mapping, [column for column in mapping.used if column in self._unseen])
             for run_setting_id in list(groups):
@@ -148,7 +163,8 @@ class SheetRuns:
             allowed = "a place for the sheets of the runs: the operator's staging_s3_uri, or input_sheet_uri"
             self._add(Problem(in_sheet("input_sheet"), show_value(self._sheet.input_sheet), allowed))
         if fixed:
-            self._add_missing(mapping, [column for column in mapping.used if column not in columns])
+            known = frozenset(columns)
+            self._add_missing(mapping, [column for column in mapping.used if column not in known])
         else:
             self._unseen = set(mapping.used)
         return mapping
@@ -158,16 +174,59 @@ class SheetRuns:
             cells = _with_members(cells, mapping.used)
             if self._unseen:
                 self._unseen.difference_update(cells)
+        own = cells
+        if mapping.empty:
+            cells = {name: None if is_empty(cell, mapping.empty) else cell for name, cell in cells.items()}
         values = cells
         if mapping.types:
             values = {**cells, **self._converted(mapping, line, cells, mapping.where.columns)}
         if mapping.where.columns and not mapping.where.matches(values):
-            self.left_out += 1
+            near = [*near_faults(mapping.where, (Row(line, cells, values, own),), "where")]
+            for fault in near:
+                self._tell(fault)
+            self.left_out += not near
             return None
+        self._look_at(mapping, line, cells)
         if mapping.types:
             rest = [column for column in mapping.types if column not in mapping.where.columns]
             values = {**values, **self._converted(mapping, line, cells, rest)}
-        return Row(line, cells, values)
+        return Row(line, cells, values, own)
+
+    def _look_at(self, mapping: SheetMapping, line: int, cells: Mapping[str, Any]) -> None:
+        """Find what is no value, and count the kinds of what is one."""
+        self._first_line = self._first_line or line
+        broken = set()
+        for column in cells if self._sheet.input_sheet or mapping.all_columns else mapping.used:
+            cell = cells.get(column)
+            if type(cell) is str and cell[:1] in ("#", "=") and (fault := spreadsheet_fault(cell)):
+                broken.add(column)
+                allowed = GivenWords(f"{fault[0]}, not {fault[1]}", f"its value, not {fault[0]}")
+                self._add(Problem(self._label(line, (column,)), show_value(cell), allowed))
+        if not self._kinds:
+            self._kinds = {column: ColumnKinds() for column in mapping.filled}
+        for column, kinds in self._kinds.items():
+            cell = cells.get(column)
+            if not is_empty(cell) and column not in broken:
+                kinds.add(line, cell)
+
+    def _is_spelled_alike(self, mapping: SheetMapping, row: Row, run_setting_id: str) -> bool:
+        """Whether no other row has an id that looks like a row's, and, without groups, none has the same."""
+        spelled, line = self._spellings.setdefault(folded(run_setting_id), (run_setting_id, row.line))
+        if spelled == run_setting_id and (line == row.line or self._sheet.group_by_id is True):
+            return True
+        columns = tuple(column for leaf in mapping.identity.leaves((row,), "") for column in leaf.columns)
+        if spelled != run_setting_id:
+            what = f"an id that differs by {difference(run_setting_id, spelled)} only"
+            tail = f"of {self._source.unit} {line}: spell both alike, or tell them apart"
+            allowed = GivenWords(f"{what} from {spelled!r} {tail}", f"{what} from that {tail}")
+            fault = CellFault(None, columns, "run_setting_id", show_value(run_setting_id), allowed)
+            if fault not in self._told:
+                self._told.add(fault)
+                self._add(Problem(self._label(row.line, columns), fault.shown, allowed))
+            return False
+        same = f"unique in the batch; {self._source.unit} {line} has the same: with group_by_id they make one run"
+        self._add(Problem(self._label(row.line, columns), show_value(run_setting_id), same))
+        return True
 
     def _converted(
         self, mapping: SheetMapping, line: int, cells: Mapping[str, Any], columns: Sequence[str]
@@ -175,13 +234,19 @@ class SheetRuns:
         typed = [column for column in columns if column in mapping.types]
         values, wrong = convert_cells(cells, mapping.types, typed)
         for column in wrong:
-            allowed = f"{CELL_TYPES[mapping.types[column]].allowed}, as types[{column!r}] says"
+            allowed: str = f"{CELL_TYPES[mapping.types[column]].allowed}, as types[{column!r}] says"
+            if is_not_there(cells[column]):
+                allowed = GivenWords(f"{allowed}; empty=[{cells[column].strip()!r}] makes such cells empty", allowed)
             self._add(Problem(self._label(line, (column,)), show_value(cells[column]), allowed))
         return values
 
     def _run_setting_id(self, mapping: SheetMapping, row: Row) -> str | None:
         run_setting_id = mapping.identity.fill((row,), [])
         if isinstance(run_setting_id, str) and not is_empty(run_setting_id):
+            if run_setting_id.startswith("#") and self._sheet.comment is None:
+                allowed = "an id: '#' begins a comment, which comment='#' leaves out; comment='' takes it as it is"
+                columns = tuple(column for leaf in mapping.identity.leaves((row,), "") for column in leaf.columns)
+                self._add(Problem(self._label(row.line, columns), show_value(run_setting_id), allowed))
             return run_setting_id
         for leaf in mapping.identity.leaves((row,), ""):
             empty = tuple(column for column in leaf.columns if is_empty(row.cells.get(column)))
@@ -211,6 +276,9 @@ class SheetRuns:
         if setting is None:
             return None
         kept = mapping.keep(rows, faults)
+        if self._sheet.build is None and len(taken := mapping.takes(rows)) < len(rows):
+            lines = {row.line for row in taken}
+            self._not_taken += [row.line for row in rows if row.line not in lines]
         if "priority" in setting:
             setting["priority"] = convert_value(_PRIORITY, setting["priority"])
         own_sheet = None
@@ -262,12 +330,10 @@ class SheetRuns:
             place = self._label(None, fault.columns)
         else:
             place = in_sheet(fault.place)
-        self._add(Problem(place, fault.shown, fault.allowed))
-
-    def _add_duplicate(self, mapping: SheetMapping, row: Row, run_setting_id: str, first: int) -> None:
-        columns = tuple(column for leaf in mapping.identity.leaves((row,), "") for column in leaf.columns)
-        allowed = f"unique in the batch; {self._source.unit} {first} has the same: with group_by_id they make one run"
-        self._add(Problem(self._label(row.line, columns), show_value(run_setting_id), allowed))
+        allowed = fault.allowed
+        if self._sheet.parameters is None and ";" in allowed and not isinstance(allowed, GivenWords):
+            allowed = GivenWords(allowed, _first_part(allowed))  # what follows may name a column
+        self._add(Problem(place, fault.shown, allowed))
 
     def _add_missing(self, mapping: SheetMapping, missing: Sequence[str]) -> None:
         for problem in mapping.missing_problems(missing, self._source.file):
@@ -275,11 +341,16 @@ class SheetRuns:
             self._add(problem)
 
     def _label(self, line: int | None, columns: Sequence[str], place: str = "") -> str:
-        words = self._source.file if line is None else f"{self._source.file} {self._source.unit} {line}"
-        if columns:
-            named = " and ".join(column if column.isidentifier() else repr(column) for column in columns)
-            words += f" column{'s' if len(columns) > 1 else ''} {named}"
-        return f"{words} ({place})" if place else words
+        file = visible(self._source.file)
+        words = file if line is None else f"{file} {self._source.unit} {line}"
+        plural = "s" if len(columns) > 1 else ""
+        named = " and ".join(column if column.isidentifier() else repr(column) for column in columns)
+        full = (f"{words} column{plural} {named}" if columns else words) + (f" ({place})" if place else "")
+        if self._sheet.parameters is not None or not columns or self._source.columns is None:
+            return full
+        # The columns' names come from the file, whose first line may be no header but a row.
+        numbers = [str(self._source.columns.index(name) + 1) for name in columns if name in self._source.columns]
+        return GivenWords(full, f"{words} column number {' and '.join(numbers)}" if numbers else words)
 
     def _add(self, problem: Problem) -> None:
         self._problems.append(problem)
@@ -288,12 +359,44 @@ class SheetRuns:
             raise SettingsError([*self._problems, rest])
 
     def _end(self) -> None:
+        for column, kinds in self._kinds.items():
+            self._add_odd(column, kinds)
+        if self._not_taken:
+            lines = f"{len(self._not_taken):,} row{'s' if len(self._not_taken) > 1 else ''}"
+            place = self._label(self._not_taken[0], ())
+            what = "the first that no each(...) or one(...) of its run takes; where leaves rows out on purpose"
+            self.warnings.append(Problem(place, lines, what))
         if not self.rows and not self._problems:
             self._add(Problem(self._source.file, "empty", "at least one row, below the names of the columns"))
         elif self.left_out == self.rows and not self._problems:
             self._add(Problem(in_sheet("where"), f"none of {self.rows:,} rows", "values that at least one row has"))
         if self._problems:
             raise SettingsError(self._problems)
+
+    def _add_odd(self, column: str, kinds: ColumnKinds) -> None:
+        """Tell of a cell like NA, or a text in the place of a title, in a column of URIs or numbers."""
+        if kinds.first_not_there and kinds.kind:
+            line, cell = kinds.first_not_there
+            more = f"; {kinds.not_there:,} cells are like it" if kinds.not_there > 1 else ""
+            remedy = f"empty=[...] names what counts as empty, types={{{column!r}: 'str'}} takes it as text"
+            words = f"one of the {kinds.kind} that the other rows have; {remedy}{more}"
+            allowed = GivenWords(words, _first_part(words))
+            self._add(Problem(self._label(line, (column,)), show_value(cell), allowed))
+        elif kinds.first_other and kinds.uris and not kinds.numbers:
+            line, cell = kinds.first_other
+            if kinds.others == 1 and line == self._first_line:
+                remedy = f"types={{{column!r}: 'str'}} takes it as text"
+                words = f"a URI, as in the other rows, unless the header is this line and not the one above; {remedy}"
+                allowed = GivenWords(words, _first_part(words))
+                self._add(Problem(self._label(line, (column,)), show_value(cell), allowed))
+            else:
+                place = self._label(line, (column,))
+                others = f"{kinds.others:,} {'text' if kinds.others == 1 else 'texts'} among {kinds.uris:,} URIs"
+                self.warnings.append(Problem(place, others, "one kind of value in a column, where it is not meant so"))
+
+
+def _first_part(text: str) -> str:
+    return text.partition(";")[0]
 
 
 def _with_members(cells: Mapping[str, Any], used: Iterable[str]) -> Mapping[str, Any]:
@@ -314,5 +417,5 @@ def _csv_text(mapping: SheetMapping, rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([text_of(row.cells.get(column)) for column in columns] for row in rows)
+    writer.writerows([text_of(row.own.get(column)) for column in columns] for row in rows)
     return text.getvalue()

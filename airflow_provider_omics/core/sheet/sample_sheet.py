@@ -4,8 +4,8 @@ A string is a format string over the columns of a row: ``"{sample}"``, ``"{group
 ``"s3://bucket/out/{sample}/"``; ``"GRCh38"`` is itself. A brace is written twice. In an operator Jinja comes first
 and the columns after it: ``"s3://bucket/{{ ds }}/{sample}/"``. Whatever is not a string stays as it is.
 
-A cell is empty if nothing but white space stands in it. A string with an empty cell in it has no value: its key is
-dropped, so that a default can take its place; in a list it becomes null, so that positions stay.
+A cell is empty if nothing but white space stands in it, or a text of ``empty``. A string with an empty cell in it has
+no value: its key is dropped, so that a default can take its place; in a list it becomes null, so that positions stay.
 
 Three fields of a sheet in one example, a pair of files for each lane::
 
@@ -34,16 +34,17 @@ ONE = "$one"
 TYPES = ("str", "int", "float", "bool", "json")
 
 
-def each(tree: Any) -> dict[str, Any]:
+def each(tree: Any, where: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Take a list with one element for each row of an id, in the order of the rows; always a list.
 
     An empty cell within it becomes null, so that pairs stay aligned.
 
     :param tree: the element: a format string, or lists and dicts of them.
-    :return: ``{"$each": tree}``: plain data, so that Airflow renders the strings in it. No workflow language has
-        parameters with a ``$`` in their names.
+    :param where: column -> value, or list of values, that a row must have: the lanes of the tumour. Default: all rows.
+    :return: ``{"$each": tree, "where": where}``: plain data, so that Airflow renders the strings in it. No workflow
+        language has parameters with a ``$`` in their names.
     """
-    return {EACH: tree}
+    return {EACH: tree} if where is None else {EACH: tree, "where": dict(where)}
 
 
 def one(tree: Any, where: Mapping[str, Any], *, optional: bool = False) -> dict[str, Any]:
@@ -86,7 +87,15 @@ class SampleSheet(dict[str, Any]):
     :param input_sheet: a parameter, by name, that gets the URI of a CSV of the run's own rows with the sheet's own
         columns, for workflows that want a sheet themselves (nf-core's ``input``). Default: none.
     :param keep_columns: columns that the results keep for each run.
-    :param delimiter: one character between cells, whatever the file's name. Default: by the name, else by the header.
+    :param empty: texts that count as an empty cell, such as ``("NA", "N/A", ".", "NULL", "#N/A")``; the run's own sheet
+        keeps them. Default: none; a cell like ``NA`` among URIs or numbers is an error then, unless ``types`` says that
+        the column is ``str``.
+    :param delimiter: one character between cells, whatever the file's name. Default: the one of comma, tab, semicolon
+        and bar that cuts all lines into as many cells as the header.
+    :param comment: the beginning of lines that are left out: ``"#"``. ``""``: no line is a comment. Default: a line
+        below the header that begins with ``#`` is an error.
+    :param section: the section of an Illumina SampleSheet to read, v1 or v2: ``"Data"`` (``[Data]``, or
+        ``[BCLConvert_Data]``), ``"Cloud_Data"``. Default: the sheet has no sections.
     :param build: a function from the rows of one id (dicts of column -> value, typed as ``types`` says, empty cells
         None) to its run setting as AWS spells it; replaces all other fields that make a setting, but for
         ``run_setting_id``. Default: none.
@@ -108,6 +117,9 @@ class SampleSheet(dict[str, Any]):
     keep_columns: Sequence[str] = ()
     delimiter: str | None = None
     build: Callable[[list[dict[str, Any]]], Mapping[str, Any]] | None = None
+    empty: Sequence[str] = ()
+    comment: str | None = None
+    section: str | None = None
 
     def __post_init__(self) -> None:
         """Fill the dict."""

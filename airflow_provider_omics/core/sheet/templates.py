@@ -33,11 +33,17 @@ class Compiler:
     :param types: column -> name of its type.
     :param problems: problems of the sheet's own words; added to.
     :param used: column -> the first place that uses it; added to.
+    :param filled: the columns whose cells become part of a setting; added to.
+    :param markers: the uses of ``each`` and ``one``; added to.
+    :param empty: texts that count as an empty cell.
     """
 
     types: Mapping[str, str]
     problems: list[Problem] = field(default_factory=list)
     used: dict[str, str] = field(default_factory=dict)
+    filled: dict[str, None] = field(default_factory=dict)
+    markers: list[Each | One] = field(default_factory=list)
+    empty: frozenset[str] = frozenset()
 
     def use(self, column: Any, place: str) -> None:
         """Note that a place uses a column."""
@@ -62,6 +68,7 @@ class Compiler:
                 columns.append(column)
                 texts.append("")
                 self.use(column, place)
+                self.filled[column] = None
             else:
                 allowed = "a column's name between braces: '{sample}'; a brace itself is written twice"
                 self.problems.append(Problem(in_sheet(place), show_value(template), allowed))
@@ -105,7 +112,7 @@ class Compiler:
         for column in wanted:
             self.use(column, place)
         try:
-            return Where({str(column): value for column, value in wanted.items()}, self.types)
+            return Where({str(column): value for column, value in wanted.items()}, self.types, self.empty)
         except ValueError as error:
             column = str(error)
             allowed = f"values of the column's type, {self.types[column]}"
@@ -114,13 +121,18 @@ class Compiler:
 
     def _marker(self, tree: Mapping[str, Any], place: str, *, typed: bool, inside: str | None) -> Node:
         marker = EACH if EACH in tree else ONE
-        known = {EACH} if marker == EACH else {ONE, "where", "optional"}
+        known = {EACH, "where"} if marker == EACH else {ONE, "where", "optional"}
         if inside or not set(tree) <= known or (marker == ONE and "where" not in tree):
             allowed = "each(tree) or one(tree, where={...}), not within another of them"
             shown = f"{marker} within {inside}" if inside else f"keys {', '.join(map(str, tree))}"
             self.problems.append(Problem(in_sheet(place), shown, allowed))
             return Literal(EMPTY)
         node = self.tree(tree[marker], place, typed=typed, inside=marker)
-        if marker == EACH:
-            return Each(node)
-        return One(node, self.where(tree["where"], place), tree.get("optional") is True, place)
+        where = self.where(tree["where"], place) if "where" in tree else None
+        made: Each | One
+        if where is None or marker == EACH:
+            made = Each(node, where, place)
+        else:
+            made = One(node, where, tree.get("optional") is True, place)
+        self.markers.append(made)
+        return made

@@ -39,6 +39,8 @@ class Outcome(str, Enum):
     """HealthOmics could not be asked for longer than ``patience``; it may still be going."""
     REFUSED = "refused"
     """HealthOmics refuses to answer (no permission, or an invalid request); it may still be going."""
+    INVALID = "invalid"
+    """The arguments of the wait cannot be read; nobody has looked, and it may still be going."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class WaitEvent:
     :param snapshot: the last observation (at least id and uuid; status ``UNKNOWN`` where no look ever succeeded).
     :param limit: for TIMED_OUT: ``"execution_timeout"`` or ``"run_timeout"``.
     :param cancelled: for TIMED_OUT: whether the run or batch was cancelled (False also when that was not asked for).
-    :param error: for the other outcomes: the last error as text.
+    :param error: for the other outcomes: the last error as text; for INVALID: the problems.
     :param seconds: for LOST_CONTACT and REFUSED: how long no look succeeded.
     """
 

@@ -16,12 +16,14 @@ from airflow_provider_omics.core.errors import (
     BatchVanished,
     LostContact,
     OmicsError,
+    Problem,
     RunCancelled,
     RunDeleted,
     RunError,
     RunFailed,
     RunTimedOut,
     RunVanished,
+    SettingsError,
 )
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
@@ -50,6 +52,9 @@ def error_of(event: WaitEvent, region: str) -> OmicsError | None:
     seen = event.snapshot
     if event.outcome in (Outcome.LOST_CONTACT, Outcome.REFUSED):
         return LostContact(event.kind, seen.id, seen.uuid, event.seconds, event.error or "none")
+    if event.outcome is Outcome.INVALID:
+        allowed = f"arguments with which {event.kind} {seen.id} can be waited for; it may still be going"
+        return SettingsError([Problem("trigger", event.error or "unreadable arguments", allowed)])
     run_class: type[RunError]
     batch_class: type[BatchError]
     if event.outcome is Outcome.TIMED_OUT:

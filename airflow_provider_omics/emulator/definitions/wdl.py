@@ -38,7 +38,8 @@ def template(archive: Archive, main: str, *, strict: bool) -> Template:
         if name not in archive:
             # Of the network, too, nothing is read: runs have none (User Guide, "Workflow definition requirements").
             raise DefinitionError(f"{uri} is imported, but not in the workflow definition")
-        return WDL.ReadSourceResult(archive.read_text(name), name)
+        # miniwdl documents the name, and does not list it.
+        return WDL.ReadSourceResult(archive.read_text(name), name)  # type: ignore[attr-defined]
 
     try:
         document = WDL.load(main, read_source=read_source, check_quant=strict)

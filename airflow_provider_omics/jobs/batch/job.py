@@ -76,7 +76,7 @@ class BatchArguments:
     sample_sheet: Any
     staging_s3_uri: str | None
     keep_staging: bool
-    max_runs: int | str | None
+    max_runs: int | None
     batch_name: str | None
     tags: Mapping[str, str] | None
     scratch_storage_mode: str | None
@@ -145,9 +145,12 @@ class BatchJob:
     def request(self, request_id: str) -> StartRequest:
         """Read, check and count the settings, make the request, and make the checks that the user asked for."""
         arguments, rerun = self.arguments, self._rerun_settings
-        must_succeed = arguments.tolerance().must_succeed
-        rerun.check()
-        self._results.check()
+        problems = list(self.owner.arguments.problems)
+        for check in (arguments.tolerance, rerun.check, self._results.check):
+            try:
+                check()
+            except SettingsError as error:
+                problems += error.problems
         self._batch = self._whole = batch = check_batch(
             self._given(),
             self.owner.hook.defaults,
@@ -156,11 +159,13 @@ class BatchJob:
             self.owner.log,
             model=self.owner.hook.installed_model,
             workflow=self._workflow_to_check,
+            also=problems,
         )
         content = batch.checked.request
         default = content["defaultRunSetting"]
         rerun.check_merged(default, self.owner.hook.installed_model)
         self._check_place()
+        must_succeed = arguments.tolerance().must_succeed
         if must_succeed:
             self._check_named(must_succeed, batch)
         for warning in batch.checked.warnings:
@@ -168,9 +173,9 @@ class BatchJob:
         # The rows of a sheet are compared while they are read: then their lines are known.
         if self.owner.arguments.check_workflow and arguments.sample_sheet is None:
             check_workflow(self.owner, default, batch.parameters_by_run(default))
-        if self.owner.arguments.flag("check_inputs"):
+        if self.owner.arguments.check_inputs:
             self._check_inputs(batch, default)
-        if not self.owner.arguments.flag("dry_run"):
+        if not self.owner.arguments.dry_run:
             self._check_memory()
         # Of all settings, even where a rerun submits some: a resend has to be the same request to the letter.
         spool = None if arguments.run_settings_s3_uri is not None else batch.spool
@@ -261,7 +266,7 @@ class BatchJob:
         if self.arguments.rerun == "failed":
             record = self.owner.store.load()
             has_started = record is not None and (record.resource_id or record.previous_request_id)
-            if has_started or (self._rerun_settings.earlier is not None and not self.owner.arguments.flag("dry_run")):
+            if has_started or (self._rerun_settings.earlier is not None and not self.owner.arguments.dry_run):
                 self.owner.log.info("check_inputs: looked up are the inputs of what is going to be submitted only")
                 return  # what has completed may have been tidied away
         check_inputs(self.owner, default, lambda: batch.inputs_by_run(default))
@@ -280,7 +285,7 @@ class BatchJob:
         )
         chosen = self._rerun().choose(record, self._all_settings(default), default, rules)
         batch = self._take(record, chosen)
-        if chosen.total_runs and self.owner.arguments.flag("check_inputs"):
+        if chosen.total_runs and self.owner.arguments.check_inputs:
             look_up_inputs(self.owner, merged, lambda: batch.inputs_by_run(merged))
         return chosen.total_runs > 0
 
@@ -496,7 +501,7 @@ class BatchJob:
 def make_job(given: Mapping[str, Any], owner: Owner) -> BatchJob:
     """Make the job of a task that starts a batch.
 
-    :param given: the operator's arguments, rendered: name -> value.
+    :param given: the operator's arguments, rendered and read: name -> value.
     :param owner: the try.
     """
     return BatchJob(BatchArguments(**{field.name: given[field.name] for field in fields(BatchArguments)}), owner)

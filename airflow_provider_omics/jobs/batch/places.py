@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_omics.core.batch.sample import Sample
+from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.batch.staging import checked_place
 from airflow_provider_omics.jobs.owner import Owner
-from airflow_provider_omics.results.file import read_samples, results_place, write_samples
+from airflow_provider_omics.results.file import SAMPLES, read_samples, results_place, write_samples
 
 KEY = "omics_samples"
 """Key in Airflow's task state store."""
@@ -125,8 +126,12 @@ class BatchMemory:
         if self.place is not None:
             yield from read_samples(self.hook, self.place.uri, request_id)
             return
-        for value in self._load().get(request_id, ()):
-            yield Sample.from_json(value)
+        try:
+            yield from [Sample.from_json(value) for value in self._load().get(request_id, ())]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            kind, _ = SAMPLES
+            allowed = f"{kind} ({type(error).__name__}: {error}). Delete it, and clear the task with rerun='all'."
+            raise SettingsError([Problem(f"task state {KEY!r}", "not readable", allowed)]) from error
 
     def _load(self) -> dict[str, list[dict[str, Any]]]:
         if self.accessor is None:

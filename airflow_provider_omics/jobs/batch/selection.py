@@ -22,6 +22,7 @@ from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sa
 from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
 from airflow_provider_omics.core.settings.checks import ReadModel, clean_setting
 from airflow_provider_omics.core.settings.fields import Place
+from airflow_provider_omics.core.settings.rendering import still_text
 from airflow_provider_omics.core.settings.requests import merge_settings, merged_run_settings
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
@@ -88,15 +89,21 @@ class RerunSettings:
 
         :raises SettingsError: something is wrong.
         """
+        problems = []
         if self.rerun not in ("failed", "all"):
-            raise SettingsError([Problem("rerun", repr(self.rerun), "'failed' or 'all'")])
+            problems.append(Problem("rerun", repr(self.rerun), "'failed' or 'all'"))
         if self.rerun == "all" and self.earlier is not None:
             allowed = "with rerun='failed' only: 'all' looks at nothing"
-            raise SettingsError([Problem(self.earlier.argument, "set", allowed)])
-        checked_on_changed(self.on_changed)
+            problems.append(Problem(self.earlier.argument, "set", allowed))
+        try:
+            checked_on_changed(self.on_changed)
+        except SettingsError as error:
+            problems += error.problems
         if self.given not in _NOT_SET and not isinstance(self.given, Mapping):
-            allowed = "a dict, as AWS spells defaultRunSetting (a template that returns one needs native rendering)"
-            raise SettingsError([Problem("rerun_setting", type(self.given).__name__, allowed)])
+            allowed = f"a dict, as AWS spells defaultRunSetting{still_text(self.given)}"
+            problems.append(Problem("rerun_setting", type(self.given).__name__, allowed))
+        if problems:
+            raise SettingsError(problems)
 
     def check_merged(self, default: Mapping[str, Any], model: ReadModel) -> None:
         """Look for problems of ``rerun_setting``, by itself and in its place.
@@ -345,7 +352,8 @@ class BatchRerun:
             else:
                 record = _known(known, name)
                 status, reason = record.status.value, record.cause or record.failure_reason
-                yield Sample(name, record.fingerprint, sample.row, status, reason, unclear=before)
+                left = (None, None) if record.status is RecordStatus.COMPLETED else (record.run_id, record.message)
+                yield Sample(name, record.fingerprint, sample.row, status, reason, False, before, *left)
 
 
 def samples_of(default: Mapping[str, Any], spool: RunSettingsSpool) -> Iterator[Sample]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from airflow_provider_omics.core.batch.sample import unfit
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.inputs import RunInputs
 from airflow_provider_omics.core.settings.checks import (
@@ -28,6 +29,7 @@ from airflow_provider_omics.core.settings.requests import (
     merged_run_settings,
 )
 from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
+from airflow_provider_omics.core.text import visible
 from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.jobs.batch.staging import MAX_FILE_BYTES, MAX_INLINE_BYTES, RunSettingsSpool
 from airflow_provider_omics.jobs.checks import Workflow
@@ -36,6 +38,8 @@ from airflow_provider_omics.sheets.opening import open_bytes
 
 MAX_PROBLEMS = 50
 """Problems of a list that are reported; reading stops there."""
+_NOWHERE = "s3://staging-is-not-set/"
+"""Stands for the place of settings that have none; nothing is sent with it."""
 _WORKFLOW = ("workflowId", "workflowType", "workflowOwnerId", "workflowVersionName")
 
 
@@ -62,7 +66,7 @@ class BatchSettings:
     tags: Any
     scratch_storage_mode: str | None
     staging_s3_uri: str | None
-    max_runs: int | str | None
+    max_runs: int | None
 
 
 @dataclass
@@ -123,6 +127,7 @@ def check_batch(
     *,
     model: ReadModel | None = None,
     workflow: Callable[[Mapping[str, Any]], Workflow | None] = lambda _: None,
+    also: Sequence[Problem] = (),
 ) -> CheckedBatch:
     """Read, check and count the settings of a batch, and build its request; nothing is sent.
 
@@ -133,7 +138,8 @@ def check_batch(
     :param log: the task's logger.
     :param model: reads the model of the installed boto3, which has to know each field. Default: any will do.
     :param workflow: looks up the workflow of a ``defaultRunSetting``, whose template the rows of a sheet have to fit;
-        not called where its name is wrong. Default: they are not compared.
+        not called where its name, or anything of ``also``, is wrong. Default: they are not compared.
+    :param also: problems of other arguments, to be told with those of the settings. Default: none.
     :return: the request, and the settings on their way to S3.
     :raises SettingsError: with all problems, of the defaults and of every run.
     """
@@ -143,11 +149,13 @@ def check_batch(
         "sample_sheet": given.sample_sheet,
     }
     named = [name for name, value in sources.items() if value is not None]
+    problems = list(also)
     if len(named) != 1:
         shown = "all set" if named else "not set"
-        raise SettingsError([Problem(" and ".join(named or sources), shown, f"exactly one of {', '.join(sources)}")])
-    if given.max_runs not in (None, "") and not str(given.max_runs).isdigit():
-        raise SettingsError([Problem("max_runs", repr(given.max_runs), "a whole number, 0 or more")])
+        problems.append(Problem(" and ".join(named or sources), shown, f"exactly one of {', '.join(sources)}"))
+    if given.run_settings_s3_uri is not None and given.max_runs is not None:
+        allowed = "not with run_settings_s3_uri, whose runs are not counted: give run_settings or a sample_sheet"
+        problems.append(Problem("max_runs", repr(given.max_runs), allowed))
     common: dict[str, Any] = {
         "default_run_setting": given.default_run_setting,
         "batch_name": given.batch_name,
@@ -157,17 +165,19 @@ def check_batch(
         "require": defaults.require_settings,
         "request_id": request_id,
         "model": model,
+        "connection": defaults.connection,
     }
     if given.run_settings_s3_uri is not None:
-        if given.max_runs not in (None, ""):
-            allowed = "not with run_settings_s3_uri, whose runs are not counted: give run_settings or a sample_sheet"
-            raise SettingsError([Problem("max_runs", repr(given.max_runs), allowed)])
-        return CheckedBatch(
-            build_start_run_batch_request(run_settings_s3_uri=given.run_settings_s3_uri, **common), None
-        )
+        uri = given.run_settings_s3_uri
+        return CheckedBatch(build_start_run_batch_request(run_settings_s3_uri=uri, also=problems, **common), None)
+    if len(named) != 1:
+        # Which runs are meant nobody knows; what is wrong with all else is told with it.
+        build_start_run_batch_request(run_settings_s3_uri=_NOWHERE, total_runs=1, also=problems, **common)
+    if problems:
+        workflow = lambda _: None  # noqa: E731 - nothing is asked where nothing can start
     spool = RunSettingsSpool()
     try:
-        return _checked_spool(given, defaults, store, spool, common, log, workflow)
+        return _checked_spool(given, defaults, store, spool, common, log, workflow, problems)
     except BaseException:
         spool.close()
         raise
@@ -181,11 +191,12 @@ def _checked_spool(
     common: Mapping[str, Any],
     log: Any,
     workflow: Callable[[Mapping[str, Any]], Workflow | None],
+    problems: list[Problem],
 ) -> CheckedBatch:
     layers = (defaults.default_run_setting, given.default_run_setting or {})
     default = merge_settings(*(layer for layer in layers if isinstance(layer, Mapping)))
     rules = run_setting_rules(default, defaults.require_settings, common["model"])
-    problems: list[Problem] = []
+    most = MAX_RUNS_IN_BATCH if given.max_runs is None else min(given.max_runs, MAX_RUNS_IN_BATCH)
     inline = _short_list(given.run_settings)
     sheet: BatchSheet | None = None
     cause: BaseException | None = None
@@ -194,14 +205,14 @@ def _checked_spool(
             sheet = BatchSheet(given.sample_sheet, given.staging_s3_uri)
             found = _asked_workflow(default, workflow)
             problems += found.problems() if found else []
-            sheet.read(spool, rules, found.template if found else None, store, log)
+            sheet.read(spool, rules, found.template if found else None, store, log, most=most)
         elif inline is None:
             read_list(given.run_settings, rules, spool)
     except SettingsError as error:
         problems += error.problems
         cause = error.__cause__  # raised by a function of the user's
-    total = len(inline) if inline is not None else spool.total_runs
-    problems += _size_problems(given, total, spool.size)
+    total = len(inline) if isinstance(inline, list) else spool.total_runs
+    problems += _size_problems(given, total, spool.size, most)
     if inline is None and total <= MAX_INLINE_SETTINGS and not problems:
         inline = list(spool)
     try:
@@ -236,16 +247,16 @@ def _asked_workflow(
 
 def _staged_request(given: BatchSettings, spool: RunSettingsSpool, common: Mapping[str, Any]) -> CheckedRequest:
     """Build the request for settings in S3, at a place named by their content."""
-    place = given.staging_s3_uri or "s3://staging-is-not-set/"
+    place = given.staging_s3_uri or _NOWHERE
     uri = f"{place.rstrip('/')}/{spool.digest}.json"
     runs = min(max(spool.total_runs, 1), MAX_RUNS_IN_BATCH)
     return build_start_run_batch_request(run_settings_s3_uri=uri, total_runs=runs, **common)
 
 
-def _short_list(run_settings: Any) -> list[Any] | None:
+def _short_list(run_settings: Any) -> Any:
     """Return a list that fits in the request, or a value that is no list, which the request's own check refuses."""
     if isinstance(run_settings, (str, bytes, Mapping)) or not isinstance(run_settings, Iterable):
-        return None if run_settings is None else [run_settings]
+        return run_settings
     settings = run_settings if isinstance(run_settings, list) else list(run_settings)
     return settings if len(settings) <= MAX_INLINE_SETTINGS else None
 
@@ -270,18 +281,20 @@ def read_list(run_settings: Iterable[Any], rules: RunSettingRules, spool: RunSet
         raise SettingsError(problems[:MAX_PROBLEMS])
 
 
-def _size_problems(given: BatchSettings, total: int, size: int) -> Iterator[Problem]:
+def _size_problems(given: BatchSettings, total: int, size: int, most: int) -> Iterator[Problem]:
     source = "sample_sheet" if given.sample_sheet is not None else "run_settings"
-    if given.max_runs not in (None, "") and total > int(given.max_runs):
-        yield Problem(source, f"{total:,} runs", f"at most {int(given.max_runs):,}, as max_runs says")
+    # A sheet is not read on.
+    shown = f"more than {most:,} runs" if given.sample_sheet is not None and total > most else f"{total:,} runs"
+    if given.max_runs is not None and total > given.max_runs:
+        yield Problem(source, shown, f"at most {given.max_runs:,}, as max_runs says")
     if total > MAX_RUNS_IN_BATCH or size > MAX_FILE_BYTES:
         allowed = f"at most {MAX_RUNS_IN_BATCH:,} runs and 6 GB in one batch: split it, by sheet or with where"
-        yield Problem(source, f"{total:,} runs, {size:,} bytes", allowed)
+        yield Problem(source, f"{shown}, {size:,} bytes", allowed)
     if total > MAX_INLINE_SETTINGS and not given.staging_s3_uri:
         allowed = (
             f"at most {MAX_INLINE_SETTINGS} runs without a staging place: set staging_s3_uri, here or in the connection"
         )
-        yield Problem(source, f"{total:,} runs", allowed)
+        yield Problem(source, shown, allowed)
 
 
 class BatchSheet:
@@ -311,14 +324,17 @@ class BatchSheet:
         template: Mapping[str, Mapping[str, Any]] | None,
         store: S3Store,
         log: Any,
+        *,
+        most: int = MAX_RUNS_IN_BATCH,
     ) -> None:
-        """Read all rows.
+        """Read all rows, as long as there are not too many.
 
         :param spool: takes the runs' settings, kept columns and own sheets.
         :param rules: of the batch's defaults, for each run.
         :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit; None: not compared.
         :param store: reads a sheet that lies in S3.
         :param log: the task's logger.
+        :param most: the runs that may be made; reading ends with one more. Default: as many as a batch may have.
         :raises SettingsError: with all problems (the first 50).
         :raises ServiceError: S3 refused.
         """
@@ -331,15 +347,22 @@ class BatchSheet:
             return uris[run_setting_id]
 
         with open_runs(
-            self._sheet, store=store, rules=rules, template=template, input_sheet_uri=input_sheet_uri
+            self._sheet, store=store, rules=rules, template=template, input_sheet_uri=input_sheet_uri, max_runs=most
         ) as runs:
             for run in runs:
                 spool.add(clean_setting(run.setting, Place.PER_RUN))
                 if run.kept:
-                    spool.keep_row(run.kept)
+                    bad = {column: why for column, cell in run.kept.items() if (why := unfit(cell))}
+                    for column, why in bad.items():
+                        log.warning(
+                            "Line %d: column %s is not kept, as its value is %s", run.line, visible(column), why
+                        )
+                    spool.keep_row({**run.kept, **dict.fromkeys(bad)})
                 if run.input_sheet is not None:
                     spool.add_input_sheet(uris.pop(run.setting["runSettingId"]), run.input_sheet)
             log.info("%s", runs.summary)
+            for warning in runs.warnings:
+                log.warning("%s", warning.masked())
 
     def _input_sheet_uri(self, run_setting_id: str, text: str) -> str:
         # Named by its content: unchanged rows have the same parameter on every try.

@@ -22,11 +22,12 @@ from airflow_provider_omics.core.errors import (
     Problem,
     ServiceError,
     SettingsError,
+    Unavailable,
 )
 from airflow_provider_omics.core.failure.batch import BatchDiagnosis
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
-from airflow_provider_omics.core.wait.flow import cancel_stragglers
+from airflow_provider_omics.core.wait.flow import LIST_LAG, cancel_stragglers
 from airflow_provider_omics.core.wait.outcome import batch_result
 from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
@@ -36,7 +37,7 @@ from airflow_provider_omics.jobs.owner import Owner
 from airflow_provider_omics.jobs.page import CohortReport
 from airflow_provider_omics.jobs.report import Report
 from airflow_provider_omics.results.cohort import Cohort, started_run_ids
-from airflow_provider_omics.results.collect import Collected, Collection, paced_calls
+from airflow_provider_omics.results.collect import LOOKS, Collected, Collection, paced_calls
 from airflow_provider_omics.results.file import results_place
 
 SHOWN_FAILURES = 20
@@ -180,7 +181,7 @@ class BatchJudge:
             records = None if collection is None else collection.members()
             self.report.write(place, batch, cohort, records=records, verdict=verdict, diagnosis=diagnosis)
         reasons = diagnosis.told_of(failed[:SHOWN_FAILURES])
-        names = tuple(run.run_setting_id for run in failed)
+        names = tuple(run.run_setting_id for run in failed if run.run_setting_id)
         result = self.result(batch, cohort, succeeded=verdict.succeeded, failed_ids=names, causes=diagnosis.causes())
         if verdict.succeeded:
             for run in failed[:SHOWN_FAILURES]:
@@ -208,13 +209,21 @@ class BatchJudge:
         cohort = self._counted(batch) if collection is None else collection.cohort()
         if collection is None and cohort.counts.not_completed > len(cohort.carried):
             try:
-                cohort = cohort.with_failed(self.owner.hook, batch, Repeats(self.owner.hook, self.owner.log).make)
+                make = Repeats(self.owner.hook, self.owner.log).make
+                for look in range(LOOKS):
+                    if look:
+                        pause(LIST_LAG)  # lists lag behind the counts of GetBatch
+                    cohort = cohort.with_failed(self.owner.hook, batch, make)
+                    if sum(bool(run.run_setting_id) for run in cohort.not_completed) >= cohort.counts.not_completed:
+                        break
             except ServiceError as error:
                 trouble = error
         verdict = judge(cohort.counts, tolerance, [run.run_setting_id for run in cohort.not_completed])
+        if not verdict.succeeded and verdict.is_open:  # it depends on who failed: the next try judges the same batch
+            reason = f"{verdict.unnamed} runs of batch {batch.id} did not complete, and no list names them"
+            advice = "must_succeed may name them, so there is no verdict yet; the next try looks again."
+            raise trouble or Unavailable("ListRunsInBatch", "ListsLag", reason, advice=advice)
         if trouble is not None:
-            if tolerance.must_succeed and verdict.succeeded:
-                raise trouble  # it depends on who failed
             self.owner.log.warning("The runs that did not complete cannot be named: %s", trouble)
         return verdict, cohort
 
@@ -358,7 +367,7 @@ class BatchJudge:
                 pause(STRAGGLER_INTERVAL)
 
         self._ask_on_the_way_out("Whether the failed batch had started runs cannot be told", name)
-        if self.owner.arguments.flag("cancel_on_kill"):
+        if self.owner.arguments.cancel_on_kill:
             self._ask_on_the_way_out("Whether runs are still going cannot be told", settle)
 
     def _ask_on_the_way_out(self, lead: str, ask: Callable[[], None]) -> None:

@@ -66,7 +66,15 @@ def test_what_is_no_percentage_is_refused(given: object) -> None:
 
 @pytest.mark.parametrize(
     ("given", "patterns"),
-    [((), ()), ("control-*", ("control-*",)), (["a", "b?"], ("a", "b?")), (("a",), ("a",)), ({"a": 1}, ("a",))],
+    [
+        ((), ()),
+        ("control-*", ("control-*",)),
+        (["a", "b?"], ("a", "b?")),
+        (("a",), ("a",)),
+        ({"a": 1}, ("a",)),
+        ([12878], ("12878",)),
+        ("[ab]*", ("[ab]*",)),
+    ],
     ids=str,
 )
 def test_must_succeed_may_be_one_or_several(given: object, patterns: tuple[str, ...]) -> None:
@@ -74,7 +82,9 @@ def test_must_succeed_may_be_one_or_several(given: object, patterns: tuple[str, 
     assert Tolerance.checked(0, None, given).must_succeed == patterns
 
 
-@pytest.mark.parametrize("given", ["", [""], ["a", ""], [5], 5, None, ["a", None], [["a"]]], ids=str)
+@pytest.mark.parametrize(
+    "given", ["", [""], ["a", ""], [5.0], True, None, ["a", None], [["a"]], "[]", "['S1']", '["S1", "S2"]'], ids=str
+)
 def test_must_succeed_of_another_form_is_refused(given: object) -> None:
     """Each pattern is a text that is not empty."""
     with pytest.raises(SettingsError) as caught:
@@ -176,23 +186,23 @@ def test_counts_add_up_and_failures_count(total: int, counts: dict[str, int], ru
     ("batch", "tolerance", "succeeded", "sentence"),
     [
         (processed(8, 8), Tolerance(), True, "8 of 8 runs completed"),
-        (processed(8, 7, failed_runs=1), Tolerance(), False, "7 of 8 runs completed; 1 failed; 0 may fail"),
-        (processed(8, 7, failed_runs=1), Tolerance(1), True, "7 of 8 runs completed; 1 failed; 1 may fail"),
-        (processed(8, 6, failed_runs=2), Tolerance(1), False, "6 of 8 runs completed; 2 failed; 1 may fail"),
-        (processed(8, 6, failed_runs=2), Tolerance(1, 25), True, "6 of 8 runs completed; 2 failed; 2 may fail"),
-        (processed(8, 7, cancelled_runs=1), Tolerance(), False, "7 of 8 runs completed; 1 cancelled; 0 may fail"),
+        (processed(8, 7, failed_runs=1), Tolerance(), False, "7 of 8 runs completed; 1 failed; 0 tolerated"),
+        (processed(8, 7, failed_runs=1), Tolerance(1), True, "7 of 8 runs completed; 1 failed; 1 tolerated"),
+        (processed(8, 6, failed_runs=2), Tolerance(1), False, "6 of 8 runs completed; 2 failed; 1 tolerated"),
+        (processed(8, 6, failed_runs=2), Tolerance(1, 25), True, "6 of 8 runs completed; 2 failed; 2 tolerated"),
+        (processed(8, 7, cancelled_runs=1), Tolerance(), False, "7 of 8 runs completed; 1 cancelled; 0 tolerated"),
         (
             processed(8, 7, failed_submissions=1),
             Tolerance(),
             False,
-            "7 of 8 runs completed; 1 not submitted; 0 may fail",
+            "7 of 8 runs completed; 1 not submitted; 0 tolerated",
         ),
-        (processed(8, 7), Tolerance(), False, "7 of 8 runs completed; 1 of unknown outcome; 0 may fail"),
+        (processed(8, 7), Tolerance(), False, "7 of 8 runs completed; 1 of unknown outcome; 0 tolerated"),
         (
             processed(9, 5, failed_runs=1, cancelled_runs=1, failed_submissions=1),
             Tolerance(4),
             True,
-            "5 of 9 runs completed; 1 failed, 1 cancelled, 1 not submitted, 1 of unknown outcome; 4 may fail",
+            "5 of 9 runs completed; 1 failed, 1 cancelled, 1 not submitted, 1 of unknown outcome; 4 tolerated",
         ),
     ],
 )
@@ -223,7 +233,7 @@ def test_must_succeed_is_never_tolerated(pattern: str, failed: list[str], missed
     verdict = judge(BatchCounts.of(batch), Tolerance(50, must_succeed=("nothing", pattern)), failed)
 
     assert (verdict.succeeded, verdict.missed) == (not missed, missed)
-    assert verdict.sentence.endswith(f"; must succeed but did not: {', '.join(missed)}" if missed else "50 may fail")
+    assert verdict.sentence.endswith(f"; must succeed but did not: {', '.join(missed)}" if missed else "50 tolerated")
 
 
 def test_silence_is_no_success() -> None:
@@ -276,3 +286,13 @@ def test_what_must_succeed_has_to_be_there(given: str, near: str | None, *, name
         assert repr(given) in problem.value
         assert near in problem.value
         assert problem.masked().value == "masked"
+
+
+@pytest.mark.parametrize("named", [["S1"], ["S1", ""], [""], []], ids=repr)
+@pytest.mark.parametrize("must_succeed", [(), ("S2",), ("S1",), ("*",)], ids=repr)
+def test_no_verdict_on_a_run_without_a_name(named: list[str], must_succeed: tuple[str, ...]) -> None:
+    """A run that did not complete and that no list names may be one that must succeed."""
+    verdict = judge(BatchCounts.of(processed(8, 6, failed_runs=2)), Tolerance(2, must_succeed=must_succeed), named)
+
+    assert verdict.succeeded is (not must_succeed)
+    assert verdict.is_open is bool(must_succeed and not verdict.missed)

@@ -43,8 +43,8 @@ def test_summary_of_the_readme_kind() -> None:
     lines = found.summary()
 
     assert lines[0] == "31 of 3,202 samples failed in batch 7:"
-    assert lines[1] == "  27 FILE_SYSTEM_OUT_OF_SPACE in MARKDUPLICATES (S0, S1, S2, S3, S4, ... 22 more)"
-    assert lines[3] == "  4 IMPORT_FAILED: s3://... not found (S27, S28, S29, S30)"
+    assert lines[1] == "  27 FILE_SYSTEM_OUT_OF_SPACE in MARKDUPLICATES (S0, S1, S2, S3, S4, ... 22 more; run 0)"
+    assert lines[3] == "  4 IMPORT_FAILED: s3://... not found (S27, S28, S29, S30; run 27)"
 
 
 def test_bounds() -> None:
@@ -136,6 +136,7 @@ def test_all_failures_are_counted_by_reason() -> None:
         "failure_class": "transient",
         "owner": "AWS",
         "run_setting_ids": [],
+        "run_ids": [],
     }
 
 

@@ -39,7 +39,7 @@ def test_cause(of_run: str | None, of_tasks: list[str | None], cause: str) -> No
 
 
 def test_task_from_a_response() -> None:
-    """What GetRunTask tells is kept, with its time; texts are one line each."""
+    """What GetRunTask tells is kept, with its time; texts are one line each, what moves a log's cursor shown."""
     task = FailedTask.from_response(
         {
             "taskId": "17",
@@ -55,7 +55,7 @@ def test_task_from_a_response() -> None:
         }
     )
 
-    assert (task.task_id, task.name, task.message) == ("17", "ALIGN (S1)", "exit code 1")
+    assert (task.task_id, task.name, task.message) == ("17", r"ALIGN\n(S1)", r"exit\x1b[0m\ncode 1")
     assert task.resources == "omics.g5.2xlarge, 8 vCPUs, 32 GiB, 1 GPUs, ran 3 h 5 min"
 
 

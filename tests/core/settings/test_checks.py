@@ -112,7 +112,7 @@ def test_good_value_has_no_fault(name: str, value: Any) -> None:
         ("requesterPaysEnabled", 1, "1", "true or false"),
         ("requesterPaysEnabled", "yes", "'yes'", "true or false"),
         ("tags", ["a"], "list of 1", "a dict of text to text"),
-        ("parameters", "{}", "str", "this is text: pass the object"),
+        ("parameters", "{}", "str", "this is text: use task.output"),
         ("parameters", [1], "list", "a JSON object"),
     ],
 )
@@ -290,7 +290,7 @@ def test_good_run_setting_has_no_problem() -> None:
         ("text", "run_settings[4]", "a dict"),
         ({}, "run_settings[4]['runSettingId']", "unique in the batch"),
         ({"runSettingId": None}, "run_settings[4]['runSettingId']", "unique in the batch"),
-        ({"runSettingId": 7}, "run_settings[4]['runSettingId']", "text"),
+        ({"runSettingId": 7.0}, "run_settings[4]['runSettingId']", "text"),
         ({"runSettingId": ""}, "run_settings[4]['runSettingId']", "1 to 128"),
         ({"runSettingId": "first"}, "run_settings[4]['runSettingId']", "run_settings[1] has the same"),
         ({"runSettingId": "x", "priority": -1}, "run_settings[4]['priority']", "whole number"),

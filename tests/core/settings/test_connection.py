@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from typing import Any
 
@@ -49,8 +50,16 @@ def test_every_key_is_read() -> None:
     """Each key has a field of the same name, and each field a key."""
     defaults = ConnectionDefaults.from_service_config(ALL)
 
-    assert {**vars(defaults), "require_settings": list(defaults.require_settings)} == ALL
-    assert {field.name for field in fields(ConnectionDefaults)} == set(ALL)
+    words = {"connection": "the connection"}
+    assert {**vars(defaults), "require_settings": list(defaults.require_settings)} == {**ALL, **words}
+    assert {field.name for field in fields(ConnectionDefaults)} == {*ALL, *words}
+
+
+def test_text_of_a_value() -> None:
+    """A list or an object that a form has left as JSON text is read as what it says."""
+    text = {key: json.dumps(value) if isinstance(value, (dict, list)) else value for key, value in ALL.items()}
+
+    assert ConnectionDefaults.from_service_config(text) == ConnectionDefaults.from_service_config(ALL)
 
 
 def test_a_key_of_the_amazon_provider_is_left_to_it() -> None:
@@ -104,7 +113,7 @@ def test_a_value_of_the_wrong_form(key: str, value: object, allowed: str) -> Non
 )
 def test_an_unknown_key(key: str, hint: str) -> None:
     """A key that nobody reads is a mistake, with the nearest key named."""
-    assert problems_of({key: 1}) == (Problem(f"connection service_config['omics']['{key}']", "1", hint),)
+    assert problems_of({key: 1}) == (Problem(f"connection service_config['omics']['{key}']", "int", hint),)
 
 
 @pytest.mark.parametrize("config", [[], "LOCAL", None], ids=repr)
@@ -112,7 +121,8 @@ def test_what_is_no_mapping(config: object) -> None:
     """The whole part has the wrong form."""
     (problem,) = problems_of(config)
 
-    assert (problem.argument, problem.value) == ("connection service_config['omics']", show_value(config))
+    shape = type(config).__name__ if isinstance(config, str) else show_value(config)
+    assert (problem.argument, problem.value) == ("connection service_config['omics']", shape)
 
 
 def test_all_problems_are_told_at_once() -> None:

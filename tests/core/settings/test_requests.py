@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.settings.checks import clean_setting
 from airflow_provider_omics.core.settings.fields import START_RUN_ARGUMENTS, Place
 from airflow_provider_omics.core.settings.requests import build_start_run_request, merge_settings, merged_run_settings
 from tests.model_support import sendable
@@ -151,7 +152,7 @@ def test_run_of_a_batch_merges_like_layers_but_for_engine_settings(
     """The two merge rules differ in engineSettings alone, which a run replaces."""
     for layer in (default, *runs):
         layer.pop("tags", None)  # not a name of either place
-        layer.pop("priority", None)  # text of digits becomes a number on the way
+        layer.update(clean_setting(layer, Place.PER_RUN))  # digits become a number on the way, or text
 
     for run, merged in zip(runs, merged_run_settings(default, runs), strict=True):
         expected = merge_settings(default, run)
@@ -245,7 +246,7 @@ def test_source_run_displaces_the_default_workflow() -> None:
 @pytest.mark.parametrize(
     ("setting", "defaults", "argument", "allowed"),
     [
-        ({**RUN, "workflowId": None}, {}, "workflow_id", "workflow_id, source_run_id, or default_run_setting"),
+        ({**RUN, "workflowId": None}, {}, "workflow_id", "workflow_id, source_run_id, here, in default_args"),
         ({**RUN, "runId": "5"}, {}, "workflow_id", "not both"),
         ({**RUN, "roleArn": None}, {}, "role_arn", "required"),
         ({**RUN, "outputUri": None}, {}, "output_uri", "required"),

@@ -19,8 +19,10 @@ from airflow_provider_omics.sheets import SampleSheet, each, one
 
 # How long one example takes says nothing on a machine that others use too.
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# No surrogates, which have no UTF-8 form; what looks like a URI is checked as one.
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).filter(lambda text: "/" not in text)
+# No surrogates, which have no UTF-8 form; what looks like a URI, or like a spreadsheet's, is checked as one.
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).filter(
+    lambda text: "/" not in text and text[:1] not in ("=", "#")
+)
 COLUMN = st.text(st.characters(exclude_categories=["Cs", "C"]), min_size=1, max_size=6).filter(str.strip)
 ID = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=5)
 

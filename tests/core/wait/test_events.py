@@ -61,7 +61,8 @@ def test_the_form_of_a_payload() -> None:
         "error": None,
         "seconds": 0.0,
     }
-    assert {outcome.value for outcome in Outcome} == {"ended", "timed_out", "vanished", "lost_contact", "refused"}
+    known = {"ended", "timed_out", "vanished", "lost_contact", "refused", "invalid"}
+    assert {outcome.value for outcome in Outcome} == known
 
 
 def test_the_kind_is_that_of_the_snapshot() -> None:

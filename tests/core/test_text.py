@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_omics.core.failure.text import LONGEST_LINE, clean_line, clean_message, last_lines
+from airflow_provider_omics.core.text import LONGEST_LINE, clean_line, clean_message, last_lines, visible
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,46 @@ def test_last_lines() -> None:
 def test_clean_message(text: str | None, message: str | None) -> None:
     """A service's sentence is one line, and an empty one is none."""
     assert clean_message(text) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+        ("two\nlines\r\n\tof\x85it", r"two\nlines\r\n\tof\x85it"),
+        ("right\u202eleft", r"right\u202eleft"),
+        ("a\u2028b\u200bc\ufeff", r"a\u2028b\u200bc\ufeff"),
+        ("\ud800", r"\ud800"),
+        ("\U000e0041", r"\U000e0041"),
+        ("größer 基因\xa0~ \\x1b", "größer 基因\xa0~ \\x1b"),
+        (
+            "at https://b.s3.amazonaws.com/k?X-Amz-Date=1&X-Amz-Signature=ab now",
+            "at https://b.s3.amazonaws.com/k?... now",
+        ),
+        ("https://b/k?AWSAccessKeyId=AK&Signature=x&Expires=1", "https://b/k?..."),
+        ("https://b/k?versionId=1", "https://b/k?versionId=1"),
+        (None, None),
+    ],
+)
+def test_visible(text: str | None, shown: str | None) -> None:
+    """What a log would obey or hide is shown as an escape; letters and backslashes stay."""
+    assert visible(text) == shown
+
+
+@given(st.text())
+def test_visible_text_is_one_line(text: str) -> None:
+    """Nothing is left that moves the cursor, the line or the direction; twice is as good as once."""
+    shown = visible(text)
+
+    assert not {unicodedata.category(letter) for letter in shown} & {"Cc", "Cs", "Zl", "Zp"}
+    assert not {unicodedata.bidirectional(letter) for letter in shown} & {
+        "LRE",
+        "RLE",
+        "LRO",
+        "RLO",
+        "PDF",
+        "LRI",
+        "RLI",
+    }
+    assert len(shown.splitlines()) <= 1
+    assert visible(shown) == shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import overload
 
 LONGEST_LINE = 400
 """Characters of a line that are shown; tools print whole command lines and progress bars into one."""
@@ -15,6 +16,36 @@ LONGEST_MESSAGE = 600
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)", re.DOTALL)
 # Also the marks that turn the writing direction or hide text, and lone surrogates, which no UTF-8 log can take.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+# The query of a presigned URL, of Signature Version 4 or 2 (S3 user guide).
+_SIGNED = re.compile(
+    r"(https?://[^\s'\"?]+)\?[^\s'\"]*(?:X-Amz-(?:Signature|Credential|Security-Token)|AWSAccessKeyId|Signature)=[^\s'\"]*",
+    re.IGNORECASE,
+)
+# All of the above and the ends of lines, and with them what Unicode has besides: marks without width, tags, ends.
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\xa0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
+
+
+@overload
+def visible(text: str) -> str: ...
+@overload
+def visible(text: None) -> None: ...
+def visible(text: str | None) -> str | None:
+    r"""Show what a log would obey or hide (control, ANSI, bidi and line characters) as escapes: ``\x1b``, ``\u202e``.
+
+    The query of a presigned URL, which opens its object to whoever reads it, is left out.
+
+    Text of services and files passes it where it becomes a snapshot or an error, so that nobody who prints it has to.
+
+    :param text: of a service, a file, a name; None stays None.
+    :return: one printable line; what is visible stays as it is, so that twice is as good as once.
+    """
+    if text is None or (text.isprintable() and "?" not in text):
+        return text
+    unsigned = _SIGNED.sub(r"\1?...", text)
+    return _UNSEEN.sub(lambda found: found.group().encode("unicode_escape").decode("ascii"), unsigned)
 
 
 def clean_line(text: str, longest: int = LONGEST_LINE) -> str:
@@ -24,6 +55,7 @@ def clean_line(text: str, longest: int = LONGEST_LINE) -> str:
     :param longest: characters that are kept; default :data:`LONGEST_LINE`.
     :return: one printable line, cut with ``...``.
     """
+    text = _SIGNED.sub(r"\1?...", text) if "?" in text else text
     # A progress bar rewrites its line after each carriage return: a terminal shows the last one.
     last = text.rstrip("\r\n").rpartition("\r")[2] or text
     line = _CONTROL.sub("", _ESCAPE.sub("", last)).replace("\n", " ").replace("\t", "    ").rstrip()
