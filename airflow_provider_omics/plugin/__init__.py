@@ -6,7 +6,7 @@ asked for a page.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowPlugin, conf
 
@@ -42,8 +42,9 @@ class OmicsPlugin(AirflowPlugin):
     """The tab "Cohort" of a task instance, from Airflow 3.1 on; older ones pass over both of its parts."""
 
     name = "omics"
-    fastapi_apps: ClassVar[list[Any]] = [{"app": cohort_app, "url_prefix": PREFIX, "name": "AWS HealthOmics"}]
-    external_views: ClassVar[list[Any]] = [
+    # Airflow's own base has them as attributes of its instances, by their annotations.
+    fastapi_apps = [{"app": cohort_app, "url_prefix": PREFIX, "name": "AWS HealthOmics"}]  # noqa: RUF012 - see above
+    external_views = [  # noqa: RUF012 - see above
         {
             "name": "Cohort",
             "href": f"{_path()}{PREFIX}/cohort/{{DAG_ID}}/{{RUN_ID}}/{{TASK_ID}}/{{MAP_INDEX}}",

@@ -126,11 +126,12 @@ def _going(recorded: Recorded, batch: Mapping[str, Any]) -> str:
         region=batch["region_name"],
         made_at=datetime.now(timezone.utc),
         counts=BatchCounts.of(snapshot),
-        problem=None if is_going else f"The batch is {snapshot.status}; the task has not judged it yet.",
+        problem=None if is_going else f"The batch is {snapshot.status}; the task has judged nothing.",
         going=going(snapshot) if is_going else {},
         batch_id=snapshot.id,
     )
-    return render(replace(cohort_page((), facts), reload_after=KEPT_SECONDS if is_going else None))
+    page = cohort_page((), facts)
+    return render(replace(page, reload_after=KEPT_SECONDS) if is_going else replace(page, state="ended"))
 
 
 def going(batch: BatchSnapshot) -> dict[str, int]:

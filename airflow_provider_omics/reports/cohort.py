@@ -149,7 +149,7 @@ class CohortPage:
     made_at: datetime
     region: str
     state: str
-    """``succeeded``, ``failed`` or ``running``."""
+    """``succeeded``, ``failed`` or ``running``; ``ended`` without a judgement."""
     headline: str
     verdict: str
     counts: tuple[Count, ...]

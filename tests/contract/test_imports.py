@@ -49,6 +49,7 @@ AWS_SDK = {"boto3", "botocore"}
 STANDARD_LIBRARY_ONLY = {
     "__init__.py": set[str](),
     "get_provider_info.py": set(),
+    "plugin/__init__.py": {"airflow"},
     "emulator/__init__.py": set(),
     "emulator/pytest_plugin.py": {"pytest"},
 }

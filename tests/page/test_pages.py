@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import html5lib
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 
 from airflow_provider_omics.reports.html import render
 from tests.page.conftest import AXE, start_browser
@@ -139,6 +141,22 @@ def test_keyboard(opened: Opened) -> None:
     assert chrome.find_element(By.CSS_SELECTOR, "th[data-key=ran]").get_attribute("aria-sort") == "ascending"
     chrome.find_element(By.CSS_SELECTOR, "button.only").send_keys(Keys.ENTER)
     assert chrome.switch_to.active_element.get_attribute("id") == "filter"
+
+
+def test_reload_keeps_filter_and_place(opened: Opened) -> None:
+    """A page that a server draws anew loads itself, and leaves the reader where he was."""
+    many = [record(number) for number in range(400)]
+    chrome = opened(replace(page_of([*many, failed(999)]), reload_after=1))
+    chrome.execute_script("window.before = true")
+    chrome.find_element(By.ID, "filter").send_keys("s0")
+    chrome.find_element(By.ID, "next").click()
+
+    WebDriverWait(chrome, 30).until(
+        lambda seen: seen.execute_script("return !window.before && document.documentElement.dataset.ready") == "true"
+    )
+
+    assert chrome.find_element(By.ID, "filter").get_attribute("value") == "s0"
+    assert shown(chrome).startswith("51 to 100 of 401 samples")
 
 
 def test_without_scripts(opened: Opened, tmp_path: Path) -> None:
