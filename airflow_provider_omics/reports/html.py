@@ -14,10 +14,10 @@ from markupsafe import Markup
 
 from airflow_provider_omics.core.console import log_stream_url, run_url, s3_url
 from airflow_provider_omics.core.failure.diagnosis import duration
+from airflow_provider_omics.core.text import visible
 from airflow_provider_omics.reports.cohort import CohortPage
 from airflow_provider_omics.reports.run import RunPage
 from airflow_provider_omics.reports.samples import PACKED_FIELDS
-from airflow_provider_omics.reports.text import visible
 
 HERE = Path(__file__).parent
 

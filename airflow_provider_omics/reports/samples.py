@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow_provider_omics.core.batch.sample import RecordStatus
 from airflow_provider_omics.core.failure.causes import cause_of, read_cause
-from airflow_provider_omics.reports.text import visible
+from airflow_provider_omics.core.text import visible
 
 FIRST_ROWS = 500
 """Rows that are there without JavaScript and in print, failures first."""

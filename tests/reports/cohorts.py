@@ -40,10 +40,9 @@ def record(number: int, status: str = "COMPLETED", **members: Any) -> dict[str, 
         "workflow_id": "1234567",
         "dag_run_id": "manual__2026-06-22",
         "try_number": 1,
-        **members,
     }
     RunRecord.from_json({**line, "status": "UNKNOWN" if status == "RUNNING" else status})  # it is one
-    return line
+    return {**line, **members}
 
 
 def failed(number: int, cause: str = "OUT_OF_MEMORY_ERROR in ALIGN", **members: Any) -> dict[str, Any]:

@@ -10,11 +10,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from airflow_provider_omics.core.text import visible
 from airflow_provider_omics.reports.html import render
-from airflow_provider_omics.reports.text import visible
 from tests.reports.cohorts import failed, page_of, record
 from tests.reports.markup import packed_rows, parsed
 
@@ -81,15 +79,6 @@ def test_text_of_the_facts_stays_text(member: str) -> None:
 
     script_free(page)
     assert not list(page.all("b"))
-
-
-@given(st.text())
-def test_visible(text: str) -> None:
-    """What is shown can be seen, and what could be seen is unchanged."""
-    shown = visible(text)
-
-    assert shown.isprintable()
-    assert text.isprintable() is (shown == text)
 
 
 def test_content_security_policy() -> None:
