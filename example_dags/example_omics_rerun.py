@@ -6,7 +6,9 @@ that completed with the same settings are kept, all others are submitted, and th
 In another DAG run, name the results of an earlier one, or a batch that somebody else started::
 
     airflow dags trigger example_omics_rerun --conf '{"previous_results": "s3://.../batch.jsonl.gz"}'
-    airflow dags trigger example_omics_rerun --conf '{"rerun_failed_of": "1234567"}'
+    airflow dags trigger example_omics_rerun --conf '{"rerun_failed_of": "1234567", "trust_foreign": true}'
+
+A batch does not tell the settings of its samples: ``trust_foreign`` says that they are those of the sheet.
 
 A completed sample whose parameters or workflow version have changed stops the task and is named; ``on_changed`` says
 otherwise: "rerun" or "keep".
@@ -37,6 +39,7 @@ with DAG(
         "workflow_id": "1234567",
         "previous_results": Param("", type="string", description="A results file of an earlier DAG run"),
         "rerun_failed_of": Param("", type="string", description="Id of a batch"),
+        "trust_foreign": Param(False, type="boolean"),
         "on_changed": Param("fail", enum=["fail", "rerun", "keep"]),
     },
     tags=["example", "healthomics"],
@@ -47,6 +50,7 @@ with DAG(
         sample_sheet="{{ params.sheet }}",
         previous_results="{{ params.previous_results }}",
         rerun_failed_of="{{ params.rerun_failed_of }}",
+        trust_foreign="{{ params.trust_foreign }}",
         on_changed="{{ params.on_changed }}",
         rerun_setting={"storageType": "DYNAMIC"},
         max_failed_percent=20,

@@ -85,8 +85,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         for name in ("argument", "value", "allowed"):
-            text = getattr(self, name)
-            object.__setattr__(self, name, type(text)(visible(text)))
+            object.__setattr__(self, name, _shown(getattr(self, name)))
 
     def __str__(self) -> str:
         """One line: argument, value, allowed values."""
@@ -95,6 +94,12 @@ class Problem:
     def masked(self) -> Problem:
         """Make the same problem without a value of the user's; that something is missing or too many stays."""
         return replace(self, argument=_masked(self.argument), value=_masked(self.value), allowed=_masked(self.allowed))
+
+
+def _shown(text: str) -> str:
+    if isinstance(text, GivenWords):
+        return GivenWords(visible(text), visible(text.without))
+    return type(text)(visible(text))
 
 
 def _masked(text: str) -> str:

@@ -68,6 +68,7 @@ class StartRequest:
     :param also: values that the start depends on beside the request itself, part of its fingerprint. Default: none.
     :param chooses: samples that an earlier attempt has completed are not submitted again. Default False.
     :param has_earlier: results of other tasks show what need not be submitted, too. Default False.
+    :param compares: what has completed is compared with the settings of now before it counts. Default False.
     :param staged_run_tags: most tags of its own that a run has among the settings that are not in the request.
     """
 
@@ -75,6 +76,7 @@ class StartRequest:
     also: Any = None
     chooses: bool = False
     has_earlier: bool = False
+    compares: bool = False
     staged_run_tags: int = 0
 
 
@@ -146,6 +148,7 @@ class Attempt:
             durable=arguments.durable,
             chooses=request.chooses,
             has_earlier=request.has_earlier,
+            compares=request.compares,
             cancel=arguments.cancel_on_kill,
             patience=arguments.patience,
             misses_record=misses_record,

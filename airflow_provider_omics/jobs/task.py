@@ -319,6 +319,11 @@ class StartTask:
     def _conclude(self, event: WaitEvent) -> dict[str, Any]:
         """Turn the end of the wait into the task's result or error, and record how the attempt ended."""
         self._has_waited = True
+        if event.outcome is Outcome.ENDED and self.owner.record is not None and self.owner.record.outdated:
+            self.job.close()
+            self._has_waited = False
+            self.attempt.snapshot = None  # the next one is looked for, or started, as by a new try
+            return self.execute()  # the settings are other ones than those that have ended: they are compared
         try:
             result = self.job.conclude(event)
         except OmicsError as error:

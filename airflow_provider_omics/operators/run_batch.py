@@ -54,12 +54,14 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         trace is never submitted again with ``"failed"``.
     :param rerun_setting: merged into ``default_run_setting`` from the second attempt on, and where earlier results are
         given: ``{"storageType": "DYNAMIC"}``. Default: nothing.
-    :param on_changed: for completed samples whose workflow, version, parameters or engine settings have changed:
-        ``"fail"`` (default: starts nothing and names them), ``"rerun"`` or ``"keep"``.
-    :param previous_results: a results file, such as that of an earlier DAG run: samples that completed there with the
-        same settings are not submitted. Default: none.
-    :param rerun_failed_of: id of a batch, whoever started it: samples that completed there are not submitted; the
-        settings are those given here. Default: none.
+    :param on_changed: what becomes of completed samples whose workflow, version, parameters or engine settings have
+        changed: ``"fail"`` (default: starts nothing and names them), ``"rerun"`` or ``"keep"``.
+    :param previous_results: a results file, such as that of an earlier DAG run: what has completed there with the same
+        settings is not submitted. Default: none.
+    :param rerun_failed_of: id of a batch, whoever started it: what has completed there is not submitted; the settings
+        are those given here. Default: none.
+    :param trust_foreign: what completed there with the same workflow, and does not tell its settings (as of a batch
+        that Airflow did not start), counts as completed with those given here. Default False: ``on_changed`` decides.
     :param results_s3_uri: where the result of each run is written before the verdict: ``s3://bucket/key.jsonl``, packed
         if it ends in ``.jsonl.gz``, or ``s3://bucket/prefix/`` for
         ``{dag_id}/{run_id}/{task_id}[/{map_index}].jsonl.gz`` below it; default: the connection's ``results_s3_uri``,
@@ -107,6 +109,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "on_changed",
         "previous_results",
         "rerun_failed_of",
+        "trust_foreign",
         "results_s3_uri",
         "results_detail",
         "check_inputs",
@@ -145,6 +148,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         on_changed: str = "fail",
         previous_results: str | None = None,
         rerun_failed_of: str | None = None,
+        trust_foreign: bool | str = False,
         results_s3_uri: str | None = None,
         results_detail: str = "full",
         read_outputs: bool = False,
@@ -169,6 +173,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.on_changed = on_changed
         self.previous_results = previous_results
         self.rerun_failed_of = rerun_failed_of
+        self.trust_foreign = trust_foreign
         self.results_s3_uri = results_s3_uri
         self.results_detail = results_detail
         self.read_outputs = read_outputs

@@ -14,12 +14,14 @@ from airflow_provider_omics.core.batch.collect import (
     attempt_number,
     completed_if_not_listed,
     has_ended,
+    is_beside,
     is_settled,
     leaves_out_runs,
     statuses_to_list,
+    supersedes,
 )
 from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, RunRecord, Sample, Submission, unfit
-from airflow_provider_omics.core.errors import NotFound, OmicsError, Problem, ServiceError, SettingsError
+from airflow_provider_omics.core.errors import AttemptError, NotFound, OmicsError, Problem, ServiceError, SettingsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
 from airflow_provider_omics.core.uris import S3Address, s3_address
@@ -69,12 +71,14 @@ class Collected:
     :param batch: the batch as seen at the beginning.
     :param counts: records of the batch by status, those of earlier collections included.
     :param new: records that this collection has added or renewed.
+    :param going: runs of the batch that have not ended, and run settings that have yet to be submitted.
     """
 
     uri: str
     batch: BatchSnapshot
     counts: dict[str, int]
     new: int
+    going: int = 0
 
     def to_result(self) -> dict[str, Any]:
         """Return the task's result: counts, never the records."""
@@ -143,8 +147,9 @@ class Collection:
     :param started_by: the task that started the batch, where the batch has no tags that name it. Default: unknown.
         Its samples are looked for beside the file: with them the records have fingerprints and rows, and samples that
         were never tried have records.
-    :param reasons: with LISTED, one GetRun for each run that failed: lists have no reasons. Default False.
-    :param store: takes the records; default: a store of its own.
+    :param reasons: with LISTED, one GetRun for each run that failed: lists do not tell why. Default False.
+    :param store: where the records go; default: a store of its own.
+    :param needs_samples: the batch has left samples as they were, and without them nobody can judge it. Default False.
     :raises SettingsError: the arguments do not go together.
     """
 
@@ -160,6 +165,7 @@ class Collection:
         started_by: BatchOrigin | None = None,
         reasons: bool = False,
         store: ResultsStore | None = None,
+        needs_samples: bool = False,
     ) -> None:
         if read_outputs and detail is ResultsDetail.LISTED:
             allowed = "with results_detail='full': lists have no output URI"
@@ -172,12 +178,14 @@ class Collection:
         self._log = log
         self._detail = detail
         self._reasons = reasons
+        self._needs_samples = needs_samples
         self._started_by = started_by
         self._outputs = OutputsReader(hook) if read_outputs else None
         self._pacer = Pacer(hook.defaults.calls_per_second)
         self._logs = RunLogsHook.beside(hook)
         self._batch = BatchSnapshot(batch_id, "")
-        self._new = self._unwritten = self._lagging = 0
+        self._workflow: str | None = None
+        self._new = self._unwritten = self._going = self._lagging = 0
         self._warned = False
         self._rest_completed = False
         self._leaves_out = False
@@ -202,7 +210,7 @@ class Collection:
                 for look in range(LOOKS):
                     if look:
                         time.sleep(LIST_LAG)  # noqa: TID251 - GetRun may lag; tests step the clock
-                    self._lagging = 0
+                    self._lagging = self._going = 0
                     self._read(origin)
                     if not self._lagging:
                         break
@@ -216,7 +224,10 @@ class Collection:
         shown = ", ".join(f"{number} {status}" for status, number in sorted(counts.items())) or "none yet"
         place = f", at {uri}" if uri else ""
         self._log.info("Results of batch %s: %s; %d new%s", self._batch_id, shown, self._new, place)
-        return Collected(uri, self._batch, counts, self._new)
+        going = self._going
+        if not has_ended(self._batch):  # it may not have submitted, or listed, all of its runs yet
+            going = max(going, self._batch.total_runs - sum(counts.values()), 1)
+        return Collected(uri, self._batch, counts, self._new, going)
 
     def _take_file(self) -> None:
         if self._file is not None:
@@ -237,10 +248,11 @@ class Collection:
         :raises ServiceError: S3 refused, or did not get through.
         """
         for run_setting_id, cause in causes.items():
-            known = self._store.record(run_setting_id)
-            if known is not None and known.batch_id == self._batch_id and known.cause != cause:
-                self._store.put(replace(known, cause=cause))
-                self._unwritten += 1
+            for beside in (False, True):
+                known = self._store.record(run_setting_id, self._workflow, beside=beside)
+                if known is not None and known.batch_id == self._batch_id and known.cause != cause:
+                    self._store.put(replace(known, cause=cause), beside=beside)
+                    self._unwritten += not beside
         if self._unwritten:
             self._write()
 
@@ -249,17 +261,32 @@ class Collection:
         self._batch = BatchSnapshot.from_response(answer)
         origin, started_by = BatchOrigin.from_response(answer), self._started_by
         if started_by is not None and origin.dag_id is None:
-            names = ("dag_id", "dag_run_id", "try_number", "request_id")
+            names = ("dag_id", "dag_run_id", "try_number", "request_id", "task_id", "map_index")
             origin = replace(origin, **{name: getattr(started_by, name) for name in names})
         if origin.request_id is not None and self._file is not None:
             uri, request_id = self._file.uri, origin.request_id
-            self._repeats.make(lambda: self._store.add_samples(read_samples(self._hook, uri, request_id)))
+            needed = self._needs_samples
+            try:
+                self._repeats.make(
+                    lambda: self._store.add_samples(read_samples(self._hook, uri, request_id, required=needed))
+                )
+            except NotFound as error:
+                raise AttemptError(
+                    f"Batch {self._batch_id} has ended, and which samples it left as they were is not known any more: "
+                    f"{error}. Clear the task, which reads them from the results file; rerun='all' starts all over.",
+                    request_id=request_id,
+                    resource_id=self._batch_id,
+                ) from error
+        self._workflow = origin.workflow
+        self._store.set_batch(self._batch_id, self._workflow)
         return origin
 
     def _read(self, origin: BatchOrigin) -> None:
         written_at = told_at = time.monotonic()
-        for record in self._records(self._batch, origin):
-            self._store.put(record)
+        for record, beside in self._records(self._batch, origin):
+            self._store.put(record, beside=beside)
+            if beside:
+                continue
             self._new += 1
             self._unwritten += 1
             if time.monotonic() - written_at >= CHECKPOINT:
@@ -305,24 +332,33 @@ class Collection:
         items = self._hook.list_runs(batch_id=self._batch_id, status=status.value, make=self._repeats.make)
         self._store.add_listed((item["id"], RunSnapshot.from_response(item).to_payload()) for item in items)
 
-    def _records(self, batch: BatchSnapshot, origin: BatchOrigin) -> Iterator[RunRecord]:
+    def _records(self, batch: BatchSnapshot, origin: BatchOrigin) -> Iterator[tuple[RunRecord, bool]]:
+        """Give what is new, and whether it is for the task alone: the file has the record of another task's run."""
         for submission in self._store.submissions():
-            known = self._store.record(submission.run_setting_id)
-            outputs = self._outputs is not None
-            if is_settled(known, submission, origin, self._detail, reasons=self._reasons, outputs=outputs):
-                continue
-            record = self._record(batch, origin, submission, attempt_number(known, batch.id))
-            if record is not None and known is not None and known.cause and known.is_same_end(record):
-                record = replace(record, cause=known.cause)  # that was looked up when it was collected before
-            if record is not None and record != known:
-                yield record
+            yield from self._renewed(batch, origin, submission)
         if has_ended(batch):
             for run_setting_id in self._store.never_submitted():
-                submission = Submission(run_setting_id)
-                known = self._store.record(run_setting_id)
-                if not is_settled(known, submission, origin, self._detail):
-                    sample, attempt = self._sample(run_setting_id), attempt_number(known, batch.id)
-                    yield self._without_run(submission, sample, origin, attempt)
+                yield from self._renewed(batch, origin, Submission(run_setting_id))
+
+    def _renewed(
+        self, batch: BatchSnapshot, origin: BatchOrigin, submission: Submission
+    ) -> Iterator[tuple[RunRecord, bool]]:
+        name, workflow = submission.run_setting_id, origin.workflow
+        known = in_file = self._store.record(name, workflow)
+        if self._started_by is not None and is_beside(in_file, origin, self._sample(name).fingerprint):
+            known = self._store.record(name, workflow, beside=True)
+        outputs = self._outputs is not None
+        if is_settled(known, submission, origin, self._detail, reasons=self._reasons, outputs=outputs):
+            return
+        record = self._record(batch, origin, submission, attempt_number(known, batch.id))
+        if record is None:
+            self._going += 1
+            return
+        if known is not None and known.cause and known.is_same_end(record):
+            record = replace(record, cause=known.cause)  # that was looked up when it was collected before
+        if record != known:
+            is_other = in_file is not None and in_file.batch_id != batch.id
+            yield record, is_other and in_file is not None and supersedes(in_file, record)
 
     def _sample(self, run_setting_id: str) -> Sample:
         return self._store.sample(run_setting_id) or Sample(run_setting_id)
@@ -365,8 +401,8 @@ class Collection:
                 if not self._reasons or run.phase is not Phase.FAILED or run.failure_reason is not None:
                     return run
             elif self._rest_completed:
-                known = self._store.record(submission.run_setting_id)
-                # Counts do not identify a run that GetRun did not find: a sample that was reported UNKNOWN stays so.
+                known = self._store.record(submission.run_setting_id, self._workflow)
+                # What GetRun did not find is not found out by counts: a sample that was told UNKNOWN stays so.
                 if known is None or known.run_id != run_id or known.end is not RecordStatus.UNKNOWN:
                     return RunSnapshot(run_id, RunStatus.COMPLETED.value)
         try:

@@ -221,17 +221,22 @@ def write_samples(hook: OmicsHook, results: S3Place, request_id: str, samples: I
     file.replace(sample.to_json() for sample in samples)
 
 
-def read_samples(hook: OmicsHook, results_uri: str, request_id: str) -> Iterator[Sample]:
+def read_samples(hook: OmicsHook, results_uri: str, request_id: str, *, required: bool = False) -> Iterator[Sample]:
     """Read the samples of an attempt.
 
     :param hook: the hook whose connection is used.
     :param results_uri: the results file that they belong to.
     :param request_id: the attempt's.
+    :param required: they were kept. Default False.
     :return: its samples; none when they were not kept.
-    :raises SettingsError: the object is something else.
+    :raises NotFound: they were kept, and are gone.
+    :raises SettingsError: what is there is something else.
     :raises ServiceError: S3 refused, or did not get through.
     """
-    return JsonLinesFile(hook, samples_place(results_uri, request_id), None).read(Sample.from_json, SAMPLES)
+    file = JsonLinesFile(hook, samples_place(results_uri, request_id), None)
+    yield from file.read(Sample.from_json, SAMPLES)
+    if required and not file.exists:
+        raise NotFound("GetObject", "NoSuchKey", f"{file.uri} is gone")
 
 
 def _is_file_or_prefix(uri: str) -> bool:

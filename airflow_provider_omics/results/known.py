@@ -1,4 +1,4 @@
-"""The records of a cohort's samples before a new attempt: one for each, the last one."""
+"""What is known of the samples of a cohort before a new attempt, read from where it is: one result for each counts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
+from airflow_provider_omics.core.batch.collect import supersedes
+from airflow_provider_omics.core.batch.evidence import Evidence, Unrecorded
+from airflow_provider_omics.core.batch.sample import RunRecord, Sample
 from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
@@ -22,21 +25,22 @@ class KnownSamples:
     :param hook: where to ask.
     :param log: the task's logger.
     :param uri: the task's results file; None: it has none.
+    :param identity: the task, which removes no records of others.
     """
 
-    def __init__(self, hook: OmicsHook, log: Any, uri: str | None) -> None:
+    def __init__(self, hook: OmicsHook, log: Any, uri: str | None, identity: TaskIdentity) -> None:
         self._hook = hook
         self._log = log
+        self._identity = identity
         self._file = None if uri is None else JsonLinesFile(hook, uri, hook.defaults.results_kms_key_id)
         self._before = ResultsStore()
         self._own = ResultsStore()
         self._others = ResultsStore()
         self._causes: dict[str, str] = {}
         self._last_batch: str | None = None
-        self._is_gone = False
-        self._is_blind = False
+        self._shared = Evidence()
         self._changed = False
-        self._is_read = False
+        self._is_read = self._has_own = False
 
     def close(self) -> None:
         """Remove the temporary files."""
@@ -44,25 +48,44 @@ class KnownSamples:
             store.close()
 
     def read_own(
-        self, samples: Iterable[Sample], batch_id: str | None, collect: Callable[[], Collected | None]
+        self,
+        samples: Iterable[Sample],
+        batch_id: str | None,
+        collect: Callable[[ResultsStore], Collected | None],
+        *,
+        chosen: bool,
     ) -> Collected | None:
         """Read the samples and records of the task's own earlier attempts.
 
-        :param samples: of the last of them.
+        :param samples: of the last of them; raise NotFound if they were kept and are gone.
         :param batch_id: the batch that it started; None: it started none.
-        :param collect: brings the results file up to date; called where there is one.
-        :return: the collection's outcome; None: nothing was collected, or the batch is gone.
+        :param collect: brings the results file up to date, and reads it into a store; called where there is one.
+        :param chosen: it left some samples as attempts before it had left them.
+        :return: what was collected; None: nothing, or the batch is gone.
         """
-        self._before.add_samples(samples)
         self._last_batch = batch_id
+        is_memory_gone = is_gone = False
         collected = None
+        try:
+            self._before.add_samples(samples)
+        except NotFound as error:
+            self._log.warning("What the attempt before has kept of its samples is gone: %s", error)
+            is_memory_gone = True
+        self._read_file()
+        is_rest_known = self._has_own
         if batch_id is not None:
             try:
-                collected = collect() if self._file is not None else self._collect_into(self._own, batch_id)
+                collected = self.read_again(collect)
             except NotFound as error:
-                self._log.warning("The end of batch %s can no longer be found: %s", batch_id, error)
-                self._is_gone, self._is_blind = True, not self.submitted
-        self._read_file()
+                self._log.warning("What became of batch %s is not to be found out any more: %s", batch_id, error)
+                is_gone = True
+        self._shared = Evidence(
+            last_batch=batch_id,
+            is_memory_gone=is_memory_gone,
+            is_batch_gone=is_gone,
+            is_rest_known=is_rest_known or not chosen,
+            is_blind=is_gone and not is_memory_gone and not any(True for _ in self._before.samples()),
+        )
         return collected
 
     def _read_file(self) -> None:
@@ -71,24 +94,36 @@ class KnownSamples:
             self._is_read = True
 
     def _take(self, file: JsonLinesFile) -> None:
-        Repeats(self._hook, self._log).make(lambda: self._own.take(file.read(RunRecord.from_json)))
+        Repeats(self._hook, self._log).make(lambda: self._own.take(self._noted(file.read(RunRecord.from_json))))
 
-    def read_again(self, collect: Callable[[], Collected | None]) -> Collected | None:
-        """Read the last batch again, as some of its runs have ended meanwhile.
+    def _noted(self, records: Iterable[RunRecord]) -> Iterator[RunRecord]:
+        for record in records:
+            self._has_own = self._has_own or self._is_own(record)
+            yield record
 
-        :param collect: brings the results file up to date; called where there is one.
+    def _is_own(self, record: RunRecord) -> bool:
+        """Whether this task, in this DAG run, has started the batch of a record."""
+        task = self._identity
+        is_run = (record.dag_id, record.dag_run_id) == (task.dag_id, task.run_id)
+        return is_run and record.task_id in (None, task.task_id)
+
+    def read_again(self, collect: Callable[[ResultsStore], Collected | None]) -> Collected | None:
+        """Read the last batch, or read it again, as some of its runs have ended meanwhile.
+
+        :param collect: brings the results file up to date, and reads it into a store; called where there is one.
         """
         assert self._last_batch is not None  # noqa: S101 - only what was read is read again
         if self._file is None:
-            return self._collect_into(self._own, self._last_batch)
-        collected = collect()
+            samples = (sample for sample in self._before.samples() if sample.carried is None)
+            return collect_into(self._own, self._hook, self._last_batch, samples, self._log)
+        collected = collect(self._own)
         self._take(self._file)
         return collected
 
     def add_results(self, records: Iterable[RunRecord]) -> None:
         """Add the results of other tasks.
 
-        :param records: one for each sample.
+        :param records: one for each sample and workflow.
         """
         for record in records:
             self._others.put(record)
@@ -113,53 +148,20 @@ class KnownSamples:
         """
         self._causes.update(causes)
 
-    def _collect_into(self, store: ResultsStore, batch_id: str) -> Collected:
-        submitted = (sample for sample in self._before.samples() if sample.carried is None)
-        return collect_into(store, self._hook, batch_id, submitted, self._log)
+    def of(self, sample: Sample) -> RunRecord | Unrecorded:
+        """Find the result that counts for a sample, by all that is known.
 
-    @property
-    def submitted(self) -> int:
-        """How many samples the last attempt submitted."""
-        return sum(sample.carried is None for sample in self._before.samples())
-
-    def of(self, run_setting_id: str) -> RunRecord | None:
-        """Return the last record of a sample; None: it has none, or its run is still going.
-
-        :param run_setting_id: the sample.
+        :param sample: as it is now.
         """
-        record, cause = self._of(run_setting_id), self._causes.get(run_setting_id)
-        return record if record is None or cause is None else replace(record, cause=cause)
-
-    def _of(self, run_setting_id: str) -> RunRecord | None:
-        before, record = self._before.sample(run_setting_id), self._own.record(run_setting_id)
-        record = None if record is None else record.present()  # a row may come back
-        if before is None:
-            return self._not_remembered(run_setting_id, record)
-        if before.carried is not None:
-            # The file may know more than was carried: somebody may have found the end of a run of unknown end.
-            if record is None or record.status is RecordStatus.REMOVED:
-                status = RecordStatus(before.carried)
-                record = RunRecord(
-                    run_setting_id,
-                    before.run_id,
-                    None,
-                    status,
-                    message=before.message,
-                    cause=before.reason,
-                    row=before.row,
-                )
-            return replace(record, fingerprint=record.fingerprint or before.fingerprint)
-        if record is not None and record.batch_id == self._last_batch:
-            return replace(record, fingerprint=record.fingerprint or before.fingerprint)
-        return self._unknown(before) if self._is_gone else None
-
-    def _not_remembered(self, run_setting_id: str, record: RunRecord | None) -> RunRecord | None:
-        if record is not None and record.batch_id == self._last_batch is not None:
-            return record  # of settings that the task had not read
-        if self._is_gone and self._is_blind:
-            return self._unknown(Sample(run_setting_id))
-        other = self._others.record(run_setting_id)
-        return None if other is None or other.end is RecordStatus.REMOVED else other.present()
+        name = sample.run_setting_id
+        found = replace(
+            self._shared,
+            records=tuple(self._own.records_of(name)),
+            named=tuple(self._others.records_of(name)),
+            remembered=self._before.sample(name),
+        ).of(sample)
+        cause = self._causes.get(name)
+        return found if isinstance(found, Unrecorded) or cause is None else replace(found, cause=cause)
 
     def unclear_before(self, run_setting_id: str) -> int:
         """Count the unclear failures of a sample before its last run.
@@ -169,18 +171,6 @@ class KnownSamples:
         before = self._before.sample(run_setting_id)
         return 0 if before is None else before.unclear
 
-    def _unknown(self, sample: Sample) -> RunRecord:
-        return RunRecord(
-            sample.run_setting_id,
-            None,
-            None,
-            RecordStatus.UNKNOWN,
-            message="its batch is gone: nobody can tell how it ended",
-            fingerprint=sample.fingerprint,
-            batch_id=self._last_batch,
-            row=sample.row,
-        )
-
     def gone(self, present: Collection[str]) -> Iterator[Sample]:
         """Yield the samples that have left the sheet, in the form that is remembered.
 
@@ -188,8 +178,8 @@ class KnownSamples:
         """
         for sample in self._before.samples():
             if sample.run_setting_id not in present:
-                known = self.of(sample.run_setting_id)
-                if known is not None:
+                known = self.of(sample)
+                if isinstance(known, RunRecord):
                     status, reason = known.status.value, known.cause or known.failure_reason
                     left = replace(sample, run_id=known.run_id, message=known.message)
                     yield replace(left, carried=status, reason=reason, removed=True)
@@ -198,24 +188,27 @@ class KnownSamples:
         for record in self._own.records(self._last_batch):  # of settings that the task had not read
             name = record.run_setting_id
             if name not in present and self._before.sample(name) is None:
-                end, reason = record.end.value, record.cause or record.failure_reason
-                yield Sample(name, record.fingerprint, record.row, end, reason, removed=True)
+                end, reason, workflow = record.end.value, record.cause or record.failure_reason, record.workflow
+                yield Sample(name, record.fingerprint, record.row, end, reason, removed=True, workflow=workflow)
 
     def keep(self, record: RunRecord) -> None:
-        """Add to the results file a record that is carried forward.
+        """Let the results file have a record that is carried forward, unless one that counts more is there.
 
-        :param record: from :meth:`of`.
+        :param record: as :meth:`of` found it.
         """
-        self._put(record)
+        known = self._own.record(record.run_setting_id, record.workflow)
+        if known is None or known.batch_id == record.batch_id or supersedes(record, known):
+            self._put(record)
 
     def remove(self, run_setting_id: str) -> None:
-        """Mark a sample in the results file as removed from the sheet.
+        """Let the results file tell that a sample has left the sheet of this task; what others have run stays.
 
         :param run_setting_id: the sample.
         """
-        record = self._own.record(run_setting_id)
-        if record is not None:
-            self._put(record.removed())
+        for record in self._own.records_of(run_setting_id):
+            is_own = self._is_own(record) or record.dag_id is None or record.batch_id == self._last_batch
+            if is_own and self._own.record(run_setting_id, record.workflow) == record:
+                self._put(record.removed())
 
     def write(self) -> None:
         """Write the results file, if it has changed.
@@ -228,6 +221,6 @@ class KnownSamples:
             self._changed = False
 
     def _put(self, record: RunRecord) -> None:
-        if self._file is not None and self._own.record(record.run_setting_id) != record:
+        if self._file is not None and self._own.record(record.run_setting_id, record.workflow) != record:
             self._own.put(record)
             self._changed = True

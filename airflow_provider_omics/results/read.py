@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
@@ -24,13 +24,16 @@ def read_batch_results(
     uri: str,
     *,
     status: str | None = None,
+    run_setting_id: str | None = None,
+    workflow_id: str | None = None,
     first_line: int = 1,
     last_line: int | None = None,
+    skip_lines: str = "",
     aws_conn_id: str | None = "aws_default",
     region_name: str | None = None,
     hook: OmicsHook | None = None,
 ) -> Iterator[RunRecord]:
-    """Iterate over the results of a batch, one record a run setting, in little memory.
+    """Iterate over the results of a batch, one record a run setting and workflow, in little memory.
 
     ::
 
@@ -38,8 +41,11 @@ def read_batch_results(
 
     :param uri: the ``results_uri`` of a task's result, or a local copy of the file.
     :param status: only records of this status, ``"COMPLETED"``. Default: all.
+    :param run_setting_id: only records of this sample: one of each workflow that has run it. Default: all.
+    :param workflow_id: only records of this workflow. Default: all.
     :param first_line: where to begin; default 1.
     :param last_line: where to end. Default: at the end of the file.
+    :param skip_lines: lines between them to leave out, as a chunk names them: ``"3,7-9"``. Default: none.
     :param aws_conn_id: the connection that reads S3. Default: "aws_default".
     :param region_name: AWS Region. Default: the connection's.
     :param hook: reads S3 in their place, with its endpoint, TLS settings and botocore configuration. Default: none.
@@ -47,12 +53,21 @@ def read_batch_results(
     :raises SettingsError: there is no such file, or it is no results file.
     :raises ServiceError: S3 refused.
     """
-    for _, record in _numbered(uri, status, first_line, last_line, aws_conn_id, region_name, hook):
-        yield record
+    skipped, status = _lines(skip_lines), _checked(status)
+    for number, record in _numbered(uri, last_line, aws_conn_id, region_name, hook):
+        if number < first_line or number in skipped or run_setting_id not in (None, record.run_setting_id):
+            continue
+        if _is_wanted(record, status, workflow_id):
+            yield record
 
 
 def completed_chunks(
-    uri: str, size: int = 100, *, aws_conn_id: str | None = "aws_default", region_name: str | None = None
+    uri: str,
+    size: int = 100,
+    *,
+    workflow_id: str | None = None,
+    aws_conn_id: str | None = "aws_default",
+    region_name: str | None = None,
 ) -> list[dict[str, Any]]:
     """Divide the completed samples into chunks, for one mapped task each.
 
@@ -65,10 +80,12 @@ def completed_chunks(
 
         genotype.expand(chunk=chunks(wgs.output))  # a task that returns completed_chunks(wgs["results_uri"])
 
-    Lines keep their places when results are added, so a chunk stays the same.
+    Lines keep their places, whoever writes, and new ones go to the end: a chunk reads the same samples for as long as
+    the file lives. One of them that is no longer completed is left out; one that completes later is in no chunk of now.
 
     :param uri: the ``results_uri`` of a task's result, or a local copy of the file.
     :param size: records in a chunk; default 100.
+    :param workflow_id: only samples of this workflow, where several write the file. Default: of all.
     :param aws_conn_id: the connection that reads S3. Default: "aws_default".
     :param region_name: AWS Region. Default: the connection's.
     :return: for each chunk the arguments of :func:`read_batch_results`.
@@ -80,12 +97,18 @@ def completed_chunks(
         raise SettingsError([Problem("size", repr(size), "a whole number, 1 or more")])
     status = RecordStatus.COMPLETED.value
     common = {"uri": uri, "status": status, "aws_conn_id": aws_conn_id, "region_name": region_name}
-    numbered = _numbered(uri, status, 1, None, aws_conn_id, region_name)
+    if workflow_id is not None:
+        common["workflow_id"] = workflow_id
+    numbered = _numbered(uri, None, aws_conn_id, region_name)
+    wanted = (number for number, record in numbered if _is_wanted(record, status, workflow_id))
     chunks: list[dict[str, Any]] = []
     completed = 0
-    while lines := [number for number, _ in islice(numbered, size)]:
+    while lines := list(islice(wanted, size)):
         completed += len(lines)
-        chunks.append({**common, "first_line": lines[0], "last_line": lines[-1]})
+        others = [(line + 1, following - 1) for line, following in pairwise(lines) if following - line > 1]
+        skipped = ",".join(str(first) if first == last else f"{first}-{last}" for first, last in others)
+        place = {"first_line": lines[0], "last_line": lines[-1]}
+        chunks.append({**common, **place, **({"skip_lines": skipped} if skipped else {})})
     longest = conf.getint("core", "max_map_length", fallback=1024)
     if len(chunks) > longest:
         allowed = (
@@ -95,17 +118,32 @@ def completed_chunks(
     return chunks
 
 
+def _checked(status: str | None) -> str | None:
+    if status is not None and status not in RecordStatus.__members__:
+        raise SettingsError([Problem("status", repr(status), f"one of {', '.join(RecordStatus.__members__)}")])
+    return status
+
+
+def _is_wanted(record: RunRecord, status: str | None, workflow_id: str | None) -> bool:
+    return status in (None, record.status.value) and workflow_id in (None, record.workflow_id)
+
+
+def _lines(text: str) -> set[int]:
+    """Read what a chunk leaves out."""
+    try:
+        pairs = [part.partition("-") for part in text.split(",") if part]
+        return {line for first, _, last in pairs for line in range(int(first), int(last or first) + 1)}
+    except ValueError:
+        raise SettingsError([Problem("skip_lines", repr(text), "numbers of lines, as '3,7-9'")]) from None
+
+
 def _numbered(
     uri: str,
-    status: str | None,
-    first_line: int,
     last_line: int | None,
     aws_conn_id: str | None,
     region_name: str | None,
     hook: OmicsHook | None = None,
 ) -> Iterator[tuple[int, RunRecord]]:
-    if status is not None and status not in RecordStatus.__members__:
-        raise SettingsError([Problem("status", repr(status), f"one of {', '.join(RecordStatus.__members__)}")])
     store = None
     if is_s3_uri(uri):
         store = S3Store.of_connection(aws_conn_id, region_name) if hook is None else S3Store(hook)
@@ -118,7 +156,4 @@ def _numbered(
                 kind, remedy = RESULTS
                 allowed = f"{kind}, compressed with gzip or not ({type(error).__name__}: {error}). {remedy}"
                 raise SettingsError([Problem(uri, "damaged", allowed)]) from error
-        records = parsed_lines(copy, uri, RunRecord.from_json)
-        for number, record in enumerate(islice(records, last_line), 1):
-            if number >= first_line and status in (None, record.status.value):
-                yield number, record
+        yield from enumerate(islice(parsed_lines(copy, uri, RunRecord.from_json), last_line), 1)

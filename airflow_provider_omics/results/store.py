@@ -15,18 +15,40 @@ _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -8000;
+CREATE TABLE batch (id TEXT, workflow TEXT);
 CREATE TABLE sample (
   id TEXT PRIMARY KEY, fingerprint TEXT, row TEXT, carried TEXT, reason TEXT, removed INTEGER, unclear INTEGER,
-  run_id TEXT, message TEXT
+  run_id TEXT, message TEXT, workflow TEXT
 );
 CREATE TABLE submission (id TEXT PRIMARY KEY, run_id TEXT, run_uuid TEXT, status TEXT, reason TEXT, message TEXT);
 CREATE TABLE listed (run_id TEXT PRIMARY KEY, item TEXT);
 CREATE TABLE record (
-  id TEXT PRIMARY KEY, batch_id TEXT, status TEXT, ended TEXT, line TEXT, changed INTEGER, read TEXT
+  id TEXT, workflow TEXT, beside INTEGER, fingerprint TEXT, batch_id TEXT, status TEXT, ended TEXT, line TEXT,
+  changed INTEGER, read TEXT, place INTEGER,
+  PRIMARY KEY (id, workflow, beside)
 );
+CREATE VIEW counting AS
+  SELECT id, record_id, same FROM (
+    SELECT
+      sample.id, record.rowid AS record_id, record.fingerprint IS sample.fingerprint AS same,
+      ROW_NUMBER() OVER (
+        PARTITION BY sample.id
+        ORDER BY record.fingerprint = sample.fingerprint AND record.ended = 'COMPLETED' DESC,
+          record.batch_id IS batch.id DESC, record.beside, record.rowid
+      ) AS number
+    FROM (
+      SELECT id, fingerprint, workflow FROM sample
+      UNION ALL
+      SELECT id, NULL, NULL FROM submission WHERE id NOT IN (SELECT id FROM sample)
+    ) AS sample
+    JOIN record ON record.id = sample.id
+    LEFT JOIN batch ON TRUE
+    WHERE record.batch_id IS batch.id
+      OR (record.fingerprint IS sample.fingerprint AND record.workflow IS COALESCE(sample.workflow, batch.workflow))
+  ) WHERE number = 1;
 CREATE VIEW cohort AS
   SELECT
-    member.id, place, sample.carried, sample.reason, sample.run_id, sample.message,
+    member.id, member.place, sample.carried, sample.reason, sample.run_id, sample.message,
     COALESCE(sample.unclear, 0) AS unclear, record.line,
     COALESCE(NULLIF(record.ended, 'REMOVED'), sample.carried) AS ended
   FROM (
@@ -35,22 +57,26 @@ CREATE VIEW cohort AS
     SELECT id, 1000000 + rowid FROM sample WHERE NOT removed AND id NOT IN (SELECT id FROM submission)
   ) AS member
   LEFT JOIN sample ON sample.id = member.id
-  LEFT JOIN record ON record.id = member.id;
+  LEFT JOIN counting ON counting.id = member.id
+  LEFT JOIN record ON record.rowid = counting.record_id;
 """
-# record.read: of a record that was changed here, the line that the file had of it.
+# record.beside: of the batch, and not in the file, which has a record of the same sample by another task.
+# record.read: of a record that was changed here, the line that the file had of it. record.place: its line in the file.
+# counting: of each sample the record that counts, as core.batch.evidence decides it before the batch is started.
 
 _PUT = """
-INSERT INTO record VALUES (?, ?, ?, ?, ?, 1, NULL)
-ON CONFLICT (id) DO UPDATE SET
-  batch_id = excluded.batch_id, status = excluded.status, ended = excluded.ended, line = excluded.line,
-  changed = 1, read = CASE WHEN changed THEN read ELSE line END
+INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, NULL, NULL)
+ON CONFLICT (id, workflow, beside) DO UPDATE SET
+  fingerprint = excluded.fingerprint, batch_id = excluded.batch_id, status = excluded.status, ended = excluded.ended,
+  line = excluded.line, changed = 1, read = CASE WHEN changed THEN read ELSE line END
 """
 _TAKE = """
-INSERT INTO record VALUES (?, ?, ?, ?, ?, 0, NULL)
-ON CONFLICT (id) DO UPDATE SET
-  batch_id = excluded.batch_id, status = excluded.status, ended = excluded.ended, line = excluded.line,
-  changed = 0, read = NULL
+INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, NULL, ?)
+ON CONFLICT (id, workflow, beside) DO UPDATE SET
+  fingerprint = excluded.fingerprint, batch_id = excluded.batch_id, status = excluded.status, ended = excluded.ended,
+  line = excluded.line, changed = 0, read = NULL, place = excluded.place
 """
+_LINES = "SELECT line FROM record WHERE NOT beside ORDER BY place IS NULL, place, rowid"
 
 
 class ResultsStore:
@@ -80,10 +106,16 @@ class ResultsStore:
                 item.unclear,
                 item.run_id,
                 item.message,
+                item.workflow,
             )
             for item in samples
         )
-        self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def set_batch(self, batch_id: str, workflow: str | None) -> None:
+        """Say which batch is collected, and of which workflow: of two records of a sample the cohort has its own."""
+        self._database.execute("DELETE FROM batch")
+        self._database.execute("INSERT INTO batch VALUES (?, ?)", (batch_id, workflow or ""))
 
     def sample(self, run_setting_id: str) -> Sample | None:
         """Return a run setting; None: it is unknown."""
@@ -144,34 +176,52 @@ class ResultsStore:
     def take(self, records: Iterable[RunRecord]) -> None:
         """Take in the records of the file as it is now.
 
-        A record that was changed here since the file was last read stays, unless somebody has changed it there as well,
-        and the file's is of a later batch, or more complete.
+        What was changed here since the file was last read stays, unless somebody has changed it there as well, and the
+        file's is of a later batch, or tells more. Each keeps the line that it has in the file.
 
         :param records: all of the file.
         """
-        for record in records:
+        for place, record in enumerate(records):
             row = _row(record)
-            found = self._one("SELECT line, changed, read FROM record WHERE id = ?", record.run_setting_id)
+            found = self._one(
+                "SELECT line, changed, read FROM record WHERE id = ? AND workflow = ? AND NOT beside", *row[:2]
+            )
             if found is not None and found[1]:
-                if found[2] == row[-1]:
+                is_mine = found[2] == row[-1]
+                if is_mine or not supersedes(record, RunRecord.from_json(json.loads(found[0]))):
+                    keep = "UPDATE record SET read = ?, place = ? WHERE id = ? AND workflow = ? AND NOT beside"
+                    self._database.execute(keep, (row[-1], place, *row[:2]))
                     continue
-                if not supersedes(record, RunRecord.from_json(json.loads(found[0]))):
-                    self._database.execute("UPDATE record SET read = ? WHERE id = ?", (row[-1], row[0]))
-                    continue
-            self._database.execute(_TAKE, row)
+            self._database.execute(_TAKE, (*row, place))
 
-    def put(self, record: RunRecord) -> None:
-        """Add a record, or replace the one of the same ``runSettingId``."""
-        self._database.execute(_PUT, _row(record))
+    def put(self, record: RunRecord, *, beside: bool = False) -> None:
+        """Add a record, or put it in the place of the one of the same workflow and ``runSettingId``.
+
+        :param record: the record.
+        :param beside: it is not for the file, which has a record of the same sample by another task. Default False.
+        """
+        self._database.execute(_PUT, _row(record, beside=beside))
 
     def written(self) -> None:
         """Note that the file has the same records."""
         self._database.execute("UPDATE record SET changed = 0, read = NULL WHERE changed")
 
-    def record(self, run_setting_id: str) -> RunRecord | None:
-        """Return the record of a run setting; None: it has none."""
-        found = self._one("SELECT line FROM record WHERE id = ?", run_setting_id)
+    def record(self, run_setting_id: str, workflow: str | None, *, beside: bool = False) -> RunRecord | None:
+        """Give the record of a run setting; None: it has none.
+
+        :param run_setting_id: the sample.
+        :param workflow: its workflow.
+        :param beside: that which is not for the file. Default False.
+        """
+        query = "SELECT line FROM record WHERE id = ? AND workflow = ? AND beside = ?"
+        found = self._one(query, run_setting_id, workflow or "", beside)
         return None if found is None else RunRecord.from_json(json.loads(found[0]))
+
+    def records_of(self, run_setting_id: str) -> list[RunRecord]:
+        """Give all records of a run setting, of whatever workflow: those of the file, then those beside it."""
+        query = "SELECT line FROM record WHERE id = ? ORDER BY beside, rowid"
+        with closing(self._database.execute(query, (run_setting_id,))) as rows:
+            return [RunRecord.from_json(json.loads(line)) for (line,) in rows]
 
     def records(self, batch_id: str) -> Iterator[RunRecord]:
         """Yield the records of a batch, in the order in which they came."""
@@ -181,8 +231,8 @@ class ResultsStore:
                 yield RunRecord.from_json(json.loads(line))
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """Yield all records as JSON objects, in the order in which they came."""
-        with closing(self._database.execute("SELECT line FROM record ORDER BY rowid")) as rows:
+        """Give all records as JSON objects: those of the file in its order, then the new ones."""
+        with closing(self._database.execute(_LINES)) as rows:
             for (line,) in rows:
                 yield json.loads(line)
 
@@ -224,14 +274,15 @@ class ResultsStore:
                 record = {"run_setting_id": name} if line is None else json.loads(line)
                 yield {**record, "status": ended or RecordStatus.UNKNOWN.value}
 
-    def _one(self, query: str, value: str) -> tuple[Any, ...] | None:
-        found: tuple[Any, ...] | None = self._database.execute(query, (value,)).fetchone()
+    def _one(self, query: str, *values: Any) -> tuple[Any, ...] | None:
+        found: tuple[Any, ...] | None = self._database.execute(query, values).fetchone()
         return found
 
 
-def _row(record: RunRecord) -> tuple[str, str | None, str, str, str]:
+def _row(record: RunRecord, *, beside: bool = False) -> tuple[Any, ...]:
     line = json.dumps(record.to_json(), separators=(",", ":"))
-    return record.run_setting_id, record.batch_id, record.status.value, record.end.value, line
+    ends = record.status.value, record.end.value, line
+    return record.run_setting_id, record.workflow or "", beside, record.fingerprint, record.batch_id, *ends
 
 
 def _sample(row: tuple[Any, ...]) -> Sample:

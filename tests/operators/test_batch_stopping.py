@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from airflow_provider_omics.core.attempt.record import Ended as RecordEnded
-from airflow_provider_omics.core.errors import BatchFailed, BatchTimedOut
+from airflow_provider_omics.core.errors import AttemptError, BatchFailed, BatchTimedOut
 from tests.operators.reruns import URI, script, statuses, submitted
 from tests.operators.tries import Crash, NewTask, Task, at_sleep, crash, stores, waits, watch_starts
 
@@ -98,13 +98,9 @@ def test_next_try_sees_to_what_a_kill_has_missed(
 
 @pytest.mark.parametrize("uri", [URI, None], ids=["results", "no place"])
 @pytest.mark.parametrize(
-    ("cancel_takes", "cancel", "log", "again"),
-    [
-        (200.0, True, "Waiting for the end of runs that outlived batch", ["S1", "S2"]),
-        (2000.0, True, "are still going; their samples are submitted again", ["S1", "S2"]),
-        (0.0, False, "Waiting for the end of runs that outlived batch", ["S2"]),
-    ],
-    ids=["soon", "too late", "completed"],
+    ("cancel_takes", "cancel", "again"),
+    [(200.0, True, ["S1", "S2"]), (5000.0, True, ["S1", "S2"]), (0.0, False, ["S2"])],
+    ids=["soon", "late", "completed"],
 )
 def test_retry_after_a_batch_that_failed_under_its_runs(
     new_task: NewTask,
@@ -113,10 +109,9 @@ def test_retry_after_a_batch_that_failed_under_its_runs(
     uri: str | None,
     cancel_takes: float,
     cancel: bool,
-    log: str,
     again: list[str],
 ) -> None:
-    """Runs that outlive their batch are waited for, ten minutes at most: what completes is not submitted again."""
+    """Runs that outlive their batch are waited for: what completes is not submitted again, nothing runs beside it."""
     task = new_task("batch")
     runs = [{"running": 300.0, "cancel_takes": cancel_takes}]
     script(task, runs, batches=[{"failure": {"reason": "An error.", "after_runs": 1}}])
@@ -129,7 +124,26 @@ def test_retry_after_a_batch_that_failed_under_its_runs(
     assert ended.error is None
     assert submitted(task) == [["S1"], again]
     assert ended.result["completed_runs"] == 2
-    assert any(log in line for line in log_lines())
+    assert "Waiting for the end of 1 runs that outlived batch 2000001" in log_lines()
+
+
+@pytest.mark.parametrize("uri", [URI, None], ids=["results", "no place"])
+def test_runs_that_do_not_end(new_task: NewTask, uri: str | None) -> None:
+    """A run that outlives its batch and the patience of a try is not paid twice; the next try waits for it as well."""
+    task = new_task("batch", retries=5)
+    script(task, [{"running": 30_000.0}], batches=[{"failure": {"reason": "An error.", "after_runs": 1}}])
+    arguments = {"cancel_on_kill": False, "retry_permanent_failures": True, "patience": timedelta(hours=1)}
+    task.try_(results_s3_uri=uri, **arguments)
+    script(task)
+
+    second = task.try_()
+    task.emulator.advance(30_000)
+    third = task.try_()
+
+    assert isinstance(second.error, AttemptError)
+    assert "1 runs of batch 2000001 are still going" in str(second.error)
+    assert third.error is None
+    assert submitted(task) == [["S1"], ["S2"]]
 
 
 # -- a try that finds it stopping --------------------------------------------------------------------------------------

@@ -75,8 +75,15 @@ def test_earlier_results_count_for_rows_that_come_later(new_task: NewTask) -> No
     assert submitted(task)[1:] == [["S4"], ["S4"]]
 
 
-def test_rerun_failed_of(emulator: OmicsEmulator, new_task: NewTask) -> None:
-    """Of a batch that somebody else started only what did not complete runs, with today's settings."""
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [({}, None), ({"trust_foreign": True}, ["S2"]), ({"on_changed": "keep"}, ["S2"]), ({"on_changed": "rerun"}, None)],
+    ids=["unasked", "trusted", "kept", "again"],
+)
+def test_rerun_failed_of(
+    emulator: OmicsEmulator, new_task: NewTask, arguments: dict[str, Any], expected: list[str] | None
+) -> None:
+    """Of a batch that somebody else started nobody knows the settings: whether they are the same, the user says."""
     emulator.set_scenario({"runs": fails(PERMANENT, "S2")})
     started = emulator.client().start_run_batch(
         requestId="by hand",
@@ -87,10 +94,15 @@ def test_rerun_failed_of(emulator: OmicsEmulator, new_task: NewTask) -> None:
     emulator.set_scenario({})
     task = new_task("batch")
 
-    ended = task.try_(rerun_failed_of=started["id"])
+    ended = task.try_(rerun_failed_of=started["id"], **arguments)
 
+    if expected is None:
+        again = [["S1", "S2"]] if arguments else []
+        assert submitted(task)[1:] == again
+        assert again or "1 completed samples have results that do not tell their settings" in str(ended.error)
+        return
     assert ended.error is None
-    assert submitted(task)[1] == ["S2"]
+    assert submitted(task)[1] == expected
     assert (ended.result["completed_runs"], ended.result["carried_forward"]) == (2, 1)
 
 

@@ -185,16 +185,21 @@ class Task:
         if self.before_execute is not None:
             self.before_execute(self.operator)
         try:
-            try:
-                ended.result = execute(self.operator, context)
-            except TaskDeferred as deferral:
-                self.instance.state = "deferred"
-                ended.trigger = stored(deferral.trigger)
-                ended.event = self._waited(ended.trigger)
-                self.instance.state = "running"
-                self.operator = rendered(task, context)
-                kwargs = {**(deferral.kwargs or {}), "event": ended.event}
-                ended.result = self.operator.resume_execution(deferral.method_name, kwargs, context)
+            resumed: Any = None
+            while True:
+                try:
+                    if resumed is None:
+                        ended.result = execute(self.operator, context)
+                    else:
+                        ended.result = self.operator.resume_execution(*resumed, context)
+                    break
+                except TaskDeferred as deferral:
+                    self.instance.state = "deferred"
+                    ended.trigger = stored(deferral.trigger)
+                    ended.event = self._waited(ended.trigger)
+                    self.instance.state = "running"
+                    self.operator = rendered(task, context)
+                    resumed = deferral.method_name, {**(deferral.kwargs or {}), "event": ended.event}
         except BaseException as error:  # noqa: BLE001  # a crash too is what a test asks for
             ended.error = error
         return ended

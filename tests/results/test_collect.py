@@ -86,6 +86,10 @@ def test_everything_about_a_sample(emulator: OmicsEmulator) -> None:
         "dag_run_id": "manual__1",
         "try_number": 2,
         "row": {"patient": "P7"},
+        "workflow_owner_id": None,
+        "run_arn": run["arn"],
+        "task_id": None,
+        "map_index": None,
     }
     assert collected.to_result() == {
         "batch_id": batch_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,7 @@ from airflow_provider_omics.core.batch.collect import ResultsDetail
 from airflow_provider_omics.core.batch.sample import RunRecord
 from airflow_provider_omics.core.errors import NotFound, SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.results import completed_chunks, read_batch_results
 from airflow_provider_omics.results.file import JsonLinesFile, results_place, samples_place
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, quick_hook, samples
 from tests.operators.tries import at_sleep
@@ -134,6 +135,28 @@ def test_what_was_read_earlier_is_not_written_back(emulator: OmicsEmulator, step
     collect(third)
 
     assert statuses() == {"S1": "COMPLETED", "S2": "COMPLETED", "S3": "COMPLETED"}
+
+
+@pytest.mark.parametrize("name", ["S1", "S2"])
+def test_chunks_keep_their_samples(emulator: OmicsEmulator, stepped: SteppedTime, name: str) -> None:
+    """Who writes after another one adds at the end: a chunk that was handed out meanwhile reads the same samples."""
+    first, second = two_batches(emulator)
+    third = end_another(emulator, "three", "A1", "A2", name)
+    handed: list[dict[str, Any]] = []
+
+    def write_and_hand_out() -> None:
+        collect(third)
+        handed.extend(completed_chunks(URI, size=2))
+
+    at_sleep(stepped, write_and_hand_out)
+    collect(first)
+    before = [[record.run_setting_id for record in read_batch_results(**chunk)] for chunk in handed]
+    collect(second)
+    collect(first)
+
+    assert before == [["A1", "A2"], [name]]
+    assert [[record.run_setting_id for record in read_batch_results(**chunk)] for chunk in handed] == before
+    assert list(records())[:3] == ["A1", "A2", name]
 
 
 def test_less_detail_beside_more(emulator: OmicsEmulator, stepped: SteppedTime) -> None:

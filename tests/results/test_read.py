@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,41 @@ def test_chunks_cover_the_completed_samples(tmp_path: Path, size: int) -> None:
     assert [len(chunk) for chunk in read[:-1]] == [size] * (len(read) - 1)
     assert list(chain.from_iterable(read)) == [record for record in records if record.status is RecordStatus.COMPLETED]
     assert json.loads(json.dumps(chunks)) == chunks  # they go through XCom
+
+
+def test_chunk_of_samples_that_change(tmp_path: Path) -> None:
+    """A sample that completes later gets into no chunk that was handed out; one that is no longer completed leaves."""
+    path = tmp_path / "wgs.jsonl"
+    records = write(path, 6)
+    (chunk,) = completed_chunks(str(path))
+    later = [replace(record, status=RecordStatus.COMPLETED) for record in records]
+    later[4] = replace(records[4], status=RecordStatus.FAILED)
+
+    path.write_text("".join(json.dumps(record.to_json()) + "\n" for record in later))
+
+    assert [record.run_setting_id for record in read_batch_results(**chunk)] == ["S0", "S2"]
+    assert chunk["skip_lines"] == "2,4"
+
+
+def test_sample_of_two_workflows(tmp_path: Path) -> None:
+    """Who asks for an id alone is told of both; the workflow tells them apart, in chunks as well."""
+    path = tmp_path / "wgs.jsonl"
+    one, other = (replace(record, run_setting_id="S0") for record in write(path, 3)[::2])
+    both = [replace(one, workflow_id="1234567"), replace(other, workflow_id="7777777")]
+    path.write_text("".join(json.dumps(record.to_json()) + "\n" for record in both))
+
+    assert list(read_batch_results(str(path), run_setting_id="S0")) == both
+    assert list(read_batch_results(str(path), run_setting_id="S0", workflow_id="7777777")) == both[1:]
+    (chunk,) = completed_chunks(str(path), workflow_id="7777777")
+    assert list(read_batch_results(**chunk)) == both[1:]
+
+
+def test_lines_to_skip_that_are_none(tmp_path: Path) -> None:
+    """What is no number of a line is refused."""
+    write(tmp_path / "wgs.jsonl", 1)
+
+    with pytest.raises(SettingsError, match="skip_lines = 'x': numbers of lines, as '3,7-9'"):
+        list(read_batch_results(str(tmp_path / "wgs.jsonl"), skip_lines="x"))
 
 
 def test_no_chunks_of_nothing(tmp_path: Path) -> None:

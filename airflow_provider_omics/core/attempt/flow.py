@@ -98,7 +98,7 @@ def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Flow
         return (yield from _start_afresh(present, saved.now, record))
     if seen.phase is Phase.ACTIVE and seen.status != UNKNOWN:
         yield from Say(INFO, f"Adopting {present.kind} {seen.id} of try {record.owner_try}: {seen.status}")
-        record = replace(record, owner_try=present.try_number, ended=None)
+        record = replace(record, owner_try=present.try_number, ended=None, outdated=_is_outdated(record, present))
         yield from Save(record)
         seen = yield from let_stop(record, seen, present)
     if seen.status == UNKNOWN or seen.phase is Phase.DELETED:
@@ -106,12 +106,21 @@ def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Flow
     if seen.phase is Phase.ACTIVE:
         return Begun(record, seen)
     judged = yield from IsSuccess(seen)
+    if judged.value and _is_outdated(record, present):
+        line = f"{present.kind} {seen.id} of try {record.owner_try} has ended well, and the settings have changed since"
+        yield from Say(INFO, f"{line}: what is new or changed makes a further one")
+        return (yield from _start_afresh(present, judged.now, record, seen, compared=True))
     if judged.value:
         yield from Say(INFO, f"{present.kind} {seen.id} of try {record.owner_try} has ended well: using its result")
         return Begun(replace(record, owner_try=present.try_number), seen)
     yield from stop_stragglers(seen, present)
     yield from Say(INFO, f"{present.kind} {seen.id} of try {record.owner_try} is {seen.status}: starting a new one")
     return (yield from _start_afresh(present, judged.now, record, seen))
+
+
+def _is_outdated(record: AttemptRecord, present: Present) -> bool:
+    """Whether what an earlier try has started is to be compared with the settings of now, once it has ended."""
+    return present.compares and record.fingerprint != present.fingerprint
 
 
 def _after_clear(record: AttemptRecord, present: Present) -> Flow[Begun]:
@@ -133,13 +142,20 @@ def _after_clear(record: AttemptRecord, present: Present) -> Flow[Begun]:
 
 
 def _start_afresh(
-    present: Present, now: float, before: AttemptRecord | None, seen: Snapshot | None = None, *, cleared: bool = False
+    present: Present,
+    now: float,
+    before: AttemptRecord | None,
+    seen: Snapshot | None = None,
+    *,
+    cleared: bool = False,
+    compared: bool = False,
 ) -> Flow[Begun]:
     """Make a new attempt.
 
     :param before: the record that it replaces.
     :param seen: its run or batch, as far as it was looked at.
     :param cleared: a user cleared the task.
+    :param compared: what it takes the place of has ended well: only what is new or changed is submitted.
     """
     record = AttemptRecord(
         request_id=present.new_request_id,
@@ -153,9 +169,10 @@ def _start_afresh(
     )
     if before is not None:
         record = record.following(before, cleared=cleared)
-    if not present.chooses or (record.previous_request_id is None and not present.has_earlier):
+    has_known = record.previous_request_id is not None or present.has_earlier
+    if not (compared or (present.chooses and has_known)):
         return (yield from _start(record, present))
-    record = replace(record, chosen=True)
+    record = replace(record, chosen=True, compared=compared)
     answer = yield from Choose(record)
     if answer.value:
         return (yield from _start(replace(record, requested_at=answer.now), present))

@@ -42,6 +42,8 @@ class AttemptRecord:
     :param idle: none was left to submit: nothing is started, and ``resource_id`` is that of an earlier attempt.
     :param previous_request_id: request id of the last attempt before this one that started something, or was idle.
     :param previous_id: the batch that it started; None: there is none, or it was idle.
+    :param outdated: a try with other settings has adopted it: once it has ended, it is compared with them.
+    :param compared: it submits what is new or changed since the attempt before it, which ended well.
     """
 
     request_id: str
@@ -62,6 +64,8 @@ class AttemptRecord:
     idle: bool = False
     previous_request_id: str | None = None
     previous_id: str | None = None
+    outdated: bool = False
+    compared: bool = False
 
     def following(self, before: AttemptRecord, *, cleared: bool) -> AttemptRecord:
         """Make the record of a new attempt that counts on from the one before it, and names the batch that one started.
@@ -128,6 +132,7 @@ class Present:
         ``rerun="failed"``).
     :param has_earlier: results of other tasks exempt samples, too (``previous_results``,
         ``rerun_failed_of``).
+    :param compares: a batch of an earlier try that has ended well is compared with the settings of now.
     :param cancel: whether the run or batch that a clear leaves behind is cancelled (``cancel_on_kill``).
     :param patience: seconds for which a start that does not get through is repeated.
     :param misses_record: there have been earlier tries, and their record would have outlived them.
@@ -144,6 +149,7 @@ class Present:
     durable: bool = True
     chooses: bool = False
     has_earlier: bool = False
+    compares: bool = False
     cancel: bool = True
     patience: float = 3 * 3600.0
     misses_record: bool = False

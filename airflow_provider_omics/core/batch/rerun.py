@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
+from airflow_provider_omics.core.batch.evidence import Unrecorded
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample, is_same_work
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.failure.reasons import FailureClass, is_final, reason_of_end
 from airflow_provider_omics.core.settings.checks import ReadModel
@@ -29,7 +30,11 @@ class Fate(str, Enum):
     CARRY = "carry"
     """Left alone: it did not complete, and another try cannot help, or nobody knows what became of it."""
     REFUSE = "refuse"
-    """It completed with other settings, and the user has to decide."""
+    """It completed, not with the settings it has now as far as is known, and the user has to say what is to be done."""
+    WAIT = "wait"
+    """Its run is going: it is waited for, and nothing is submitted beside it."""
+    NOT_KNOWN = "not known"
+    """It may have completed, and what would tell is gone: nothing is started."""
 
     @property
     def is_submitted(self) -> bool:
@@ -47,7 +52,10 @@ class RerunRules:
     :param on_changed: for completed samples whose settings changed: ``"fail"``, ``"rerun"`` or ``"keep"``.
     :param rerun_setting_changes: ``rerun_setting`` changes something, so that tasks that were too small may now fit.
     :param retry_permanent: ``retry_permanent_failures``.
-    :param has_cache: ``cacheId`` is set, so that finished tasks need not be computed anew.
+    :param has_cache: ``cacheId`` is set, so that what was computed before need not be computed anew.
+    :param trust_foreign: a result of the same workflow without a fingerprint counts as one of the same settings.
+    :param only_changes: the attempt before ended well: what did not complete is tolerated, and submitted again only
+        with other settings.
     """
 
     everything: bool = False
@@ -56,38 +64,50 @@ class RerunRules:
     rerun_setting_changes: bool = False
     retry_permanent: bool = False
     has_cache: bool = False
+    trust_foreign: bool = False
+    only_changes: bool = False
 
-    def fate(self, sample: Sample, known: RunRecord | None, unclear_before: int = 0) -> Fate:
-        """Decide the fate of a sample.
+    def fate(self, sample: Sample, known: RunRecord | Unrecorded | None, unclear_before: int = 0) -> Fate:
+        """Decide what becomes of a sample; the table is in docs/results.md.
 
-        A sample of UNKNOWN outcome may have completed: it is never run again unless everything is. A record without a
-        fingerprint, of a batch that Airflow did not start, counts as one of the same settings.
+        A sample of UNKNOWN outcome may have completed: it is never run again unless everything is. A record without
+        a fingerprint is not known to be of the same settings.
 
         :param sample: as it is now.
-        :param known: its last record; None: there is none.
+        :param known: the result that counts for it, or why there is none, as
+            :meth:`airflow_provider_omics.core.batch.evidence.Evidence.of` finds it; None: it has not run.
         :param unclear_before: how often it had failed unclear before that, since its first run or the last clear.
         :return: its fate.
         """
-        if known is None:
-            return Fate.NEW
+        if known is Unrecorded.GOING:
+            return Fate.WAIT
+        if known is None or isinstance(known, Unrecorded):
+            return Fate.NOT_KNOWN if known is Unrecorded.NOT_KNOWN and not self.everything else Fate.NEW
         if self.everything:
             return Fate.AGAIN
         if known.status is RecordStatus.COMPLETED:
-            if known.fingerprint in (None, sample.fingerprint):
+            if is_same_work(known.fingerprint, sample.fingerprint) or self._is_trusted(sample, known):
                 return Fate.KEEP
             return {"fail": Fate.REFUSE, "rerun": Fate.CHANGED, "keep": Fate.KEEP}[self.on_changed]
         if known.status is RecordStatus.UNKNOWN:
             return Fate.CARRY
+        if None not in (known.fingerprint, sample.fingerprint) and known.fingerprint != sample.fingerprint:
+            return Fate.AGAIN  # what was corrected has not failed yet
+        if self.only_changes:
+            return Fate.CARRY
         again = self.cleared or self.may_pass(known.status, known.failure_code, unclear_before)
         return Fate.AGAIN if again else Fate.CARRY
 
-    def unclear(self, known: RunRecord | None, unclear_before: int) -> int:
+    def _is_trusted(self, sample: Sample, known: RunRecord) -> bool:
+        return self.trust_foreign and known.fingerprint is None and known.workflow in (None, sample.workflow)
+
+    def unclear(self, known: RunRecord | Unrecorded | None, unclear_before: int) -> int:
         """Count how often a sample that is submitted has failed unclear, since its first run or the last clear.
 
         :param known: its last record; None: there is none.
         :param unclear_before: the same before that.
         """
-        if self.cleared or known is None or known.status is RecordStatus.COMPLETED:
+        if self.cleared or not isinstance(known, RunRecord) or known.status is RecordStatus.COMPLETED:
             return 0
         failure_class = reason_of_end(known.status.value, known.failure_code).failure_class
         is_unclear = failure_class is FailureClass.UNCLEAR and not _is_untried(known.status, known.failure_code)

@@ -91,6 +91,7 @@ class Sample:
     :param unclear: number of its unclear failures before this attempt, since the first one or the last clear.
     :param run_id: the run that an earlier attempt has left; None: there was none.
     :param message: AWS's message about it.
+    :param workflow: the workflow that it is given to, see :func:`workflow_key`; None: not known.
     """
 
     run_setting_id: str
@@ -102,11 +103,22 @@ class Sample:
     unclear: int = 0
     run_id: str | None = None
     message: str | None = None
+    workflow: str | None = None
+
+    @classmethod
+    def of_setting(cls, setting: Mapping[str, Any], row: Mapping[str, Any] | None = None) -> Sample:
+        """Take it from what its run gets.
+
+        :param setting: the batch's default and its own settings, merged.
+        :param row: column -> value of the sheet's ``keep_columns``. Default: none.
+        """
+        workflow = workflow_key(setting.get("workflowId"), setting.get("workflowOwnerId"))
+        return cls(setting["runSettingId"], sample_fingerprint(setting), row or {}, workflow=workflow)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object; ``carried`` and the fields after it only where they are set."""
         values: dict[str, Any] = {"run_setting_id": self.run_setting_id, "fingerprint": self.fingerprint}
-        names = ("carried", "reason", "removed", "unclear", "run_id", "message")
+        names = ("carried", "reason", "removed", "unclear", "run_id", "message", "workflow")
         more = {name: getattr(self, name) for name in names}
         return {**values, "row": dict(self.row), **{name: value for name, value in more.items() if value}}
 
@@ -132,6 +144,7 @@ class Sample:
             int(value.get("unclear") or 0),
             value.get("run_id"),
             value.get("message"),
+            value.get("workflow"),
         )
 
 
@@ -187,7 +200,11 @@ class BatchOrigin:
     :param dag_run_id: id of the DAG run.
     :param try_number: number of the try.
     :param request_id: idempotency token of the start.
-    :param batch_created_at: when the batch was created, in ISO 8601, UTC and milliseconds: such texts sort by time.
+    :param batch_created_at: when the batch was created, in ISO 8601, UTC and milliseconds: such texts are ordered as
+        the times are.
+    :param workflow_owner_id: account of the workflow's owner; None: the caller's own.
+    :param task_id: id of the task that started it.
+    :param map_index: its index, of a mapped task.
     """
 
     batch_id: str
@@ -198,6 +215,14 @@ class BatchOrigin:
     try_number: int | None = None
     request_id: str | None = None
     batch_created_at: str | None = None
+    workflow_owner_id: str | None = None
+    task_id: str | None = None
+    map_index: int | None = None
+
+    @property
+    def workflow(self) -> str | None:
+        """The workflow of its runs, as :func:`workflow_key` writes it."""
+        return workflow_key(self.workflow_id, self.workflow_owner_id)
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> BatchOrigin:
@@ -207,7 +232,7 @@ class BatchOrigin:
         """
         tags = response.get("tags") or {}
         default = response.get("defaultRunSetting") or {}
-        tried = tags.get("airflow:try_number", "")
+        tried, mapped = tags.get("airflow:try_number", ""), tags.get("airflow:map_index", "")
         created = response.get("creationTime")
         return cls(
             response["id"],
@@ -218,6 +243,9 @@ class BatchOrigin:
             int(tried) if tried.isdecimal() else None,
             tags.get(REQUEST_ID_TAG),
             created.astimezone(timezone.utc).isoformat(timespec="milliseconds") if created else None,
+            default.get("workflowOwnerId"),
+            tags.get("airflow:task_id"),
+            int(mapped) if mapped.isdecimal() else None,
         )
 
 
@@ -253,6 +281,12 @@ class RunRecord:
     :param row: column -> value of the sheet's ``keep_columns``.
     :param outputs: with ``read_outputs``: the run's ``outputs.json``, or for Nextflow a list of its objects.
     :param status_before_removal: of a sample that is REMOVED, how it had ended: its row may come back.
+    :param workflow_owner_id: account of the workflow's owner, as the batch named it; None: the caller's own. Workflow,
+        owner and ``run_setting_id`` identify a record; the fingerprint decides whether it is of the same work.
+    :param run_arn: ARN of the run; None with ``results_detail="listed"``.
+    :param task_id: id of the task that started the batch. DAG, DAG run and task say where a record comes from, and
+        identify nothing.
+    :param map_index: its index, of a mapped task.
     """
 
     run_setting_id: str
@@ -282,6 +316,10 @@ class RunRecord:
     row: Mapping[str, Any] = field(default_factory=dict)
     outputs: Any = None
     status_before_removal: RecordStatus | None = None
+    workflow_owner_id: str | None = None
+    run_arn: str | None = None
+    task_id: str | None = None
+    map_index: int | None = None
 
     @classmethod
     def of_run(
@@ -319,7 +357,8 @@ class RunRecord:
             output_uri=run.run_output_uri,
             started_at=run.start_time.isoformat() if run.start_time else None,
             stopped_at=run.stop_time.isoformat() if run.stop_time else None,
-            workflow_id=run.workflow_id or origin.workflow_id,
+            workflow_id=origin.workflow_id or run.workflow_id,
+            run_arn=run.arn,
             workflow_uuid=run.workflow_uuid,
             workflow_version_name=run.workflow_version_name or origin.workflow_version_name,
             workflow_digest=run.digest,
@@ -360,6 +399,16 @@ class RunRecord:
             workflow_id=origin.workflow_id,
             workflow_version_name=origin.workflow_version_name,
         )
+
+    @property
+    def workflow(self) -> str | None:
+        """The workflow that it is a result of, as :func:`workflow_key` writes it; None: not known."""
+        return workflow_key(self.workflow_id, self.workflow_owner_id)
+
+    @property
+    def maker(self) -> tuple[str | None, str | None, str | None, int | None]:
+        """The task instance that started its batch; all None: nobody known."""
+        return self.dag_id, self.dag_run_id, self.task_id, self.map_index
 
     @property
     def failure_code(self) -> str | None:
@@ -463,12 +512,25 @@ def _shared(submission: Submission, sample: Sample, origin: BatchOrigin, attempt
         "dag_id": origin.dag_id,
         "dag_run_id": origin.dag_run_id,
         "try_number": origin.try_number,
+        "workflow_owner_id": origin.workflow_owner_id,
+        "task_id": origin.task_id,
+        "map_index": origin.map_index,
     }
 
 
 FINGERPRINTED = ("workflowId", "workflowOwnerId", "workflowVersionName", "parameters", "engineSettings")
 """The settings that decide what a run computes. Role, storage, place of the outputs, names, tags and priority do not: a
 sample that completed with others of these need not run again."""
+
+
+def workflow_key(workflow_id: str | None, owner_id: str | None) -> str | None:
+    """Write a workflow as one text, by which two are compared: ids are those of an account.
+
+    :param workflow_id: its id; None: not known.
+    :param owner_id: account of its owner; None: the caller's own.
+    :return: ``owner/id``, of an own one ``/id``; None: not known.
+    """
+    return None if not workflow_id else f"{owner_id or ''}/{workflow_id}"
 
 
 def sample_fingerprint(setting: Mapping[str, Any]) -> str:
@@ -480,3 +542,12 @@ def sample_fingerprint(setting: Mapping[str, Any]) -> str:
     """
     content = {name: setting[name] for name in FINGERPRINTED if setting.get(name) not in (None, "", {})}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def is_same_work(fingerprint: str | None, other: str | None) -> bool:
+    """Tell whether two fingerprints are known to be of the same work.
+
+    :param fingerprint: one; None: not known.
+    :param other: the other one; None: not known, and what is not known is not the same.
+    """
+    return fingerprint is not None and fingerprint == other

@@ -231,14 +231,22 @@ def judge(counts: BatchCounts, tolerance: Tolerance, failed_ids: Collection[str]
     :return: the verdict.
     """
     allowed = tolerance.allowance(counts.total_runs)
-    patterns = [_glob(pattern) for pattern in tolerance.must_succeed]
     # Lists lag behind counts. A run without a name may be one that must succeed.
     named = sum(map(bool, failed_ids))
-    unnamed = max(0, counts.not_completed - named) if patterns else 0
-    missed = tuple(name for name in failed_ids if any(fnmatchcase(name, pattern) for pattern in patterns))
+    unnamed = max(0, counts.not_completed - named) if tolerance.must_succeed else 0
+    missed = tuple(name for name in failed_ids if matches_any(name, tolerance.must_succeed))
     # A batch has at least one run: an answer without any count is silence, and silence is no success.
     succeeded = counts.total_runs > 0 and counts.not_completed <= allowed and not missed and not unnamed
     return Verdict(succeeded, counts, allowed, missed, unnamed)
+
+
+def matches_any(run_setting_id: str, patterns: Collection[str]) -> bool:
+    """Tell whether a sample is one of those named.
+
+    :param run_setting_id: the sample.
+    :param patterns: ids, or patterns with ``*`` and ``?``.
+    """
+    return any(fnmatchcase(run_setting_id, _glob(pattern)) for pattern in patterns)
 
 
 def _number(value: object) -> float | None:

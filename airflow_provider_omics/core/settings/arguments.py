@@ -111,6 +111,7 @@ START_ARGUMENTS: Mapping[str, Argument] = {
     "retry_permanent_failures": _flag(False),
     "keep_staging": _flag(False),
     "read_outputs": _flag(False),
+    "trust_foreign": _flag(False),
     "max_runs": Argument(ArgumentKind.COUNT, unset=True),
     "rerun_failed_of": Argument(ArgumentKind.ID, unset=True),
 }

@@ -88,6 +88,7 @@ class BatchArguments:
     on_changed: str
     previous_results: str | None
     rerun_failed_of: str | None
+    trust_foreign: bool
     results_s3_uri: str | None
     results_detail: str
     read_outputs: bool
@@ -134,7 +135,12 @@ class BatchJob:
         report = CohortReport(self.owner, self._layers) if self.owner.arguments.report else None
         self._judge = BatchJudge(self.owner, self._results, given.tolerance, self._retry_rules, given.rerun, report)
         self._rerun_settings = RerunSettings(
-            given.rerun, given.rerun_setting, given.on_changed, given.previous_results, given.rerun_failed_of
+            given.rerun,
+            given.rerun_setting,
+            given.on_changed,
+            given.previous_results,
+            given.rerun_failed_of,
+            given.trust_foreign,
         )
 
     @property
@@ -184,6 +190,7 @@ class BatchJob:
             also=rerun.rerun_setting or None,
             chooses=arguments.rerun == "failed",
             has_earlier=rerun.earlier is not None,
+            compares=self.owner.lasts,
             staged_run_tags=0 if spool is None else spool.most_run_tags,
         )
 
@@ -282,6 +289,8 @@ class BatchJob:
             rerun_setting_changes=settings.changes(default) and record.attempts == 2 and settings.earlier is None,
             retry_permanent=self.owner.arguments.retry_permanent_failures,
             has_cache=bool(merged.get("cacheId")),
+            trust_foreign=self.arguments.trust_foreign,
+            only_changes=record.compared,
         )
         chosen = self._rerun().choose(record, self._all_settings(default), default, rules)
         batch = self._take(record, chosen)
@@ -342,8 +351,17 @@ class BatchJob:
     def _rerun(self) -> BatchRerun:
         place, earlier = self._places.results, self._rerun_settings.earlier
         uri = None if place is None else place.uri
-        memory, own = self._places.memory(), self.owner.identity if self._has_results else None
-        return BatchRerun(self.owner.hook, self.owner.log, memory, uri, self._results.collect, earlier, own)
+        return BatchRerun(
+            self.owner.hook,
+            self.owner.log,
+            self._places.memory(),
+            uri,
+            self._results.collect,
+            earlier,
+            self.owner.identity,
+            self.owner.arguments.patience,
+            self.owner.identity if self._has_results else None,
+        )
 
     def _prepared(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put into S3 the samples, for the results, and sheets and long settings, for HealthOmics."""
@@ -367,8 +385,13 @@ class BatchJob:
         """Store the samples before they are submitted: later the sheet may have changed."""
         if not self._places.memory().lasts:
             return
-        if batch.spool is None and record.previous_request_id is not None:
-            self._all_settings(default)  # samples that have left it no longer count
+        if batch.spool is None:
+            try:
+                self._all_settings(default)  # the object may be another one by the time that some run again
+            except ServiceError as error:
+                if record.previous_request_id is not None:
+                    raise
+                self.owner.log.warning("What completes cannot be compared with later settings: %s", error)
         has_cache = bool(self._rerun_settings.merged(default, record).get("cacheId"))
         self._rerun().start_over(record, batch.spool, default, RerunRules(everything=True, has_cache=has_cache))
 

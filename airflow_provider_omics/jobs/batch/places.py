@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_omics.core.batch.sample import Sample
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.batch.staging import checked_place
@@ -115,19 +115,24 @@ class BatchMemory:
             # The value of airflow.sdk.NEVER_EXPIRE, as of the attempt record.
             self.accessor.set(KEY, known, retention=timedelta.max)
 
-    def read(self, request_id: str) -> Iterator[Sample]:
+    def read(self, request_id: str, *, required: bool = False) -> Iterator[Sample]:
         """Read the samples of an attempt.
 
         :param request_id: the attempt's.
+        :param required: they were kept. Default False.
         :return: its samples; none when they were not kept.
-        :raises SettingsError: the stored value is something else.
+        :raises NotFound: they were kept, and are gone.
+        :raises SettingsError: what is there is something else.
         :raises ServiceError: S3 refused, or did not get through.
         """
         if self.place is not None:
-            yield from read_samples(self.hook, self.place.uri, request_id)
+            yield from read_samples(self.hook, self.place.uri, request_id, required=required)
             return
+        known = self._load()
+        if required and request_id not in known:
+            raise NotFound("ReadSamples", "NotFound", f"the samples of request {request_id} are gone")
         try:
-            yield from [Sample.from_json(value) for value in self._load().get(request_id, ())]
+            yield from [Sample.from_json(value) for value in known.get(request_id, ())]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             kind, _ = SAMPLES
             allowed = f"{kind} ({type(error).__name__}: {error}). Delete it, and clear the task with rerun='all'."

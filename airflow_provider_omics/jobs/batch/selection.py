@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
@@ -18,13 +20,13 @@ from airflow_provider_omics.core.batch.rerun import (
     rerun_sentence,
     rerun_setting_problems,
 )
-from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample, sample_fingerprint
-from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
+from airflow_provider_omics.core.errors import AttemptError, NotFound, Problem, SettingsError
 from airflow_provider_omics.core.settings.checks import ReadModel, clean_setting
 from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.core.settings.rendering import still_text
 from airflow_provider_omics.core.settings.requests import merge_settings, merged_run_settings
-from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.wait.patience import Patience
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.batch.places import BatchMemory
 from airflow_provider_omics.jobs.batch.staging import RunSettingsSpool
@@ -33,16 +35,14 @@ from airflow_provider_omics.jobs.driver import pause
 from airflow_provider_omics.results.collect import Collected
 from airflow_provider_omics.results.known import KnownSamples
 from airflow_provider_omics.results.read import read_batch_results
+from airflow_provider_omics.results.store import ResultsStore
 
 SHOWN_CHANGES = 20
 """Samples that the error of a changed sheet names."""
 
-STRAGGLERS = 600.0
-"""Seconds that a new attempt waits for runs of an ended batch that are still going: those that complete must not be
-submitted again. A run that was cancelled stops within minutes."""
-
 LOOK = 30.0
-"""Seconds between two looks at them."""
+"""Seconds after the first look at runs that have outlived their batch, doubled each time: what completes of them must
+not be submitted again. A run that was cancelled stops within minutes."""
 
 NO_CACHE = "cacheId is not set: what these samples have computed before is computed anew"
 
@@ -76,6 +76,7 @@ class RerunSettings:
     :param on_changed: ``"fail"``, ``"rerun"`` or ``"keep"``.
     :param previous_results: a results file, or nothing.
     :param rerun_failed_of: a batch, or nothing.
+    :param trust_foreign: results without a fingerprint count as those of the same settings.
     """
 
     rerun: Any
@@ -83,6 +84,7 @@ class RerunSettings:
     on_changed: Any
     previous_results: Any
     rerun_failed_of: Any
+    trust_foreign: Any = False
 
     def check(self) -> None:
         """Look for problems.
@@ -161,8 +163,10 @@ class BatchRerun:
     :param log: the task's logger.
     :param memory: the task's own record of its samples.
     :param results_uri: the task's results file; None: it has none.
-    :param collect: brings that file up to date for a batch, by its id and request id.
-    :param earlier: earlier results that the user names; None: none.
+    :param collect: brings that file up to date for a batch, by its id and request id, and reads it into a store.
+    :param earlier: what the user names as done already; None: nothing.
+    :param identity: the task.
+    :param patience: seconds for which runs that have outlived their batch are waited for, since the last one ended.
     :param own: the task, whose results count as well, as no record shows its attempts. Default: they do.
     """
 
@@ -170,8 +174,10 @@ class BatchRerun:
     log: Any
     memory: BatchMemory
     results_uri: str | None
-    collect: Callable[[str, str], Collected | None]
+    collect: Callable[[str, str, ResultsStore], Collected | None]
     earlier: EarlierResults | None
+    identity: TaskIdentity
+    patience: float
     own: TaskIdentity | None = None
 
     def choose(
@@ -187,10 +193,10 @@ class BatchRerun:
         :raises SettingsError: completed samples have other settings now, and ``on_changed`` is ``"fail"``.
         :raises ServiceError: the records could not be read, or the choice not be stored.
         """
-        with closing(KnownSamples(self.hook, self.log, self.results_uri)) as known:
+        with closing(KnownSamples(self.hook, self.log, self.results_uri, self.identity)) as known:
             self._read(record, known)
             if not (rules.cleared or rules.retry_permanent):
-                self._look_at_tasks(known, spool)
+                self._look_at_tasks(known, spool, default)
             fates = self._fates(known, spool, default, rules)
             if not rules.has_cache and (Fate.AGAIN in fates or Fate.CHANGED in fates):
                 self.log.warning(NO_CACHE)
@@ -198,9 +204,10 @@ class BatchRerun:
             gone = list(known.gone(present))
             for sample in gone:
                 known.remove(sample.run_setting_id)
-            for setting, fate in zip(spool, fates, strict=True):
-                if not fate.is_submitted:
-                    known.keep(_known(known, setting["runSettingId"]))
+            for sample, fate in zip(samples_of(default, spool), fates, strict=True):
+                found = known.of(sample)
+                if not fate.is_submitted and isinstance(found, RunRecord):
+                    known.keep(found)
             known.write()
             self.memory.keep(record.request_id, chain(self._samples(known, spool, default, fates, rules), gone))
         return spool.subset(fate.is_submitted for fate in fates)
@@ -216,7 +223,7 @@ class BatchRerun:
         :param rules: for all samples.
         :raises ServiceError: the records of rows that have left could not be read, or the samples not be stored.
         """
-        with closing(KnownSamples(self.hook, self.log, self.results_uri)) as known:
+        with closing(KnownSamples(self.hook, self.log, self.results_uri, self.identity)) as known:
             gone = [] if spool is None else self._gone(record, known, {setting["runSettingId"] for setting in spool})
             samples = iter(()) if spool is None else samples_of(default, spool)
             self.memory.keep(record.request_id, chain(samples, gone))
@@ -234,12 +241,14 @@ class BatchRerun:
         remembered = [sample.run_setting_id in present for sample in self.memory.read(before)]
         if remembered and all(remembered):
             return []
-        known.read_own(self.memory.read(before), record.previous_id, lambda: self._collect_previous(record))
+        known.read_own(
+            self.memory.read(before), record.previous_id, partial(self._collect_previous, record), chosen=False
+        )
         return list(known.gone(present))
 
-    def _collect_previous(self, record: AttemptRecord) -> Collected | None:
+    def _collect_previous(self, record: AttemptRecord, store: ResultsStore) -> Collected | None:
         batch_id, request_id = record.previous_id, record.previous_request_id
-        return None if batch_id is None or request_id is None else self.collect(batch_id, request_id)
+        return None if batch_id is None or request_id is None else self.collect(batch_id, request_id, store)
 
     def chosen(self, record: AttemptRecord, spool: RunSettingsSpool) -> RunSettingsSpool:
         """Return the settings chosen for an attempt earlier, when its request is sent again.
@@ -259,19 +268,28 @@ class BatchRerun:
             own = (one for one in results if (one.dag_id, one.dag_run_id) == (task.dag_id, task.run_id))
             known.add_results(own)
         if before is None:
+            known.read_own((), None, lambda _: None, chosen=False)
             return
-        batch_id = record.previous_id
-        collected = known.read_own(self.memory.read(before), batch_id, lambda: self._collect_previous(record))
-        waited = 0.0
-        while batch_id is not None and collected is not None and self._has_stragglers(collected, known):
-            if waited >= STRAGGLERS:
-                self.log.warning("Runs of batch %s are still going; their samples are submitted again", batch_id)
-                return
-            if not waited:
-                self.log.info("Waiting for the end of runs that outlived batch %s", batch_id)
-            pause(LOOK)
-            waited += LOOK
-            collected = known.read_again(lambda: self._collect_previous(record))
+        collect = partial(self._collect_previous, record)
+        has_carried = record.attempts > 2 or record.previous_id is None
+        samples = self.memory.read(before, required=True)
+        collected = known.read_own(samples, record.previous_id, collect, chosen=has_carried)
+        going, waited = 0, Patience(self.patience, LOOK)
+        while collected is not None and collected.going:
+            now = time.time()
+            if collected.going != going:
+                going, waited = collected.going, Patience(self.patience, LOOK)
+                self.log.info("Waiting for the end of %d runs that outlived batch %s", going, record.previous_id)
+            elif waited.is_over(now):
+                raise AttemptError(
+                    f"{going} runs of batch {record.previous_id} are still going, and others beside them would be paid "
+                    "twice: cancel them, or clear the task once they have ended.",
+                    request_id=record.request_id,
+                    resource_id=record.previous_id,
+                )
+            waited = waited.failed(now)
+            pause(waited.pause)
+            collected = known.read_again(collect)
 
     def _read_earlier(self, earlier: EarlierResults, known: KnownSamples, *, is_first: bool) -> None:
         """Read the results that the user names; where the task's own attempts know a sample, their record wins."""
@@ -285,39 +303,38 @@ class BatchRerun:
                     raise
                 self.log.warning("The runs of batch %s can no longer be read: %s", earlier.batch_id, error)
 
-    def _look_at_tasks(self, known: KnownSamples, spool: RunSettingsSpool) -> None:
-        """Look for the failed tasks of runs that only say that one failed: whether a retry may help depends on them."""
-        records = (known.of(setting["runSettingId"]) for setting in spool)
+    def _look_at_tasks(self, known: KnownSamples, spool: RunSettingsSpool, default: Mapping[str, Any]) -> None:
+        """Look for the failed tasks of runs that only say that one failed: what may pass depends on them."""
+        records = (known.of(sample) for sample in samples_of(default, spool))
         causes, notes = Diagnoser(self.hook, log_lines=0).causes(
-            [record for record in records if record is not None and record.run_id is not None and record.lacks_task]
+            [record for record in records if isinstance(record, RunRecord) and record.run_id and record.lacks_task]
         )
         known.add_causes(causes)
         for note in notes:
             self.log.warning("What may pass on another try: %s", note)
-
-    def _has_stragglers(self, collected: Collected, known: KnownSamples) -> bool:
-        """Return whether a batch has ended and runs of it have not."""
-        has_ended = collected.batch.phase is not Phase.ACTIVE
-        return has_ended and sum(collected.counts.values()) < known.submitted
 
     def _fates(
         self, known: KnownSamples, spool: RunSettingsSpool, default: Mapping[str, Any], rules: RerunRules
     ) -> list[Fate]:
         fates: list[Fate] = []
         again: Counter[RecordStatus] = Counter()
-        refused: list[str] = []
+        refused: list[tuple[Sample, RunRecord]] = []
         unknown: list[str] = []
-        for setting in merged_run_settings(default, spool):
-            name = setting["runSettingId"]
-            record = known.of(name)
-            fate = rules.fate(Sample(name, sample_fingerprint(setting)), record, known.unclear_before(name))
+        for sample in samples_of(default, spool):
+            name = sample.run_setting_id
+            record = known.of(sample)
+            fate = rules.fate(sample, record, known.unclear_before(name))
             fates.append(fate)
-            if record is not None and fate is Fate.AGAIN:
+            if not isinstance(record, RunRecord):
+                continue
+            if fate is Fate.AGAIN:
                 again[record.status] += 1
             elif fate is Fate.REFUSE:
-                refused.append(name)
-            elif record is not None and record.status is RecordStatus.UNKNOWN:
+                refused.append((sample, record))
+            elif record.status is RecordStatus.UNKNOWN:
                 unknown.append(name)
+        if Fate.NOT_KNOWN in fates:
+            raise SettingsError([self._memory_problem(fates.count(Fate.NOT_KNOWN))])
         if refused:
             raise SettingsError([_changed_problem(refused)])
         count = Counter(fates)
@@ -345,15 +362,33 @@ class BatchRerun:
         rules: RerunRules,
     ) -> Iterator[Sample]:
         for sample, fate in zip(samples_of(default, spool), fates, strict=True):
-            name = sample.run_setting_id
-            before = known.unclear_before(name)
-            if fate.is_submitted:
-                yield replace(sample, unclear=rules.unclear(known.of(name), before))
+            before = known.unclear_before(sample.run_setting_id)
+            record = known.of(sample)
+            if fate.is_submitted or not isinstance(record, RunRecord):
+                yield replace(sample, unclear=rules.unclear(record, before))
             else:
-                record = _known(known, name)
-                status, reason = record.status.value, record.cause or record.failure_reason
-                left = (None, None) if record.status is RecordStatus.COMPLETED else (record.run_id, record.message)
-                yield Sample(name, record.fingerprint, sample.row, status, reason, False, before, *left)
+                is_done = record.status is RecordStatus.COMPLETED
+                yield replace(
+                    sample,
+                    fingerprint=record.fingerprint,
+                    carried=record.status.value,
+                    reason=record.cause or record.failure_reason,
+                    unclear=before,
+                    run_id=None if is_done else record.run_id,
+                    message=None if is_done else record.message,
+                    workflow=record.workflow,
+                )
+
+    def _memory_problem(self, number: int) -> Problem:
+        """Say which memory is gone, and the ways on."""
+        place = "Airflow's task state store" if self.memory.place is None else f"beside {self.memory.place.uri}"
+        return Problem(
+            "results_s3_uri",
+            repr(self.results_uri),
+            f"what the attempts before have done of {number:,} samples cannot be read: their memory is not {place}. If "
+            "the place was changed, set it back, or name the old results file in previous_results; rerun='all' "
+            "submits all samples again",
+        )
 
 
 def samples_of(default: Mapping[str, Any], spool: RunSettingsSpool) -> Iterator[Sample]:
@@ -364,21 +399,25 @@ def samples_of(default: Mapping[str, Any], spool: RunSettingsSpool) -> Iterator[
     """
     rows: Iterator[Mapping[str, Any]] = chain(spool.kept_rows(), repeat({}))
     for setting, row in zip(merged_run_settings(default, spool), rows, strict=False):
-        yield Sample(setting["runSettingId"], sample_fingerprint(setting), row)
+        yield Sample.of_setting(setting, row)
 
 
-def _known(known: KnownSamples, run_setting_id: str) -> RunRecord:
-    record = known.of(run_setting_id)
-    assert record is not None  # noqa: S101 - a sample without a record is submitted
-    return record
-
-
-def _changed_problem(names: list[str]) -> Problem:
-    shown = ", ".join(names[:SHOWN_CHANGES])
-    more = f", ... {len(names) - SHOWN_CHANGES:,} more" if len(names) > SHOWN_CHANGES else ""
+def _changed_problem(refused: list[tuple[Sample, RunRecord]]) -> Problem:
+    """Say which completed samples may not be those of the sheet, and why."""
+    others = [sample for sample, record in refused if record.workflow not in (None, sample.workflow)]
+    silent = [sample for sample, record in refused if sample not in others and record.fingerprint is None]
+    changed = [sample for sample, _ in refused if sample not in others and sample not in silent]
+    parts = [
+        (changed, "have other settings now"),
+        (silent, "have results that do not tell their settings (trust_foreign=True takes these for the same)"),
+        (others, "have results of another workflow"),
+    ]
+    told = "; ".join(f"{len(some):,} completed samples {text} ({_named(some)})" for some, text in parts if some)
     return Problem(
-        "on_changed",
-        "'fail'",
-        f"{len(names):,} completed samples have other settings now ({shown}{more}): on_changed='rerun' submits them "
-        "again, on_changed='keep' keeps their results",
+        "on_changed", "'fail'", f"{told}: on_changed='rerun' submits them again, on_changed='keep' keeps their results"
     )
+
+
+def _named(samples: list[Sample]) -> str:
+    shown = ", ".join(sample.run_setting_id for sample in samples[:SHOWN_CHANGES])
+    return shown + (f", ... {len(samples) - SHOWN_CHANGES:,} more" if len(samples) > SHOWN_CHANGES else "")

@@ -39,6 +39,7 @@ from airflow_provider_omics.jobs.report import Report
 from airflow_provider_omics.results.cohort import Cohort, started_run_ids
 from airflow_provider_omics.results.collect import LOOKS, Collected, Collection, paced_calls
 from airflow_provider_omics.results.file import results_place
+from airflow_provider_omics.results.store import ResultsStore
 
 SHOWN_FAILURES = 20
 """Runs that an error and a result name; 100,000 would fill the log and XCom."""
@@ -75,12 +76,22 @@ class BatchResults:
             raise SettingsError([Problem("read_outputs", "True", allowed)])
         results_place(self.places.results_s3_uri, None, self.owner.identity)
 
-    def collection(self, batch_id: str, request_id: str | None, *, reasons: bool = False) -> Collection | None:
-        """Open the collection of the results of a batch, whose runs have ended; close it.
+    def collection(
+        self,
+        batch_id: str,
+        request_id: str | None,
+        *,
+        reasons: bool = False,
+        store: ResultsStore | None = None,
+        needs_samples: bool = False,
+    ) -> Collection | None:
+        """Open the collection of the results of a batch, whose runs have ended; close it, or the store.
 
         :param batch_id: id of the batch.
         :param request_id: the request that started it.
         :param reasons: ask why runs failed, whatever the detail of the results.
+        :param store: where what is read goes. Default: a store of its own.
+        :param needs_samples: the batch has left samples as they were, which have to be read. Default False.
         :return: the collection; None: there is no place for results.
         """
         place, task = self.places.results, self.owner.identity
@@ -93,23 +104,31 @@ class BatchResults:
             self.owner.log,
             detail=ResultsDetail.checked(self.detail),
             read_outputs=self.read_outputs,
-            started_by=BatchOrigin(batch_id, None, None, task.dag_id, task.run_id, self.owner.try_number, request_id),
+            started_by=BatchOrigin(
+                batch_id,
+                dag_id=task.dag_id,
+                dag_run_id=task.run_id,
+                task_id=task.task_id,
+                map_index=task.map_index if task.map_index >= 0 else None,
+                try_number=self.owner.try_number,
+                request_id=request_id,
+            ),
             reasons=reasons,
+            store=store,
+            needs_samples=needs_samples,
         )
 
-    def collect(self, batch_id: str, request_id: str | None) -> Collected | None:
+    def collect(self, batch_id: str, request_id: str | None, store: ResultsStore) -> Collected | None:
         """Write the results of a batch, whose runs have ended, with the reasons of its failures.
 
         :param batch_id: id of the batch.
         :param request_id: the request that started it.
+        :param store: where they are read into, to be closed by the caller.
         :return: the counts; None: there is no place for results.
         :raises ServiceError: they could not be read or written.
         """
-        collection = self.collection(batch_id, request_id, reasons=True)
-        if collection is None:
-            return None
-        with closing(collection):
-            return collection.collect()
+        collection = self.collection(batch_id, request_id, reasons=True, store=store)
+        return None if collection is None else collection.collect()
 
 
 @dataclass(eq=False)
@@ -325,7 +344,8 @@ class BatchJudge:
         """Collect the results of a batch and write them; None: there is no batch, or no place for results."""
         collection = None
         if not self._is_idle:
-            collection = self.results.collection(batch.id, self.owner.request_id)
+            has_left = self.owner.record is not None and self.owner.record.chosen
+            collection = self.results.collection(batch.id, self.owner.request_id, needs_samples=has_left)
         if collection is None:
             yield None
             return

@@ -54,6 +54,8 @@ def test_what_is_not_known_is_left_out() -> None:
         "attempts_since_clear": 1,
         "chosen": False,
         "idle": False,
+        "outdated": False,
+        "compared": False,
     }
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_omics.core.batch.evidence import Unrecorded
 from airflow_provider_omics.core.batch.rerun import Fate, RerunRules, checked_on_changed, rerun_sentence
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
 from airflow_provider_omics.core.errors import SettingsError
@@ -34,7 +35,11 @@ def record(status: str, reason: str | None = None, fingerprint: str | None = "no
     [
         pytest.param(None, Fate.NEW, Fate.NEW, id="new"),
         pytest.param(record("COMPLETED"), Fate.KEEP, Fate.KEEP, id="completed"),
-        pytest.param(record("COMPLETED", fingerprint=None), Fate.KEEP, Fate.KEEP, id="settings unknown"),
+        pytest.param(record("COMPLETED", fingerprint=None), Fate.REFUSE, Fate.REFUSE, id="settings unknown"),
+        pytest.param(Unrecorded.NEW, Fate.NEW, Fate.NEW, id="has not run"),
+        pytest.param(Unrecorded.GOING, Fate.WAIT, Fate.WAIT, id="is running"),
+        pytest.param(Unrecorded.NOT_KNOWN, Fate.NOT_KNOWN, Fate.NOT_KNOWN, id="may have run"),
+        pytest.param(record("FAILED", "INPUT_URI_NOT_FOUND", "x"), Fate.AGAIN, Fate.AGAIN, id="corrected"),
         pytest.param(record("COMPLETED", fingerprint="x"), Fate.REFUSE, Fate.REFUSE, id="settings changed"),
         pytest.param(record("FAILED", "SERVICE_ERROR"), Fate.AGAIN, Fate.AGAIN, id="may pass"),
         pytest.param(record("FAILED", "INPUT_URI_NOT_FOUND"), Fate.CARRY, Fate.AGAIN, id="comes back"),
@@ -51,10 +56,20 @@ def record(status: str, reason: str | None = None, fingerprint: str | None = "no
         pytest.param(record("UNKNOWN"), Fate.CARRY, Fate.CARRY, id="unknown"),
     ],
 )
-def test_fate(known: RunRecord | None, retry: Fate, cleared: Fate) -> None:
+def test_fate(known: RunRecord | Unrecorded | None, retry: Fate, cleared: Fate) -> None:
     """A retry submits what may pass, a clear all that did not complete; what completed or is unknown stays."""
     assert RerunRules().fate(NOW, known) is retry
     assert RerunRules(cleared=True).fate(NOW, known) is cleared
+
+
+@pytest.mark.parametrize(("workflow", "fate"), [("1234567", Fate.KEEP), (None, Fate.KEEP), ("7777777", Fate.REFUSE)])
+def test_results_that_do_not_tell_their_settings(workflow: str | None, fate: Fate) -> None:
+    """Who trusts them takes them for the same, unless they are of another workflow."""
+    known = replace(record("COMPLETED", fingerprint=None), workflow_id=workflow)
+    now = replace(NOW, workflow="/1234567")
+
+    assert RerunRules(trust_foreign=True).fate(now, known) is fate
+    assert RerunRules().fate(now, known) is Fate.REFUSE
 
 
 @pytest.mark.parametrize(("on_changed", "fate"), [("fail", Fate.REFUSE), ("rerun", Fate.CHANGED), ("keep", Fate.KEEP)])
@@ -83,7 +98,7 @@ def test_never_again(known: RunRecord, cleared: bool, changes: bool, permanent: 
     rules = RerunRules(cleared=cleared, rerun_setting_changes=changes, retry_permanent=permanent, on_changed=on_changed)
     fate = rules.fate(NOW, known)
 
-    unchanged = known.status is RecordStatus.COMPLETED and known.fingerprint in (None, "now")
+    unchanged = known.status is RecordStatus.COMPLETED and known.fingerprint == "now"
     if unchanged or known.status is RecordStatus.UNKNOWN:
         assert not fate.is_submitted
     elif cleared and known.status is not RecordStatus.COMPLETED:

@@ -1,0 +1,280 @@
+"""A cohort, and all that may happen around its memory: other writers of its file, expiry, edits, runs that go on.
+
+What holds is read from the emulator's own books alone: which run had which sample, parameter and workflow, when it was
+started, and how it ended. ``SHARED_EXAMPLES=20000`` walks longer than the suite does.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from airflow_provider_omics.core.errors import (
+    AttemptError,
+    BatchCancelled,
+    BatchFailed,
+    BatchVerdictError,
+    SettingsError,
+)
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.results import read_batch_results
+from airflow_provider_omics.results.collect import collect_results
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, TASK_LOG
+from tests.operators.test_rerun_properties import Cohort, clients, in_process
+from tests.operators.tries import Crash, CrashAt, Task
+
+__all__ = ["in_process"]
+
+KEY = "results/shared.jsonl.gz"
+URI = f"s3://{BUCKET}/{KEY}"
+FOREIGN = f"s3://{BUCKET}/results/foreign.jsonl.gz"
+WORKFLOW, OTHER_WORKFLOW = "1234567", "7777777"
+WORKFLOWS = [{"id": WORKFLOW, "name": "wgs"}, {"id": OTHER_WORKFLOW, "name": "another"}]
+NAMES = st.sampled_from(["S1", "S2", "S3"])
+FAILS = {"outcome": "FAILED"}
+OUTCOMES: dict[str, dict[str, Any]] = {
+    "completes": {},
+    "completes late": {"running": 5000},
+    "may pass": {**FAILS, "failure_reason": "SERVICE_ERROR"},
+    "comes back": {**FAILS, "failure_reason": "INPUT_URI_NOT_FOUND"},
+}
+SCRIPTS = st.dictionaries(NAMES, st.sampled_from(list(OUTCOMES)))
+ON_CHANGED = st.sampled_from(["fail", "rerun", "keep"])
+WRITERS = st.sampled_from(["second DAG run", "second task", "repair", "another workflow"])
+TROUBLES = st.none() | st.sampled_from(["crash", "batch failed", "writer"])
+CANNOT_TELL = (Crash, SettingsError, AttemptError)
+
+
+class SharedCohort(RuleBasedStateMachine):
+    """A cohort's task, whose results file others write as well."""
+
+    @initialize(
+        script=SCRIPTS, on_changed=ON_CHANGED, cancels=st.booleans(), detail=st.sampled_from(["full", "listed"])
+    )
+    def begin(self, *, script: dict[str, str], on_changed: str, cancels: bool, detail: str) -> None:
+        self.emulator = Cohort.emulator
+        self.emulator.set_scenario({"workflows": WORKFLOWS})
+        self.emulator.reset()
+        self.emulator.set_scenario({"workflows": WORKFLOWS})
+        self.task = self._task("cohort", "one")
+        self.writers = 0
+        self.sheet = {"S1": 1, "S2": 1}
+        self.arguments: dict[str, Any] = {
+            "results_s3_uri": URI,
+            "results_detail": detail,
+            "on_changed": on_changed,
+            "cancel_on_kill": cancels,
+        }
+        self.kept = on_changed == "keep"
+        self.has_expired = False
+        self._try(script, None)
+
+    def _task(self, task_id: str, run_id: str) -> Task:
+        task = Task(self.emulator, lambda *_, **__: {}, kind="batch", retries=3)
+        task.instance.task_id, task.instance.run_id = task_id, run_id
+        return task
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    def _may_retry(self) -> bool:
+        error, instance = self.ended.error, self.task.instance
+        may = error is not None and not isinstance(error, AirflowFailException)
+        return may and instance.try_number <= instance.max_tries
+
+    @precondition(_may_retry)
+    @rule(script=SCRIPTS, trouble=TROUBLES)
+    def retry(self, *, script: dict[str, str], trouble: str | None) -> None:
+        """Airflow tries again."""
+        self._try(script, trouble)
+
+    @rule(script=SCRIPTS, trouble=TROUBLES, on_changed=ON_CHANGED, cancels=st.booleans())
+    def clear(self, *, script: dict[str, str], trouble: str | None, on_changed: str, cancels: bool) -> None:
+        """A user clears the task."""
+        self.task.clear()
+        self.arguments |= {"on_changed": on_changed, "cancel_on_kill": cancels}
+        self.kept = self.kept or on_changed == "keep"
+        self._try(script, trouble)
+
+    @rule(name=NAMES, version=st.integers(1, 2))
+    def edit(self, *, name: str, version: int) -> None:
+        """A row is added, or changed."""
+        self.sheet[name] = version
+
+    @rule(name=NAMES)
+    def delete(self, *, name: str) -> None:
+        """A row is deleted."""
+        if len(self.sheet) > 1:
+            self.sheet.pop(name, None)
+
+    @rule(writer=WRITERS, script=SCRIPTS, versions=st.dictionaries(NAMES, st.integers(1, 2), min_size=1))
+    def write(self, *, writer: str, script: dict[str, str], versions: dict[str, int]) -> None:
+        """Another task or DAG run, a repair, or a task of another workflow runs samples, and writes the same file."""
+        self._script(script)
+        self._write(writer, versions)
+
+    @rule(which=st.sampled_from(["results file", "samples"]))
+    def expire(self, *, which: str) -> None:
+        """A lifecycle rule takes one of the objects."""
+        s3 = clients["s3"]
+        keys = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="results/shared").get("Contents", ())]
+        for key in keys:
+            if (key == KEY) is (which == "results file"):
+                s3.delete_object(Bucket=BUCKET, Key=key)
+                self.has_expired = True
+                break
+
+    @rule(workflow=st.sampled_from([WORKFLOW, OTHER_WORKFLOW]), named=st.booleans())
+    def name_foreign(self, *, workflow: str, named: bool) -> None:
+        """The results of a batch that somebody ran by hand are named as done, or are no more."""
+        if not named:
+            self.arguments.pop("previous_results", None)
+            return
+        self._script({})
+        started = clients["omics"].start_run_batch(
+            requestId=f"by hand {len(self.emulator.service.started_batches())}",
+            defaultRunSetting={**DEFAULT_RUN_SETTING, "workflowId": workflow},
+            batchRunSettings={"inlineSettings": [{"runSettingId": "S1", "parameters": {"v": 1}}]},
+        )
+        self.emulator.advance(100_000)
+        collect_results(OmicsHook(), started["id"], FOREIGN, TASK_LOG)
+        self.arguments["previous_results"] = FOREIGN
+
+    @rule(seconds=st.sampled_from([60, 4000, 100_000]))
+    def wait(self, *, seconds: int) -> None:
+        """Time passes."""
+        self.emulator.advance(seconds)
+
+    # -- what happens ----------------------------------------------------------------------------------------------
+
+    def _script(self, script: dict[str, str], *, batch_fails: bool = False) -> None:
+        rules = [{"match": {"run_setting_id": name}, **OUTCOMES[outcome]} for name, outcome in script.items()]
+        failure = [{"failure": {"reason": "Internal", "after_runs": 1}}] if batch_fails else []
+        self.emulator.set_scenario({"workflows": WORKFLOWS, "runs": rules, "batches": failure})
+
+    def _write(self, writer: str, versions: dict[str, int]) -> None:
+        self.writers += 1
+        run_id = "one" if writer == "second task" else f"other {self.writers}"
+        workflow = OTHER_WORKFLOW if writer == "another workflow" else WORKFLOW
+        task = self._task(f"{writer} {self.writers}".replace(" ", "_"), run_id)
+        task.try_(
+            run_settings=_settings(versions),
+            default_run_setting={**DEFAULT_RUN_SETTING, "workflowId": workflow},
+            results_s3_uri=URI,
+        )
+
+    def _try(self, script: dict[str, str], trouble: str | None) -> None:
+        self._script(script, batch_fails=trouble == "batch failed")
+        self.sent = dict(self.sheet)
+        books = self._books()
+        last = {run["sample"]: run for run in books if run["mine"]}
+        done = {(name, run["version"]) for name, run in last.items() if run["status"] == "COMPLETED"}
+        known = {run["id"] for run in books}
+        if trouble in ("crash", "writer"):
+            Cohort.stepped.at_sleep = lambda: self._interrupt(trouble)
+        with pytest.MonkeyPatch.context() as patch:
+            if trouble == "crash" and len(script) % 2:
+                CrashAt(patch, 1 + len(script) % 2, "after")
+            self.ended = self.task.try_(run_settings=_settings(self.sheet), **self.arguments)
+        Cohort.stepped.at_sleep = None
+        if isinstance(self.ended.error, Crash) and self.task.instance.try_number > self.task.instance.max_tries:
+            self.task.instance.max_tries += 1
+        # Whose settings nobody remembers: "rerun" was asked for.
+        is_asked_for = self.has_expired and self.arguments["on_changed"] == "rerun"
+        books = [run for run in self._books() if run["mine"]]
+        for run in books:
+            if run["id"] in known:
+                continue
+            name = run["sample"], run["version"]
+            assert is_asked_for or name not in done, f"{name} ran again, though it had completed"
+            for other in books:
+                if other["sample"] == run["sample"] and other["number"] < run["number"]:
+                    assert other["stopped"] is not None, f"{name} runs beside itself"
+                    assert other["stopped"] <= run["created"], f"{name} ran beside itself"
+
+    def _interrupt(self, trouble: str) -> None:
+        Cohort.stepped.at_sleep = None
+        if trouble == "crash":
+            raise Crash
+        self._write("repair", {"S3": 1})
+
+    def _books(self) -> list[dict[str, Any]]:
+        """Tell all runs that the service has started, as it knows them."""
+        service = self.emulator.service
+        batches = {batch["id"]: batch for batch in service.started_batches()}
+        books = []
+        for number, run in enumerate(service.started_runs()):
+            batch = batches[run["batchId"]]
+            tags = batch["tags"] or {}
+            books.append(
+                {
+                    "id": run["id"],
+                    "number": number,
+                    "sample": run["runSettingId"],
+                    "version": Cohort.requests[batch["requestId"]][run["runSettingId"]],
+                    "status": run["status"],
+                    "created": run["creationTime"],
+                    "stopped": run["stopTime"],
+                    "mine": tags.get("airflow:task_id") == "cohort",
+                    "same": run["workflowId"] == WORKFLOW,
+                }
+            )
+        return books
+
+    # -- what holds ------------------------------------------------------------------------------------------------
+
+    @invariant()
+    def tells_only_what_completed(self) -> None:
+        """After a success the service's books have a completed run of each sample, with the settings of now."""
+        if not hasattr(self, "ended") or isinstance(self.ended.error, CANNOT_TELL):
+            return
+        error = self.ended.error
+        assert error is None or isinstance(error, (BatchVerdictError, BatchCancelled, BatchFailed)), repr(error)
+        completed = {
+            (run["sample"], run["version"]) for run in self._books() if run["same"] and run["status"] == "COMPLETED"
+        }
+        if error is None:
+            result = self.ended.result
+            assert (result["total_runs"], result["completed_runs"]) == (len(self.sent), len(self.sent))
+            if not self.kept:
+                assert set(self.sent.items()) <= completed
+
+    @invariant()
+    def loses_none(self) -> None:
+        """After a verdict each sample of the sheet has a record of its workflow in the file."""
+        if hasattr(self, "ended") and (self.ended.error is None or isinstance(self.ended.error, BatchVerdictError)):
+            if not clients["s3"].list_objects_v2(Bucket=BUCKET, Prefix=KEY).get("Contents"):
+                return  # expired since
+            seen = [(record.workflow_id, record.run_setting_id) for record in read_batch_results(URI)]
+            assert len(seen) == len(set(seen))
+
+
+def _settings(versions: dict[str, int]) -> list[dict[str, Any]]:
+    return [{"runSettingId": name, "parameters": {"v": version}} for name, version in versions.items()]
+
+
+def test_any_order_with_other_writers(in_process: None) -> None:
+    """Whatever others do to the file: no completed unchanged sample runs twice, and no success is told that is none."""
+    run_state_machine_as_test(
+        SharedCohort,
+        settings=settings(
+            print_blob=True,
+            max_examples=int(os.environ.get("SHARED_EXAMPLES", settings().max_examples * 40 // 100)),
+            stateful_step_count=8,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[phase for phase in Phase if "SHARED_EXAMPLES" not in os.environ or phase is not Phase.shrink],
+        ),
+    )
