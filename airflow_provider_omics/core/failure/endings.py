@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from textwrap import wrap
 from typing import Any
 
 from airflow_provider_omics.core.errors import (
@@ -143,8 +144,11 @@ def text_of_error(error: OmicsError, diagnosis: Mapping[str, Any]) -> str:
     :param error: the error.
     :param diagnosis: of it, by :func:`diagnosis_of_error`.
     """
-    lines = list(_lines(error, diagnosis))
-    return "\n".join([clean_line(str(diagnosis["headline"]), LONGEST_LINE), *lines[:SHOWN_LINES]])
+    lines = [clean_line(line, LONGEST_LINE * SHOWN_LINES) for line in _lines(error, diagnosis)]
+    # A single long reason is shown whole; of many, the beginning of each.
+    whole = [part for line in lines for part in wrap(line, LONGEST_LINE, subsequent_indent="    ")]
+    shown = whole if len(whole) <= SHOWN_LINES else [clean_line(line, LONGEST_LINE) for line in lines[:SHOWN_LINES]]
+    return "\n".join([clean_line(str(diagnosis["headline"]), LONGEST_LINE), *shown])
 
 
 def is_cut(error: OmicsError, text: str) -> bool:
@@ -153,10 +157,11 @@ def is_cut(error: OmicsError, text: str) -> bool:
     :param error: the error.
     :param text: of :func:`text_of_error`.
     """
+    text = " ".join(text.split())
     if isinstance(error, SettingsError):
-        return any(str(problem) not in text for problem in error.problems)
+        return any(" ".join(str(problem).split()) not in text for problem in error.problems)
     if isinstance(error, ServiceError):
-        return error.reason not in text or error.advice not in text
+        return any(" ".join(told.split()) not in text for told in (error.reason, error.advice))
     told = f"{_first_line(error)} {error.cause if isinstance(error, LostContact) else ''}".split()
     return any(word not in text for word in told)
 
@@ -200,7 +205,7 @@ def _lines(error: OmicsError, diagnosis: Mapping[str, Any]) -> Iterator[str]:
 def _problems(error: SettingsError) -> Iterator[str]:
     most = SHOWN_LINES - 1  # the action
     shown = error.problems if len(error.problems) <= most else error.problems[: most - 1]
-    yield from (clean_line(f"  - {problem}", LONGEST_LINE) for problem in shown)
+    yield from (f"  - {problem}" for problem in shown)
     if len(shown) < len(error.problems):
         yield f"  - ... and {len(error.problems) - len(shown):,} more, in the log above"
 
@@ -223,7 +228,7 @@ def _identity(name: str, uuid: str | None, status: str | None) -> str:
 
 
 def _line(name: str, fact: Any) -> str:
-    return clean_line(f"  {name}: {' '.join(str(fact).split())}", LONGEST_LINE)
+    return f"  {name}: {' '.join(str(fact).split())}"
 
 
 def _first_line(error: OmicsError) -> str:
