@@ -1,4 +1,4 @@
-"""Tasks whose tabs are looked at: one that has judged its batch, one that waits for nothing, one of another kind."""
+"""Tasks whose tabs are looked at: two that wait deferred, one that has judged its batch, one that waits for nothing, one of another kind."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ with DAG("cohorts", schedule=None):
     OmicsStartRunBatchOperator(task_id="judged", max_failed_runs=2, **COHORT)
     OmicsStartRunBatchOperator(task_id="started", wait_for_completion=False, **COHORT)
     EmptyOperator(task_id="other")
+
+LARGE = {**COHORT, "run_settings": [{"runSettingId": f"S{n:03}", "parameters": {}} for n in range(500)]}
+for name in ("rerun", "cancelled"):
+    with DAG(name, schedule=None):
+        OmicsStartRunBatchOperator(task_id="wgs", deferrable=True, retries=0, **LARGE)
