@@ -20,7 +20,11 @@ with DAG("cohorts", schedule=None):
     OmicsStartRunBatchOperator(task_id="started", wait_for_completion=False, **COHORT)
     EmptyOperator(task_id="other")
 
-LARGE = {**COHORT, "run_settings": [{"runSettingId": f"S{n:03}", "parameters": {}} for n in range(500)]}
+LARGE = {
+    **COHORT,
+    "run_settings": [{"runSettingId": f"S{n:03}", "parameters": {}} for n in range(500)],
+    "results_detail": "listed",  # 500 GetRun take 100 seconds
+}
 for name in ("rerun", "cancelled"):
     with DAG(name, schedule=None):
         OmicsStartRunBatchOperator(task_id="wgs", deferrable=True, retries=0, **LARGE)
