@@ -1,4 +1,4 @@
-"""What a user does from the tab, in a running Airflow over the local HealthOmics: a rerun and a cancel, both clicked."""
+"""What a user does from the tab, in a running Airflow: a rerun and a cancel, both clicked."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Site:
     @property
     def token(self) -> str:
         """The administrator's."""
-        return self.airflow.client._http.headers["Authorization"].removeprefix("Bearer ")  # noqa: SLF001 - of ours
+        return self.airflow.client._http.headers["Authorization"].removeprefix("Bearer ")
 
 
 def enter(browser: Chrome) -> None:
@@ -167,7 +167,7 @@ def test_rerun(site: Site, browser: Chrome) -> None:
 
 
 def test_not_offered_while_runs_go(site: Site, browser: Chrome) -> None:
-    """A cancelled batch's runs stop, slowly or at once; until they have, no rerun is offered, as it would cancel them."""
+    """Runs of a cancelled batch may stop slowly: the command is shown, and until they have, no rerun is offered."""
     site.emulator.set_scenario({"runs": [{"cancel_takes": HOUR}]})
     deferred(site, "cancelled")
     site.open_tab(browser, "cancelled")

@@ -1,4 +1,4 @@
-"""Tasks whose tabs are looked at: two that wait deferred, one that has judged its batch, one that waits for nothing, one of another kind."""
+"""Tasks whose tabs are looked at: two wait deferred, one has judged its batch, one waits for nothing, one is of another kind."""
 
 from __future__ import annotations
 
