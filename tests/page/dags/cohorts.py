@@ -1,4 +1,4 @@
-"""Tasks whose tabs are looked at: two wait deferred, one has judged its batch, one waits for nothing, one is of another kind."""
+"""Tasks whose tabs are seen: one has judged its batch, one waits for nothing, one is of another kind; two defer."""
 
 from __future__ import annotations
 
