@@ -71,8 +71,12 @@ test-matrix: ## run all tests on every supported Airflow, test-e2e included (two
 test-e2e: .venv/.installed ## kill, stall and clear tasks of a running Airflow over the local HealthOmics (10 minutes)
 	.venv/bin/pytest tests/e2e $(ARGS)
 
+.PHONY: test-page-smoke
+test-page-smoke: .venv-page/.installed ## the tab while a task is deferred, and a rerun clicked in it (needs chromium and chromedriver)
+	.venv-page/bin/pytest tests/page -m smoke $(ARGS)
+
 .PHONY: test-page
-test-page: .venv-page/.installed ## the pages in Chromium: scripts, accessibility, valid HTML (needs chromium, chromedriver, npm)
+test-page: .venv-page/.installed .venv-page/.axe ## the pages in Chromium: scripts, accessibility, valid HTML (needs chromium, chromedriver, npm)
 	.venv-page/bin/pytest tests/page $(ARGS)
 
 .PHONY: screenshots
@@ -183,6 +187,9 @@ comma := ,
 	@$(make-venv)
 	$(UV) pip install --quiet --python $(@D) --compile-bytecode \
 		--editable '.[emulator]' --group test --group page 'apache-airflow==3.3.*'
+	@touch $@
+
+.venv-page/.axe: .venv-page/.installed
 	npm install --silent --no-fund --no-audit --prefix $(@D) axe-core@4
 	@touch $@
 

@@ -32,7 +32,7 @@ ALLOWED = {
     "sheets": {*BELOW_HOOKS, "sheets"},
     "results": {*BELOW_HOOKS, "results", "sheets"},
     "links": {"core", "links"},
-    "plugin": {*BELOW_HOOKS, "links", "plugin", "reports"},
+    "plugin": {*BELOW_HOOKS, "links", "plugin", "reports", "results"},
     "reports": {"core", "reports"},
     "waiting": {*BELOW_HOOKS, "waiting"},
     "triggers": {*BELOW_HOOKS, "triggers", "waiting"},
