@@ -16,7 +16,7 @@ import yaml
 from botocore.session import get_session
 
 from airflow_provider_omics.core.settings.connection import ConnectionDefaults
-from airflow_provider_omics.emulator.__main__ import _parser as emulator_parser
+from airflow_provider_omics.emulator.__main__ import add_arguments
 from airflow_provider_omics.emulator.compare.__main__ import _parser as compare_parser
 from tests.docs.blocks import BLOCKS, ROOT, Block, files_of, of_kind
 
@@ -46,10 +46,14 @@ def check_command(line: str, folder: Path, page: str) -> None:
     elif command == "pip":
         assert [extra in EXTRAS for extra in re.findall(r"\[(\w+)\]", line)] == [True]
     elif command == "healthomics-emulator":
-        options = emulator_parser().parse_args(rest)
+        parser = argparse.ArgumentParser()
+        add_arguments(parser)
+        options = parser.parse_args(rest)
         assert options.scenario is None or str(options.scenario) in [found.title for found in files_of(page)]
     elif rest[:2] == ["-m", "airflow_provider_omics.emulator.compare"]:
         compare_parser().parse_args(rest[2:])  # it would ask a real account
+    elif rest[:3] == ["-m", "airflow_provider_omics", "emulator"]:
+        check_command(shlex.join(["healthomics-emulator", *rest[3:]]), folder, page)
     elif command == "python":
         done = run_python(*rest, folder=folder, page=page)
         assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ What it shows of ``make demo`` is for ``tests/docs/test_demo.py``.
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import shlex
@@ -22,6 +23,7 @@ from airflow_provider_omics.core.batch.sample import RecordStatus
 from airflow_provider_omics.core.errors import OmicsError
 from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.core.settings.requests import build_start_run_batch_request
+from airflow_provider_omics.emulator.__main__ import add_arguments
 from airflow_provider_omics.exceptions import airflow_error
 from tests.model_support import is_sendable
 
@@ -135,10 +137,10 @@ def test_tests_of_users(dags_folder: Path, tmp_path: Path) -> None:
 
 def test_commands(omics_emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The emulator knows its options, and the variables lead an AWS client without settings of its own to it."""
-    from airflow_provider_omics.emulator.__main__ import _parser
-
     command, *lines = [line for line in block("sh", "healthomics-emulator").splitlines() if line]
-    options = _parser().parse_args(shlex.split(command)[1:])
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    options = parser.parse_args(shlex.split(command)[1:])
     for line in lines:
         if line.startswith("export "):
             for assignment in line.split()[1:]:
