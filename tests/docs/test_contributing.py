@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from tests.docs.blocks import ROOT
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z0-9.-]+):.*## ", MAKEFILE, re.MULTILINE))
 WORKFLOW: dict[Any, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
 
 
@@ -27,21 +31,36 @@ def test_commands() -> None:
         assert (ROOT / name).exists(), name
 
 
-def test_workflow() -> None:
+def commands_of(workflow: dict[Any, Any]) -> list[str]:
+    """Return what the steps of a workflow run."""
+    return [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflow(path: Path) -> None:
     """Each job ends in time, reads only, and runs commands that a laptop has."""
-    jobs = WORKFLOW["jobs"]
-    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    commands = commands_of(workflow)
 
-    assert WORKFLOW["permissions"] == {"contents": "read"}
-    assert all("timeout-minutes" in job for job in jobs.values())
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all("timeout-minutes" in job for job in workflow["jobs"].values())
+    assert commands
     assert {found for text in commands for found in re.findall(r"^make ([a-z0-9.-]+)", text)} <= TARGETS
-    assert {".ci/run", "make coverage", "make audit"} <= set(commands)
 
 
-def test_actions_are_pinned() -> None:
+def test_every_change_is_tested() -> None:
+    """A change runs the clean clone, coverage and audit; a week ends with the newest of everything."""
+    weekly = yaml.safe_load((ROOT / ".github" / "workflows" / "weekly.yml").read_text(encoding="utf-8"))
+
+    assert {".ci/run", "make coverage", "make audit"} <= set(commands_of(WORKFLOW))
+    assert "make test-newest" in commands_of(weekly)
+    assert weekly["jobs"]["newest"]["continue-on-error"]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_pinned(path: Path) -> None:
     """A tag can be moved: an action is named by its commit, with the release in a comment for people."""
-    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
-    used = re.findall(r"uses: (.*)", text)
+    used = re.findall(r"uses: (.*)", path.read_text(encoding="utf-8"))
 
     assert used
     assert [line for line in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
