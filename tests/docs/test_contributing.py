@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,6 +33,77 @@ def test_commands() -> None:
     assert set(re.findall(r"`make ([a-z0-9.-]+)", text)) == TARGETS
     for name in re.findall(r"`((?:docs|\.github|\.ci)/[\w./-]+|CHANGELOG\.md)`", text):
         assert (ROOT / name).exists(), name
+
+
+def files_of_a_new(kind: str) -> list[str]:
+    """Return the files that a row of the table of new things lists."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.partition("## Where a new one goes")[2].partition("\n## ")[0]
+    (row,) = re.findall(rf"^\| {kind} \| (.*) \|$", section, re.MULTILINE)
+    names = re.findall(r"`([\w./-]+)`", row)
+    package = "airflow_provider_omics"
+    return [name if (ROOT / name).exists() else f"{package}/{name}" for name in names]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("setting of a run", "argument of an operator", "key of the connection", "status of a run or batch"),
+        *("failure code", "operation of the API", "operator", "command", "example"),
+    ],
+)
+def test_files_of_a_new_thing(kind: str) -> None:
+    """Every file that is to be touched exists."""
+    files = files_of_a_new(kind)
+
+    assert len(files) >= 3
+    assert [name for name in files if not (ROOT / name).is_file()] == []
+
+
+def test_a_new_failure_code(tmp_path: Path) -> None:
+    """The files that are listed for a new failure code are enough, and a test fails where one of them is forgotten."""
+    source, page, test = files_of_a_new("failure code")
+    copied = tmp_path / "copy"
+    ignored = shutil.ignore_patterns("__pycache__", "page", "e2e", "images")
+    for folder in ("airflow_provider_omics", "docs", "tests"):
+        shutil.copytree(ROOT / folder, copied / folder, ignore=ignored)
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, copied)
+    as_code = '    (\n        "SERVICE_ERROR",'
+    changes = {
+        source: (
+            as_code,
+            '    ("SERVICE_ERROR_NEW", _TRANSIENT, _AWS, "It failed anew.", "Start the run again."),\n' + as_code,
+        ),
+        test: ('"SERVICE_ERROR",\n', '"SERVICE_ERROR", "SERVICE_ERROR_NEW",\n'),
+        page: (
+            "| `TASK_TIMED_OUT`",
+            "| `SERVICE_ERROR_NEW` | It failed anew. | AWS | transient | Start the run again. |\n| `TASK_TIMED_OUT`",
+        ),
+    }
+    for name, (before, after) in changes.items():
+        if name == page:
+            assert "test_tables" in checks_that_fail(copied, test)
+        text = (copied / name).read_text(encoding="utf-8")
+        assert before in text
+        (copied / name).write_text(text.replace(before, after), encoding="utf-8")
+
+    assert checks_that_fail(copied, test) == ""
+
+
+def checks_that_fail(copied: Path, test: str) -> str:
+    """Run the checks of a new failure code in a copy; return what fails."""
+    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = subprocess.run(
+        [*command, test, "tests/docs/test_failures.py"],
+        cwd=copied,
+        env={**os.environ, "PYTHONPATH": str(copied)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stdout[-3000:] + done.stderr[-2000:]
+    return "" if done.returncode == 0 else done.stdout
 
 
 def commands_of(workflow: dict[Any, Any]) -> list[str]:
