@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
@@ -139,7 +139,7 @@ def pytest_collection_finish() -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in which folders of tests the time has gone, set-up included; processes side by side count each."""
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     tests: Counter[str] = Counter()
     for report in (each for kind in terminalreporter.stats.values() for each in kind):
         if isinstance(report, pytest.TestReport):
@@ -148,7 +148,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             tests[folder] += report.when == "call"
     if len(seconds) > 1:
         terminalreporter.section("where the time went")
-        for folder, spent in seconds.most_common():
+        for folder, spent in sorted(seconds.items(), key=operator.itemgetter(1), reverse=True):
             terminalreporter.write_line(f"{spent:7.1f} s  {tests[folder]:6,} tests  {folder}")
 
 

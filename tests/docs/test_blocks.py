@@ -49,7 +49,8 @@ def check_command(line: str, folder: Path, page: str) -> None:
         parser = argparse.ArgumentParser()
         add_arguments(parser)
         options = parser.parse_args(rest)
-        assert options.scenario is None or str(options.scenario) in [found.title for found in files_of(page)]
+        files = [found.title for found in files_of(page)]
+        assert options.scenario is None or str(options.scenario) in files or (ROOT / options.scenario).is_file()
     elif rest[:2] == ["-m", "airflow_provider_omics.emulator.compare"]:
         compare_parser().parse_args(rest[2:])  # it would ask a real account
     elif rest[:3] == ["-m", "airflow_provider_omics", "emulator"]:

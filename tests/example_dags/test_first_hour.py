@@ -86,6 +86,18 @@ def test_examples(name: str, run_dag: RunDag) -> None:
         assert set(outcome.task_states.values()) == {"success"}
 
 
+@pytest.mark.usefixtures("first_hour")
+def test_the_failure_is_the_one_that_is_shown(run_dag: RunDag, capfd: pytest.CaptureFixture[str]) -> None:
+    """The example of a failure fails by README's scenario, and its log names cause, task and remedy."""
+    dag = _load(EXAMPLE_DAGS / "example_omics_failure.py")
+
+    run_dag(dag, conf=filled_form(dag))
+
+    told = capfd.readouterr().out
+    assert "OUT_OF_MEMORY_ERROR in ALIGN" in told
+    assert "Raise the task's memory in the workflow or its configuration." in told
+
+
 def test_nothing_is_said_of_examples_that_are_gone() -> None:
     """Each end that is named is one of an example."""
     assert set(ENDS) <= set(EXAMPLES)
