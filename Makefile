@@ -89,7 +89,7 @@ test-page: .venv-page/.installed ## the pages in Chromium: scripts, accessibilit
 	.venv-page/bin/pytest tests/page $(ARGS)
 
 .PHONY: test-mwaa mwaa-files
-test-mwaa: build ## install the wheel beside the pins of Amazon MWAA's images, and import it
+test-mwaa: build ## install the wheel beside the pins of Amazon MWAA's images, and run the demo's DAG there
 	.venv/bin/python .ci/mwaa.py test dist/*.whl
 
 mwaa-files: build ## write requirements and constraints for each image of MWAA that can have the wheel, in dist/mwaa

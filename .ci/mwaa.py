@@ -3,7 +3,7 @@
 ::
 
     python .ci/mwaa.py files WHEEL FOLDER   # requirements and constraints for each image that can have it
-    python .ci/mwaa.py test WHEEL           # installed beside the pins of each such image, and imported
+    python .ci/mwaa.py test WHEEL           # installed beside the pins of each such image, and the demo run
 
 ``mwaa.json`` has the pins that touch us. An image that pins less than the wheel requires cannot have it, and is named.
 """
@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 HERE = Path(__file__).parent
+EXAMPLE_DAGS = HERE.parent / "example_dags"
 IMAGES: dict[str, dict[str, str]] = json.loads((HERE / "mwaa.json").read_text(encoding="utf-8"))["images"]
 PLUGINS, DAGS = "/usr/local/airflow/plugins", "/usr/local/airflow/dags"
 """Where MWAA unpacks plugins.zip and has the DAGs (its user guide, "Managing Python dependencies")."""
@@ -104,6 +106,43 @@ def installs(image: str, wheel: Path, folder: Path) -> bool:
     return True
 
 
+def runs_demo(image: str, folder: Path) -> bool:
+    """Run the demo's DAG in the environment of an image, on a local HealthOmics that this interpreter runs."""
+    home = folder / f"home-{image}"
+    home.mkdir()
+    scenario = EXAMPLE_DAGS / "scenario.yaml"
+    options = ["--port", "0", "--speed", "900", "--scenario", str(scenario), "--default-bucket", "omics-results"]
+    command = [sys.executable, "-m", "airflow_provider_omics.emulator", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as emulator:
+        try:
+            announced = (line.partition("=") for line in emulator.stdout or ())
+            connection = next(value for name, _, value in announced if name == "AIRFLOW_CONN_AWS_DEFAULT")
+            environment = {
+                **{
+                    name: value
+                    for name, value in os.environ.items()
+                    if not name.startswith(("AIRFLOW", "AWS_", "PYTHON"))
+                },
+                "AIRFLOW_HOME": str(home),
+                "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLE_DAGS),
+                "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+                "AIRFLOW_CONN_AWS_DEFAULT": connection.strip().strip("'"),
+                "NO_PROXY": "127.0.0.1",
+                "OMICS_POLL_INTERVAL": "1",
+            }
+            for arguments in (["db", "migrate"], ["dags", "test", "example_omics_run_batch"]):
+                done = subprocess.run(
+                    [str(folder / image / "bin" / "airflow"), *arguments],
+                    env=environment, cwd=home, capture_output=True, text=True, check=False,
+                )  # fmt: skip
+                if done.returncode or "Traceback" in done.stderr:
+                    print(f"{image}: FAILED: airflow {' '.join(arguments)}\n{done.stdout[-1500:]}{done.stderr[-1500:]}")
+                    return False
+        finally:
+            emulator.terminate()
+    return "7 of 8 samples completed" in done.stdout + done.stderr
+
+
 def main(arguments: Sequence[str]) -> int:
     """Write the files, or test the images.
 
@@ -121,9 +160,10 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="omics-mwaa-") as folder:
         for image, pins in IMAGES.items():
             if not obstacles(required, pins):
-                if installs(image, Path(wheel).resolve(), Path(folder)):
-                    print(f"{image}: installed and imported")
+                if installs(image, Path(wheel).resolve(), Path(folder)) and runs_demo(image, Path(folder)):
+                    print(f"{image}: installed, imported, and the demo's DAG has run")
                 else:
+                    print(f"{image}: FAILED")
                     failed = True
     return int(failed)
 
