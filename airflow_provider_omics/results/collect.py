@@ -269,7 +269,8 @@ class Collection:
             except NotFound as error:
                 raise AttemptError(
                     f"Batch {self._batch_id} has ended, and which samples it left as they were is not known any more: "
-                    f"{error}. Clear the task, which reads them from the results file; rerun='all' starts all over.",
+                    f"{error}.",
+                    advice="Clear the task, which reads them from the results file; rerun='all' starts all over.",
                     request_id=request_id,
                     resource_id=self._batch_id,
                 ) from error

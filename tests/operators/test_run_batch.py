@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -351,3 +352,21 @@ def test_progress_is_told_once_a_change(
     assert len(lines) == len(set(lines))
     assert 4 < len(lines) < 20 < emulator.calls["GetBatch"]
     assert any("INPROGRESS: running 2, completed 2 of 4" in line for line in lines)
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize("fails", [False, True])
+def test_closing_line(
+    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]], *, deferrable: bool, fails: bool
+) -> None:
+    """The log closes with the batch, how long it took, and its results, whether it ended well or not."""
+    emulator.set_scenario({"runs": [{"outcome": "FAILED"}] if fails else []})
+    uri = f"s3://{BUCKET}/wgs.jsonl"
+
+    ended = perform(start_batch(results_s3_uri=uri, deferrable=deferrable))
+
+    (batch,) = emulator.service.started_batches()
+    assert (ended.error is not None, ended.deferred) == (fails, deferrable)
+    closing = [line for line in log_lines() if "after its request" in line]
+    assert closing == log_lines()[-1:]
+    assert re.fullmatch(rf"Batch {batch['id']} PROCESSED, \d+ (s|min) after its request; results: {uri}", closing[0])

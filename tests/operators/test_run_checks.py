@@ -38,6 +38,7 @@ def test_bad_settings_start_nothing(
     emulator: OmicsEmulator,
     stepped: SteppedTime,
     connect: Connect,
+    log_lines: Callable[..., list[str]],
     omics: dict[str, Any],
     arguments: dict[str, Any],
     argument: str,
@@ -51,6 +52,7 @@ def test_bad_settings_start_nothing(
     assert isinstance(error, AirflowFailException)
     assert argument in str(error)
     assert emulator.calls.by_operation() == {}
+    assert log_lines()[-1] == "Nothing started, 0 s after the try began"
 
 
 @pytest.mark.parametrize("dry_run", [True, "{{ 'yes' }}"])

@@ -258,8 +258,9 @@ class BatchJob:
         if self.owner.try_number > 1:
             raise AttemptError(
                 "No record shows what the earlier tries of this task have started, and starting all again would be "
-                "paid twice. Look for the batch in the console; then rerun='all' starts over, and rerun_failed_of "
-                "names it in a new DAG run. To have retries and clears: results_s3_uri or staging_s3_uri.",
+                "paid twice.",
+                advice="Look for the batch in the console; then rerun='all' starts over, and rerun_failed_of names it "
+                "in a new DAG run. To have retries and clears: results_s3_uri or staging_s3_uri.",
                 request_id="unknown",
             )
         self._rerun_settings.check_place()

@@ -283,7 +283,8 @@ class BatchRerun:
             elif waited.is_over(now):
                 raise AttemptError(
                     f"{going} runs of batch {record.previous_id} are still going, and others beside them would be paid "
-                    "twice: cancel them, or clear the task once they have ended.",
+                    "twice.",
+                    advice="Cancel them, or clear the task once they have ended.",
                     request_id=record.request_id,
                     resource_id=record.previous_id,
                 )
