@@ -281,7 +281,7 @@ class OmicsStartOperator(OmicsBaseOperator):
                 setattr(self, name, self._reveal(name))
         super()._do_render_template_fields(parent, *args, **kwargs)
         if parent is self and CALLS_DRY_RUN and not isinstance(self.dry_run, RenderedDryRun):
-            self.dry_run = RenderedDryRun(self.dry_run, super().dry_run)  # type: ignore[method-assign]  # see __init__
+            self.dry_run = RenderedDryRun(self.dry_run, super().dry_run)
         if parent is self and self._masks_parameters():
             for name in self.masked_fields:
                 setattr(self, name, masked(getattr(self, name), name))

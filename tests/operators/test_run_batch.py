@@ -311,6 +311,30 @@ def test_dry_run_starts_nothing(
     assert [name for name in names if f"'{name}'" in lines] == names[:3]
 
 
+@pytest.mark.parametrize("masks", [False, True])
+def test_dry_run_shows_the_first_runs(
+    emulator: OmicsEmulator, stepped: SteppedTime, connect: Connect, log_lines: Callable[..., list[str]], *, masks: bool
+) -> None:
+    """A dry run shows the settings that all runs share with their origins, and of three runs what is theirs alone."""
+    connect({"default_run_setting": {"storageType": "DYNAMIC", "logLevel": "ALL"}})
+    runs = [
+        {"runSettingId": f"S{number}", "name": f"n{number}", "parameters": {"reads": "P-0042"}} for number in range(4)
+    ]
+    default = {**DEFAULT_RUN_SETTING, "parameters": {"genome": "P-0043"}, "logLevel": "ERROR"}
+
+    perform(start_batch(default_run_setting=default, run_settings=runs, dry_run=True, mask_parameters=masks))
+
+    lines = log_lines()
+    assert "  storageType = DYNAMIC (from connection 'aws_default')" in lines
+    assert "  logLevel = ERROR (from default_run_setting)" in lines
+    assert "  parameters = 1 keys: genome (from default_run_setting)" in lines
+    assert [line for line in lines if line.startswith("  run_settings[")] == [
+        f"  run_settings['S{number}'] with parameters genome, reads; name{'' if masks else f' = n{number}'}"
+        for number in range(3)
+    ]
+    assert "P-004" not in "".join(lines)
+
+
 def test_dry_run_of_settings_in_s3(
     emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]]
 ) -> None:

@@ -73,6 +73,34 @@ def test_dry_run_starts_nothing(
     assert "P-0042" not in log
 
 
+def test_dry_run_names_origins(
+    emulator: OmicsEmulator, stepped: SteppedTime, connect: Connect, log_lines: Callable[..., list[str]]
+) -> None:
+    """A dry run shows what matters, set or not, and where each setting comes from; of what is merged, each key."""
+    connect(
+        {"default_run_setting": {"runGroupId": "7654321", "logLevel": "ALL", "runTags": {"team": "t", "tier": "1"}}}
+    )
+
+    perform(start_run(dry_run=True, log_level="ERROR", tags={"tier": "2"}, run_name="x", parameters={"reads": "r"}))
+
+    lines = log_lines()
+    assert lines[lines.index("Dry run: nothing is started. 1 run(s) would be:") + 1 :] == [
+        "  workflowId = 1234567 (from argument)",
+        "  workflowVersionName = not set",
+        f"  roleArn = {RUN['role_arn']} (from argument)",
+        f"  outputUri = {RUN['output_uri']} (from argument)",
+        "  storageType = not set",
+        "  storageCapacity = not set",
+        "  scratchStorageMode = not set",
+        "  networkingMode = not set",
+        "  runGroupId = 7654321 (from connection 'aws_default')",
+        "  logLevel = ERROR (from argument)",
+        "  tags = 2 keys: team, tier (from connection 'aws_default': team; argument: tier)",
+        "  name = x (from argument)",
+        "  parameters = 1 keys: reads (from argument)",
+    ]
+
+
 def test_not_set_names_the_places(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
     """A setting that is missing is told with the four places where it may be set, the connection by its id."""
     error = perform(start_run(role_arn=None)).error
