@@ -24,6 +24,7 @@ from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, 
 from airflow_provider_omics.core.errors import AttemptError, NotFound, OmicsError, Problem, ServiceError, SettingsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
+from airflow_provider_omics.core.text import visible
 from airflow_provider_omics.core.uris import S3Address, s3_address
 from airflow_provider_omics.core.wait.flow import LIST_LAG
 from airflow_provider_omics.hooks.client import CALL, at_each
@@ -377,7 +378,7 @@ class Collection:
         if reader is not None and run.phase is Phase.SUCCEEDED:
             outputs = self._repeats.make(lambda: reader.read(run))
             if reader.left_out is not None:
-                named = f"{submission.run_setting_id} (run {run.id})"
+                named = f"{visible(submission.run_setting_id)} (run {run.id})"
                 self._log.warning("The outputs of %s are left out: %s", named, reader.left_out)
         return RunRecord.of_run(submission, sample, origin, run, attempt=attempt, outputs=outputs)
 
