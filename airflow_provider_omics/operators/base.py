@@ -16,7 +16,7 @@ from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.core.settings.arguments import START_ARGUMENTS, read_arguments
 from airflow_provider_omics.core.settings.names import argument_hints
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.operators.masking import Masked, hidden, masked
+from airflow_provider_omics.operators.masking import Masked, MaskedPartial, hidden, hidden_fields, masked, revealed
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors.base import OperatorLineage
@@ -178,12 +178,23 @@ class OmicsStartOperator(OmicsBaseOperator):
         self._task: StartTask | None = None
         self._given: dict[str, tuple[Any, Any]] = {}
 
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Set arguments of a mapped task; literals that are masked stay out of the serialized DAG.
+
+        :param kwargs: see ``BaseOperator.partial``.
+        :return: what ``expand()`` is called on.
+        """
+        if kwargs.get("mask_parameters") is not True:
+            return super().partial(**kwargs)
+        return MaskedPartial(super().partial(**hidden_fields(kwargs, cls.masked_fields)), cls.masked_fields)
+
     def _hide(self) -> None:
         """Keep literals of masked fields out of the serialized DAG, where the operator asks for it."""
         if self.mask_parameters is not True:
             return
         for name in self.masked_fields:
-            given = getattr(self, name)
+            given = revealed(getattr(self, name))  # partial() has hidden it once
             self._given[name] = (hidden(given, name), given)
             setattr(self, name, self._given[name][0])
 
