@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, task
-from airflow.serialization import serialized_objects
 
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
@@ -131,7 +131,8 @@ def test_literals_of_mapped_tasks_stay_out_of_the_serialized_dag(
         else:
             make.partial(**common, **other).expand_kwargs([literal])
 
-    serialization = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
+    module = importlib.import_module("airflow.serialization.serialized_objects")
+    serialization = getattr(module, "DagSerialization", None) or module.SerializedDAG  # the latter before Airflow 3.1
     stored = json.dumps(serialization.to_dict(dag))
     outcome = run_dag(dag)
 
