@@ -17,7 +17,8 @@ ARGS ?=
 WORKERS ?= 2
 # worksteal keeps neighbours, which share costly fixtures, on one worker until the other has nothing left to do.
 # tests/e2e has a target of its own: it takes minutes.
-PYTEST := pytest -n $(WORKERS) --dist worksteal --ignore=tests/e2e
+# So has tests/page, which needs a browser.
+PYTEST := pytest -n $(WORKERS) --dist worksteal --ignore=tests/e2e --ignore=tests/page
 
 UV := .venv/bin/uv
 
@@ -69,6 +70,14 @@ test-matrix: ## run all tests on every supported Airflow, test-e2e included (two
 .PHONY: test-e2e
 test-e2e: .venv/.installed ## kill, stall and clear tasks of a running Airflow over the local HealthOmics (10 minutes)
 	.venv/bin/pytest tests/e2e $(ARGS)
+
+.PHONY: test-page
+test-page: .venv-page/.installed ## the pages in Chromium: scripts, accessibility, valid HTML (needs chromium, chromedriver, npm)
+	.venv-page/bin/pytest tests/page $(ARGS)
+
+.PHONY: screenshots
+screenshots: .venv-page/.installed ## make the pictures of the documentation anew, in docs/images
+	.venv-page/bin/python -m tests.page.screenshots
 
 .PHONY: coverage
 coverage: .venv/.installed ## run the tests and list the lines and branches they leave out
@@ -168,6 +177,13 @@ comma := ,
 	@$(make-venv)
 	$(UV) pip install --quiet --python .venv-3.$* --compile-bytecode \
 		--editable '.[emulator]' --group test 'apache-airflow==3.$*.*' $(PINS-3.$*)
+	@touch $@
+
+.venv-page/.installed: pyproject.toml | $(UV)
+	@$(make-venv)
+	$(UV) pip install --quiet --python $(@D) --compile-bytecode \
+		--editable '.[emulator]' --group test --group page 'apache-airflow==3.3.*'
+	npm install --silent --no-fund --no-audit --prefix $(@D) axe-core@4
 	@touch $@
 
 .venv-2.11-newest/.installed: pyproject.toml | $(UV)

@@ -45,6 +45,9 @@ def get_provider_info() -> dict[str, Any]:
                 "OmicsFailedTaskLogsLink",
                 "OmicsRunOutputsLink",
                 "OmicsRunBatchLink",
+                "OmicsRunReportLink",
+                "OmicsCohortReportLink",
+                "OmicsResultsFileLink",
             )
         ],
     }

@@ -59,6 +59,7 @@ class StartArguments:
     restore_margin: float
     dry_run: bool
     failure_log_lines: int
+    report: bool
     retry_permanent_failures: bool
     execution_timeout: timedelta | None
     retries: int | None
@@ -323,6 +324,8 @@ class Owner:
                 operator=self.context["task"],
                 region_name=self.hook.conn_region_name,
                 aws_partition=self.hook.conn_partition,
+                # The page in Airflow's UI reads what the task has recorded, by the task's own connection.
+                aws_conn_id=self.hook.aws_conn_id,
                 **values,
             ),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord
@@ -26,6 +26,9 @@ from airflow_provider_omics.jobs.attempt import StartRequest
 from airflow_provider_omics.jobs.checks import check_inputs, check_workflow, show_request
 from airflow_provider_omics.jobs.owner import Lineage, Owner
 from airflow_provider_omics.links.omics import OmicsRunLink, OmicsRunLogsLink, OmicsRunOutputsLink
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.core.failure.diagnosis import RunDiagnosis
 
 
 @dataclass(frozen=True)
@@ -149,13 +152,17 @@ class RunJob:
         ended_badly = error_of(event, self.owner.hook.conn_region_name)
         if ended_badly is not None:
             raise ended_badly
-        return self.result(event.snapshot)
+        result = self.result(event.snapshot)
+        if self.owner.arguments.report and self.owner.hook.defaults.results_s3_uri:
+            result["report_uri"] = self._write_page(event.snapshot)
+        return result
 
     def failed(self, seen: Snapshot, error: OmicsError) -> None:
         """Explain why a run failed."""
         if not isinstance(error, RunError) or not isinstance(seen, RunSnapshot):
             return
         self.owner.reported = self.result(seen)
+        diagnosis = None
         if isinstance(error, RunFailed):
             # A diagnosis takes as long to load as all the rest of a task; most runs do without.
             from airflow_provider_omics.core.failure.diagnosis import RunDiagnosis
@@ -163,7 +170,18 @@ class RunJob:
 
             report = Report(self.owner)
             known = RunDiagnosis(seen, self.owner.hook.conn_region_name)
-            report.explain(error, report.diagnose(lambda diagnoser: diagnoser.run(seen), known))
+            diagnosis = report.diagnose(lambda diagnoser: diagnoser.run(seen), known)
+            report.explain(error, diagnosis)
+        if seen.phase is not Phase.ACTIVE and self.owner.arguments.report and self.owner.hook.defaults.results_s3_uri:
+            self._write_page(seen, diagnosis)
+
+    def _write_page(self, run: Snapshot, diagnosis: RunDiagnosis | None = None) -> str | None:
+        """Write the page of a run that has ended; returns where it lies."""
+        from airflow_provider_omics.jobs.page import write_run_page  # with a place for results only
+
+        assert isinstance(run, RunSnapshot)  # noqa: S101 - for mypy: `kind` says it
+        layers = [("connection", self.owner.hook.defaults.default_run_setting), ("task", self.arguments.settings)]
+        return write_run_page(self.owner, run, layers, diagnosis)
 
     def killed(self) -> None:
         """Tidy up after a kill: a run leaves nothing behind."""

@@ -127,6 +127,8 @@ class OmicsStartOperator(OmicsBaseOperator):
         ``mask_parameters``, which is off by default.
     :param failure_log_lines: how many of the last lines of each failed task's log a failure shows, and of the engine's
         log when no task failed; default 30; 0: none.
+    :param report: where there is a place for results, write a page beside them once the run or batch has ended:
+        ``report.html`` (default).
     :param retry_permanent_failures: let Airflow spend its retries on any failure. Default False: a failure that comes
         back with the same settings (permanent, sizing) ends the task, an unclear one is tried once more, and what may
         pass by itself is tried as often as ``retries`` says.
@@ -153,6 +155,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         dry_run: bool = False,
         mask_parameters: bool | None = None,
         failure_log_lines: int = 30,
+        report: bool = True,
         retry_permanent_failures: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -174,6 +177,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         self.dry_run = dry_run  # type: ignore[assignment,method-assign]
         self.mask_parameters = mask_parameters
         self.failure_log_lines = failure_log_lines
+        self.report = report
         self.retry_permanent_failures = retry_permanent_failures
         self._task: StartTask | None = None
         self._given: dict[str, tuple[Any, Any]] = {}

@@ -238,6 +238,10 @@ class Collection:
         """Return all samples of the attempt that started the batch, those that it did not submit included."""
         return Cohort.of_results(self._store, self._batch.total_runs)
 
+    def members(self) -> Iterator[dict[str, Any]]:
+        """Yield a record for each of these samples, as a line of the file."""
+        return self._store.members()
+
     def add_causes(self, causes: Mapping[str, str]) -> None:
         """Add causes to records, where more than AWS's code is known.
 

@@ -32,9 +32,11 @@ ALLOWED = {
     "sheets": {*BELOW_HOOKS, "sheets"},
     "results": {*BELOW_HOOKS, "results", "sheets"},
     "links": {"core", "links"},
+    "plugin": {*BELOW_HOOKS, "links", "plugin", "reports"},
+    "reports": {"core", "reports"},
     "waiting": {*BELOW_HOOKS, "waiting"},
     "triggers": {*BELOW_HOOKS, "triggers", "waiting"},
-    "jobs": {*BELOW_HOOKS, "jobs", "links", "results", "sheets", "triggers", "waiting"},
+    "jobs": {*BELOW_HOOKS, "jobs", "links", "reports", "results", "sheets", "triggers", "waiting"},
     "sensors": {*BELOW_HOOKS, "links", "sensors", "triggers"},
     "operators": {"core", "hooks", "jobs", "links", "operators"},
     "commands": {*BELOW_HOOKS, "commands", "jobs"},
@@ -47,6 +49,7 @@ AWS_SDK = {"boto3", "botocore"}
 STANDARD_LIBRARY_ONLY = {
     "__init__.py": set[str](),
     "get_provider_info.py": set(),
+    "plugin/__init__.py": {"airflow"},
     "emulator/__init__.py": set(),
     "emulator/pytest_plugin.py": {"pytest"},
 }
@@ -172,6 +175,7 @@ RUNNING_TASKS_ONLY = (
     f"{PACKAGE}.hooks.run_logs",
     f"{PACKAGE}.hooks.s3",
     f"{PACKAGE}.jobs",
+    f"{PACKAGE}.reports",
     f"{PACKAGE}.results",
     f"{PACKAGE}.sheets.read",
     f"{PACKAGE}.triggers",

@@ -73,6 +73,7 @@ def test_processed_batch_is_returned(emulator: OmicsEmulator, stepped: SteppedTi
         "attempts": 1,
         "carried_forward": 0,
         "results_uri": None,
+        "report_uri": None,
         "causes": [],
     }
     # Nobody failed, so nobody is looked up.

@@ -58,6 +58,7 @@ from airflow_provider_omics.jobs.checks import (
     workflow_to_check,
 )
 from airflow_provider_omics.jobs.owner import Lineage, Owner
+from airflow_provider_omics.jobs.page import CohortReport
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
 from airflow_provider_omics.results.file import JsonLinesFile
 
@@ -131,7 +132,8 @@ class BatchJob:
         is_object = given.run_settings_s3_uri is not None
         self._places = BatchPlaces(self.owner, given.staging_s3_uri, given.results_s3_uri, is_object)
         self._results = BatchResults(self.owner, self._places, given.results_detail, given.read_outputs)
-        self._judge = BatchJudge(self.owner, self._results, given.tolerance, self._retry_rules, given.rerun)
+        report = CohortReport(self.owner, self._layers) if self.owner.arguments.report else None
+        self._judge = BatchJudge(self.owner, self._results, given.tolerance, self._retry_rules, given.rerun, report)
         self._rerun_settings = RerunSettings(
             given.rerun,
             given.rerun_setting,
@@ -315,13 +317,26 @@ class BatchJob:
 
     def _default_run_setting(self) -> Mapping[str, Any]:
         """Merge the ``defaultRunSetting`` in a process that has made no request."""
+        return merge_settings(*self._default_layers().values())
+
+    def _default_layers(self) -> dict[str, Mapping[str, Any]]:
         arguments = self.arguments
-        layers = (
-            self.owner.hook.defaults.default_run_setting,
-            arguments.default_run_setting or {},
-            {"scratchStorageMode": arguments.scratch_storage_mode},
-        )
-        return merge_settings(*(clean_setting(layer, Place.DEFAULT_RUN_SETTING) for layer in layers))
+        layers: dict[str, Mapping[str, Any]] = {
+            "connection": self.owner.hook.defaults.default_run_setting,
+            "task: default_run_setting": arguments.default_run_setting or {},
+            "task: scratch_storage_mode": {"scratchStorageMode": arguments.scratch_storage_mode},
+        }
+        return {origin: clean_setting(layer, Place.DEFAULT_RUN_SETTING) for origin, layer in layers.items()}
+
+    def _layers(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """List the settings that are common to all runs, by their origins, weakest first."""
+        layers, record = self._default_layers(), self.owner.record
+        if self._rerun_settings.earlier is not None or (record is not None and record.attempts > 1):
+            given = self._rerun_settings.rerun_setting
+            # The whole argument is masked, not its parameters alone.
+            masks = self.owner.arguments.masks_parameters
+            layers["task: rerun_setting"] = dict.fromkeys(given, "masked") if masks else given
+        return list(layers.items())
 
     def _all_settings(self, default: Mapping[str, Any]) -> RunSettingsSpool:
         """Read all run settings; those of an S3 object of the user's only now."""
