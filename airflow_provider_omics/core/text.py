@@ -69,14 +69,6 @@ def clean_message(text: str | None) -> str | None:
     return " ".join(clean_line(" ".join(text.split()), LONGEST_MESSAGE).split()) or None
 
 
-def duration(seconds: float) -> str:
-    """Write a length of time: ``"45 s"``, ``"12 min"``, ``"3 h 5 min"``."""
-    if seconds < 120:
-        return f"{max(seconds, 0):.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
 def last_lines(messages: Iterable[str], count: int) -> tuple[str, ...]:
     """Take the last lines of log messages, of which one may hold several lines.
 

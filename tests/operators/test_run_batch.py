@@ -394,4 +394,4 @@ def test_closing_line(
     assert (ended.error is not None, ended.deferred) == (fails, deferrable)
     closing = [line for line in log_lines() if "after its request" in line]
     assert closing == log_lines()[-1:]
-    assert re.fullmatch(rf"Batch {batch['id']} PROCESSED, \d+ (s|min) after its request; results: {uri}", closing[0])
+    assert re.fullmatch(rf"Batch {batch['id']} PROCESSED, [\d:]+ after its request; results: {uri}; report: .*", closing[0])

@@ -52,7 +52,7 @@ def test_bad_settings_start_nothing(
     assert isinstance(error, AirflowFailException)
     assert argument in str(error)
     assert emulator.calls.by_operation() == {}
-    assert log_lines()[-1] == "Nothing started, 0 s after the try began"
+    assert log_lines()[-1] == "Nothing started, 0:00:00 after the try began"
 
 
 @pytest.mark.parametrize("dry_run", [True, "{{ 'yes' }}"])

@@ -16,7 +16,7 @@ from airflow_provider_omics.core.console import log_stream_url, run_url, s3_url
 from airflow_provider_omics.core.failure.causes import deciding_code
 from airflow_provider_omics.core.failure.reasons import FailureClass, FailureReason, run_reason
 from airflow_provider_omics.core.snapshots import RunSnapshot
-from airflow_provider_omics.core.text import clean_line, clean_message, duration, visible
+from airflow_provider_omics.core.text import clean_line, clean_message, visible
 
 
 @dataclass(frozen=True)
@@ -233,6 +233,14 @@ def task_order(task_id: str, stopped: object) -> tuple[float, str]:
     :param stopped: its stop time, an aware datetime; anything else: not known.
     """
     return stopped.timestamp() if isinstance(stopped, datetime) else 0.0, task_id.rjust(18, "0")
+
+
+def duration(seconds: float) -> str:
+    """Write a length of time: ``"45 s"``, ``"12 min"``, ``"3 h 5 min"``."""
+    if seconds < 120:
+        return f"{max(seconds, 0):.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def retry_sentence(failure_class: FailureClass, *, final: bool, tries_left: int) -> str:

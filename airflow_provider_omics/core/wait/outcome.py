@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from airflow_provider_omics.core.batch.verdict import BatchCounts
@@ -27,7 +28,6 @@ from airflow_provider_omics.core.errors import (
 )
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
-from airflow_provider_omics.core.text import duration
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 
 _RUN_ENDS: dict[Phase, tuple[type[RunError], str]] = {
@@ -106,7 +106,7 @@ def closing_line(kind: str, result: Mapping[str, Any], seconds: float) -> str:
     what = f"{kind.capitalize()} {resource_id}{f' {status}' if status else ''}" if resource_id else "Nothing started"
     since = "its request" if resource_id else "the try began"
     places = [f"{name}: {result[key]}" for name, key in _PLACES.items() if result.get(key)]
-    return "; ".join([f"{what}, {duration(seconds)} after {since}", *places])
+    return "; ".join([f"{what}, {timedelta(seconds=round(seconds))} after {since}", *places])
 
 
 def run_result(run: RunSnapshot) -> dict[str, Any]:

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_omics.core.failure.diagnosis import FailedTask, RunDiagnosis, retry_sentence
+from airflow_provider_omics.core.failure.diagnosis import FailedTask, RunDiagnosis, duration, retry_sentence
 from airflow_provider_omics.core.failure.manifest import failed_tasks_from_manifest
 from airflow_provider_omics.core.failure.reasons import FailureClass
 from airflow_provider_omics.core.snapshots import RunSnapshot
-from airflow_provider_omics.core.text import duration
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 

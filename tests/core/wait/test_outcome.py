@@ -224,17 +224,17 @@ def test_result_of_a_batch(succeeded: bool | None) -> None:
 @pytest.mark.parametrize(
     ("kind", "result", "line"),
     [
-        ("run", {}, "Nothing started, 90 s after the try began"),
-        ("run", {"run_id": "1"}, "Run 1, 90 s after its request"),
+        ("run", {}, "Nothing started, 0:01:30 after the try began"),
+        ("run", {"run_id": "1"}, "Run 1, 0:01:30 after its request"),
         (
             "run",
             {"run_id": "1", "status": "FAILED", "run_output_uri": "s3://b/out/1", "report_uri": None},
-            "Run 1 FAILED, 90 s after its request; outputs: s3://b/out/1",
+            "Run 1 FAILED, 0:01:30 after its request; outputs: s3://b/out/1",
         ),
         (
             "batch",
             {"batch_id": "2", "status": "PROCESSED", "results_uri": "s3://b/r.jsonl", "report_uri": "s3://b/r.html"},
-            "Batch 2 PROCESSED, 90 s after its request; results: s3://b/r.jsonl; report: s3://b/r.html",
+            "Batch 2 PROCESSED, 0:01:30 after its request; results: s3://b/r.jsonl; report: s3://b/r.html",
         ),
     ],
 )
