@@ -394,4 +394,5 @@ def test_closing_line(
     assert (ended.error is not None, ended.deferred) == (fails, deferrable)
     closing = [line for line in log_lines() if "after its request" in line]
     assert closing == log_lines()[-1:]
-    assert re.fullmatch(rf"Batch {batch['id']} PROCESSED, [\d:]+ after its request; results: {uri}; report: .*", closing[0])
+    expected = rf"Batch {batch['id']} PROCESSED, [\d:]+ after its request; results: {uri}; report: .*/report.html"
+    assert re.fullmatch(expected, closing[0])
