@@ -129,6 +129,11 @@ def task_error(error: OmicsError, log: Any, *, final: bool | None = None, policy
     from airflow_provider_omics.core.failure.endings import is_cut  # as above
 
     raised = airflow_error(error, final=final, policy=policy)
+    behind = error.__cause__
+    while isinstance(behind, OmicsError):
+        behind = behind.__cause__
+    if isinstance(error, SettingsError) and behind is not None:
+        log.error("Behind it:", exc_info=behind)  # such as an error of the user's own function
     if error.diagnosis is None and is_cut(error, str(raised)):
         log.error("%s", error)
     return raised

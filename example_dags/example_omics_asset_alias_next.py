@@ -2,7 +2,7 @@
 
 It is scheduled on the alias that ``example_omics_asset_alias`` has as its outlet. The event that started it brings the
 place of the results. Cohorts that end while it waits to be started come in one DAG run: each gets a batch. Triggered by
-hand it takes the param instead.
+hand it takes the param instead; without one, there is nothing to do.
 
 On the local HealthOmics it runs as it stands. On AWS only the connection ``aws_default`` changes, as it has the service
 role and all places; the workflow is the default of a param, as it is yours.
@@ -27,8 +27,8 @@ with DAG(
     schedule=AssetAlias("omics-cohort-results"),
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     params={
-        "workflow_id": Param("3456789", description="Id of the workflow, in your account and Region"),
-        "results_uri": Param("", description="Results file of a cohort; empty: the one that the asset event names"),
+        "workflow_id": Param("1234567", description="Id of the workflow, in your account and Region"),
+        "results_uri": Param(None, type=["null", "string"], description="Results of a cohort, when triggered by hand"),
     },
     tags=["example", "healthomics"],
 ):
@@ -47,6 +47,7 @@ with DAG(
                 "parameters": {"calls": "{output_uri}"},
             }
             for uri in dict.fromkeys(found or [params["results_uri"]])
+            if uri
         ]
 
     OmicsStartRunBatchOperator.partial(

@@ -1,7 +1,7 @@
 """What ``make demo`` runs: the DAG ``example_omics_run_batch`` on a local HealthOmics, and what became of each sample.
 
-Nothing stays behind but Airflow's log: the emulator is a process of its own on a free port, and Airflow's home is a
-temporary folder. The exit code is 1 when anything differs from what ``scenario.yaml`` scripts.
+Nothing stays behind but Airflow's log and the report: the emulator is a process of its own on a free port,
+and Airflow's home is a temporary folder. The exit code is 1 when anything differs from what ``scenario.yaml`` scripts.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 LOG = HERE.parent / ".demo" / "airflow.log"
+REPORT = LOG.parent / "report.html"
 
 SPEED = 900
 """Emulated seconds in a second: a run of an hour takes four."""
@@ -66,6 +67,8 @@ def main() -> int:
             succeeded = airflow(["dags", "test", "example_omics_run_batch"], log)
             samples = read_samples() if succeeded else []
     show(samples)
+    if samples:
+        say(f"The report of the cohort: {REPORT.relative_to(HERE.parent)}")
     expected = succeeded and len(samples) == 8 and all(as_scripted(sample) for sample in samples)
     say(f"{'All as scripted' if expected else f'NOT as scripted: see {LOG}'}; {time.monotonic() - began:.0f} s")
     return 0 if expected else 1
@@ -130,14 +133,17 @@ def airflow(command: list[str], log: TextIO) -> bool:
 
 
 def read_samples() -> list[Sample]:
-    """Read what became of each sample from the results file, as a script beside Airflow would."""
+    """Read what became of each sample from the results file, as a script beside Airflow would; keep the report."""
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "WARNING"
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook  # Airflow reads the environment when it is imported
 
     from airflow_provider_omics.results import read_batch_results
 
-    keys = S3Hook().list_keys("omics-results", "results/") or []
+    store = S3Hook()
+    keys = store.list_keys("omics-results", "results/") or []
     (key,) = [key for key in keys if key.endswith("/batch.jsonl.gz")]  # beside what the operator keeps for itself
+    page = store.read_key(key.removesuffix(".jsonl.gz") + "/report.html", "omics-results")
+    REPORT.write_text(page, encoding="utf-8")
     records = read_batch_results(f"s3://omics-results/{key}")
     return [sample_of(record) for record in records]
 

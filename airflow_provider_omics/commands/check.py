@@ -12,9 +12,6 @@ from airflow_provider_omics.core.findings import Finding, Level, worst
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.readiness import Readiness, Wanted
 
-NAME = "check"
-HELP = "look at connection, identity, places, workflow and sheet before the first run"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments.

@@ -1,4 +1,4 @@
-"""The output of commands: the standard output is for what a script reads."""
+"""The standard output of a command, which a script reads."""
 
 from __future__ import annotations
 

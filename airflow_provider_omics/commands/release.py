@@ -15,9 +15,6 @@ from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.driver import pause
 from airflow_provider_omics.jobs.release import Releaser
 
-NAME = "release"
-HELP = "create a workflow, or a version of it, unless it is there already"
-
 _TEXTS = {
     "description": "what it is",
     "engine": "WDL, WDL_LENIENT, NEXTFLOW or CWL (default: AWS finds out)",

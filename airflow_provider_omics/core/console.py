@@ -14,7 +14,8 @@ from airflow_provider_omics.core.uris import s3_address
 
 BASE = "https://console.aws.amazon.com"
 
-_encoded = partial(quote, safe="")
+# A lone surrogate, which no UTF-8 can take, must not spoil the page or log that an address stands in.
+_encoded = partial(quote, safe="", errors="replace")
 
 
 def run_url(region: str, run_id: str) -> str:
@@ -49,6 +50,18 @@ def log_stream_url(region: str, stream: str) -> str:
     )
 
 
+def s3_object_url(region: str, uri: str) -> str:
+    """Make the address of the S3 console page of an object, which can open and download it.
+
+    :param region: AWS Region of its bucket: ``"us-east-1"``.
+    :param uri: ``s3://bucket/key``.
+    :return: the address.
+    """
+    bucket, key = s3_address(uri)
+    place = f"{_encoded(bucket)}?region={_encoded(region)}&prefix={quote(key, errors='replace')}"
+    return f"https://s3.console.aws.amazon.com/s3/object/{place}"
+
+
 def s3_url(uri: str) -> str:
     """Make the address of the S3 console page of a folder.
 
@@ -57,4 +70,4 @@ def s3_url(uri: str) -> str:
     """
     bucket, prefix = s3_address(uri)
     prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
-    return f"https://s3.console.aws.amazon.com/s3/buckets/{_encoded(bucket)}?prefix={quote(prefix)}"
+    return f"https://s3.console.aws.amazon.com/s3/buckets/{_encoded(bucket)}?prefix={quote(prefix, errors='replace')}"

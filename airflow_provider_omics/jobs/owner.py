@@ -59,6 +59,7 @@ class StartArguments:
     restore_margin: float
     dry_run: bool
     failure_log_lines: int
+    report: bool
     retry_permanent_failures: bool
     execution_timeout: timedelta | None
     retries: int | None
@@ -235,8 +236,11 @@ class Owner:
         :raises AttemptError: it was.
         """
         if self.is_killed:
-            reason = "The task was ended before its start was answered"
-            raise AttemptError(reason, request_id=self.request_id or "unknown")
+            raise AttemptError(
+                "The task was ended before its start was answered.",
+                advice="The next try looks for what may have started; where there is none left, clear the task.",
+                request_id=self.request_id or "unknown",
+            )
 
     def check_owner(self) -> None:
         """Refuse to touch a later try's attempt: the orphaned process of an earlier try can live on.
@@ -325,6 +329,8 @@ class Owner:
                 operator=self.context["task"],
                 region_name=self.hook.conn_region_name,
                 aws_partition=self.hook.conn_partition,
+                # The page in Airflow's UI reads what the task has recorded, by the task's own connection.
+                aws_conn_id=self.hook.aws_conn_id,
                 **values,
             ),
         )

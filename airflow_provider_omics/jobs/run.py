@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.core.errors import OmicsError, RunError, RunFailed
 from airflow_provider_omics.core.inputs import RunInputs
 from airflow_provider_omics.core.settings.fields import START_RUN_ARGUMENTS
-from airflow_provider_omics.core.settings.requests import build_start_run_request, merge_settings
+from airflow_provider_omics.core.settings.requests import (
+    CheckedRequest,
+    build_start_run_request,
+    merge_settings,
+)
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import WaitEvent
@@ -23,6 +27,9 @@ from airflow_provider_omics.jobs.checks import check_inputs, check_workflow, sho
 from airflow_provider_omics.jobs.names import check_definition, with_ids
 from airflow_provider_omics.jobs.owner import Lineage, Owner
 from airflow_provider_omics.links.omics import OmicsRunLink, OmicsRunLogsLink, OmicsRunOutputsLink
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.core.failure.diagnosis import RunDiagnosis
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class RunJob:
 
     arguments: RunArguments
     owner: Owner
+    _checked: CheckedRequest | None = None
 
     @property
     def run_timeout(self) -> float | None:
@@ -64,7 +72,7 @@ class RunJob:
         settings = self.arguments.settings
         if wanted.names or defaults.names:
             settings = with_ids(self.owner, settings)
-        checked = build_start_run_request(
+        self._checked = checked = build_start_run_request(
             settings,
             defaults=defaults.default_run_setting,
             require=defaults.require_settings,
@@ -86,7 +94,10 @@ class RunJob:
 
     def show(self, request: StartRequest) -> None:
         """Show what would be started, in the log."""
-        show_request(self.owner.log, request.content, _parameters_by_run(request.content))
+        assert self._checked is not None  # noqa: S101 - set by request()
+        uri = request.content.get("parametersUri")
+        lead = "1 run(s) would be:" if uri is None else f"The run would be one with parameters of {uri}, not looked at:"
+        show_request(self.owner, self._checked, lead)
 
     def choose(self, record: AttemptRecord) -> bool:
         """Say that there is something to start: a run is not chosen from others."""
@@ -147,13 +158,17 @@ class RunJob:
         ended_badly = error_of(event, self.owner.hook.conn_region_name)
         if ended_badly is not None:
             raise ended_badly
-        return self.result(event.snapshot)
+        result = self.result(event.snapshot)
+        if self.owner.arguments.report and self.owner.hook.defaults.results_s3_uri:
+            result["report_uri"] = self._write_page(event.snapshot)
+        return result
 
     def failed(self, seen: Snapshot, error: OmicsError) -> None:
         """Explain why a run failed."""
         if not isinstance(error, RunError) or not isinstance(seen, RunSnapshot):
             return
         self.owner.reported = self.result(seen)
+        diagnosis = None
         if isinstance(error, RunFailed):
             # A diagnosis takes as long to load as all the rest of a task; most runs do without.
             from airflow_provider_omics.core.failure.diagnosis import RunDiagnosis
@@ -161,7 +176,18 @@ class RunJob:
 
             report = Report(self.owner)
             known = RunDiagnosis(seen, self.owner.hook.conn_region_name)
-            report.explain(error, report.diagnose(lambda diagnoser: diagnoser.run(seen), known))
+            diagnosis = report.diagnose(lambda diagnoser: diagnoser.run(seen), known)
+            report.explain(error, diagnosis)
+        if seen.phase is not Phase.ACTIVE and self.owner.arguments.report and self.owner.hook.defaults.results_s3_uri:
+            self._write_page(seen, diagnosis)
+
+    def _write_page(self, run: Snapshot, diagnosis: RunDiagnosis | None = None) -> str | None:
+        """Write the page of a run that has ended; returns where it lies."""
+        from airflow_provider_omics.jobs.page import write_run_page  # with a place for results only
+
+        assert isinstance(run, RunSnapshot)  # noqa: S101 - for mypy: `kind` says it
+        layers = [("connection", self.owner.hook.defaults.default_run_setting), ("task", self.arguments.settings)]
+        return write_run_page(self.owner, run, layers, diagnosis)
 
     def killed(self) -> None:
         """Tidy up after a kill: a run leaves nothing behind."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 
-from airflow_provider_omics.core.console import log_stream_url, run_list_url, run_url, s3_url
+from airflow_provider_omics.core.console import log_stream_url, run_list_url, run_url, s3_object_url, s3_url
 
 
 class OmicsRunLink(BaseAwsLink):
@@ -83,3 +83,48 @@ class OmicsRunBatchLink(BaseAwsLink):
         :return: the address.
         """
         return run_list_url(kwargs["region_name"])
+
+
+class OmicsRunReportLink(BaseAwsLink):
+    """The page of the run in the S3 console, which opens it."""
+
+    name = "Run report"
+    key = "omics_run_report"
+
+    def format_link(self, **kwargs: str) -> str:
+        """Return the address, called by Airflow.
+
+        :param kwargs: stored by the operator: ``region_name`` and ``uri``.
+        :return: the address.
+        """
+        return s3_object_url(kwargs["region_name"], kwargs["uri"])
+
+
+class OmicsCohortReportLink(BaseAwsLink):
+    """The page of the cohort in the S3 console, which opens it."""
+
+    name = "Cohort report"
+    key = "omics_cohort_report"
+
+    def format_link(self, **kwargs: str) -> str:
+        """Return the address, called by Airflow.
+
+        :param kwargs: stored by the operator: ``region_name`` and ``uri``.
+        :return: the address.
+        """
+        return s3_object_url(kwargs["region_name"], kwargs["uri"])
+
+
+class OmicsResultsFileLink(BaseAwsLink):
+    """The results file in the S3 console."""
+
+    name = "Results file"
+    key = "omics_results_file"
+
+    def format_link(self, **kwargs: str) -> str:
+        """Return the address, called by Airflow.
+
+        :param kwargs: stored by the operator: ``region_name`` and ``uri``.
+        :return: the address.
+        """
+        return s3_object_url(kwargs["region_name"], kwargs["uri"])

@@ -14,6 +14,7 @@ from airflow_provider_omics.links.omics import (
     OmicsRunLink,
     OmicsRunLogsLink,
     OmicsRunOutputsLink,
+    OmicsRunReportLink,
 )
 from airflow_provider_omics.operators.base import BY_NAME, OmicsActionOperator, OmicsStartOperator
 
@@ -62,7 +63,8 @@ class OmicsStartRunOperator(OmicsStartOperator):
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``run_id, run_uuid, run_arn, status, run_output_uri, started_at, stopped_at, workflow_id, workflow_uuid,
-        workflow_version_name, workflow_digest, engine_version, role_arn``.
+        workflow_version_name, workflow_digest, engine_version, role_arn``; with a ``results_s3_uri`` in the connection
+        also ``report_uri``.
     :raises SettingsError: bad settings: all problems at once; nothing was sent.
     :raises RunFailed: it ended FAILED; ``failure_reason`` and ``diagnosis`` say why.
     :raises RunCancelled: someone else cancelled it.
@@ -88,7 +90,13 @@ class OmicsStartRunOperator(OmicsStartOperator):
         "engine_settings": "json",
         "session_policy": "json",
     }
-    operator_extra_links = (OmicsRunLink(), OmicsRunLogsLink(), OmicsFailedTaskLogsLink(), OmicsRunOutputsLink())
+    operator_extra_links = (
+        OmicsRunLink(),
+        OmicsRunLogsLink(),
+        OmicsFailedTaskLogsLink(),
+        OmicsRunOutputsLink(),
+        OmicsRunReportLink(),
+    )
 
     def __init__(
         self,

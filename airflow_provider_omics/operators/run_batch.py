@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import XComArg
 
-from airflow_provider_omics.links.omics import OmicsRunBatchLink
+from airflow_provider_omics.links.omics import OmicsCohortReportLink, OmicsResultsFileLink, OmicsRunBatchLink
 from airflow_provider_omics.operators.base import BY_NAME, OmicsActionOperator, OmicsStartOperator
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
         unknown_runs, failed_submissions, succeeded, failed_run_setting_ids, causes, attempts, carried_forward,
-        results_uri``: of the last batch its id and status, of all samples the counts.
+        results_uri, report_uri``: of the last batch its id and status, of all samples the counts.
     :raises SettingsError: bad settings or a bad sheet: all problems at once; nothing was sent.
     :raises BatchVerdictError: every run has ended, and more than tolerated did not complete; ``diagnosis`` says why.
     :raises BatchFailed: the batch itself FAILED, not its runs.
@@ -129,7 +129,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "must_succeed": "json",
         "rerun_setting": "json",
     }
-    operator_extra_links = (OmicsRunBatchLink(),)
+    operator_extra_links = (OmicsRunBatchLink(), OmicsCohortReportLink(), OmicsResultsFileLink())
 
     def __init__(
         self,

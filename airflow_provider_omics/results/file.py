@@ -67,6 +67,15 @@ def samples_place(results_uri: str, request_id: str) -> str:
     return f"{re.sub(r'[.]jsonl([.]gz)?$', '', results_uri)}/{request_id}.samples.jsonl.gz"
 
 
+def report_place(results_uri: str) -> str:
+    """Return the place beside a results file where the page of its task is.
+
+    :param results_uri: the results file.
+    :return: ``s3://bucket/key/report.html``.
+    """
+    return f"{re.sub(r'[.]jsonl([.]gz)?$', '', results_uri)}/report.html"
+
+
 class JsonLinesFile:
     """An S3 object of JSON Lines, compressed with gzip when its name ends in ``.gz``.
 

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Any
 
 from airflow_provider_omics.core.batch.collect import supersedes
-from airflow_provider_omics.core.batch.sample import RunRecord, Sample, Submission
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample, Submission
 
 _TABLES = """
 PRAGMA journal_mode = OFF;
@@ -266,6 +266,13 @@ class ResultsStore:
             for name, carried, reason, unclear, run_id, message, ended, line in rows:
                 sample = Sample(name, carried=carried, reason=reason, unclear=unclear, run_id=run_id, message=message)
                 yield sample, ended, None if line is None else RunRecord.from_json(json.loads(line))
+
+    def members(self) -> Iterator[dict[str, Any]]:
+        """Yield each sample's record as a JSON object, with its present end; a short one where it has no record."""
+        with closing(self._database.execute("SELECT id, ended, line FROM cohort ORDER BY place")) as rows:
+            for name, ended, line in rows:
+                record = {"run_setting_id": name} if line is None else json.loads(line)
+                yield {**record, "status": ended or RecordStatus.UNKNOWN.value}
 
     def _one(self, query: str, *values: Any) -> tuple[Any, ...] | None:
         found: tuple[Any, ...] | None = self._database.execute(query, values).fetchone()

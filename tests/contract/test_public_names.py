@@ -39,6 +39,9 @@ PUBLIC = {
         "OmicsFailedTaskLogsLink",
         "OmicsRunOutputsLink",
         "OmicsRunBatchLink",
+        "OmicsRunReportLink",
+        "OmicsCohortReportLink",
+        "OmicsResultsFileLink",
     },
 }
 

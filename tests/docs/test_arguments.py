@@ -49,8 +49,8 @@ OF_AWS = {"aws_conn_id", "region_name", "verify", "botocore_config"}
 
 OF_BATCH = batch_result(BatchSnapshot("1", "PROCESSED"), succeeded=True).keys()
 RETURNED = {
-    "run": run_result(RunSnapshot("1", "COMPLETED")).keys(),
-    "run-batch": {*OF_BATCH, "results_uri"},
+    "run": {*run_result(RunSnapshot("1", "COMPLETED")).keys(), "report_uri"},
+    "run-batch": {*OF_BATCH, "results_uri", "report_uri"},
     "sensors": OF_BATCH,
 }
 

@@ -165,7 +165,7 @@ def test_dag(block: Block, emulator: OmicsEmulator, run_dag: RunDag, folder: Pat
                 task_id="call", workflow_id="7654321", role_arn=SETTING["roleArn"], output_uri=SETTING["outputUri"]
             ),
             [],
-            r"for the pipeline author - ResourceNotFoundException - Check id, account and Region: .*",
+            r"for the pipeline author - ResourceNotFoundException - A workflow that exists .*",
         ),
     ],
     ids=lambda value: value.task_id if isinstance(value, BaseOperator) else "",

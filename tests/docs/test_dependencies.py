@@ -31,7 +31,7 @@ def test_installation() -> None:
     install = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Install")[2].partition("\n## ")[0]
 
     floors = dict(re.findall(r'"([\w-]+)>=([\d.]+)"', requirements))
-    assert len(floors) == 5
+    assert len(floors) == 6
     for name, floor in floors.items():
         assert name.removeprefix("apache-airflow-providers-").removeprefix("apache-").casefold() in install.casefold()
         assert floor.removesuffix(".0") in install

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_omics.links.omics import (
+    OmicsCohortReportLink,
     OmicsFailedTaskLogsLink,
+    OmicsResultsFileLink,
     OmicsRunBatchLink,
     OmicsRunLink,
     OmicsRunLogsLink,
     OmicsRunOutputsLink,
+    OmicsRunReportLink,
 )
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
@@ -47,16 +50,15 @@ def test_addresses() -> None:
     [
         (
             OmicsStartRunOperator(task_id="t", **RUN),
-            (OmicsRunLink, OmicsRunLogsLink, OmicsFailedTaskLogsLink, OmicsRunOutputsLink),
+            (OmicsRunLink, OmicsRunLogsLink, OmicsFailedTaskLogsLink, OmicsRunOutputsLink, OmicsRunReportLink),
         ),
         (
             OmicsStartRunBatchOperator(
                 task_id="t",
-                wait_for_completion=False,
                 default_run_setting=DEFAULT_RUN_SETTING,
                 run_settings=samples("S1"),
             ),
-            (OmicsRunBatchLink,),
+            (OmicsRunBatchLink, OmicsCohortReportLink, OmicsResultsFileLink),
         ),
     ],
     ids=["run", "batch"],
@@ -66,6 +68,7 @@ def test_links_are_made_of_what_the_operator_stored(
 ) -> None:
     """Each link of an operator finds all it needs in the XCom that the operator has pushed."""
     emulator.set_scenario({"runs": [{"outcome": "FAILED"}]})
+    connect({"results_s3_uri": f"s3://{BUCKET}/results/"})
 
     ended = perform(task)
 
@@ -91,7 +94,8 @@ def test_exact_addresses_of_a_failed_run(emulator: OmicsEmulator, stepped: Stepp
 
     stored = json.loads(json.dumps(perform(task).xcoms))
 
-    assert {link.key: link.format_link(**stored[link.key]) for link in task.operator_extra_links} == {
+    links = {link.key: link for link in task.operator_extra_links if not isinstance(link, OmicsRunReportLink)}
+    assert {key: link.format_link(**stored[key]) for key, link in links.items()} == {
         "omics_run": f"{CONSOLE}/omics/home?region=us-east-1#/runs/10000001",
         "omics_run_logs": f"{LOGS}/run%2F10000001",
         "omics_failed_task_logs": f"{LOGS}/run%2F10000001%2Ftask%2F1000000002",

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
-from botocore.exceptions import ClientError
 
 from airflow_provider_omics.core.errors import (
     AccessDenied,
@@ -88,6 +88,7 @@ def test_completed_run_is_returned(emulator: OmicsEmulator, stepped: SteppedTime
 def test_end_of_a_run(
     emulator: OmicsEmulator,
     meanwhile: Meanwhile,
+    log_lines: Callable[..., list[str]],
     *,
     deferrable: bool,
     rule: dict[str, Any],
@@ -109,6 +110,10 @@ def test_end_of_a_run(
 
     (run,) = emulator.service.started_runs()
     assert ended.deferred is deferrable
+    (closing,) = [line for line in log_lines() if "after its request" in line]
+    assert closing == log_lines()[-1]
+    assert re.match(rf"Run {run['id']} {'COMPLETED' if expected is None else '[A-Z]+'}, [\d:]+ after", closing)
+
     if expected is None:
         assert ended.error is None
         assert (ended.result["run_uuid"], ended.result["status"]) == (run["uuid"], "COMPLETED")
@@ -350,7 +355,7 @@ def test_connection_defaults_lie_under_arguments(
 def test_refused_start(
     emulator: OmicsEmulator, stepped: SteppedTime, code: str, expected: type[ServiceError], advice: str
 ) -> None:
-    """A start that the service refuses raises the typed error, with advice, and the error of AWS behind it."""
+    """A start that the service refuses raises the typed error, with advice, and the error of AWS as data."""
     emulator.faults.add(operation="StartRun", error=code)
 
     error = perform(start_run(botocore_config=ONE_TRY)).error
@@ -360,8 +365,8 @@ def test_refused_start(
     assert not isinstance(error, AirflowFailException)
     assert error.code == code
     assert advice in str(error)
-    assert error.__cause__ is not None
-    assert isinstance(error.__cause__.__cause__, ClientError)
+    assert error.__cause__ is None  # one error ends the log
+    assert (error.diagnosis or {})["aws_error"]["code"] == code
 
 
 def test_lost_answer_starts_one_run(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
@@ -382,7 +387,7 @@ def test_progress_is_told_once_a_change(
 
     perform(start_run())
 
-    lines = [line for line in log_lines() if line.startswith("Run ")]
+    lines = [line for line in log_lines()[:-1] if line.startswith("Run ")]  # the last one closes the log
     statuses = ("PENDING", "STARTING", "RUNNING", "STOPPING", "COMPLETED")
     assert [line.rpartition(" ")[2] for line in lines] == list(statuses)
     assert emulator.calls["GetRun"] > 300

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from textwrap import wrap
 from typing import Any
 
 from airflow_provider_omics.core.errors import (
@@ -55,6 +56,7 @@ _PERMANENT, _TRANSIENT, _UNCLEAR = FailureClass.PERMANENT, FailureClass.TRANSIEN
 _LIMIT = "Find what is slow or waits, or raise the limit."
 _ASK = "Ask who did it, and why; a clear of the task starts anew."
 _LOOK = "Look at its outputs; a clear of the task starts it again. retentionMode RETAIN keeps records."
+_SEARCH = "Look in the console for what it has started, then clear the task."
 _AGAIN = "Try again: the next try goes on with what has started."
 
 # Class -> what happened, whose move it is, whether another try can help, and the next step. This package's judgement.
@@ -98,7 +100,7 @@ _ENDINGS: dict[type[OmicsError], tuple[str, Owner, FailureClass, str]] = {
         _TRANSIENT,
         "Look at network, endpoint and credentials. The next try looks again; until then it may be going, and cost.",
     ),
-    AttemptError: ("an earlier try left what cannot be resolved", _PLATFORM, _PERMANENT, "Do what the reason says."),
+    AttemptError: ("an earlier try left what cannot be resolved", _PLATFORM, _PERMANENT, _SEARCH),
     StartTimedOut: ("execution_timeout passed before a start was known", _AUTHOR, _TRANSIENT, _AGAIN),
     NotOwner: ("a later try has taken over", _PLATFORM, _TRANSIENT, "Nothing: look at the later try."),
     EventError: ("the trigger's event cannot be read", _PLATFORM, _UNCLEAR, _AGAIN),
@@ -120,6 +122,8 @@ def diagnosis_of_error(error: OmicsError, *, final: bool) -> dict[str, Any]:
     cause, explanation = own, _first_line(error) or happened
     if isinstance(error, ServiceError):
         cause, explanation, action = error.code, error.reason, error.advice or action
+    elif isinstance(error, AttemptError):
+        explanation, action = error.reason, error.advice
     headline = f"{_subject(error)} {happened}" if _subject(error) else happened[0].upper() + happened[1:]
     if isinstance(error, ServiceError):
         headline += f": {clean_line(error.code, 64)}"
@@ -143,8 +147,11 @@ def text_of_error(error: OmicsError, diagnosis: Mapping[str, Any]) -> str:
     :param error: the error.
     :param diagnosis: of it, by :func:`diagnosis_of_error`.
     """
-    lines = list(_lines(error, diagnosis))
-    return "\n".join([clean_line(str(diagnosis["headline"]), LONGEST_LINE), *lines[:SHOWN_LINES]])
+    lines = [clean_line(line, LONGEST_LINE * SHOWN_LINES) for line in _lines(error, diagnosis)]
+    # A single long reason is shown whole; of many, the beginning of each.
+    whole = [part for line in lines for part in wrap(line, LONGEST_LINE, subsequent_indent="    ")]
+    shown = whole if len(whole) <= SHOWN_LINES else [clean_line(line, LONGEST_LINE) for line in lines[:SHOWN_LINES]]
+    return "\n".join([clean_line(str(diagnosis["headline"]), LONGEST_LINE), *shown])
 
 
 def is_cut(error: OmicsError, text: str) -> bool:
@@ -153,10 +160,11 @@ def is_cut(error: OmicsError, text: str) -> bool:
     :param error: the error.
     :param text: of :func:`text_of_error`.
     """
+    text = " ".join(text.split())
     if isinstance(error, SettingsError):
-        return any(str(problem) not in text for problem in error.problems)
+        return any(" ".join(str(problem).split()) not in text for problem in error.problems)
     if isinstance(error, ServiceError):
-        return error.reason not in text or error.advice not in text
+        return any(" ".join(told.split()) not in text for told in (error.reason, error.advice))
     told = f"{_first_line(error)} {error.cause if isinstance(error, LostContact) else ''}".split()
     return any(word not in text for word in told)
 
@@ -200,7 +208,7 @@ def _lines(error: OmicsError, diagnosis: Mapping[str, Any]) -> Iterator[str]:
 def _problems(error: SettingsError) -> Iterator[str]:
     most = SHOWN_LINES - 1  # the action
     shown = error.problems if len(error.problems) <= most else error.problems[: most - 1]
-    yield from (clean_line(f"  - {problem}", LONGEST_LINE) for problem in shown)
+    yield from (f"  - {problem}" for problem in shown)
     if len(shown) < len(error.problems):
         yield f"  - ... and {len(error.problems) - len(shown):,} more, in the log above"
 
@@ -223,7 +231,7 @@ def _identity(name: str, uuid: str | None, status: str | None) -> str:
 
 
 def _line(name: str, fact: Any) -> str:
-    return clean_line(f"  {name}: {' '.join(str(fact).split())}", LONGEST_LINE)
+    return f"  {name}: {' '.join(str(fact).split())}"
 
 
 def _first_line(error: OmicsError) -> str:

@@ -89,7 +89,7 @@ _ID = Argument(ArgumentKind.ID)
 _CAP = Argument(ArgumentKind.COUNT, 1, MAX_CAP, unset=True)
 
 WAIT_ARGUMENTS: Mapping[str, Argument] = {
-    "poll_interval": _seconds(30.0),
+    "poll_interval": _seconds(30.0, above=False),  # 0: as often as calls_per_second allows
     "patience": _seconds(3 * 3600.0, above=False),
     "deferrable": _flag(False),
 }

@@ -59,6 +59,7 @@ from airflow_provider_omics.jobs.checks import (
 )
 from airflow_provider_omics.jobs.names import check_definition, with_ids
 from airflow_provider_omics.jobs.owner import Lineage, Owner
+from airflow_provider_omics.jobs.page import CohortReport
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
 from airflow_provider_omics.results.file import JsonLinesFile
 
@@ -132,7 +133,8 @@ class BatchJob:
         is_object = given.run_settings_s3_uri is not None
         self._places = BatchPlaces(self.owner, given.staging_s3_uri, given.results_s3_uri, is_object)
         self._results = BatchResults(self.owner, self._places, given.results_detail, given.read_outputs)
-        self._judge = BatchJudge(self.owner, self._results, given.tolerance, self._retry_rules, given.rerun)
+        report = CohortReport(self.owner, self._layers) if self.owner.arguments.report else None
+        self._judge = BatchJudge(self.owner, self._results, given.tolerance, self._retry_rules, given.rerun, report)
         self._rerun_settings = RerunSettings(
             given.rerun,
             given.rerun_setting,
@@ -220,8 +222,11 @@ class BatchJob:
     def show(self, request: StartRequest) -> None:
         """Show what would be started, in the log."""
         assert self._batch is not None  # noqa: S101 - set by request()
-        content = request.content
-        show_request(self.owner.log, content, self._batch.parameters_by_run(content["defaultRunSetting"]))
+        spool, uri = self._batch.spool, self.arguments.run_settings_s3_uri
+        lead = f"The runs would be those of {uri}, which is not looked at:"
+        if spool is not None:
+            lead = f"{spool.total_runs:,} run(s) would be:"
+        show_request(self.owner, self._batch.checked, lead, self._batch.named(request.content["defaultRunSetting"]))
 
     def _check_place(self) -> None:
         """Refuse more settings in an S3 object than a rerun could choose from, before anything is sent."""
@@ -266,8 +271,9 @@ class BatchJob:
         if self.owner.try_number > 1:
             raise AttemptError(
                 "No record shows what the earlier tries of this task have started, and starting all again would be "
-                "paid twice. Look for the batch in the console; then rerun='all' starts over, and rerun_failed_of "
-                "names it in a new DAG run. To have retries and clears: results_s3_uri or staging_s3_uri.",
+                "paid twice.",
+                advice="Look for the batch in the console; then rerun='all' starts over, and rerun_failed_of names it "
+                "in a new DAG run. To have retries and clears: results_s3_uri or staging_s3_uri.",
                 request_id="unknown",
             )
         self._rerun_settings.check_place()
@@ -319,13 +325,26 @@ class BatchJob:
 
     def _default_run_setting(self) -> Mapping[str, Any]:
         """Merge the ``defaultRunSetting`` in a process that has made no request."""
+        return merge_settings(*self._default_layers().values())
+
+    def _default_layers(self) -> dict[str, Mapping[str, Any]]:
         arguments = self.arguments
-        layers = (
-            self.owner.hook.defaults.default_run_setting,
-            arguments.default_run_setting or {},
-            {"scratchStorageMode": arguments.scratch_storage_mode},
-        )
-        return merge_settings(*(clean_setting(layer, Place.DEFAULT_RUN_SETTING) for layer in layers))
+        layers: dict[str, Mapping[str, Any]] = {
+            "connection": self.owner.hook.defaults.default_run_setting,
+            "task: default_run_setting": arguments.default_run_setting or {},
+            "task: scratch_storage_mode": {"scratchStorageMode": arguments.scratch_storage_mode},
+        }
+        return {origin: clean_setting(layer, Place.DEFAULT_RUN_SETTING) for origin, layer in layers.items()}
+
+    def _layers(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """List the settings that are common to all runs, by their origins, weakest first."""
+        layers, record = self._default_layers(), self.owner.record
+        if self._rerun_settings.earlier is not None or (record is not None and record.attempts > 1):
+            given = self._rerun_settings.rerun_setting
+            # The whole argument is masked, not its parameters alone.
+            masks = self.owner.arguments.masks_parameters
+            layers["task: rerun_setting"] = dict.fromkeys(given, "masked") if masks else given
+        return list(layers.items())
 
     def _all_settings(self, default: Mapping[str, Any]) -> RunSettingsSpool:
         """Read all run settings; those of an S3 object of the user's only now."""

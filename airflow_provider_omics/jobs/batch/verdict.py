@@ -34,6 +34,7 @@ from airflow_provider_omics.jobs.batch.places import BatchPlaces
 from airflow_provider_omics.jobs.diagnosis import diagnosis_of
 from airflow_provider_omics.jobs.driver import Driver, pause
 from airflow_provider_omics.jobs.owner import Owner
+from airflow_provider_omics.jobs.page import CohortReport
 from airflow_provider_omics.jobs.report import Report
 from airflow_provider_omics.results.cohort import Cohort, started_run_ids
 from airflow_provider_omics.results.collect import LOOKS, Collected, Collection, paced_calls
@@ -139,6 +140,7 @@ class BatchJudge:
     :param tolerance: reads the user's tolerance.
     :param retry_rules: makes the rules by which a retry of Airflow's own would choose.
     :param rerun: ``"failed"`` or ``"all"``.
+    :param report: the page of all samples; None: none is wanted.
     """
 
     owner: Owner
@@ -146,6 +148,7 @@ class BatchJudge:
     tolerance: Callable[[], Tolerance]
     retry_rules: Callable[[AttemptRecord | None], RerunRules]
     rerun: str
+    report: CohortReport | None = None
     _left_by: dict[str, Cohort] = field(default_factory=dict)
 
     def is_success(self, batch: BatchSnapshot) -> bool:
@@ -172,6 +175,9 @@ class BatchJudge:
             verdict, cohort = self._verdict(batch, collection)
             if verdict.succeeded and not verdict.counts.not_completed:
                 self.owner.log.info("Batch %s: %s", batch.id, verdict.sentence)
+                if self.report is not None and (place := self.results.places.results) is not None:
+                    records = None if collection is None else collection.members()
+                    self.report.write(place, batch, cohort, records=records, verdict=verdict)
                 return self.result(batch, cohort, succeeded=True)
             return self._explained(batch, collection, verdict, cohort)
 
@@ -190,6 +196,9 @@ class BatchJudge:
             if recorded.total() == diagnosis.failed_runs:
                 # The records have the code of each run, also of those that the diagnosis did not look at.
                 diagnosis = replace(diagnosis, ends=recorded)
+        if self.report is not None and (place := self.results.places.results) is not None:
+            records = None if collection is None else collection.members()
+            self.report.write(place, batch, cohort, records=records, verdict=verdict, diagnosis=diagnosis)
         reasons = diagnosis.told_of(failed[:SHOWN_FAILURES])
         names = tuple(run.run_setting_id for run in failed if run.run_setting_id)
         result = self.result(batch, cohort, succeeded=verdict.succeeded, failed_ids=names, causes=diagnosis.causes())
@@ -318,7 +327,8 @@ class BatchJudge:
             **more,
         )
         place = self.results.places.results
-        return {**result, "results_uri": None if place is None else place.uri}
+        report_uri = None if self.report is None else self.report.uri
+        return {**result, "results_uri": None if place is None else place.uri, "report_uri": report_uri}
 
     def _result_after_trouble(self, batch: BatchSnapshot) -> dict[str, Any]:
         try:
@@ -349,7 +359,10 @@ class BatchJudge:
         def collect() -> None:
             with self._collected(batch) as collection:
                 if collection is not None:
-                    self.owner.push(self.result(batch, collection.cohort(), succeeded=False))
+                    cohort, place = collection.cohort(), self.results.places.results
+                    if self.report is not None and place is not None:
+                        self.report.write(place, batch, cohort, records=collection.members())
+                    self.owner.push(self.result(batch, cohort, succeeded=False))
 
         self._ask_on_the_way_out(f"The results of batch {batch.id} could not be collected", collect)
 

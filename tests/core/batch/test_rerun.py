@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_omics.core.batch.evidence import Unrecorded
-from airflow_provider_omics.core.batch.rerun import Fate, RerunRules, checked_on_changed, rerun_sentence
+from airflow_provider_omics.core.batch.rerun import Fate, RerunRules, checked_on_changed, rerun_forecast, rerun_sentence
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
 from airflow_provider_omics.core.errors import SettingsError
 
@@ -161,3 +161,19 @@ def test_on_changed_that_does_not_exist() -> None:
 def test_what_is_submitted(again: dict[RecordStatus, int], rest: tuple[int, int, int, int], expected: str) -> None:
     """One sentence tells what is submitted, and what is kept."""
     assert rerun_sentence(again, *rest) == expected
+
+
+@pytest.mark.parametrize(
+    ("everything", "expected"),
+    [
+        (False, (3, "submit 3: 1 failed, 1 cancelled, 1 not submitted; keep 1; leave 1 that did not complete")),
+        (True, (5, "submit 5: 1 completed, 1 failed, 1 cancelled, 1 not submitted, 1 unknown; keep 0")),
+    ],
+)
+def test_forecast(everything: bool, expected: tuple[int, str]) -> None:
+    """A clear submits what did not complete, never what may have, and nothing of a row that has left the sheet."""
+    records = [RunRecord(f"S{status.value}", None, None, status, fingerprint="f") for status in RecordStatus]
+
+    forecast = rerun_forecast(records, everything=everything)
+
+    assert (forecast.submitted, forecast.sentence) == expected

@@ -58,7 +58,7 @@ def test_no_times(name: str, value: Any) -> None:
     ("name", "value", "refused"),
     [
         ("poll_interval", None, True),
-        ("poll_interval", 0, True),
+        ("poll_interval", 0, False),
         ("patience", None, True),
         ("patience", 0, False),
         ("run_timeout", None, False),
@@ -68,7 +68,7 @@ def test_no_times(name: str, value: Any) -> None:
     ids=repr,
 )
 def test_what_may_be_nothing(name: str, value: Any, refused: bool) -> None:
-    """No patience is patience, no limit no limit; a wait without an interval is none."""
+    """No patience is patience, no limit no limit; without an interval the rate of calls limits the looks."""
     assert bool(read_arguments({name: value}, START_ARGUMENTS)[1]) is refused
 
 

@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.airflow_support import connect, emulator, log_lines, running_emulator, stepped
+
+__all__ = ["connect", "emulator", "log_lines", "running_emulator", "stepped"]

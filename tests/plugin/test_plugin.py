@@ -1,0 +1,200 @@
+"""The page of a cohort in Airflow's UI, but for Airflow: its routes are tried in a running one, in ``tests/page``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from importlib.metadata import distribution
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_omics.core.snapshots import BatchSnapshot
+from airflow_provider_omics.links.omics import OmicsCohortReportLink, OmicsRunBatchLink
+from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
+from airflow_provider_omics.plugin import OmicsPlugin, cohort
+from airflow_provider_omics.plugin.cohort import Recorded, SharedPages, cohort_html, going
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, perform, samples
+from tests.reports.markup import parsed
+
+if TYPE_CHECKING:
+    from airflow_provider_omics.emulator import OmicsEmulator
+
+stepped = pytest.mark.usefixtures("stepped")
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has pages of its own."""
+    monkeypatch.setattr(cohort, "_PAGES", SharedPages())
+
+
+def recorded(*, waits: bool = True) -> Recorded:
+    """Run a task, and take what it has recorded."""
+    task = OmicsStartRunBatchOperator(
+        task_id="wgs",
+        default_run_setting=DEFAULT_RUN_SETTING,
+        run_settings=samples("S1", "S2"),
+        results_s3_uri=f"s3://{BUCKET}/wgs.jsonl.gz",
+        wait_for_completion=waits,
+    )
+    xcoms = perform(task).xcoms
+    return Recorded("dag / wgs", xcoms.get(OmicsRunBatchLink.key), xcoms.get(OmicsCohortReportLink.key))
+
+
+def test_every_process_loads_little() -> None:
+    """The module that all of Airflow's processes import loads neither FastAPI nor anything else of ours."""
+    program = (
+        "import sys, airflow.providers.common.compat.sdk as sdk; sdk.AirflowPlugin, sdk.conf; before = {*sys.modules};"
+        "import airflow_provider_omics.plugin; print('LOADED', *sorted({*sys.modules} - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    loaded = {*done.stdout.rpartition("LOADED")[2].split()} - {"airflow_provider_omics"}
+    assert loaded == {"airflow_provider_omics.plugin"}
+
+
+def test_entry_point() -> None:
+    """The plugin is that of the entry point."""
+    entries = distribution("airflow-provider-omics").entry_points.select(group="airflow.plugins")
+    if not entries:
+        pytest.skip("this environment was made before the package had the entry point: make install")
+
+    assert [entry.load() for entry in entries] == [OmicsPlugin]
+
+
+@pytest.mark.parametrize(
+    ("address", "href"),
+    [
+        ("", "/omics/tab/{DAG_ID}/{RUN_ID}/{TASK_ID}/{MAP_INDEX}"),
+        ("http://localhost:8080", "/omics/tab/{DAG_ID}/{RUN_ID}/{TASK_ID}/{MAP_INDEX}"),
+        ("https://company.org/air/flow/", "/air/flow/omics/tab/{DAG_ID}/{RUN_ID}/{TASK_ID}/{MAP_INDEX}"),
+    ],
+)
+def test_behind_a_path(address: str, href: str) -> None:
+    """Where Airflow's address has a path the tab's has it, too."""
+    program = "from airflow_provider_omics.plugin import OmicsPlugin as p; print('HREF', p.external_views[0]['href'])"
+    done = subprocess.run(
+        ["/usr/bin/env", f"AIRFLOW__API__BASE_URL={address}", sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.rpartition("HREF")[2].strip() == href
+
+
+@stepped
+def test_ended(emulator: OmicsEmulator) -> None:
+    """Once the batch has ended the tab is the page beside the results."""
+    stored = emulator.client("s3")
+    known = recorded()
+
+    html = cohort_html(known)
+
+    assert html == stored.get_object(Bucket=BUCKET, Key="wgs/report.html")["Body"].read().decode()
+
+
+@stepped
+def test_going(emulator: OmicsEmulator) -> None:
+    """While the batch is going the tab has its counts, and loads itself anew; AWS is asked once for all viewers."""
+    emulator.set_scenario({"runs": [{"match": {"run_setting_id": "S2"}, "running": 90_000}]})
+    known = recorded(waits=False)
+    emulator.advance(30_000)
+    emulator.calls.clear()
+
+    pages = [cohort_html(known) for _ in range(3)]
+
+    page = parsed(pages[0])
+    assert page.one("h1").text == "1 of 2 samples completed running"
+    assert page.one("p", class_="progress").text == "1 of 2 have ended."
+    assert page.one("html").attributes["data-reload-after"] == "30"
+    assert set(pages) == {pages[0]}
+    assert emulator.calls.by_operation() == {"GetBatch": 1}
+
+
+@stepped
+def test_ended_and_not_judged(emulator: OmicsEmulator) -> None:
+    """A batch that no task waits for has its counts at its end, and no verdict."""
+    known = recorded(waits=False)
+    emulator.advance(100_000)
+
+    page = parsed(cohort_html(known))
+
+    assert page.one("h1").text == "2 of 2 samples completed ended"
+    assert "data-reload-after" not in page.one("html").attributes
+
+
+def test_other_tasks() -> None:
+    """A task that has started no batch has one line, and AWS is not asked."""
+    page = parsed(cohort_html(Recorded("<b>dag</b> / task")))
+
+    assert page.one("h1").text == "<b>dag</b> / task"
+    assert page.one("main").one("p").text == "This task has started no batch of AWS HealthOmics."
+
+
+@stepped
+def test_what_is_missing(emulator: OmicsEmulator) -> None:
+    """Without access to the results the tab says in a sentence what is missing."""
+    known = recorded()
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    emulator.client("s3").put_bucket_policy(Bucket=BUCKET, Policy=policy)
+
+    sentence = parsed(cohort_html(known)).one("main").one("p").text
+
+    assert sentence.startswith("The cohort cannot be shown here: ")
+    assert f"s3://{BUCKET}/wgs/report.html" in sentence
+
+
+@stepped
+def test_batch_is_gone(emulator: OmicsEmulator) -> None:
+    """A batch whose record was deleted is a sentence."""
+    known = recorded(waits=False)
+    gone: dict[str, Any] = {**(known.batch or {}), "batch_id": "9999999"}
+
+    assert "The cohort cannot be shown here" in cohort_html(Recorded(known.title, gone))
+
+
+def test_viewers_wait_for_one_answer() -> None:
+    """Viewers who come while a page is being made get that page; another page is not held up."""
+    pages, entered, finish = SharedPages(), threading.Event(), threading.Event()
+    made: list[str] = []
+
+    def slow() -> str:
+        entered.set()
+        finish.wait(30)
+        made.append("slow")
+        return "page"
+
+    answers: list[str] = []
+    viewers = [threading.Thread(target=lambda: answers.append(pages.get("a", slow))) for _ in range(3)]
+    for viewer in viewers:
+        viewer.start()
+    entered.wait(30)
+    assert pages.get("b", lambda: "another") == "another"
+    finish.set()
+    for viewer in viewers:
+        viewer.join()
+
+    assert (answers, made) == (["page"] * 3, ["slow"])
+
+
+def test_few_pages_are_kept() -> None:
+    """A server that is asked for many cohorts keeps the newest."""
+    pages = SharedPages()
+    for number in range(200):
+        pages.get(str(number), lambda: "page")
+
+    assert len(pages._kept) == len(pages._locks) == cohort.MAX_KEPT
+    assert pages.get("199", lambda: "made anew") == "page"
+    assert pages.get("0", lambda: "made anew") == "made anew"
+
+
+def test_going_counts() -> None:
+    """Runs that are not submitted yet wait, as those that are pending."""
+    counts = {"running_runs": 2, "pending_runs": 3, "pending_submissions": 4, "completed_runs": 1}
+
+    assert going(BatchSnapshot("1", "INPROGRESS", total_runs=10, counts=counts)) == {"running": 2, "waiting": 7}
