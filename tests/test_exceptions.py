@@ -168,7 +168,7 @@ def test_a_hundred_problems() -> None:
 def test_what_another_try_cannot_help_is_final(cls: type[OmicsError]) -> None:
     """Bad input, and what may have completed unseen, spend no retry; everything else may be tried again."""
     unseen = {"RunVanished", "RunDeleted", "BatchVanished", "BatchDeleted"}
-    expected = {"SettingsError", "InvalidRequest", "AttemptError", *unseen}
+    expected = {"SettingsError", "InvalidRequest", "AttemptError", "WorkflowFailed", *unseen}
     lineage = {parent.__name__ for parent in cls.__mro__}
 
     assert isinstance(airflow_error(make(cls)), AirflowFailException) is bool(expected & lineage)

@@ -21,7 +21,7 @@ from airflow_provider_omics.core.release.found import (
 )
 from airflow_provider_omics.core.release.requests import DIGEST_TAG, FIELDS, Release, read_settings
 from airflow_provider_omics.core.settings.arguments import WAIT_ARGUMENTS, read_arguments
-from airflow_provider_omics.exceptions import airflow_error
+from airflow_provider_omics.exceptions import task_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
@@ -80,7 +80,7 @@ def release_workflow(task: Any, hook: OmicsHook, context: Context, awaited: Mapp
         arguments = {argument: getattr(task, argument) for argument in FIELDS}
         return releaser.release(task.name, task.definition, task.version, arguments, task.staging_s3_uri)
     except OmicsError as error:
-        raise airflow_error(error, policy=getattr(task, "retry_policy", None)) from error
+        raise task_error(error, task.log, policy=getattr(task, "retry_policy", None)) from None
 
 
 @dataclass(eq=False)

@@ -64,7 +64,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``run_id, run_uuid, run_arn, status, run_output_uri, started_at, stopped_at, workflow_id, workflow_uuid,
         workflow_version_name, workflow_digest, engine_version, role_arn``; with a ``results_s3_uri`` in the connection
-        also ``report_uri``.
+        also ``report_uri``; where names were looked up, ``resolved`` has them with their ids.
     :raises SettingsError: bad settings: all problems at once; nothing was sent.
     :raises RunFailed: it ended FAILED; ``failure_reason`` and ``diagnosis`` say why.
     :raises RunCancelled: someone else cancelled it.

@@ -75,7 +75,8 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
         unknown_runs, failed_submissions, succeeded, failed_run_setting_ids, causes, attempts, carried_forward,
-        results_uri, report_uri``: of the last batch its id and status, of all samples the counts.
+        results_uri, report_uri``: of the last batch its id and status, of all samples the counts; where names were
+        looked up, ``resolved`` has them with their ids.
     :raises SettingsError: bad settings or a bad sheet: all problems at once; nothing was sent.
     :raises BatchVerdictError: every run has ended, and more than tolerated did not complete; ``diagnosis`` says why.
     :raises BatchFailed: the batch itself FAILED, not its runs.

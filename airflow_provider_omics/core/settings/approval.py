@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,9 @@ def is_approval_list(value: Any) -> bool:
         and ("workflow" in entry or "digest" in entry)
         for entry in value
     )
+
+
+_HEXADECIMAL = re.compile("[0-9A-Fa-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -88,10 +92,14 @@ def check_allowed(
 
 
 def same_digest(one: str, other: str | None) -> bool:
-    """Compare digests, with or without ``sha256:`` before them, in upper or lower case.
+    """Compare digests, with or without ``sha256:`` before them. Hexadecimal ones may be in upper or lower case.
+
+    AWS's pages show both hexadecimal and Base64, in which case counts (AWS CLI reference, list-workflows).
 
     :param one: a digest.
     :param other: another; None: there is none, which is never the same.
     """
-    plain = one.strip().lower().removeprefix("sha256:")
-    return other is not None and plain == other.strip().lower().removeprefix("sha256:")
+    if other is None:
+        return False
+    given, found = (digest.strip().removeprefix("sha256:") for digest in (one, other))
+    return given == found or (_HEXADECIMAL.fullmatch(given) is not None and given.lower() == found.lower())

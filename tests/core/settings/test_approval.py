@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_omics.core.errors import SettingsError
-from airflow_provider_omics.core.settings.approval import DefinedWorkflow, check_allowed, is_approval_list
+from airflow_provider_omics.core.settings.approval import DefinedWorkflow, check_allowed, is_approval_list, same_digest
 
 WORKFLOW = DefinedWorkflow("1234567", "germline", "1.0", "ab" * 32)
 
@@ -67,3 +67,18 @@ def test_a_workflow_without_a_digest_is_not_the_one_that_was_meant() -> None:
 def test_the_form_of_the_list(value: Any, is_list: bool) -> None:
     """An entry that approves everything by a slip is refused."""
     assert is_approval_list(value) is is_list
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("ab" * 32, "AB" * 32, True),
+        ("sha256:" + "ab" * 32, "ab" * 32, True),
+        ("nSCNo/qMWFxmplXpUdokXJnwgneOaxyyc2YOxVxrJTE=", "nSCNo/qMWFxmplXpUdokXJnwgneOaxyyc2YOxVxrJTE=", True),
+        ("nSCNo/qMWFxmplXpUdokXJnwgneOaxyyc2YOxVxrJTE=", "NSCNo/qMWFxmplXpUdokXJnwgneOaxyyc2YOxVxrJTE=", False),
+        ("", None, False),
+    ],
+)
+def test_same_digest(one: str, other: str | None, is_same: bool) -> None:
+    """Case counts in Base64, and not in hexadecimal."""
+    assert same_digest(one, other) is is_same
