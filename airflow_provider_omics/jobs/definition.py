@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import io
 import os
+import posixpath
 import re
 import stat
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -196,21 +197,27 @@ def check_wdl(definition: Definition, engine: str | None, main: str | None) -> s
 def _load_wdl(files: Mapping[str, bytes], main: str, *, strict: bool) -> None:
     import WDL  # the extra is optional, and takes 0.1 s to load
 
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            path = Path(folder, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        try:
-            document = WDL.load(str(Path(folder, main)), check_quant=strict)
-        except (
-            WDL.Error.SyntaxError,
-            WDL.Error.ImportError,
-            WDL.Error.ValidationError,
-            WDL.Error.MultipleValidationErrors,
-        ) as error:
-            found = [Problem(place.replace(f"{folder}/", ""), "WDL", text) for place, text in _faults(error, main)]
-            raise SettingsError(found) from error
+    async def read_source(uri: str, _: list[str], importer: Any) -> Any:
+        folder = posixpath.dirname(importer.pos.abspath) if importer is not None else ""
+        name = posixpath.normpath(posixpath.join(folder, uri))
+        if name not in files:
+            # Nor from the network: runs have none (user guide, "Workflow definition requirements").
+            raise FileNotFoundError(f"{uri} is imported, but not in the definition")
+        return WDL.ReadSourceResult(files[name].decode(errors="replace"), name)
+
+    # WDL.load() of older releases takes the event loop of its thread, which may have none.
+    loop = asyncio.new_event_loop()
+    try:
+        document = loop.run_until_complete(WDL.load_async(main, read_source=read_source, check_quant=strict))
+    except (
+        WDL.Error.SyntaxError,
+        WDL.Error.ImportError,
+        WDL.Error.ValidationError,
+        WDL.Error.MultipleValidationErrors,
+    ) as error:
+        raise SettingsError([Problem(place, "WDL", text) for place, text in _faults(error, main)]) from error
+    finally:
+        loop.close()
     if document.workflow is None:
         raise SettingsError([Problem("main", repr(main), "a WDL file with a workflow")])
 

@@ -246,6 +246,19 @@ def test_wdl_is_checked_first(emulator: OmicsEmulator, folder: Path, log_lines: 
     assert "Not checked before it is sent: the definition: NEXTFLOW has no check here" in log_lines()
 
 
+@pytest.mark.parametrize("name", ["../hello.wdl", "/etc/hostname", "http://127.0.0.1:9/hello.wdl", "tasks/bye.wdl"])
+def test_wdl_imports_only_what_is_sent(emulator: OmicsEmulator, folder: Path, name: str) -> None:
+    """Neither other files of the machine nor the network: a run has neither."""
+    pytest.importorskip("WDL")
+    (folder / "main.wdl").write_text(MAIN.replace("tasks/hello.wdl", name))
+
+    error = release(folder, engine="WDL").error
+
+    assert isinstance(error, SettingsError)
+    assert f"{name} is imported, but not in the definition" in str(error)
+    assert emulator.calls["CreateWorkflow"] == 0
+
+
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_a_definition_that_fails(emulator: OmicsEmulator, folder: Path, deferrable: bool) -> None:
     """AWS's message is shown; the name stays free for a workflow that works."""
