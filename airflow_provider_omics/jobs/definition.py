@@ -203,7 +203,7 @@ def _load_wdl(files: Mapping[str, bytes], main: str, *, strict: bool) -> None:
         if name not in files:
             # Nor from the network: runs have none (user guide, "Workflow definition requirements").
             raise FileNotFoundError(f"{uri} is imported, but not in the definition")
-        return WDL.ReadSourceResult(files[name].decode(errors="replace"), name)
+        return WDL.ReadSourceResult(files[name].decode(errors="replace"), name)  # type: ignore[attr-defined]  # not in __all__
 
     # WDL.load() of older releases takes the event loop of its thread, which may have none.
     loop = asyncio.new_event_loop()
