@@ -14,6 +14,7 @@ import argcomplete
 _COMMANDS = {
     "check": "look at connection, identity, places, workflow and sheet before the first run",
     "emulator": "run a local HealthOmics, as healthomics-emulator does",
+    "release": "create a workflow, or a version of it, unless it is there already",
     "results": "print the results of a batch: a table, TSV or JSON",
     "sheet": "check a sample sheet and print its run settings, without AWS",
 }

@@ -43,6 +43,7 @@ from airflow_provider_omics.core.errors import (
     StartTimedOut,
     Throttled,
     Unavailable,
+    WorkflowFailed,
 )
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "StartTimedOut",
     "Throttled",
     "Unavailable",
+    "WorkflowFailed",
     "airflow_error",
 ]
 
@@ -90,6 +92,7 @@ FINAL: tuple[type[OmicsError], ...] = (
     BatchVanished,
     BatchDeleted,
     AttemptError,
+    WorkflowFailed,
 )
 
 

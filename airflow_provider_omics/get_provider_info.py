@@ -29,10 +29,11 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": _modules("hooks.omics"),
         "operators": _modules(
-            "operators.check", "operators.run", "operators.run_batch", "operators.run_cache", "operators.run_group"
+            *("operators.check", "operators.run", "operators.run_batch", "operators.run_cache", "operators.run_group"),
+            "operators.workflow",
         ),
         "sensors": _modules("sensors.run", "sensors.run_batch"),
-        "triggers": _modules("triggers.run", "triggers.run_batch"),
+        "triggers": _modules("triggers.run", "triggers.run_batch", "triggers.workflow"),
         "task-decorators": [
             {"name": "omics_run", "class-name": f"{_PACKAGE}.decorators.run.omics_run_task"},
             {"name": "omics_run_batch", "class-name": f"{_PACKAGE}.decorators.run_batch.omics_run_batch_task"},

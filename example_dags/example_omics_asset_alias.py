@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from airflow.providers.common.compat.sdk import DAG, AssetAlias
+from airflow.providers.common.compat.sdk import DAG, AssetAlias, Param
 
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 
@@ -21,10 +21,14 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 
 with DAG(
     "example_omics_asset_alias",
+    doc_md=__doc__,
     schedule=None,
     params={
-        "sheet": str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
-        "workflow_id": "1234567",
+        "sheet": Param(
+            str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
+            description="Sample sheet: a file that workers can read, or an S3 URI",
+        ),
+        "workflow_id": Param("1234567", description="Id of the workflow, in your account and Region"),
     },
     tags=["example", "healthomics"],
 ):

@@ -23,10 +23,11 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 
 with DAG(
     "example_omics_asset_alias_next",
+    doc_md=__doc__,
     schedule=AssetAlias("omics-cohort-results"),
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     params={
-        "workflow_id": "1234567",
+        "workflow_id": Param("1234567", description="Id of the workflow, in your account and Region"),
         "results_uri": Param(None, type=["null", "string"], description="Results of a cohort, when triggered by hand"),
     },
     tags=["example", "healthomics"],

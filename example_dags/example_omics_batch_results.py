@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, Param, task
 
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from airflow_provider_omics.results import completed_chunks, read_batch_results
@@ -23,11 +23,15 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 
 with DAG(
     "example_omics_batch_results",
+    doc_md=__doc__,
     schedule=None,
     params={
-        "sheet": str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
-        "workflow_id": "1234567",
-        "samples_per_task": 3,
+        "sheet": Param(
+            str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
+            description="Sample sheet: a file that workers can read, or an S3 URI",
+        ),
+        "workflow_id": Param("1234567", description="Id of the workflow, in your account and Region"),
+        "samples_per_task": Param(3, description="Completed samples that one mapped task takes"),
     },
     tags=["example", "healthomics"],
 ):

@@ -24,6 +24,7 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 
 with DAG(
     "example_omics_cancel",
+    doc_md=__doc__,
     schedule=None,
     params={
         "batch_id": Param(None, type=["null", "string"], pattern="^[0-9]+$", description="Id of the batch to cancel"),

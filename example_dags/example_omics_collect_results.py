@@ -23,11 +23,14 @@ PLACE = "{{ conn.aws_default.extra_dejson.service_config.omics.results_s3_uri }}
 
 with DAG(
     "example_omics_collect_results",
+    doc_md=__doc__,
     schedule=timedelta(minutes=30),
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
     max_active_runs=1,
-    params={"batch_id": Param(None, type=["null", "string"], pattern="^[0-9]+$", description="Id of any batch")},
+    params={
+        "batch_id": Param(None, type=["null", "string"], pattern="^[0-9]+$", description="Id of any batch"),
+    },
     tags=["example", "healthomics"],
 ):
 

@@ -41,9 +41,10 @@ notify_team = SnsNotifier(
 
 with DAG(
     "example_omics_failure",
+    doc_md=__doc__,
     schedule=None,
     params={
-        "workflow_id": "1234567",
+        "workflow_id": Param("1234567", description="Id of the workflow, in your account and Region"),
         "run_name": Param("low-memory", type="string", description="The local HealthOmics lets low-memory fail"),
     },
     tags=["example", "healthomics"],

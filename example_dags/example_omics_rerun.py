@@ -33,10 +33,14 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 
 with DAG(
     "example_omics_rerun",
+    doc_md=__doc__,
     schedule=None,
     params={
-        "sheet": str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
-        "workflow_id": "1234567",
+        "sheet": Param(
+            str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
+            description="Sample sheet: a file that workers can read, or an S3 URI",
+        ),
+        "workflow_id": Param("1234567", description="Id of the workflow, in your account and Region"),
         "previous_results": Param(None, type=["null", "string"], description="A results file of an earlier DAG run"),
         "rerun_failed_of": Param(None, type=["null", "string"], pattern="^[0-9]+$", description="Id of a batch"),
         "trust_foreign": Param(False, type="boolean", description="The settings of that batch are those of the sheet"),

@@ -10,7 +10,7 @@ import os
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, Param, task
 
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 
@@ -19,11 +19,14 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 
 with DAG(
     "example_omics_run",
+    doc_md=__doc__,
     schedule=None,
     params={
-        "workflow_id": "2345678",
-        "input_uri": "s3://omics-inputs",
-        "sample": "NA12878",
+        "workflow_id": Param("2345678", description="Id of the workflow, in your account and Region"),
+        "input_uri": Param(
+            "s3://omics-inputs", description="Place of the reads: s3://bucket/prefix, without a slash at the end"
+        ),
+        "sample": Param("NA12878", description="Name of the sample"),
     },
     tags=["example", "healthomics"],
 ):

@@ -17,7 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, Param, task
 
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
@@ -27,12 +27,16 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 
 with DAG(
     "example_omics_run_batch",
+    doc_md=__doc__,
     schedule=None,
     params={
-        "sheet": str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
-        "genome": "GRCh38",
-        "index_workflow_id": "3456789",
-        "workflow_id": "1234567",
+        "sheet": Param(
+            str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
+            description="Sample sheet: a file that workers can read, or an S3 URI",
+        ),
+        "genome": Param("GRCh38", description="Name of the reference genome"),
+        "index_workflow_id": Param("3456789", description="Id of the workflow that makes the index"),
+        "workflow_id": Param("1234567", description="Id of the workflow, in your account and Region"),
     },
     default_args={"poll_interval": POLL_INTERVAL},
     tags=["example", "healthomics"],

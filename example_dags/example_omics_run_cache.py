@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, TaskGroup, task
+from airflow.providers.common.compat.sdk import DAG, Param, TaskGroup, task
 
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from airflow_provider_omics.operators.run_cache import OmicsCreateRunCacheOperator
@@ -22,8 +22,12 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 with (
     DAG(
         "example_omics_run_cache",
+        doc_md=__doc__,
         schedule=None,
-        params={"workflow_id": "1234567", "cache_bucket": "omics-results"},
+        params={
+            "workflow_id": Param("1234567", description="Id of the workflow, in your account and Region"),
+            "cache_bucket": Param("omics-results", description="Bucket of the run cache, in the Region of the runs"),
+        },
         tags=["example", "healthomics"],
     ),
     TaskGroup("cohort"),

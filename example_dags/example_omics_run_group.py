@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, Param
 
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from airflow_provider_omics.operators.run_group import OmicsCreateRunGroupOperator, OmicsDeleteRunGroupOperator
@@ -20,8 +20,11 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 
 with DAG(
     "example_omics_run_group",
+    doc_md=__doc__,
     schedule=None,
-    params={"workflow_id": "1234567"},
+    params={
+        "workflow_id": Param("1234567", description="Id of the workflow, in your account and Region"),
+    },
     tags=["example", "healthomics"],
 ):
     create_group = OmicsCreateRunGroupOperator(task_id="create_group", name="trio", max_runs=2, max_cpus=64)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, Param
 
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from airflow_provider_omics.sheets import SampleSheet, each
@@ -24,11 +24,15 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 
 with DAG(
     "example_omics_sample_sheet",
+    doc_md=__doc__,
     schedule=None,
     params={
-        "sheet": str(Path(__file__).parent / "data" / "lanes.csv"),
-        "workflow_id": "1234567",
-        "check_inputs": False,
+        "sheet": Param(
+            str(Path(__file__).parent / "data" / "lanes.csv"),
+            description="Sample sheet: a file that workers can read, or an S3 URI",
+        ),
+        "workflow_id": Param("1234567", description="Id of the workflow, in your account and Region"),
+        "check_inputs": Param(False, description="Whether every input is looked up before the start"),
     },
     tags=["example", "healthomics"],
 ):

@@ -24,6 +24,7 @@ BATCH_ID = "{{ params.batch_id or ti.xcom_pull('start')['batch_id'] }}"
 
 with DAG(
     "example_omics_sensor",
+    doc_md=__doc__,
     schedule=None,
     params={
         "batch_id": Param(None, type=["null", "string"], pattern="^[0-9]+$", description="Id of any batch"),

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, Param, task
 
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from airflow_provider_omics.sheets import SampleSheet, one
@@ -23,10 +23,14 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 
 with DAG(
     "example_omics_tumour_normal",
+    doc_md=__doc__,
     schedule=None,
     params={
-        "sheet": str(Path(__file__).parent / "data" / "tumour_normal.csv"),
-        "workflow_id": "1234567",
+        "sheet": Param(
+            str(Path(__file__).parent / "data" / "tumour_normal.csv"),
+            description="Sample sheet: a file that workers can read, or an S3 URI",
+        ),
+        "workflow_id": Param("1234567", description="Id of the workflow, in your account and Region"),
     },
     tags=["example", "healthomics"],
 ):

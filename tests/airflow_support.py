@@ -17,6 +17,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,6 +29,7 @@ from airflow.providers.common.compat.sdk import BaseSensorOperator, TaskDeferred
 import airflow_provider_omics
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
 from airflow_provider_omics.triggers import base as triggers_base
+from airflow_provider_omics.triggers import workflow as triggers_workflow
 from airflow_provider_omics.waiting import client as waiting_client
 from airflow_provider_omics.waiting import poller as waiting_poller
 
@@ -200,7 +202,7 @@ def stepped(emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.Monke
     monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", stepped)
     for module in _WITH_TIME:
         monkeypatch.setattr(module, "time", stepped)
-    for module in (triggers_base, waiting_poller):
+    for module in (triggers_base, triggers_workflow, waiting_poller):
         monkeypatch.setattr(module, "asyncio", SteppedAsyncio(stepped))
     return stepped
 
@@ -269,15 +271,17 @@ def perform(task: Any, **context: Any) -> Ended:
     ended = Ended(xcoms=record.xcoms)
     first = rendered(task, context)
     try:
-        try:
-            ended.result = execute(first, context)
-        except TaskDeferred as deferral:
-            ended.pushed_before_deferral = set(record.xcoms)
-            ended.trigger = stored(deferral.trigger)
-            ended.event = fire(rebuilt(ended.trigger))
-            kwargs = {**(deferral.kwargs or {}), "event": ended.event}
-            second = rendered(task, context)
-            ended.result = second.resume_execution(deferral.method_name, kwargs, context)
+        step = partial(execute, first, context)
+        while True:
+            try:
+                ended.result = step()
+                break
+            except TaskDeferred as deferral:
+                ended.pushed_before_deferral = set(record.xcoms)
+                ended.trigger = stored(deferral.trigger)
+                ended.event = fire(rebuilt(ended.trigger))
+                kwargs = {**(deferral.kwargs or {}), "event": ended.event}
+                step = partial(rendered(task, context).resume_execution, deferral.method_name, kwargs, context)
     except BaseException as error:  # noqa: BLE001  # tests ask for what a task raises, time-outs included
         ended.error = error
     return ended

@@ -45,6 +45,7 @@ FACTS: dict[str, Any] = {
     "request_id": "abc",
     "message": "It ended badly.",
     "run_id": "1234567",
+    "status": "FAILED",
     "batch_id": "7654321",
     "log_streams": ("run/1234567",),
     "counts": {"total_runs": 8},
@@ -54,6 +55,8 @@ FACTS: dict[str, Any] = {
     "seconds": 10.0,
     "cause": "GetRun: no connection",
     "owner_try": 2,
+    "workflow_id": "1234567",
+    "version_name": "1.0",
 }
 
 
@@ -165,7 +168,7 @@ def test_a_hundred_problems() -> None:
 def test_what_another_try_cannot_help_is_final(cls: type[OmicsError]) -> None:
     """Bad input, and what may have completed unseen, spend no retry; everything else may be tried again."""
     unseen = {"RunVanished", "RunDeleted", "BatchVanished", "BatchDeleted"}
-    expected = {"SettingsError", "InvalidRequest", "AttemptError", *unseen}
+    expected = {"SettingsError", "InvalidRequest", "AttemptError", "WorkflowFailed", *unseen}
     lineage = {parent.__name__ for parent in cls.__mro__}
 
     assert isinstance(airflow_error(make(cls)), AirflowFailException) is bool(expected & lineage)

@@ -22,6 +22,7 @@
     │   ├── BatchVanished
     │   ├── BatchVerdictError  ended, but more runs than tolerated did not complete
     │   └── BatchTimedOut
+    ├── WorkflowFailed       a released workflow or version is not ACTIVE; AWS's message says why
     ├── LostContact          the wait was given up; the run or batch may still be going
     ├── AttemptError         an earlier try left something that cannot be resolved; nothing was started
     ├── StartTimedOut        execution_timeout passed before anything was known to have started
@@ -375,6 +376,26 @@ class BatchVerdictError(BatchError):
 
 class BatchTimedOut(BatchError):
     """The batch took longer than ``execution_timeout`` allows."""
+
+
+class WorkflowFailed(OmicsError):
+    """HealthOmics could not create a workflow, or a version of one.
+
+    :param workflow_id: id of the workflow.
+    :param version_name: name of the version; None: the workflow itself.
+    :param status: as AWS spells it.
+    :param status_message: AWS's statusMessage, such as the fault of the definition; None: it has none.
+    """
+
+    def __init__(
+        self, *, workflow_id: str, version_name: str | None, status: str, status_message: str | None = None
+    ) -> None:
+        self.workflow_id = workflow_id
+        self.version_name = version_name
+        self.status = status
+        self.status_message = status_message
+        subject = f"Workflow {workflow_id}" if version_name is None else f"Version {version_name} of {workflow_id}"
+        super().__init__(_with_details(f"{subject} is {status}.", {"message": status_message}))
 
 
 class LostContact(OmicsError):

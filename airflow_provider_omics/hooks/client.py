@@ -57,6 +57,9 @@ _OF_EACH_ITEM = {
     "ListBatch": ("id", "status"),
     "ListRunsInBatch": ("runSettingId",),
     "ListRunCaches": ("id",),
+    "ListRunGroups": ("id",),
+    "ListWorkflows": ("id", "status"),
+    "ListWorkflowVersions": ("versionName", "status"),
 }
 """Members that each item of a list must have to be of use. The model requires none of them."""
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mypy_boto3_omics.type_defs import (
         CreateRunCacheResponseTypeDef,
         CreateRunGroupResponseTypeDef,
+        CreateWorkflowResponseTypeDef,
+        CreateWorkflowVersionResponseTypeDef,
         GetBatchResponseTypeDef,
         GetRunGroupResponseTypeDef,
         GetRunResponseTypeDef,
@@ -412,6 +414,64 @@ class OmicsHook(OmicsClientHook):
         )
         with service_errors("GetWorkflowVersion"):
             return self.conn.get_workflow_version(**request)
+
+    def list_workflows(self, *, name: str | None = None, workflow_type: str | None = None) -> Iterator[dict[str, Any]]:
+        """Iterate over workflows of the account.
+
+        :param name: only workflows of this name.
+        :param workflow_type: ``"READY2RUN"`` for AWS's own; default PRIVATE.
+        :return: items of ListWorkflows; they carry no tags.
+        :raises ServiceError: a call was refused or did not get through.
+        """
+        return self._items("ListWorkflows", "items", name=name, type=workflow_type, maxResults=100)
+
+    def list_workflow_versions(self, workflow_id: str) -> Iterator[dict[str, Any]]:
+        """Iterate over the versions of a workflow.
+
+        :param workflow_id: id of the workflow.
+        :return: items of ListWorkflowVersions; they carry no tags.
+        :raises ServiceError: a call was refused or did not get through.
+        """
+        return self._items("ListWorkflowVersions", "items", workflowId=workflow_id, maxResults=100)
+
+    def create_workflow(self, request: Mapping[str, Any]) -> CreateWorkflowResponseTypeDef:
+        """Create a workflow.
+
+        :param request: a CreateWorkflow request, with its ``requestId``.
+        :return: the answer of CreateWorkflow: ``id``, ``uuid``, ``arn``, ``status``, ``tags``.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("CreateWorkflow"):
+            return self.conn.create_workflow(**request)
+
+    def create_workflow_version(self, request: Mapping[str, Any]) -> CreateWorkflowVersionResponseTypeDef:
+        """Create a version of a workflow.
+
+        :param request: a CreateWorkflowVersion request, with its ``requestId``.
+        :return: the answer of CreateWorkflowVersion: ``workflowId``, ``versionName``, ``uuid``, ``arn``, ``status``.
+        :raises Conflict: the workflow has a version of this name.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("CreateWorkflowVersion"):
+            return self.conn.create_workflow_version(**request)
+
+    def delete_workflow(self, workflow_id: str) -> None:
+        """Delete a workflow and its versions; runs of it go on.
+
+        :param workflow_id: id of the workflow.
+        :raises ServiceError: the call was refused or did not get through.
+        """
+        with service_errors("DeleteWorkflow"):
+            self.conn.delete_workflow(id=workflow_id)
+
+    def list_run_groups(self, *, name: str | None = None) -> Iterator[dict[str, Any]]:
+        """Iterate over run groups.
+
+        :param name: only run groups of this name.
+        :return: items of ListRunGroups.
+        :raises ServiceError: a call was refused or did not get through.
+        """
+        return self._items("ListRunGroups", "items", name=name, maxResults=100)
 
     def tag_resource(self, arn: str, tags: Mapping[str, str]) -> None:
         """Add tags to a run, batch, run group or workflow.

@@ -151,6 +151,7 @@ class Attempt:
             compares=request.compares,
             cancel=arguments.cancel_on_kill,
             patience=arguments.patience,
+            resolved=owner.resolved or None,
             misses_record=misses_record,
             first_try=owner.first_try if misses_record else 1,
         )
@@ -166,6 +167,7 @@ class Attempt:
                 owner.log.warning("The process of try %s is still at work; reading its record anew", error.owner_try)
                 continue
             owner.record, self.snapshot = begun.record, begun.snapshot
+            owner.resolved = begun.record.resolved or {}
             return begun
 
     def drive(self, flow: Flow[T]) -> T:

@@ -66,6 +66,9 @@ class StartArguments:
     outlets: Sequence[Any]
     do_xcom_push: bool
     masks_parameters: bool
+    workflow_digest: str | None
+    names: Mapping[str, str] = field(default_factory=dict)
+    """``workflow_name`` and the others that were given, by argument."""
     problems: Sequence[Problem] = ()
 
 
@@ -83,6 +86,7 @@ class Owner:
     :param store: keeps the record. Default: for this try only.
     :param record: the attempt in hand; None: there is none, or no record of it outlives a deferral.
     :param carried_request_id: the attempt's request id, as the task carried it through its deferral.
+    :param resolved: names that were looked up, and the ids that they stand for; empty: none.
     :param reported: the task's result, or the known part of it after a failure; for OpenLineage.
     :param is_killed: the task was ended for good: nothing may be started any more.
     :param is_ended_by_user: a user has ended the task.
@@ -100,6 +104,7 @@ class Owner:
     store: AttemptStore = field(default_factory=TryAttemptStore)
     record: AttemptRecord | None = None
     carried_request_id: str | None = None
+    resolved: Mapping[str, str] = field(default_factory=dict)
     reported: Mapping[str, Any] = field(default_factory=dict)
     is_killed: bool = False
     is_ended_by_user: bool = False

@@ -24,6 +24,7 @@ from airflow_provider_omics.core.wait.outcome import error_of, run_result
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.attempt import StartRequest
 from airflow_provider_omics.jobs.checks import check_inputs, check_workflow, show_request
+from airflow_provider_omics.jobs.names import check_definition, with_ids
 from airflow_provider_omics.jobs.owner import Lineage, Owner
 from airflow_provider_omics.links.omics import OmicsRunLink, OmicsRunLogsLink, OmicsRunOutputsLink
 
@@ -68,8 +69,11 @@ class RunJob:
     def request(self, request_id: str) -> StartRequest:
         """Check the settings, make the request, and make the checks that the user asked for."""
         defaults, wanted = self.owner.hook.defaults, self.owner.arguments
+        settings = self.arguments.settings
+        if wanted.names or defaults.names:
+            settings = with_ids(self.owner, settings)
         self._checked = checked = build_start_run_request(
-            self.arguments.settings,
+            settings,
             defaults=defaults.default_run_setting,
             require=defaults.require_settings,
             request_id=request_id,
@@ -80,6 +84,8 @@ class RunJob:
         for warning in checked.warnings:
             self.owner.log.warning("%s", warning)
         request = checked.request
+        if wanted.workflow_digest or defaults.approved_workflows is not None:
+            check_definition(self.owner, request)
         if wanted.check_workflow:
             check_workflow(self.owner, request, _parameters_by_run(request))
         if wanted.check_inputs:

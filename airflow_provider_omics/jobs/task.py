@@ -33,6 +33,7 @@ from airflow_provider_omics.core.errors import (
     StartTimedOut,
 )
 from airflow_provider_omics.core.settings.arguments import START_ARGUMENTS, read_arguments
+from airflow_provider_omics.core.settings.by_name import NAMES
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
@@ -183,7 +184,12 @@ class StartTask:
             job.close()
 
     def resume(
-        self, event: Any, request_id: str | None = None, connected: bool | None = None, try_number: int | None = None
+        self,
+        event: Any,
+        request_id: str | None = None,
+        connected: bool | None = None,
+        try_number: int | None = None,
+        resolved: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Take up the task when its trigger has fired.
 
@@ -191,6 +197,7 @@ class StartTask:
         :param request_id: the attempt's, as the task had it when it deferred.
         :param connected: whether Airflow had found the connection by then; None: unknown.
         :param try_number: the try that deferred; None: unknown.
+        :param resolved: names that it had looked up, and their ids; None: none.
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
         """
@@ -202,6 +209,7 @@ class StartTask:
             self._open(was_found=connected)
             owner = self.owner
             owner.take_up(request_id, parsed.snapshot)
+            owner.resolved = resolved or {}
             if not owner.is_of_an_earlier_try(try_number):
                 return self._conclude(parsed)
         except Exception as error:
@@ -296,6 +304,7 @@ class StartTask:
                 "request_id": self.owner.request_id,
                 "connected": not hook.misses_connection,
                 "try_number": self.owner.try_number,
+                **({"resolved": self.owner.resolved} if self.owner.resolved else {}),
             }
             raise TaskDeferred(trigger=trigger, method_name="execute_complete", kwargs=carried)
         # The answer of a start lacks fields of an ended run: one more look at least.
@@ -350,6 +359,8 @@ class StartTask:
         An Asset gets it as the event's extra; an AssetAlias gets an Asset of the place of the results, with the values
         that are no lists: Airflow 2 keeps the events of an alias by a hash of their extra.
         """
+        if self.owner.resolved:
+            result = {**result, "resolved": dict(self.owner.resolved)}
         self.owner.reported = result
         outlets = [outlet for outlet in self.owner.arguments.outlets if isinstance(outlet, (Asset, AssetAlias))]
         if outlets:
@@ -410,7 +421,8 @@ def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, co
     task_instance = context["ti"]
     given, problems = read_arguments(given, START_ARGUMENTS)
     known = {field.name: given[field.name] for field in fields(StartArguments) if field.name in given}
-    arguments = StartArguments(**known, problems=problems)
+    names = {name: given[name] for name in NAMES if given.get(name)}
+    arguments = StartArguments(**known, names=names, problems=problems)
     identity = TaskIdentity.of(task_instance, deployment())
     hook.patience = arguments.patience
     owner = Owner(hook, log, arguments, context, identity, task_instance.try_number, task_instance.max_tries)

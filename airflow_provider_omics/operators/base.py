@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from inspect import signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import airflow
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors.base import OperatorLineage
 
     from airflow_provider_omics.jobs.task import StartTask
+
+BY_NAME = ("workflow_name", "run_group_name", "cache_name", "workflow_digest")
+"""Template fields of both start operators that say which workflow, run group and cache are meant."""
 
 
 CALLS_DRY_RUN = airflow.__version__.startswith("2.")
@@ -111,6 +115,13 @@ class OmicsStartOperator(OmicsBaseOperator):
         seconds; default three hours.
     :param tag_with_airflow_context: tag runs and batches with the ids of DAG, task and DAG run, and with the request id
         by which a later try finds them; default: the connection's, which is on by default.
+    :param workflow_name: name of the workflow, in the place of its id; it is looked up once a try, and has to be that
+        of exactly one ACTIVE workflow. There is no "latest": a workflow with versions needs ``workflow_version_name``.
+        Default: the connection's, where neither a workflow nor a run to repeat is given.
+    :param run_group_name: name of the run group, in the place of its id; default: the connection's.
+    :param cache_name: name of the run cache, in the place of its id; default: the connection's.
+    :param workflow_digest: AWS's digest of the definition, as a release or a run returns it: any other is refused.
+        Default: any will do, unless the connection has ``approved_workflows``.
     :param check_workflow: look the workflow up first (GetWorkflow): is it ACTIVE, and do the parameters fit its
         template? Default False.
     :param check_inputs: look up every S3 object that the parameters name: one that is missing, or archived and not
@@ -136,6 +147,7 @@ class OmicsStartOperator(OmicsBaseOperator):
     """
 
     kind: ClassVar[str]
+    named_by: ClassVar[tuple[str, ...]]
     masked_fields: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
@@ -148,6 +160,10 @@ class OmicsStartOperator(OmicsBaseOperator):
         durable: bool = True,
         patience: timedelta | float | str = timedelta(hours=3),
         tag_with_airflow_context: bool | None = None,
+        workflow_name: str | None = None,
+        run_group_name: str | None = None,
+        cache_name: str | None = None,
+        workflow_digest: str | None = None,
         check_workflow: bool = False,
         check_inputs: bool = False,
         check_role_arn: str | None = None,
@@ -169,6 +185,10 @@ class OmicsStartOperator(OmicsBaseOperator):
         self.durable = durable
         self.patience = patience
         self.tag_with_airflow_context = tag_with_airflow_context
+        self.workflow_name = workflow_name
+        self.run_group_name = run_group_name
+        self.cache_name = cache_name
+        self.workflow_digest = workflow_digest
         self.check_workflow = check_workflow
         self.check_inputs = check_inputs
         self.check_role_arn = check_role_arn
@@ -223,6 +243,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         request_id: str | None = None,
         connected: bool | None = None,
         try_number: int | None = None,
+        resolved: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Take up the task when its trigger has fired; called by Airflow.
 
@@ -230,10 +251,11 @@ class OmicsStartOperator(OmicsBaseOperator):
         :param request_id: the attempt's, as the task had it when it deferred.
         :param connected: whether Airflow had found the connection by then; None: not known.
         :param try_number: the try that deferred; None: not known.
+        :param resolved: names that it had looked up, and their ids; None: none.
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
         """
-        return self._open(context).resume(event, request_id, connected, try_number)
+        return self._open(context).resume(event, request_id, connected, try_number, resolved)
 
     def on_kill(self) -> None:
         """Cancel the run or batch when a user ends the task while it runs on a worker; called by Airflow.
@@ -271,12 +293,27 @@ class OmicsStartOperator(OmicsBaseOperator):
         """Open the door to the work: it is loaded when a task runs, and made anew for each call."""
         from airflow_provider_omics.jobs.task import open_task
 
+        if context["ti"].map_index not in (None, -1):
+            self._name_map_index(context)
         wrapped = (Masked, RenderedDryRun)
         given = {name: value.value if isinstance(value, wrapped) else value for name, value in vars(self).items()}
         given |= {name: self._reveal(name) for name in self._given if not isinstance(getattr(self, name), Masked)}
         given["masks_parameters"] = self._masks_parameters()
         self._task = open_task(self.kind, given, self.hook, self.log, context)
         return self._task
+
+    def _name_map_index(self, context: Context) -> None:
+        """Show a mapped task by the name of its run, batch or sheet, unless the author of the DAG shows another.
+
+        Airflow renders the template after the task, from this context: the name is a variable in it, as a name with
+        braces must not be rendered itself.
+        """
+        given = (getattr(self, name) for name in self.named_by)
+        paths = (value.get("path") if isinstance(value, Mapping) else value for value in given)
+        name = next((str(path).rstrip("/").rpartition("/")[2] for path in paths if isinstance(path, (str, Path))), "")
+        variables: Any = context  # Airflow's type knows no variables of others
+        if name and variables.get("map_index_template") is None:
+            variables.update(map_index_template="{{ omics_name }}", omics_name=name)
 
     def _masks_parameters(self) -> bool:
         read, problems = read_arguments({"mask_parameters": self.mask_parameters}, START_ARGUMENTS)

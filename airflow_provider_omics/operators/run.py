@@ -16,7 +16,7 @@ from airflow_provider_omics.links.omics import (
     OmicsRunOutputsLink,
     OmicsRunReportLink,
 )
-from airflow_provider_omics.operators.base import OmicsActionOperator, OmicsStartOperator
+from airflow_provider_omics.operators.base import BY_NAME, OmicsActionOperator, OmicsStartOperator
 
 
 class OmicsStartRunOperator(OmicsStartOperator):
@@ -26,7 +26,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
     key by key for ``parameters``, ``tags`` and ``engine_settings``; what stands nowhere stays unset. Everything is
     checked before anything is sent. A run that ends FAILED, CANCELLED or DELETED raises a typed error.
 
-    :param workflow_id: id (not uuid) of the workflow; or give ``source_run_id``.
+    :param workflow_id: id (not uuid) of the workflow; or give ``workflow_name`` or ``source_run_id``.
     :param source_run_id: id of a run to repeat (the API's ``runId``): its settings are the defaults of the new run.
     :param role_arn: service role of the run.
     :param output_uri: where the outputs go: ``s3://bucket/prefix/``.
@@ -64,7 +64,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``run_id, run_uuid, run_arn, status, run_output_uri, started_at, stopped_at, workflow_id, workflow_uuid,
         workflow_version_name, workflow_digest, engine_version, role_arn``; with a ``results_s3_uri`` in the connection
-        also ``report_uri``.
+        also ``report_uri``; where names were looked up, ``resolved`` has them with their ids.
     :raises SettingsError: bad settings: all problems at once; nothing was sent.
     :raises RunFailed: it ended FAILED; ``failure_reason`` and ``diagnosis`` say why.
     :raises RunCancelled: someone else cancelled it.
@@ -79,9 +79,10 @@ class OmicsStartRunOperator(OmicsStartOperator):
     """
 
     kind = "run"
+    named_by = ("run_name",)
     masked_fields: ClassVar[tuple[str, ...]] = ("parameters", "session_policy")
     template_fields: Sequence[str] = aws_template_fields(
-        *START_RUN_ARGUMENTS, "check_inputs", "check_role_arn", "dry_run", "cancel_on_kill"
+        *START_RUN_ARGUMENTS, *BY_NAME, "check_inputs", "check_role_arn", "dry_run", "cancel_on_kill"
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "parameters": "json",

@@ -12,7 +12,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import XComArg
 
 from airflow_provider_omics.links.omics import OmicsCohortReportLink, OmicsResultsFileLink, OmicsRunBatchLink
-from airflow_provider_omics.operators.base import OmicsActionOperator, OmicsStartOperator
+from airflow_provider_omics.operators.base import BY_NAME, OmicsActionOperator, OmicsStartOperator
 
 if TYPE_CHECKING:
     from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
@@ -30,6 +30,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
 
     :param default_run_setting: common settings of the runs (the API's ``defaultRunSetting``), merged over the
         connection's.
+    :param workflow_version_name: version of the workflow, whose id or name is given; or in ``default_run_setting``.
     :param run_settings: the runs, up to 100,000: a list of dicts with ``runSettingId`` and the differences (the API's
         ``inlineSettings``). More than 100, or more than 1 MB, need ``staging_s3_uri``. Or give ``sample_sheet`` or
         ``run_settings_s3_uri``.
@@ -74,7 +75,8 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
         unknown_runs, failed_submissions, succeeded, failed_run_setting_ids, causes, attempts, carried_forward,
-        results_uri, report_uri``: of the last batch its id and status, of all samples the counts.
+        results_uri, report_uri``: of the last batch its id and status, of all samples the counts; where names were
+        looked up, ``resolved`` has them with their ids.
     :raises SettingsError: bad settings or a bad sheet: all problems at once; nothing was sent.
     :raises BatchVerdictError: every run has ended, and more than tolerated did not complete; ``diagnosis`` says why.
     :raises BatchFailed: the batch itself FAILED, not its runs.
@@ -90,9 +92,12 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     """
 
     kind = "batch"
+    named_by = ("batch_name", "sample_sheet", "run_settings_s3_uri")
     masked_fields: ClassVar[tuple[str, ...]] = ("default_run_setting", "run_settings", "rerun_setting", "sample_sheet")
     template_fields: Sequence[str] = aws_template_fields(
         "default_run_setting",
+        "workflow_version_name",
+        *BY_NAME,
         "run_settings",
         "run_settings_s3_uri",
         "sample_sheet",
@@ -131,6 +136,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self,
         *,
         default_run_setting: Mapping[str, Any] | None = None,
+        workflow_version_name: str | None = None,
         run_settings: Iterable[Mapping[str, Any]] | XComArg | None = None,
         run_settings_s3_uri: str | None = None,
         sample_sheet: SampleSheet | Mapping[str, Any] | str | XComArg | None = None,
@@ -156,6 +162,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.default_run_setting = default_run_setting
+        self.workflow_version_name = workflow_version_name
         self.run_settings = run_settings
         self.run_settings_s3_uri = run_settings_s3_uri
         self.sample_sheet = sample_sheet

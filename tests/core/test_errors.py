@@ -51,6 +51,8 @@ FACTS: dict[str, Any] = {
     "seconds": 10_800.4,
     "cause": "GetRun: no connection",
     "owner_try": 2,
+    "workflow_id": "1234567",
+    "version_name": "1.0",
 }
 
 

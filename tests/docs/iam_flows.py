@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_omics.core.errors import ServiceError, SettingsError
+from airflow_provider_omics.core.release.requests import DIGEST_TAG
 from airflow_provider_omics.links.omics import OmicsCohortReportLink, OmicsResultsFileLink, OmicsRunBatchLink
 from airflow_provider_omics.operators.run import OmicsCancelRunOperator, OmicsDeleteRunOperator, OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import (
@@ -23,6 +24,7 @@ from airflow_provider_omics.operators.run_cache import (
     OmicsUpdateRunCacheOperator,
 )
 from airflow_provider_omics.operators.run_group import OmicsCreateRunGroupOperator, OmicsDeleteRunGroupOperator
+from airflow_provider_omics.operators.workflow import OmicsReleaseWorkflowOperator
 from airflow_provider_omics.plugin.actions import rerun_answer
 from airflow_provider_omics.plugin.cohort import Recorded, cohort_html
 from airflow_provider_omics.sensors.run import OmicsRunSensor
@@ -35,6 +37,11 @@ from tests.operators.tries import START, Task
 if TYPE_CHECKING:
     from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 
+REPOSITORY = {
+    "connectionArn": "arn:aws:codeconnections:us-east-1:123456789012:connection/a",
+    "fullRepositoryId": "genomics/somatic",
+    "sourceReference": {"type": "COMMIT", "value": "0123456789abcdef"},
+}
 ENDLESS = {"runs": [{"running": 1e9}]}
 
 
@@ -410,3 +417,32 @@ def run_caches(stage: Stage) -> None:
     assert created.result == found.result
     assert stage.perform(update).error is None
     assert stage.perform(OmicsDeleteRunCacheOperator(task_id="delete", cache_id=found.result)).error is None
+
+
+def names(stage: Stage) -> None:
+    """Start a run by names, held against a digest and a list."""
+    release = OmicsReleaseWorkflowOperator(task_id="release", name="somatic", definition=REPOSITORY, deferrable=False)
+    released = perform(release).result
+    stage.omics.create_run_group(name="bulk", requestId="g")
+    stage.omics.create_run_cache(name="shared", cacheS3Location="s3://omics-results/cache/", requestId="c")
+    stage.connect({"approved_workflows": [{"workflow": "somatic"}], "run_group_name": "bulk"})
+    by_name = {**RUN, "workflow_id": None, "workflow_name": "somatic", "cache_name": "shared"}
+    version = {"workflow_version_name": released["workflow_version_name"], "workflow_digest": released["digest"]}
+
+    assert stage.perform(OmicsStartRunOperator(**by_name, **version)).error is None
+
+
+def releases(stage: Stage) -> None:
+    """Release a workflow twice, beside one of the same name that another task has created at once."""
+    release = OmicsReleaseWorkflowOperator(
+        task_id="release", name="somatic", definition=REPOSITORY, tags={"team": "genomics"}, deferrable=False
+    )
+    created = stage.perform(release)
+    stage.omics.create_workflow(
+        name="somatic", definitionRepository=REPOSITORY, tags={DIGEST_TAG: "of another task"}, requestId="w"
+    )
+    found = stage.perform(release)
+
+    assert created.error is None
+    assert found.result == {**created.result, "created": False}
+    assert len(stage.omics.list_workflows(name="somatic")["items"]) == 1

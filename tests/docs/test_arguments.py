@@ -27,6 +27,7 @@ from airflow_provider_omics.operators.run_cache import (
     OmicsUpdateRunCacheOperator,
 )
 from airflow_provider_omics.operators.run_group import OmicsCreateRunGroupOperator, OmicsDeleteRunGroupOperator
+from airflow_provider_omics.operators.workflow import OmicsReleaseWorkflowOperator
 from airflow_provider_omics.sensors.run import OmicsRunSensor
 from airflow_provider_omics.sensors.run_batch import OmicsRunBatchSensor
 from tests.docs.blocks import DOCS
@@ -43,14 +44,15 @@ PAGES: dict[str, tuple[Any, ...]] = {
     ),
     "collect-results": (OmicsCollectBatchResultsOperator,),
     "check": (OmicsCheckOperator,),
+    "release-workflows": (OmicsReleaseWorkflowOperator,),
 }
 OF_AWS = {"aws_conn_id", "region_name", "verify", "botocore_config"}
 """Arguments that all have from the Amazon provider; Airflow's own are told by Airflow."""
 
 OF_BATCH = batch_result(BatchSnapshot("1", "PROCESSED"), succeeded=True).keys()
 RETURNED = {
-    "run": {*run_result(RunSnapshot("1", "COMPLETED")).keys(), "report_uri"},
-    "run-batch": {*OF_BATCH, "results_uri", "report_uri"},
+    "run": {*run_result(RunSnapshot("1", "COMPLETED")).keys(), "report_uri", "resolved"},
+    "run-batch": {*OF_BATCH, "results_uri", "report_uri", "resolved"},
     "sensors": OF_BATCH,
 }
 

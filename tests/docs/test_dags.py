@@ -73,6 +73,7 @@ class Case:
 CASES = {
     "one_batch": Case(runs_started=2),
     "repeat_run": Case(runs_started=2),
+    "release_and_run": Case(runs_started=1),
     "cached_run": Case(before=create_cache),
     "batch_from_task": Case(runs_started=3),
     "after_a_batch": Case(runs=fails("NA12891"), returned={"report": "2 of 3; not completed: NA12891"}, runs_started=3),
@@ -125,7 +126,12 @@ def test_dag(block: Block, emulator: OmicsEmulator, run_dag: RunDag, folder: Pat
     case = CASES.get(block.dag_id, Case())
     batches = [{"creating": 0, "pending": 0, "count_lag": 0}]
     emulator.set_scenario(
-        {"runs": [*case.runs, AT_ONCE], "batches": batches, "limits": {"submissions_per_second": 9e6}}
+        {
+            "runs": [*case.runs, AT_ONCE],
+            "batches": batches,
+            "workflow_creation": {"seconds": 0},
+            "limits": {"submissions_per_second": 9e6},
+        }
     )
 
     outcome = run_dag(put_page(block, folder, emulator), conf=case.before(emulator))

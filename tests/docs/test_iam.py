@@ -78,6 +78,8 @@ FEATURES = {
     "cohort_tab": Feature((flows.tab,)),
     "run_caches": Feature((flows.run_caches,)),
     "run_groups": Feature((flows.run_groups,)),
+    "names": Feature((flows.names,), beside=("runs",)),
+    "releases": Feature((flows.releases,)),
 }
 
 

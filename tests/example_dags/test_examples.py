@@ -76,6 +76,8 @@ def test_examples_are_read_without_network(path: Path) -> None:
 
     assert dag.dag_id == path.stem
     assert "On AWS" in path.read_text().split('"""')[1]
+    assert dag.doc_md == path.read_text().split('"""')[1]
+    assert [name for name in dag.params if not dag.params.get_param(name).description] == []
 
 
 @pytest.mark.parametrize("path", EXAMPLES)
@@ -219,6 +221,21 @@ def test_run_cache(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     assert [outcome.state for outcome in outcomes] == ["success"] * 2
     assert outcomes[1].xcoms["cohort.report"]["return_value"] == "3 of 3 completed"
     assert {omics.get_run(id=item["id"])["cacheId"] for item in omics.list_runs()["items"]} == {cache["id"]}
+
+
+def test_release(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """The second DAG run finds the version of the first; runs and batch are of that version."""
+    outcomes = [run_dag("example_omics_release.py") for _ in range(2)]
+
+    omics = emulator.client()
+    first, second = [outcome.xcoms["release"]["return_value"] for outcome in outcomes]
+    (version,) = omics.list_workflow_versions(workflowId=first["workflow_id"])["items"]
+    assert [outcome.state for outcome in outcomes] == ["success"] * 2
+    assert (first["created"], second) == (True, {**first, "created": False})
+    assert outcomes[1].xcoms["report"]["return_value"] == f"germline {version['versionName']}: 3 of 3 completed"
+    runs: list[Any] = [omics.get_run(id=item["id"]) for item in omics.list_runs()["items"]]
+    assert {run["workflowVersionName"] for run in runs} == {version["versionName"]}
+    assert len(runs) == 8
 
 
 def test_sensor(emulator: OmicsEmulator, run_dag: RunDag) -> None:

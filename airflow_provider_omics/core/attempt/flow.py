@@ -166,6 +166,7 @@ def _start_afresh(
         requested_at=now,
         tagged=present.tagged,
         name_hash=present.name_hash,
+        resolved=present.resolved,
     )
     if before is not None:
         record = record.following(before, cleared=cleared)

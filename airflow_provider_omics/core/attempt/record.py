@@ -21,7 +21,7 @@ class Ended(str, Enum):
 
 @dataclass(frozen=True)
 class AttemptRecord:
-    """The record that one attempt leaves for the tries after it: ids and hashes only.
+    """The record that one attempt leaves for the tries after it: ids, hashes, and names of AWS's resources.
 
     :param request_id: idempotency token of the attempt's start, a uuid4.
     :param fingerprint: hash of the request, without the request id, generated names and tags.
@@ -44,6 +44,7 @@ class AttemptRecord:
     :param previous_id: the batch that it started; None: there is none, or it was idle.
     :param outdated: a try with other settings has adopted it: once it has ended, it is compared with them.
     :param compared: it submits what is new or changed since the attempt before it, which ended well.
+    :param resolved: names of workflow, run group and cache that were looked up for it, and their ids; None: none.
     """
 
     request_id: str
@@ -66,6 +67,7 @@ class AttemptRecord:
     previous_id: str | None = None
     outdated: bool = False
     compared: bool = False
+    resolved: Mapping[str, str] | None = None
 
     def following(self, before: AttemptRecord, *, cleared: bool) -> AttemptRecord:
         """Make the record of a new attempt that counts on from the one before it, and names the batch that one started.
@@ -134,6 +136,7 @@ class Present:
         ``rerun_failed_of``).
     :param compares: a batch of an earlier try that has ended well is compared with the settings of now.
     :param cancel: whether the run or batch that a clear leaves behind is cancelled (``cancel_on_kill``).
+    :param resolved: names that this try has looked up for its request, and their ids; None: none.
     :param patience: seconds for which a start that does not get through is repeated.
     :param misses_record: there have been earlier tries, and their record would have outlived them.
     :param first_try: number of the first try since the task was new, or cleared, by Airflow's numbers.
@@ -152,5 +155,6 @@ class Present:
     compares: bool = False
     cancel: bool = True
     patience: float = 3 * 3600.0
+    resolved: Mapping[str, str] | None = None
     misses_record: bool = False
     first_try: int = 1

@@ -40,6 +40,7 @@ from airflow_provider_omics.core.errors import (
     StartTimedOut,
     Throttled,
     Unavailable,
+    WorkflowFailed,
 )
 from airflow_provider_omics.core.failure.reasons import FailureClass, Owner
 from airflow_provider_omics.core.text import clean_line
@@ -94,6 +95,12 @@ _ENDINGS: dict[type[OmicsError], tuple[str, Owner, FailureClass, str]] = {
     BatchVanished: ("is gone, and nothing tells its end", _PLATFORM, _PERMANENT, _LOOK),
     BatchVerdictError: ("failed", _AUTHOR, _UNCLEAR, "See why runs did not complete."),
     BatchTimedOut: ("took too long", _AUTHOR, _UNCLEAR, _LIMIT),
+    WorkflowFailed: (
+        "could not be created",
+        _AUTHOR,
+        _PERMANENT,
+        "Correct what the message names, and clear the task.",
+    ),
     LostContact: (
         "could not be looked at",
         _PLATFORM,

@@ -114,6 +114,10 @@ START_ARGUMENTS: Mapping[str, Argument] = {
     "trust_foreign": _flag(False),
     "max_runs": Argument(ArgumentKind.COUNT, unset=True),
     "rerun_failed_of": Argument(ArgumentKind.ID, unset=True),
+    "workflow_name": Argument(ArgumentKind.NAME, unset=True),
+    "run_group_name": Argument(ArgumentKind.NAME, unset=True),
+    "cache_name": Argument(ArgumentKind.NAME, unset=True),
+    "workflow_digest": Argument(ArgumentKind.NAME, unset=True),
 }
 """What the operators take that start a run or a batch."""
 

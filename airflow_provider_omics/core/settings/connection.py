@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_omics.core.errors import GivenValue, Problem, SettingsError
+from airflow_provider_omics.core.settings.approval import APPROVAL_FORM, is_approval_list
+from airflow_provider_omics.core.settings.by_name import NAMES
 from airflow_provider_omics.core.settings.checks import show_value
 from airflow_provider_omics.core.settings.connection_extra import json_value
 from airflow_provider_omics.core.settings.names import nearest_name
@@ -27,6 +29,11 @@ KINDS: Mapping[str, tuple[Any, str]] = {
     "mask_parameters": (bool, "true or false"),
     "calls_per_second": ((int, float), "a number above 0"),
     "pending_notice_seconds": ((int, float), "a number above 0"),
+    "workflow_name": (str, "the name of a workflow"),
+    "workflow_version_name": (str, "the name of a version of workflow_name"),
+    "run_group_name": (str, "the name of a run group"),
+    "cache_name": (str, "the name of a run cache"),
+    "approved_workflows": (list, APPROVAL_FORM),
 }
 """Keys of the block, each with its type and the allowed values."""
 
@@ -47,6 +54,10 @@ class ConnectionDefaults:
     :param connection: the connection, in the words of a message: ``"connection 'aws_default'"``.
     :param pending_notice_seconds: how long a run may stay PENDING before its wait logs the likely reason; default
         half an hour.
+    :param names: ``workflow_name``, ``workflow_version_name``, ``run_group_name`` and ``cache_name``, which are looked
+        up for runs that name neither them nor their ids.
+    :param approved_workflows: the only workflows that are started, each with some of ``workflow``, ``version`` and
+        ``digest``; None: all.
     """
 
     default_run_setting: Mapping[str, Any] = field(default_factory=dict)
@@ -60,6 +71,8 @@ class ConnectionDefaults:
     calls_per_second: float = 5.0
     pending_notice_seconds: float = 1800.0
     connection: str = "the connection"
+    names: Mapping[str, str] = field(default_factory=dict)
+    approved_workflows: tuple[Mapping[str, str], ...] | None = None
 
     @classmethod
     def from_service_config(cls, config: Mapping[str, Any], connection: str = "the connection") -> ConnectionDefaults:
@@ -92,13 +105,16 @@ class ConnectionDefaults:
             wrong = wrong or (key.endswith("_s3_uri") and not is_s3_uri(str(value)))
             wrong = wrong or (kind == (int, float) and not 0 < value < math.inf)
             wrong = wrong or (key == "require_settings" and not all(isinstance(name, str) for name in value))
+            wrong = wrong or (key == "approved_workflows" and not is_approval_list(value))
+            wrong = wrong or (key in NAMES and not value)
             if wrong:
                 problems.append(Problem(where, str(show_value(value)), allowed))
                 continue
-            values[key] = tuple(value) if key == "require_settings" else value
+            values[key] = tuple(value) if isinstance(value, list) else value
         if problems:
             raise SettingsError(problems)
-        return cls(**values, connection=connection)
+        names = {name: values.pop(name) for name in NAMES if name in values}
+        return cls(**values, connection=connection, names=names)
 
 
 def _shape(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import posixpath
 from typing import TYPE_CHECKING, Any
@@ -41,8 +42,10 @@ def template(archive: Archive, main: str, *, strict: bool) -> Template:
         # miniwdl documents the name, and does not list it.
         return WDL.ReadSourceResult(archive.read_text(name), name)  # type: ignore[attr-defined]
 
+    # WDL.load() of miniwdl 1.12 takes the event loop of its thread, and the server's threads have none.
+    loop = asyncio.new_event_loop()
     try:
-        document = WDL.load(main, read_source=read_source, check_quant=strict)
+        document = loop.run_until_complete(WDL.load_async(main, read_source=read_source, check_quant=strict))
     except (
         WDL.Error.SyntaxError,
         WDL.Error.ImportError,
@@ -50,6 +53,8 @@ def template(archive: Archive, main: str, *, strict: bool) -> Template:
         WDL.Error.MultipleValidationErrors,
     ) as error:
         raise DefinitionError("; ".join(_problems(error, main))) from None
+    finally:
+        loop.close()
     if document.workflow is None:
         raise DefinitionError(f"{main} has no workflow")
     described = document.workflow.parameter_meta

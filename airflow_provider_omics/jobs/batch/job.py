@@ -57,6 +57,7 @@ from airflow_provider_omics.jobs.checks import (
     show_request,
     workflow_to_check,
 )
+from airflow_provider_omics.jobs.names import check_definition, with_ids
 from airflow_provider_omics.jobs.owner import Lineage, Owner
 from airflow_provider_omics.jobs.page import CohortReport
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
@@ -157,9 +158,13 @@ class BatchJob:
                 check()
             except SettingsError as error:
                 problems += error.problems
+        wanted, defaults = self.owner.arguments, self.owner.hook.defaults
+        default = arguments.default_run_setting
+        if wanted.names or defaults.names:
+            default = with_ids(self.owner, default)
         self._batch = self._whole = batch = check_batch(
-            self._given(),
-            self.owner.hook.defaults,
+            replace(self._given(), default_run_setting=default),
+            defaults,
             S3Store(self.owner.hook),
             request_id,
             self.owner.log,
@@ -170,6 +175,9 @@ class BatchJob:
         content = batch.checked.request
         default = content["defaultRunSetting"]
         rerun.check_merged(default, self.owner.hook.installed_model)
+        if wanted.workflow_digest or defaults.approved_workflows is not None:
+            for setting in (default, merge_settings(default, rerun.rerun_setting)):  # a rerun may have another
+                check_definition(self.owner, setting)
         self._check_place()
         must_succeed = arguments.tolerance().must_succeed
         if must_succeed:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.settings.approval import APPROVAL_FORM
+from airflow_provider_omics.core.settings.by_name import NAMES
 from airflow_provider_omics.core.settings.checks import show_value
 from airflow_provider_omics.core.settings.connection import ConnectionDefaults
 
@@ -21,6 +23,11 @@ ALL: dict[str, Any] = {
     "mask_parameters": True,
     "calls_per_second": 2.5,
     "pending_notice_seconds": 600,
+    "workflow_name": "germline",
+    "workflow_version_name": "1.0",
+    "run_group_name": "bulk",
+    "cache_name": "shared",
+    "approved_workflows": [{"workflow": "germline", "version": "1.0"}],
 }
 
 
@@ -51,8 +58,10 @@ def test_every_key_is_read() -> None:
     defaults = ConnectionDefaults.from_service_config(ALL)
 
     words = {"connection": "the connection"}
-    assert {**vars(defaults), "require_settings": list(defaults.require_settings)} == {**ALL, **words}
-    assert {field.name for field in fields(ConnectionDefaults)} == {*ALL, *words}
+    found = {**vars(defaults), **defaults.names}
+    del found["names"]
+    assert {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()} == {**ALL, **words}
+    assert {field.name for field in fields(ConnectionDefaults)} | set(NAMES) == {*ALL, *words, "names"}
 
 
 def test_text_of_a_value() -> None:
@@ -87,6 +96,10 @@ def test_a_key_of_the_amazon_provider_is_left_to_it() -> None:
         ("tag_with_airflow_context", "true", "true or false"),
         ("tag_with_airflow_context", 1, "true or false"),
         ("mask_parameters", None, "true or false"),
+        ("workflow_name", "", "the name of a workflow"),
+        ("cache_name", 7, "the name of a run cache"),
+        ("approved_workflows", [{"version": "1.0"}], APPROVAL_FORM),
+        ("approved_workflows", None, APPROVAL_FORM),
         ("calls_per_second", 0, "a number above 0"),
         ("calls_per_second", -1.5, "a number above 0"),
         ("calls_per_second", "5", "a number above 0"),
