@@ -53,7 +53,7 @@ OUTCOMES: dict[str, dict[str, Any]] = {
 }
 SCRIPTS = st.dictionaries(NAMES, st.sampled_from(list(OUTCOMES)))
 ON_CHANGED = st.sampled_from(["fail", "rerun", "keep"])
-WRITERS = st.sampled_from(["second DAG run", "second task", "repair", "another workflow"])
+WRITERS = st.sampled_from(["second DAG run", "second task", "repair", "named repair", "another workflow"])
 TROUBLES = st.none() | st.sampled_from(["crash", "batch failed", "writer"])
 CANNOT_TELL = (Crash, SettingsError, AttemptError)
 
@@ -169,10 +169,12 @@ class SharedCohort(RuleBasedStateMachine):
         run_id = "one" if writer == "second task" else f"other {self.writers}"
         workflow = OTHER_WORKFLOW if writer == "another workflow" else WORKFLOW
         task = self._task(f"{writer} {self.writers}".replace(" ", "_"), run_id)
+        named = writer == "named repair"
         task.try_(
-            run_settings=_settings(versions),
+            run_settings=_settings({**self.sheet, **versions} if named else versions),
             default_run_setting={**DEFAULT_RUN_SETTING, "workflowId": workflow},
             results_s3_uri=URI,
+            **({"rerun": list(versions), "on_changed": "rerun"} if named else {}),
         )
 
     def _try(self, script: dict[str, str], trouble: str | None) -> None:

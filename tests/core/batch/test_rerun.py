@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_omics.core.batch.evidence import Unrecorded
-from airflow_provider_omics.core.batch.rerun import Fate, RerunRules, checked_on_changed, rerun_sentence
+from airflow_provider_omics.core.batch.rerun import Fate, RerunRules, checked_on_changed, read_rerun, rerun_sentence
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
 from airflow_provider_omics.core.errors import SettingsError
 
@@ -161,3 +161,38 @@ def test_on_changed_that_does_not_exist() -> None:
 def test_what_is_submitted(again: dict[RecordStatus, int], rest: tuple[int, int, int, int], expected: str) -> None:
     """One sentence tells what is submitted, and what is kept."""
     assert rerun_sentence(again, *rest) == expected
+
+
+@pytest.mark.parametrize("known", [None, Unrecorded.NEW, record("COMPLETED", fingerprint="x"), record("FAILED")])
+@pytest.mark.parametrize("everything", [False, True])
+def test_named(known: RunRecord | Unrecorded | None, *, everything: bool) -> None:
+    """What is not named is left, whatever is known of it; what is named has the fate that it had without names."""
+    rules = RerunRules(cleared=True, everything=everything)
+
+    assert replace(rules, named=("S2", "T*")).fate(NOW, known) is Fate.LEAVE
+    assert replace(rules, named=("T*", "?1")).fate(NOW, known) is rules.fate(NOW, known)
+
+
+def test_what_is_going_or_forgotten_is_told_without_names() -> None:
+    """A run that is going is waited for, and a gone memory refused, also of samples that are not named."""
+    rules = RerunRules(named=("S2",))
+
+    assert rules.fate(NOW, Unrecorded.GOING) is Fate.WAIT
+    assert rules.fate(NOW, Unrecorded.NOT_KNOWN) is Fate.NOT_KNOWN
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [("failed", ()), ("all", ()), ("S1", ("S1",)), (["failed"], ("failed",)), ([12, "*"], ("12", "*"))],
+)
+def test_rerun_names_samples(value: object, named: tuple[str, ...]) -> None:
+    """The two words stand for all samples; in a list they are ids as any."""
+    assert read_rerun(value) == (named, [])
+
+
+@pytest.mark.parametrize("value", [None, "", [], [""], True, [1.5], "['S1']"])
+def test_bad_rerun(value: object) -> None:
+    """What names nothing is a problem, and never all samples."""
+    named, problems = read_rerun(value)
+
+    assert (named, [problem.argument for problem in problems]) == ((), ["rerun"])
