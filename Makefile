@@ -22,9 +22,12 @@ PYTEST := pytest -n $(WORKERS) --dist worksteal --ignore=tests/e2e --ignore=test
 
 UV := .venv/bin/uv
 
+##@ Begin here
+
 .PHONY: help
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9.-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' \
+		$(firstword $(MAKEFILE_LIST))
 
 .PHONY: install
 install: .venv/.installed ## make .venv: this package, the emulator, the newest Airflow, all tools
@@ -36,6 +39,8 @@ install-2.11: .venv-2.11/.installed ## make .venv-2.11: the same with Airflow 2.
 demo: .venv/.installed ## run a batch of 8 samples on the local HealthOmics, and print what became of each
 	.venv/bin/python example_dags/run_demo.py
 
+##@ Tests
+
 .PHONY: test
 test: .venv/.installed ## run the tests on the newest Airflow
 	.venv/bin/$(PYTEST) $(ARGS)
@@ -43,6 +48,8 @@ test: .venv/.installed ## run the tests on the newest Airflow
 .PHONY: test-2.11
 test-2.11: .venv-2.11/.installed ## run the tests in .venv-2.11 (not on Python 3.13)
 	.venv-2.11/bin/$(PYTEST) $(ARGS)
+
+##@ Tests on other versions of Airflow
 
 # Between the lowest and the newest, which `test-2.11` and `test` are, and the other two corners.
 .PHONY: test-2.11-newest test-3.0 test-3.1 test-3.2 test-3.3-floors
@@ -53,6 +60,10 @@ test-3.2: .venv-3.2/.installed ## run the tests in .venv-3.2
 test-3.3-floors: .venv-3.3-floors/.installed ## run the tests on Airflow 3.3.0 with every dependency at its floor
 test-2.11-newest test-3.0 test-3.1 test-3.2 test-3.3-floors: test-%:
 	.venv-$*/bin/$(PYTEST) $(ARGS)
+
+.PHONY: test-newest
+test-newest: .venv-newest/.installed ## the newest of everything, pre-releases of Airflow included
+	.venv-newest/bin/$(PYTEST) $(ARGS)
 
 .PHONY: test-e2e-2.11 test-e2e-3.0 test-e2e-3.1 test-e2e-3.2
 test-e2e-2.11: .venv-2.11/.installed ## kill, mark and clear tasks of a running Airflow 2.11 (5 minutes)
@@ -67,17 +78,32 @@ test-matrix: ## run all tests on every supported Airflow, test-e2e included (two
 	$(MAKE) test-2.11 test-2.11-newest test-3.0 test-3.1 test-3.2 test-3.3-floors test
 	$(MAKE) test-e2e-2.11 test-e2e-3.0 test-e2e-3.1 test-e2e-3.2 test-e2e
 
+##@ Tests on a running Airflow, in a browser, on managed Airflow
+
 .PHONY: test-e2e
 test-e2e: .venv/.installed ## kill, stall and clear tasks of a running Airflow over the local HealthOmics (10 minutes)
 	.venv/bin/pytest tests/e2e $(ARGS)
 
+.PHONY: test-page-smoke
+test-page-smoke: .venv-page/.installed ## the tab while a task is deferred, and a rerun clicked in it (needs chromium and chromedriver)
+	.venv-page/bin/pytest tests/page -m smoke $(ARGS)
+
 .PHONY: test-page
-test-page: .venv-page/.installed ## the pages in Chromium: scripts, accessibility, valid HTML (needs chromium, chromedriver, npm)
+test-page: .venv-page/.installed .venv-page/.axe ## the pages in Chromium: scripts, accessibility, valid HTML (needs chromium, chromedriver, npm)
 	.venv-page/bin/pytest tests/page $(ARGS)
+
+.PHONY: test-mwaa mwaa-files
+test-mwaa: build ## install the wheel beside the pins of Amazon MWAA's images, and run the demo's DAG there
+	.venv/bin/python .ci/mwaa.py test dist/*.whl
+
+mwaa-files: build ## write requirements and constraints for each image of MWAA that can have the wheel, in dist/mwaa
+	.venv/bin/python .ci/mwaa.py files dist/*.whl dist/mwaa
 
 .PHONY: screenshots
 screenshots: .venv-page/.installed ## make the pictures of the documentation anew, in docs/images
 	.venv-page/bin/python -m tests.page.screenshots
+
+##@ Quality
 
 .PHONY: coverage
 coverage: .venv/.installed ## run the tests and list the lines and branches they leave out
@@ -124,11 +150,20 @@ $(UV) pip freeze --python $(1) --exclude-editable | grep -v '^airflow-provider-o
 	$(UV) tool run pip-audit --no-deps --disable-pip --progress-spinner off --requirement $(1)/requirements.txt
 endef
 
+##@ A release
+
 .PHONY: build
 build: .venv/.installed ## make the wheel and the source distribution in dist/, and check them
 	$(UV) build --quiet --clear --out-dir dist
 	.venv/bin/twine check --strict dist/*.whl dist/*.tar.gz
 	.venv/bin/check-wheel-contents dist/*.whl
+
+# What an installation holds, seen from outside as `audit` sees it.
+.PHONY: sbom
+sbom: build ## write what an installation of the wheel holds, as CycloneDX, in dist/sbom.cdx.json
+	$(UV) venv --quiet --clear --python .venv/bin/python .venv-audit
+	$(UV) pip install --quiet --python .venv-audit dist/*.whl
+	$(UV) tool run --from 'cyclonedx-bom>=7,<8' cyclonedx-py environment .venv-audit/bin/python --output-file dist/sbom.cdx.json
 
 # Tests import what is installed, so this is how they are run against what users get. `use-tree` goes back.
 .PHONY: use-wheel
@@ -138,6 +173,8 @@ use-wheel: build .venv-2.11/.installed ## let .venv and .venv-2.11 have the buil
 .PHONY: use-tree
 use-tree: .venv/.installed .venv-2.11/.installed ## let them have the working tree again
 	for venv in .venv .venv-2.11; do $(UV) pip install --quiet --python $$venv --no-deps --editable .; done
+
+##@ Tidy up
 
 .PHONY: clean
 clean: ## remove what was built, cached and measured (not .venv)
@@ -179,10 +216,19 @@ comma := ,
 		--editable '.[emulator]' --group test 'apache-airflow==3.$*.*' $(PINS-3.$*)
 	@touch $@
 
+.venv-newest/.installed: pyproject.toml | $(UV)
+	@$(make-venv)
+	$(UV) pip install --quiet --python $(@D) --compile-bytecode --prerelease if-necessary-or-explicit --upgrade \
+		--editable '.[emulator]' --group test 'apache-airflow>=3.3.0rc0'
+	@touch $@
+
 .venv-page/.installed: pyproject.toml | $(UV)
 	@$(make-venv)
 	$(UV) pip install --quiet --python $(@D) --compile-bytecode \
 		--editable '.[emulator]' --group test --group page 'apache-airflow==3.3.*'
+	@touch $@
+
+.venv-page/.axe: .venv-page/.installed
 	npm install --silent --no-fund --no-audit --prefix $(@D) axe-core@4
 	@touch $@
 

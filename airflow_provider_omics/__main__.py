@@ -7,12 +7,16 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import argcomplete
 
-from airflow_provider_omics.commands import check
-
-_COMMANDS = (check,)
+_COMMANDS = {
+    "check": "look at connection, identity, places, workflow and sheet before the first run",
+    "emulator": "run a local HealthOmics, as healthomics-emulator does",
+    "results": "print the results of a batch: a table, TSV or JSON",
+    "sheet": "check a sample sheet and print its run settings, without AWS",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,18 +25,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: of the command line. Default: this process's.
     :return: the exit status of the command; argparse ends a wrong command line with 2.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
-        prog="python -m airflow_provider_omics", description="AWS HealthOmics for Apache Airflow."
+        prog="python -m airflow_provider_omics",
+        description="AWS HealthOmics for Apache Airflow.",
+        epilog="Each command explains itself: python -m airflow_provider_omics check --help",
     )
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in _COMMANDS:
-        subparser = commands.add_parser(command.NAME, help=command.HELP)
-        command.add_arguments(subparser)
-        subparser.set_defaults(run=command.run)
+    for name, text in _COMMANDS.items():
+        subparser = commands.add_parser(name, help=text)
+        # Most commands load Airflow and boto3, which takes seconds, and `sheet` does without: one is loaded once named.
+        if name in arguments[:1] or "_ARGCOMPLETE" in os.environ:
+            command = import_module(f"airflow_provider_omics.commands.{name}")
+            command.add_arguments(subparser)
+            subparser.set_defaults(run=command.run)
     argcomplete.autocomplete(parser)
     options = parser.parse_args(arguments)
     try:
         status: int = options.run(options)
+        sys.stdout.flush()
     except BrokenPipeError:  # whoever reads, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -19,7 +19,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-omics",
         "name": _INTEGRATION,
-        "description": "Run genomics workflows on `AWS HealthOmics <https://aws.amazon.com/healthomics/>`__.",
+        "description": "Run genomics workflows on AWS HealthOmics: runs once, no worker waits, failures explained.",
         "integrations": [
             {
                 "integration-name": _INTEGRATION,

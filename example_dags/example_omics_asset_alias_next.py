@@ -2,7 +2,7 @@
 
 It is scheduled on the alias that ``example_omics_asset_alias`` has as its outlet. The event that started it brings the
 place of the results. Cohorts that end while it waits to be started come in one DAG run: each gets a batch. Triggered by
-hand it takes the param instead.
+hand it takes the param instead; without one, there is nothing to do.
 
 On the local HealthOmics it runs as it stands. On AWS only the connection ``aws_default`` changes, as it has the service
 role and all places; the workflow is the default of a param, as it is yours.
@@ -14,7 +14,7 @@ import os
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, AssetAlias, task
+from airflow.providers.common.compat.sdk import DAG, AssetAlias, Param, task
 
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 
@@ -25,7 +25,10 @@ with DAG(
     "example_omics_asset_alias_next",
     schedule=AssetAlias("omics-cohort-results"),
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
-    params={"workflow_id": "3456789", "results_uri": ""},
+    params={
+        "workflow_id": "1234567",
+        "results_uri": Param(None, type=["null", "string"], description="Results of a cohort, when triggered by hand"),
+    },
     tags=["example", "healthomics"],
 ):
 
@@ -43,6 +46,7 @@ with DAG(
                 "parameters": {"calls": "{output_uri}"},
             }
             for uri in dict.fromkeys(found or [params["results_uri"]])
+            if uri
         ]
 
     OmicsStartRunBatchOperator.partial(

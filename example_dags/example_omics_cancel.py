@@ -3,7 +3,8 @@
 A task that waits for what is cancelled here fails with ``RunCancelled`` or ``BatchCancelled``, as it was not its own
 doing. To stop what a task of yours has started, it is enough to mark that task failed.
 
-Give the id as a param: ``airflow dags trigger example_omics_cancel --conf '{"batch_id": "..."}'``, or ``run_id``.
+Give the id as a param: ``airflow dags trigger example_omics_cancel --conf '{"batch_id": "..."}'``, or ``run_id``. With
+neither, all tasks are skipped.
 On AWS only the connection ``aws_default`` changes.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, Param, task
+from airflow.providers.common.compat.sdk import DAG, AirflowSkipException, Param, task
 
 from airflow_provider_omics.operators.run import OmicsCancelRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsCancelRunBatchOperator
@@ -25,8 +26,8 @@ with DAG(
     "example_omics_cancel",
     schedule=None,
     params={
-        "batch_id": Param("", type="string", pattern="^[0-9]*$"),
-        "run_id": Param("", type="string", pattern="^[0-9]*$"),
+        "batch_id": Param(None, type=["null", "string"], pattern="^[0-9]+$", description="Id of the batch to cancel"),
+        "run_id": Param(None, type=["null", "string"], pattern="^[0-9]+$", description="Id of the run to cancel"),
     },
     tags=["example", "healthomics"],
 ):
@@ -34,6 +35,8 @@ with DAG(
     @task.branch
     def choose(params: Any = None) -> str:
         """Choose by which id is given."""
+        if not (params["batch_id"] or params["run_id"]):
+            raise AirflowSkipException("Nothing to cancel: trigger the DAG with a batch_id or a run_id.")
         return "cancel_batch" if params["batch_id"] else "cancel_run"
 
     cancel_run = OmicsCancelRunOperator(task_id="cancel_run", run_id="{{ params.run_id }}")

@@ -37,10 +37,12 @@ with DAG(
     params={
         "sheet": str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
         "workflow_id": "1234567",
-        "previous_results": Param("", type="string", description="A results file of an earlier DAG run"),
-        "rerun_failed_of": Param("", type="string", description="Id of a batch"),
-        "trust_foreign": Param(False, type="boolean"),
-        "on_changed": Param("fail", enum=["fail", "rerun", "keep"]),
+        "previous_results": Param(None, type=["null", "string"], description="A results file of an earlier DAG run"),
+        "rerun_failed_of": Param(None, type=["null", "string"], pattern="^[0-9]+$", description="Id of a batch"),
+        "trust_foreign": Param(False, type="boolean", description="The settings of that batch are those of the sheet"),
+        "on_changed": Param(
+            "fail", type="string", enum=["fail", "rerun", "keep"], description="For completed samples that have changed"
+        ),
     },
     tags=["example", "healthomics"],
 ):
@@ -48,8 +50,8 @@ with DAG(
         task_id="batch",
         default_run_setting={"workflowId": "{{ params.workflow_id }}"},
         sample_sheet="{{ params.sheet }}",
-        previous_results="{{ params.previous_results }}",
-        rerun_failed_of="{{ params.rerun_failed_of }}",
+        previous_results="{{ params.previous_results or '' }}",
+        rerun_failed_of="{{ params.rerun_failed_of or '' }}",
         trust_foreign="{{ params.trust_foreign }}",
         on_changed="{{ params.on_changed }}",
         rerun_setting={"storageType": "DYNAMIC"},

@@ -4,9 +4,10 @@ What fails for lack of space runs once more, with storage that grows; what has c
 submits only the samples that may pass. One sample that cannot is tolerated, and named with its reason. The last task
 gets the counts and names of what failed, never a list of all runs.
 
-On the local HealthOmics it runs as it stands; with ``scenario.yaml`` two of the samples fail at first. On AWS only the
-connection ``aws_default`` changes, as it has the service role and all places; workflows and sheet are params, as they
-are yours. The workflow of the samples takes ``sample``, ``fastq_1``, ``fastq_2``, ``genome`` and ``bismark_index``.
+On the local HealthOmics it runs as it stands; with ``scenario.yaml``, which ``make demo`` and README take, two of the
+samples fail at first. On AWS only the connection ``aws_default`` changes, as it has the service role and all places;
+workflows and sheet are params, as they are yours. The workflow of the samples takes ``sample``, ``fastq_1``,
+``fastq_2``, ``genome`` and ``bismark_index``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The sheet of nf-core/sarek as it is: each patient becomes a run with the lanes of its tumour and of its normal.
 
 The sheet has a row for each lane of each sample; ``status`` says which is which. ``each`` with a condition makes a list
-of either, empty where a patient has no normal. No function is needed, so ``python -m airflow_provider_omics.sheets``
+of either, empty where a patient has no normal. No function is needed, so ``python -m airflow_provider_omics sheet``
 checks sheet and mapping anywhere. A status that differs from the wanted one by a blank, or a patient in another
 spelling, is an error that names the lines.
 

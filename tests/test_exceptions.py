@@ -41,6 +41,7 @@ FACTS: dict[str, Any] = {
     "operation": "GetRun",
     "code": "Code",
     "reason": "why",
+    "advice": "Do this.",
     "request_id": "abc",
     "message": "It ended badly.",
     "run_id": "1234567",

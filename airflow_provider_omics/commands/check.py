@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_omics.commands.output import logs_on_stderr
 from airflow_provider_omics.core.findings import Finding, Level, worst
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.readiness import Readiness, Wanted
-
-NAME = "check"
-HELP = "look at connection, identity, places, workflow and sheet before the first run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     look = Readiness(OmicsHook(aws_conn_id=options.conn_id or None, region_name=options.region), _wanted(options))
     findings = look.findings()
     while True:
-        with _logs_on_stderr():
+        with logs_on_stderr():
             finding = next(findings, None)
         if finding is None:
             break
@@ -72,24 +66,6 @@ def run(options: argparse.Namespace) -> int:
         document = {"level": worst(found).value, "findings": [finding.to_json() for finding in found]}
         print(json.dumps(document, indent=2))  # noqa: T201 - a command prints
     return int(worst(found) is Level.ERROR)
-
-
-@contextlib.contextmanager
-def _logs_on_stderr() -> Iterator[None]:
-    """Keep what Airflow logs out of what a script reads.
-
-    Some of its loggers ask for the standard output when they write, others hold the one of their import.
-    """
-    sys.stdout.flush()
-    saved = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(saved, 1)
-        os.close(saved)
 
 
 def _wanted(options: argparse.Namespace) -> Wanted:

@@ -402,15 +402,18 @@ class LostContact(OmicsError):
 class AttemptError(OmicsError):
     """What an earlier try left behind cannot be resolved without the risk of paying twice; nothing was started.
 
-    :param reason: the obstacle, with its ids, and the next step.
+    :param reason: the obstacle, with its ids.
+    :param advice: the ways on.
     :param request_id: request id of the earlier attempt.
     :param resource_id: id of its run or batch, None where unknown.
     """
 
-    def __init__(self, reason: str, *, request_id: str, resource_id: str | None = None) -> None:
+    def __init__(self, reason: str, *, advice: str, request_id: str, resource_id: str | None = None) -> None:
+        self.reason = reason
+        self.advice = advice
         self.request_id = request_id
         self.resource_id = resource_id
-        super().__init__(reason)
+        super().__init__(f"{reason} {advice}")
 
 
 class StartTimedOut(OmicsError):

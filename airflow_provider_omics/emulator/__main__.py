@@ -26,32 +26,17 @@ def main(arguments: list[str] | None = None) -> int:
     :param arguments: command line without the program's name; default: that of the process.
     :return: exit code: 0 after a signal, 2 when the emulator cannot start.
     """
-    options = _parser().parse_args(arguments)
-    missing = missing_extra()
-    if missing is not None:
-        return _fail(missing)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    try:
-        emulator = _emulator(options).start()
-    except OSError as error:
-        return _fail(f"Cannot start on port {options.port}: {error.strerror or error}")
-    except ValueError as error:
-        return _fail(f"Cannot start: {error}")
-    try:
-        _announce(emulator, options.connection_file)
-        ended.wait()
-    finally:
-        emulator.stop()
-    return 0
+    parser = argparse.ArgumentParser(prog="healthomics-emulator")
+    add_arguments(parser)
+    return run(parser.parse_args(arguments))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="healthomics-emulator",
-        description="A local AWS HealthOmics with S3, CloudWatch Logs, EventBridge, SQS and STS, on 127.0.0.1.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments.
+
+    :param parser: of this command.
+    """
+    parser.description = "A local AWS HealthOmics with S3, CloudWatch Logs, EventBridge, SQS and STS, on 127.0.0.1."
     parser.add_argument("--port", type=int, default=4568, help="0 for a free one; default 4568")
     parser.add_argument(
         "--speed", type=float, default=1.0, help="emulated seconds per real second, e.g. 3600; default 1"
@@ -74,7 +59,32 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE.json",
         help="write the connection there, as `airflow connections import` reads it, once calls are answered",
     )
-    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the emulator until SIGTERM or SIGINT.
+
+    :param options: the parsed arguments.
+    :return: exit code: 0 after a signal, 2 when the emulator cannot start.
+    """
+    missing = missing_extra()
+    if missing is not None:
+        return _fail(missing)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        emulator = _emulator(options).start()
+    except OSError as error:
+        return _fail(f"Cannot start on port {options.port}: {error.strerror or error}")
+    except ValueError as error:
+        return _fail(f"Cannot start: {error}")
+    try:
+        _announce(emulator, options.connection_file)
+        ended.wait()
+    finally:
+        emulator.stop()
+    return 0
 
 
 def _emulator(options: argparse.Namespace) -> OmicsEmulator:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 from typing import Any
 
 from airflow_provider_omics.core.errors import AccessDenied, Problem, SettingsError
 from airflow_provider_omics.core.inputs import RunInputs
+from airflow_provider_omics.core.settings.requests import CheckedRequest, setting_outline
 from airflow_provider_omics.core.settings.workflow_parameters import check_parameters
+from airflow_provider_omics.core.text import visible
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.owner import Owner
 
@@ -85,31 +88,32 @@ def look_up_workflow(hook: OmicsHook, log: Any, setting: Mapping[str, Any]) -> W
     return Workflow(name, answer.get("status"), answer.get("parameterTemplate"))
 
 
-def show_request(log: Any, request: Mapping[str, Any], parameters_by_run: ParametersByRun) -> None:
+def show_request(
+    owner: Owner, checked: CheckedRequest, lead: str, runs: Iterable[tuple[str, Mapping[str, Any]]] = ()
+) -> None:
     """Log what would be started.
 
-    :param log: the task's logger.
-    :param request: of StartRun or StartRunBatch, checked.
-    :param parameters_by_run: its runs; none: they, or the parameters of the one, lie in S3.
+    :param owner: the try.
+    :param checked: the request.
+    :param lead: how many runs there would be.
+    :param runs: the runs of a batch, merged, with their names; the first three are shown by what is theirs alone.
     """
-    count = 0
-    lines = []
-    for argument, parameters in parameters_by_run:
-        count += 1
-        if count <= SHOWN_RUNS:
-            lines.append(f"  {argument} with parameters {', '.join(parameters) or '(none)'}")
-    if count:
-        log.info("Dry run: nothing is started. %d run(s) would be:", count)
-    elif "parametersUri" in request:
-        in_s3 = request["parametersUri"]
-        log.info("Dry run: nothing is started. The run would be one with parameters of %s, not looked at", in_s3)
-    else:
-        in_s3 = request["batchRunSettings"]["s3UriSettings"]
-        log.info("Dry run: nothing is started. The runs would be those of %s, which is not looked at", in_s3)
-    for line in lines:
-        log.info("%s", line)
-    # Values can identify a patient: they are for those who turn the debug level on.
-    log.debug("The request: %s", request)
+    log, masks, shared = owner.log, owner.arguments.masks_parameters, checked.merged.values
+    log.info("Dry run: nothing is started. %s", lead)
+    for line in checked.merged.lines():
+        log.info("  %s", line)
+    shown = list(islice(runs, SHOWN_RUNS))
+    for label, setting in shown:
+        own = {name: value for name, value in setting.items() if name != "runSettingId" and value != shared.get(name)}
+        told = [
+            name if masks else f"{name} = {setting_outline(name, own[name])}" for name in own if name != "parameters"
+        ]
+        names = ", ".join(visible(str(name)) for name in setting.get("parameters") or {})
+        log.info("  %s with parameters %s%s", label, names or "(none)", "".join(f"; {one}" for one in told))
+    if not masks:  # values can identify a patient: they are for those who turn the debug level on
+        log.debug("The request: %s", checked.request)
+        for label, setting in shown:
+            log.debug("%s: %s", label, setting)
 
 
 def check_workflow(owner: Owner, setting: Mapping[str, Any], parameters_by_run: ParametersByRun) -> None:

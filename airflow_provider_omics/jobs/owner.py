@@ -231,8 +231,11 @@ class Owner:
         :raises AttemptError: it was.
         """
         if self.is_killed:
-            reason = "The task was ended before its start was answered"
-            raise AttemptError(reason, request_id=self.request_id or "unknown")
+            raise AttemptError(
+                "The task was ended before its start was answered.",
+                advice="The next try looks for what may have started; where there is none left, clear the task.",
+                request_id=self.request_id or "unknown",
+            )
 
     def check_owner(self) -> None:
         """Refuse to touch a later try's attempt: the orphaned process of an earlier try can live on.

@@ -11,7 +11,11 @@ from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.core.errors import OmicsError, RunError, RunFailed
 from airflow_provider_omics.core.inputs import RunInputs
 from airflow_provider_omics.core.settings.fields import START_RUN_ARGUMENTS
-from airflow_provider_omics.core.settings.requests import build_start_run_request, merge_settings
+from airflow_provider_omics.core.settings.requests import (
+    CheckedRequest,
+    build_start_run_request,
+    merge_settings,
+)
 from airflow_provider_omics.core.snapshots import RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import WaitEvent
@@ -54,6 +58,7 @@ class RunJob:
 
     arguments: RunArguments
     owner: Owner
+    _checked: CheckedRequest | None = None
 
     @property
     def run_timeout(self) -> float | None:
@@ -63,7 +68,7 @@ class RunJob:
     def request(self, request_id: str) -> StartRequest:
         """Check the settings, make the request, and make the checks that the user asked for."""
         defaults, wanted = self.owner.hook.defaults, self.owner.arguments
-        checked = build_start_run_request(
+        self._checked = checked = build_start_run_request(
             self.arguments.settings,
             defaults=defaults.default_run_setting,
             require=defaults.require_settings,
@@ -83,7 +88,10 @@ class RunJob:
 
     def show(self, request: StartRequest) -> None:
         """Show what would be started, in the log."""
-        show_request(self.owner.log, request.content, _parameters_by_run(request.content))
+        assert self._checked is not None  # noqa: S101 - set by request()
+        uri = request.content.get("parametersUri")
+        lead = "1 run(s) would be:" if uri is None else f"The run would be one with parameters of {uri}, not looked at:"
+        show_request(self.owner, self._checked, lead)
 
     def choose(self, record: AttemptRecord) -> bool:
         """Say that there is something to start: a run is not chosen from others."""

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any, NoReturn, Protocol
 
 from airflow.providers.common.compat.sdk import (
+    AirflowException,
     AirflowFailException,
     AirflowSkipException,
     AirflowTaskTimeout,
@@ -36,6 +37,7 @@ from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.wait.flow import WaitPlan, time_limits, wait
+from airflow_provider_omics.core.wait.outcome import closing_line
 from airflow_provider_omics.exceptions import task_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
@@ -137,6 +139,8 @@ class StartTask:
     _may_be_adopted: bool = False
     _has_waited: bool = False
     """Whether the wait is over: what is raised from then on says how the run or batch has ended, or was left."""
+    _began: float = 0.0
+    """When this try began, in seconds since the epoch."""
 
     def execute(self) -> dict[str, Any]:
         """Start, wait and judge.
@@ -145,7 +149,7 @@ class StartTask:
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
         :raises TaskDeferred: the wait goes on in the triggerer.
         """
-        started_at = time.time()
+        self._began = started_at = time.time()
         job, arguments = self.job, self.owner.arguments
         begun: Begun | None = None
         try:
@@ -173,6 +177,7 @@ class StartTask:
             self._raise(error)
         except Exception as error:
             self._part(error)
+            self._close()
             raise
         finally:
             job.close()
@@ -189,6 +194,7 @@ class StartTask:
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
         """
+        self._began = time.time()
         seen: Snapshot | None = None
         try:
             parsed = parse_event(event, self.job.kind)
@@ -351,7 +357,15 @@ class StartTask:
                 self.owner.try_to_write("asset events", self._tell_assets, outlets, result)
             except AirflowTaskTimeout:  # what was waited for has ended well
                 self.owner.log.warning("The asset events could not be written: execution_timeout passed")
+        self._close()
         return result
+
+    def _close(self) -> None:
+        """Close the log: how long it took, and where everything is."""
+        owner, kind, record = self.owner, self.job.kind, self.owner.record
+        known = owner.reported or {f"{kind}_id": None if record is None else record.resource_id}
+        since = self._began if record is None else record.requested_at
+        owner.log.info("%s", closing_line(kind, known, time.time() - since))
 
     def _tell_assets(self, outlets: list[Any], result: dict[str, Any]) -> None:
         events: Any = self.owner.context.get("outlet_events")
@@ -374,6 +388,8 @@ class StartTask:
             final = False  # a deploy has ended the process in the midst of the start: the next try goes on
         raised = task_error(error, self.owner.log, final=final, policy=self.owner.retry_policy)
         self._part(raised)
+        if not isinstance(error, AirflowException):  # else it has closed the log: a try that began anew has raised it
+            self._close()
         raise raised from None
 
 

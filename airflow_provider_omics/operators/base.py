@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import airflow
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowException, Context, conf
@@ -15,12 +16,40 @@ from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.core.settings.arguments import START_ARGUMENTS, read_arguments
 from airflow_provider_omics.core.settings.names import argument_hints
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.operators.masking import Masked, hidden, masked
+from airflow_provider_omics.operators.masking import Masked, MaskedPartial, hidden, hidden_fields, masked, revealed
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors.base import OperatorLineage
 
     from airflow_provider_omics.jobs.task import StartTask
+
+
+CALLS_DRY_RUN = airflow.__version__.startswith("2.")
+"""Whether ``airflow tasks test --dry-run`` renders a task and calls its ``dry_run()``; Airflow 3 has no such option."""
+
+
+class RenderedDryRun:
+    """The argument ``dry_run``, rendered, under the name of a method of Airflow's: it is both.
+
+    :param value: the argument.
+    :param method: ``BaseOperator.dry_run()``, which shows the rendered template fields.
+    """
+
+    def __init__(self, value: Any, method: Callable[[], None]) -> None:
+        self.value = value
+        self._method = method
+
+    def __call__(self) -> None:
+        """Show the rendered template fields."""
+        self._method()
+
+    def __bool__(self) -> bool:
+        """Return whether it is set, as its value would."""
+        return bool(self.value)
+
+    def __repr__(self) -> str:
+        """Return the form that Airflow 2 stores and shows."""
+        return str(self.value)
 
 
 class OmicsBaseOperator(AwsBaseOperator[OmicsHook]):
@@ -144,7 +173,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         self.check_inputs = check_inputs
         self.check_role_arn = check_role_arn
         self.restore_margin = restore_margin
-        # The argument hides BaseOperator.dry_run(), which only renders templates for a command line option.
+        # The argument hides BaseOperator.dry_run() until it is rendered; nobody calls the method before.
         self.dry_run = dry_run  # type: ignore[assignment,method-assign]
         self.mask_parameters = mask_parameters
         self.failure_log_lines = failure_log_lines
@@ -153,12 +182,23 @@ class OmicsStartOperator(OmicsBaseOperator):
         self._task: StartTask | None = None
         self._given: dict[str, tuple[Any, Any]] = {}
 
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Set arguments of a mapped task; literals that are masked stay out of the serialized DAG.
+
+        :param kwargs: see ``BaseOperator.partial``.
+        :return: what ``expand()`` is called on.
+        """
+        if kwargs.get("mask_parameters") is not True:
+            return super().partial(**kwargs)
+        return MaskedPartial(super().partial(**hidden_fields(kwargs, cls.masked_fields)), cls.masked_fields)
+
     def _hide(self) -> None:
         """Keep literals of masked fields out of the serialized DAG, where the operator asks for it."""
         if self.mask_parameters is not True:
             return
         for name in self.masked_fields:
-            given = getattr(self, name)
+            given = revealed(getattr(self, name))  # partial() has hidden it once
             self._given[name] = (hidden(given, name), given)
             setattr(self, name, self._given[name][0])
 
@@ -231,7 +271,8 @@ class OmicsStartOperator(OmicsBaseOperator):
         """Open the door to the work: it is loaded when a task runs, and made anew for each call."""
         from airflow_provider_omics.jobs.task import open_task
 
-        given = {name: value.value if isinstance(value, Masked) else value for name, value in vars(self).items()}
+        wrapped = (Masked, RenderedDryRun)
+        given = {name: value.value if isinstance(value, wrapped) else value for name, value in vars(self).items()}
         given |= {name: self._reveal(name) for name in self._given if not isinstance(getattr(self, name), Masked)}
         given["masks_parameters"] = self._masks_parameters()
         self._task = open_task(self.kind, given, self.hook, self.log, context)
@@ -254,6 +295,8 @@ class OmicsStartOperator(OmicsBaseOperator):
             for name in self._given:
                 setattr(self, name, self._reveal(name))
         super()._do_render_template_fields(parent, *args, **kwargs)
+        if parent is self and CALLS_DRY_RUN and not isinstance(self.dry_run, RenderedDryRun):
+            self.dry_run = RenderedDryRun(self.dry_run, super().dry_run)
         if parent is self and self._masks_parameters():
             for name in self.masked_fields:
                 setattr(self, name, masked(getattr(self, name), name))

@@ -88,6 +88,59 @@ def hidden(value: Any, field: str) -> Any:
     return copied
 
 
+def revealed(value: Any) -> Any:
+    """Put the literals back that :func:`hidden` has taken out.
+
+    :param value: of a template field.
+    """
+    if isinstance(value, dict):
+        return {key: revealed(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [revealed(entry) for entry in value]
+    return value.value if isinstance(value, Hidden) else value
+
+
+class MaskedPartial:
+    """The arguments of a mapped task, whose literals stay out of the serialized DAG, those of ``expand()`` too.
+
+    :param partial: Airflow's, whose own literals are hidden.
+    :param fields: the masked template fields.
+    """
+
+    def __init__(self, partial: Any, fields: Sequence[str]) -> None:
+        self._partial = partial
+        self._fields = fields
+
+    def expand(self, **mapped: Any) -> Any:
+        """Map the task over lists of arguments.
+
+        :param mapped: see ``OperatorPartial.expand``; the items of a masked field's list are hidden.
+        """
+        for name in self._fields:
+            if isinstance(mapped.get(name), (list, tuple)):
+                mapped[name] = [hidden(item, name) for item in mapped[name]]
+        return self._partial.expand(**mapped)
+
+    def expand_kwargs(self, kwargs: Any, **more: Any) -> Any:
+        """Map the task over sets of arguments.
+
+        :param kwargs: see ``OperatorPartial.expand_kwargs``; the masked fields of each dict in a list are hidden.
+        :param more: see there.
+        """
+        if isinstance(kwargs, (list, tuple)):
+            kwargs = [hidden_fields(item, self._fields) if isinstance(item, dict) else item for item in kwargs]
+        return self._partial.expand_kwargs(kwargs, **more)
+
+
+def hidden_fields(arguments: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    """Hide the literals of some of the arguments.
+
+    :param arguments: name -> value, as the DAG file gives it.
+    :param fields: the masked ones.
+    """
+    return {name: hidden(value, name) if name in fields else value for name, value in arguments.items()}
+
+
 def _hidden(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _hidden(entry) for key, entry in value.items()}

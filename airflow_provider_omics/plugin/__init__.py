@@ -47,7 +47,7 @@ class OmicsPlugin(AirflowPlugin):
     external_views = [  # noqa: RUF012 - see above
         {
             "name": "Cohort",
-            "href": f"{_path()}{PREFIX}/cohort/{{DAG_ID}}/{{RUN_ID}}/{{TASK_ID}}/{{MAP_INDEX}}",
+            "href": f"{_path()}{PREFIX}/tab/{{DAG_ID}}/{{RUN_ID}}/{{TASK_ID}}/{{MAP_INDEX}}",
             "destination": "task_instance",
             "url_route": "omics_cohort",
         }

@@ -95,31 +95,41 @@ def cohort_html(recorded: Recorded) -> str:
         return render_sentence(recorded.title, f"The cohort cannot be shown here: {error}")
 
 
-def _hook(values: Mapping[str, Any]) -> OmicsHook:
+def hook_of(values: Mapping[str, Any]) -> OmicsHook:
+    """Make the hook of a task's connection, with the limits of an api-server.
+
+    :param values: of one of the task's links.
+    """
     limits = {"connect_timeout": TIMEOUT, "read_timeout": TIMEOUT, "retries": {"total_max_attempts": 1}}
     connection = values.get("aws_conn_id", "aws_default")
     return OmicsHook(aws_conn_id=connection, region_name=values.get("region_name"), config=limits)
 
 
-def _call(call: Callable[[], Any]) -> Any:
+def call(ask: Callable[[], Any]) -> Any:
+    """Ask AWS, as one of at most :data:`AT_ONCE`.
+
+    :param ask: the question.
+    :return: its answer.
+    :raises Unavailable: too many are asking.
+    """
     if not _CALLING.acquire(timeout=TIMEOUT):
         raise Unavailable("ShowCohort", "Busy", "many pages are being read; look again in a moment")
     try:
-        return call()
+        return ask()
     finally:
         _CALLING.release()
 
 
 def _stored(report: Mapping[str, Any]) -> str:
     def read() -> str:
-        with S3Store(_hook(report)).get(report["uri"]) as found:
+        with S3Store(hook_of(report)).get(report["uri"]) as found:
             return str(found.stream.read(LARGEST).decode("utf-8", "replace"))
 
-    return str(_call(read))
+    return str(call(read))
 
 
 def _going(recorded: Recorded, batch: Mapping[str, Any]) -> str:
-    snapshot = BatchSnapshot.from_response(_call(lambda: _hook(batch).get_batch(batch["batch_id"])))
+    snapshot = BatchSnapshot.from_response(call(lambda: hook_of(batch).get_batch(batch["batch_id"])))
     is_going = snapshot.phase is Phase.ACTIVE
     facts = CohortFacts(
         title=recorded.title,

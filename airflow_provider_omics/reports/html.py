@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
@@ -43,6 +44,27 @@ def render_sentence(title: str, sentence: str) -> str:
     """
     values = {"title": title, "sentence": sentence, "policy": policy(), "style": _text("page.css")}
     return _environment().get_template("sentence.html").render(values)
+
+
+def render_tab(task: Mapping[str, str], page: str) -> str:
+    """Render the frame of a page in Airflow, with the buttons that its user may use.
+
+    The page stands in a frame of its own: what lies in S3 has no part in the document whose script may change a task.
+
+    :param task: ``dag_id``, ``run_id``, ``task_id`` and ``map_index`` (``"-1"``: not mapped).
+    :param page: address of the page, on the same server.
+    """
+    values = {"task": task, "page": page, "policy": tab_policy(), "style": _text("page.css"), "script": _text("tab.js")}
+    return _environment().get_template("tab.html").render(values)
+
+
+def tab_policy() -> Markup:
+    """Write the Content-Security-Policy of :func:`render_tab`: its script may ask its own server."""
+    style, script = _source(_text("page.css")), _source(_text("tab.js"))
+    return Markup(  # noqa: S704 - base64
+        f"default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; frame-src 'self'; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def policy() -> Markup:

@@ -3,18 +3,18 @@
   const PAGE = 50;
   const byId = (id) => document.getElementById(id);
 
-  // In a frame without the right to open windows, a link is opened by the page around it; else its address is shown.
-  if (window.parent !== window) {
+  // In a frame without the right to open windows, a link is opened by the outermost page; else its address is shown.
+  if (window.top !== window) {
     document.addEventListener("click", (event) => {
       const link = event.target.closest("a[target=_blank]");
       if (!link) return;
       event.preventDefault();
       try {
-        const copy = window.parent.document.createElement("a");
+        const copy = window.top.document.createElement("a");
         copy.href = link.href;
         copy.target = "_blank";
         copy.rel = "noopener noreferrer";
-        window.parent.document.body.append(copy);
+        window.top.document.body.append(copy);
         copy.click();
         copy.remove();
       } catch (error) {

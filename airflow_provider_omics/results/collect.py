@@ -24,6 +24,7 @@ from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, 
 from airflow_provider_omics.core.errors import AttemptError, NotFound, OmicsError, Problem, ServiceError, SettingsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
+from airflow_provider_omics.core.text import visible
 from airflow_provider_omics.core.uris import S3Address, s3_address
 from airflow_provider_omics.core.wait.flow import LIST_LAG
 from airflow_provider_omics.hooks.client import CALL, at_each
@@ -273,7 +274,8 @@ class Collection:
             except NotFound as error:
                 raise AttemptError(
                     f"Batch {self._batch_id} has ended, and which samples it left as they were is not known any more: "
-                    f"{error}. Clear the task, which reads them from the results file; rerun='all' starts all over.",
+                    f"{error}.",
+                    advice="Clear the task, which reads them from the results file; rerun='all' starts all over.",
                     request_id=request_id,
                     resource_id=self._batch_id,
                 ) from error
@@ -380,7 +382,7 @@ class Collection:
         if reader is not None and run.phase is Phase.SUCCEEDED:
             outputs = self._repeats.make(lambda: reader.read(run))
             if reader.left_out is not None:
-                named = f"{submission.run_setting_id} (run {run.id})"
+                named = f"{visible(submission.run_setting_id)} (run {run.id})"
                 self._log.warning("The outputs of %s are left out: %s", named, reader.left_out)
         return RunRecord.of_run(submission, sample, origin, run, attempt=attempt, outputs=outputs)
 

@@ -1,6 +1,6 @@
 """Sample sheets: how their rows become run settings, and reading them.
 
-``python -m airflow_provider_omics.sheets samples.csv --mapping mapping.json`` reads one on a command line,
+``python -m airflow_provider_omics sheet samples.csv --mapping mapping.json`` reads one on a command line,
 without AWS and without Airflow.
 """
 

@@ -1,6 +1,6 @@
 """Reading sample sheets: from a file, here or in S3, to checked run settings.
 
-``python -m airflow_provider_omics.sheets samples.csv --mapping mapping.json`` does it on a command line, without AWS
+``python -m airflow_provider_omics sheet samples.csv --mapping mapping.json`` does it on a command line, without AWS
 and without Airflow.
 """
 

@@ -121,7 +121,7 @@ class OmicsWaitTrigger(BaseTrigger):
             problems = "; ".join(map(str, self._problems))
             yield TriggerEvent(WaitEvent(Outcome.INVALID, self.plan.unseen(), error=problems).to_payload())
             return
-        _warm_up(self._task_state)
+        _warm_up(lambda: self._task_state(is_urgent=False))
         try:
             # No jitter: the poller aligns the looks of many waits, and paces them.
             # Asked for and joined in one step of the event loop: a poller ends when nobody is in it.
@@ -164,14 +164,18 @@ class OmicsWaitTrigger(BaseTrigger):
         if self.plan.cancel and state not in (None, "deferred"):
             await self._cancel()
 
-    async def _task_state(self) -> str | None:
+    async def _task_state(self, *, is_urgent: bool = True) -> str | None:
         task_instance = self.task_instance
         if task_instance is None:
             return None
         try:
             return await state_of(task_instance)
-        except Exception:
-            self.log.warning("Airflow did not tell the state of the task", exc_info=True)
+        except Exception as error:
+            if is_urgent:
+                self.log.warning("Airflow did not tell the state of the task", exc_info=True)
+            else:  # a triggerer that has just started may not be ready for a question, and nothing depends on it
+                text = "Airflow does not tell the states of tasks yet (%s: %s)"
+                self.log.debug(text, type(error).__name__, error)
             return None
 
     async def _cancel(self) -> None:

@@ -39,6 +39,11 @@ def test_known_to_airflow() -> None:
     assert INFO.keys() <= schema()["properties"].keys() | known_since_airflow_3
 
 
+def test_description_is_plain() -> None:
+    """Airflow's page of providers drops the markup of a description and keeps what is left, addresses included."""
+    assert not set(INFO["description"]) & set("`_<>")
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_modules_import(name: str) -> None:
     """Every module that is named exists."""

@@ -10,7 +10,6 @@ import pytest
 
 from airflow_provider_omics.core import errors
 from airflow_provider_omics.core.errors import (
-    AttemptError,
     BatchVerdictError,
     CredentialsExpired,
     EventError,
@@ -124,9 +123,7 @@ def test_errors_survive_copying(cls: type[OmicsError]) -> None:
 def test_attributes_are_what_was_given(cls: type[OmicsError]) -> None:
     """Each argument but the sentence itself is an attribute of the same name."""
     given = {**facts(cls), **({"problems": tuple(FACTS["problems"])} if cls is SettingsError else {})}
-    sentence = {"message", "reason"} if cls is AttemptError else {"message"}
-
-    assert vars(make(cls)) == {name: value for name, value in given.items() if name not in sentence}
+    assert vars(make(cls)) == {name: value for name, value in given.items() if name != "message"}
 
 
 def test_a_note_survives_pickling() -> None:

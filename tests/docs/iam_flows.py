@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_omics.core.errors import ServiceError, SettingsError
+from airflow_provider_omics.links.omics import OmicsCohortReportLink, OmicsResultsFileLink, OmicsRunBatchLink
 from airflow_provider_omics.operators.run import OmicsCancelRunOperator, OmicsDeleteRunOperator, OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import (
     OmicsCancelRunBatchOperator,
@@ -22,8 +23,11 @@ from airflow_provider_omics.operators.run_cache import (
     OmicsUpdateRunCacheOperator,
 )
 from airflow_provider_omics.operators.run_group import OmicsCreateRunGroupOperator, OmicsDeleteRunGroupOperator
+from airflow_provider_omics.plugin.actions import rerun_answer
+from airflow_provider_omics.plugin.cohort import Recorded, cohort_html
 from airflow_provider_omics.sensors.run import OmicsRunSensor
 from airflow_provider_omics.sensors.run_batch import OmicsRunBatchSensor
+from tests.airflow_support import perform
 from tests.docs.iam import Need
 from tests.docs.iam_stage import INPUTS_KEY, KEY, RESULTS, RUN, SETTING, Stage, batch_of
 from tests.operators.tries import START, Task
@@ -373,6 +377,19 @@ def results_with_key(stage: Stage) -> None:
         ended = stage.perform(OmicsCollectBatchResultsOperator(task_id="collect", batch_id=batch_id))
         assert ended.error is None
         assert ended.result["new_records"] == new
+
+
+def tab(stage: Stage) -> None:
+    """Show the cohort of a task that has ended, and ask what a rerun would submit."""
+    stage.emulator.set_scenario({"runs": [{"match": {"run_setting_id": "NA12891"}, "outcome": "FAILED"}]})
+    xcoms = perform(batch_of("NA12878", "NA12891", results_s3_uri=RESULTS)).xcoms
+    known = Recorded(
+        "tab", *(xcoms[link.key] for link in (OmicsRunBatchLink, OmicsCohortReportLink, OmicsResultsFileLink))
+    )
+    stage.begin()
+
+    assert "1 of 2 samples completed" in cohort_html(known)
+    assert rerun_answer(known, "failed", "failed")["is_offered"]
 
 
 def run_groups(stage: Stage) -> None:

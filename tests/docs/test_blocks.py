@@ -16,7 +16,7 @@ import yaml
 from botocore.session import get_session
 
 from airflow_provider_omics.core.settings.connection import ConnectionDefaults
-from airflow_provider_omics.emulator.__main__ import _parser as emulator_parser
+from airflow_provider_omics.emulator.__main__ import add_arguments
 from airflow_provider_omics.emulator.compare.__main__ import _parser as compare_parser
 from tests.docs.blocks import BLOCKS, ROOT, Block, files_of, of_kind
 
@@ -46,10 +46,15 @@ def check_command(line: str, folder: Path, page: str) -> None:
     elif command == "pip":
         assert [extra in EXTRAS for extra in re.findall(r"\[(\w+)\]", line)] == [True]
     elif command == "healthomics-emulator":
-        options = emulator_parser().parse_args(rest)
-        assert options.scenario is None or str(options.scenario) in [found.title for found in files_of(page)]
+        parser = argparse.ArgumentParser()
+        add_arguments(parser)
+        options = parser.parse_args(rest)
+        files = [found.title for found in files_of(page)]
+        assert options.scenario is None or str(options.scenario) in files or (ROOT / options.scenario).is_file()
     elif rest[:2] == ["-m", "airflow_provider_omics.emulator.compare"]:
         compare_parser().parse_args(rest[2:])  # it would ask a real account
+    elif rest[:3] == ["-m", "airflow_provider_omics", "emulator"]:
+        check_command(shlex.join(["healthomics-emulator", *rest[3:]]), folder, page)
     elif command == "python":
         done = run_python(*rest, folder=folder, page=page)
         assert done.returncode == 0, done.stderr
@@ -162,4 +167,4 @@ def test_outputs_are_held_by_a_test() -> None:
     ]
 
     # Held by test_architecture, test_readme, test_first_log and test_younger_fields.
-    assert loose == ["architecture.md:1", "getting-started.md:6", "how-to/run.md:2"]
+    assert loose == ["architecture.md:1", "getting-started.md:6", "how-to/run.md:2", "how-to/run.md:3"]

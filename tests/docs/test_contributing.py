@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import Any
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from tests.docs.blocks import ROOT
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z0-9.-]+):.*## ", MAKEFILE, re.MULTILINE))
 WORKFLOW: dict[Any, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
 
 
@@ -27,21 +35,107 @@ def test_commands() -> None:
         assert (ROOT / name).exists(), name
 
 
-def test_workflow() -> None:
+def files_of_a_new(kind: str) -> list[str]:
+    """Return the files that a row of the table of new things lists."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.partition("## Where a new one goes")[2].partition("\n## ")[0]
+    (row,) = re.findall(rf"^\| {kind} \| (.*) \|$", section, re.MULTILINE)
+    names = re.findall(r"`([\w./-]+)`", row)
+    package = "airflow_provider_omics"
+    return [name if (ROOT / name).exists() else f"{package}/{name}" for name in names]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("setting of a run", "argument of an operator", "key of the connection", "status of a run or batch"),
+        *("failure code", "operation of the API", "operator", "command", "example"),
+    ],
+)
+def test_files_of_a_new_thing(kind: str) -> None:
+    """Every file that is to be touched exists."""
+    files = files_of_a_new(kind)
+
+    assert len(files) >= 3
+    assert [name for name in files if not (ROOT / name).is_file()] == []
+
+
+def test_a_new_failure_code(tmp_path: Path) -> None:
+    """The files that are listed for a new failure code are enough, and a test fails where one of them is forgotten."""
+    source, page, test = files_of_a_new("failure code")
+    copied = tmp_path / "copy"
+    ignored = shutil.ignore_patterns("__pycache__", "page", "e2e", "images")
+    for folder in ("airflow_provider_omics", "docs", "tests"):
+        shutil.copytree(ROOT / folder, copied / folder, ignore=ignored)
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, copied)
+    as_code = '    (\n        "SERVICE_ERROR",'
+    changes = {
+        source: (
+            as_code,
+            '    ("SERVICE_ERROR_NEW", _TRANSIENT, _AWS, "It failed anew.", "Start the run again."),\n' + as_code,
+        ),
+        test: ('"SERVICE_ERROR",\n', '"SERVICE_ERROR", "SERVICE_ERROR_NEW",\n'),
+        page: (
+            "| `TASK_TIMED_OUT`",
+            "| `SERVICE_ERROR_NEW` | It failed anew. | AWS | transient | Start the run again. |\n| `TASK_TIMED_OUT`",
+        ),
+    }
+    for name, (before, after) in changes.items():
+        if name == page:
+            assert "test_tables" in checks_that_fail(copied, test)
+        text = (copied / name).read_text(encoding="utf-8")
+        assert before in text
+        (copied / name).write_text(text.replace(before, after), encoding="utf-8")
+
+    assert checks_that_fail(copied, test) == ""
+
+
+def checks_that_fail(copied: Path, test: str) -> str:
+    """Run the checks of a new failure code in a copy; return what fails."""
+    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = subprocess.run(
+        [*command, test, "tests/docs/test_failures.py"],
+        cwd=copied,
+        env={**os.environ, "PYTHONPATH": str(copied)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stdout[-3000:] + done.stderr[-2000:]
+    return "" if done.returncode == 0 else done.stdout
+
+
+def commands_of(workflow: dict[Any, Any]) -> list[str]:
+    """Return what the steps of a workflow run."""
+    return [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflow(path: Path) -> None:
     """Each job ends in time, reads only, and runs commands that a laptop has."""
-    jobs = WORKFLOW["jobs"]
-    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    commands = commands_of(workflow)
 
-    assert WORKFLOW["permissions"] == {"contents": "read"}
-    assert all("timeout-minutes" in job for job in jobs.values())
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all("timeout-minutes" in job for job in workflow["jobs"].values())
+    assert commands
     assert {found for text in commands for found in re.findall(r"^make ([a-z0-9.-]+)", text)} <= TARGETS
-    assert {".ci/run", "make coverage", "make audit"} <= set(commands)
 
 
-def test_actions_are_pinned() -> None:
+def test_every_change_is_tested() -> None:
+    """A change runs the clean clone, coverage and audit; a week ends with the newest of everything."""
+    weekly = yaml.safe_load((ROOT / ".github" / "workflows" / "weekly.yml").read_text(encoding="utf-8"))
+
+    assert {".ci/run", "make coverage", "make audit"} <= set(commands_of(WORKFLOW))
+    assert "make test-newest" in commands_of(weekly)
+    assert weekly["jobs"]["newest"]["continue-on-error"]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_pinned(path: Path) -> None:
     """A tag can be moved: an action is named by its commit, with the release in a comment for people."""
-    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
-    used = re.findall(r"uses: (.*)", text)
+    used = re.findall(r"uses: (.*)", path.read_text(encoding="utf-8"))
 
     assert used
     assert [line for line in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []

@@ -75,6 +75,7 @@ FEATURES = {
     ),
     "results_staging": Feature((flows.results_alone,), beside=("batches", "results", "sheets"), spared=("failures",)),
     "results_key": Feature((flows.results_with_key,), beside=("batches", "results"), spared=("failures",)),
+    "cohort_tab": Feature((flows.tab,)),
     "run_caches": Feature((flows.run_caches,)),
     "run_groups": Feature((flows.run_groups,)),
 }

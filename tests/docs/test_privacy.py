@@ -85,7 +85,8 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
 
 def make(kind: str, **arguments: Any) -> Any:
     """Make a task with a patient in its parameters and its session policy."""
-    common: dict[str, Any] = {"task_id": "t", "botocore_config": ONE_TRY, "mask_parameters": True}
+    common: dict[str, Any] = {"task_id": "t", "botocore_config": ONE_TRY}
+    arguments = {"mask_parameters": True, **arguments}
     if kind == "run":
         policy = POLICY if is_sendable(Place.START_RUN, "sessionPolicy") else None
         given: dict[str, Any] = {**RUN, "parameters": {"patient": PATIENT}, "session_policy": policy, **arguments}
@@ -136,13 +137,18 @@ def test_no_value_is_seen(
 
 
 @pytest.mark.usefixtures("stepped", "emulator")
-def test_debug_shows_the_request(caplog: pytest.LogCaptureFixture) -> None:
-    """Who turns the debug level on sees what would be sent."""
+@pytest.mark.parametrize(("kind", "lines"), [("run", 1), ("batch", 4)])
+@pytest.mark.parametrize("masks", [False, True])
+def test_debug_shows_the_request(caplog: pytest.LogCaptureFixture, kind: str, lines: int, *, masks: bool) -> None:
+    """Who turns the debug level on sees what would be sent, the first three runs too; with masking nobody does."""
     caplog.set_level(logging.DEBUG, TASK_LOG.name)
 
-    perform(make("run", dry_run=True))
+    runs = {"run_settings": [{"runSettingId": name, "parameters": {"born": PATIENT}} for name in "abcd"]}
 
-    assert [record.levelname for record in caplog.records if PATIENT in record.getMessage()] == ["DEBUG"]
+    perform(make(kind, dry_run=True, mask_parameters=masks, **(runs if kind == "batch" else {})))
+
+    levels = [record.levelname for record in caplog.records if PATIENT in record.getMessage()]
+    assert levels == ([] if masks else ["DEBUG"] * lines)
 
 
 def test_masked(tmp_path: Path) -> None:

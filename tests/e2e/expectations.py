@@ -91,13 +91,22 @@ def assert_waited(task: Task) -> None:
     assert waited is (task.kind == "batch")
 
 
-def assert_ends_with_one_error(log: str, name: str, verdict: str) -> None:
-    """See that a log ends with one error: the verdict on its first line, cause and action below, and no other error."""
+def assert_ends_with_one_error(
+    log: str, name: str, verdict: str, below: tuple[str, ...] = ("cause: ", "action: ")
+) -> list[str]:
+    """See that a log ends with one error: the verdict on its first line, cause and action below, and no other error.
+
+    :param log: of one try.
+    :param name: class of the error.
+    :param verdict: how the first line begins, or a part of it.
+    :param below: how the lines below it begin; a line of AWS's may stand among them.
+    :return: these lines.
+    """
     errors = re.findall(r'"exc_type": ?"(\w+)"', log) or re.findall(r"^(?:\w+\.)*(\w+): .*$", log, re.MULTILINE)
     assert errors.count(name) == 1, log[-5000:]
     assert "During handling of the above exception" not in log
     assert "direct cause of the following exception" not in log
     end = log[log.rindex(verdict) :].replace("\\n", "\n")
-    told = end.splitlines()[1:]
-    assert told[0].startswith("  cause: "), told
-    assert told[1].startswith("  action: "), told
+    told = [line for line in end.splitlines()[1:] if not line.startswith("  AWS says: ")][: len(below)]
+    assert [line.startswith(f"  {lead}") for line, lead in zip(told, below, strict=True)] == [True] * len(below), told
+    return told

@@ -1,18 +1,16 @@
-"""README is true: its code runs, the errors and lines of logs that it shows are ours, its names exist.
+"""README and the pages that it hands over to are true: code runs, errors and logs are ours, names exist.
 
 What it shows of ``make demo`` is for ``tests/docs/test_demo.py``.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import re
 import shlex
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
@@ -20,10 +18,10 @@ import pytest
 from airflow_provider_omics.core.batch.rerun import rerun_sentence
 from airflow_provider_omics.core.batch.sample import RecordStatus
 from airflow_provider_omics.core.errors import OmicsError
-from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.core.settings.requests import build_start_run_batch_request
+from airflow_provider_omics.emulator.__main__ import add_arguments
 from airflow_provider_omics.exceptions import airflow_error
-from tests.model_support import is_sendable
+from airflow_provider_omics.get_provider_info import get_provider_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +31,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-FAILURES = (ROOT / "docs" / "failures.md").read_text()
+FAILURES, GETTING_STARTED, NAMES, RESULTS, RUN, WHEN_NOT = (
+    (ROOT / "docs" / f"{page}.md").read_text()
+    for page in ("failures", "getting-started", "names", "results", "how-to/run", "when-not")
+)
 AT_ONCE = {"pending": 0, "starting": 0, "running": 0, "stopping": 0}
 """A run that has ended when it is first looked at: the DAGs of README wait half a minute between two looks."""
 
@@ -54,38 +55,6 @@ def dags_folder(airflow_home: Path, airflow_db: Path) -> Iterator[Path]:
     yield airflow_home / "dags"
     for path in files.values():
         path.unlink()
-
-
-def test_run_dag(
-    omics_emulator_scaled: OmicsEmulator,
-    omics_connection_scaled: dict[str, Any],
-    run_dag: RunDag,
-    dags_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The DAG of a run runs with README's connection, and the team's defaults reach the run.
-
-    Where boto3 is too old for its scratch storage mode, nothing is started.
-    """
-    shown = json.loads(block("json", "service_config"))
-    merged = {**omics_connection_scaled, "extra": {**omics_connection_scaled["extra"], **shown["extra"]}}
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(merged))
-    omics_emulator_scaled.set_scenario({"runs": [AT_ONCE]})
-
-    outcome = run_dag(dags_folder / "germline.py")
-
-    if not is_sendable(Place.START_RUN, "scratchStorageMode"):
-        assert outcome.task_states == {"germline": "failed"}
-        assert omics_emulator_scaled.calls.by_operation() == {}
-        return
-    result = outcome.xcoms["germline"]["return_value"]
-    run = omics_emulator_scaled.client().get_run(id=str(result["run_id"]))
-    assert outcome.state == "success"
-    assert shown["conn_type"] == "aws"
-    assert {"scratchStorageMode": "LOCAL", "storageType": "DYNAMIC"}.items() <= run.items()
-    assert run["tags"]["team"] == "genomics"
-    (told,) = re.findall(r"The task returns a small dict: (.*?):? enough", README, re.DOTALL)
-    assert re.findall(r"`(\w+)`", told) == list(result)
 
 
 @pytest.mark.usefixtures("omics_connection_scaled")
@@ -111,34 +80,19 @@ def test_dags_are_short(dag_id: str) -> None:
     assert len(lines) <= 15
 
 
-def test_readme_is_short() -> None:
+def test_readme_is_a_door() -> None:
     """README is read in ten minutes: what is more stands on the pages that it links."""
-    assert len(README.split()) < 2_600
-
-
-def test_tests_of_users(dags_folder: Path, tmp_path: Path) -> None:
-    """The test that README shows passes in a project of their own, by the fixtures that the package brings."""
-    (tmp_path / "test_trio.py").write_text(block("python", "def test_a_parent_may_fail("))
-    (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {dags_folder}\n")
-
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert ended.returncode == 0, ended.stdout[-3000:]
-    assert "1 passed" in ended.stdout
+    assert len(README.splitlines()) <= 200
+    assert len(README.split()) < 2_000
 
 
 def test_commands(omics_emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The emulator knows its options, and the variables lead an AWS client without settings of its own to it."""
-    from airflow_provider_omics.emulator.__main__ import _parser
-
-    command, *lines = [line for line in block("sh", "healthomics-emulator").splitlines() if line]
-    options = _parser().parse_args(shlex.split(command)[1:])
+    """The emulator knows its options, and the variables of the page lead an AWS client without settings to it."""
+    command = block("sh", "healthomics-emulator").strip()
+    lines = block("sh", "AWS_ENDPOINT_URL", GETTING_STARTED).splitlines()
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    options = parser.parse_args(shlex.split(command)[1:])
     for line in lines:
         if line.startswith("export "):
             for assignment in line.split()[1:]:
@@ -155,7 +109,7 @@ def test_commands(omics_emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch
 
 
 def test_settings_error() -> None:
-    """What README shows for bad settings is what is raised."""
+    """What the page shows for bad settings is what is raised."""
     with pytest.raises(OmicsError) as raised:
         build_start_run_batch_request(
             default_run_setting={
@@ -168,14 +122,14 @@ def test_settings_error() -> None:
             request_id="one",
         )
 
-    assert str(airflow_error(raised.value)) == block("text", "3 problems in the settings").rstrip()
+    assert str(airflow_error(raised.value)) == block("text", "3 problems in the settings", RUN).rstrip()
 
 
 def test_what_is_submitted_again() -> None:
     """The line of a cleared task's log is one that the operator writes."""
     again = {RecordStatus.FAILED: 9, RecordStatus.NOT_SUBMITTED: 3}
 
-    assert rerun_sentence(again, new=2, changed=0, kept=9986, carried=0) == block("text", "submit 14").rstrip()
+    assert rerun_sentence(again, new=2, changed=0, kept=9986, carried=0) == block("text", "submit 14", RESULTS).rstrip()
 
 
 @pytest.mark.parametrize(
@@ -204,14 +158,29 @@ def test_diagnoses(begins: str, text: str, page: str) -> None:
 
 
 def test_names() -> None:
-    """Every class of README's table is where the table says."""
-    rows = re.findall(r"^\| (`(?:operators|sensors|triggers|links|hooks)\..*?) \|", README, re.MULTILINE)
-    paths = [path for row in rows for path in re.findall(r"`([\w.]+)`", row)]
+    """Every class of the table is where it says, and the table has each one that Airflow is told of."""
+    rows = re.findall(r"^\| (`.*?`) \|", NAMES, re.MULTILINE)
+    listed = set()
     module = ""
-    for path in paths:
+    for path in (path for row in rows for path in re.findall(r"`([\w.]+)`", row)):
         module = path.rpartition(".")[0] or module
-        assert hasattr(import_module(f"airflow_provider_omics.{module}"), path.rpartition(".")[2])
-    assert len(paths) == 20
+        name = path.rpartition(".")[2]
+        assert hasattr(import_module(f"airflow_provider_omics.{module}"), name), path
+        listed.add(f"airflow_provider_omics.{module}.{name}")
+    info = get_provider_info()
+    shown = [
+        name
+        for kind in ("operators", "sensors", "triggers", "hooks")
+        for each in info[kind]
+        for name in each["python-modules"]
+    ]
+    classes = {
+        f"{module}.{name}"
+        for module in shown
+        for name, found in vars(import_module(module)).items()
+        if isinstance(found, type) and found.__module__ == module and name.startswith("Omics")
+    }
+    assert (classes | set(info["extra-links"])) - listed == set()
 
 
 def test_links() -> None:
@@ -221,9 +190,10 @@ def test_links() -> None:
 
 
 def test_waiter_of_botocore() -> None:
-    """The waiter of botocore is as README says: it gives up after ten minutes, and knows two ends of a run."""
+    """The waiter of botocore is as the page says: it gives up after ten minutes, and knows two ends of a run."""
     waiter = boto3.client("omics", region_name="us-east-1").get_waiter("run_completed")
 
+    assert "looks 20 times in 10 minutes" in WHEN_NOT
     acceptors = {acceptor.expected for acceptor in waiter.config.acceptors}
     assert waiter.config.delay * waiter.config.max_attempts == 600
     assert acceptors.isdisjoint({"CANCELLED", "DELETED"})

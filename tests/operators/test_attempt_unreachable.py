@@ -151,6 +151,7 @@ def test_kill_while_the_start_does_not_get_through(
 
     assert isinstance(error, AttemptError)
     assert isinstance(error, AirflowFailException) is final
+    assert "  action: The next try looks for what may have started" in str(error)
     assert task.started() == []
 
 

@@ -86,7 +86,10 @@ def test_refuses_to_start_over_blindly(emulator: OmicsEmulator, new_task: NewTas
 
     assert isinstance(ended.error, AttemptError)
     assert isinstance(ended.error, AirflowFailException)
-    assert "results_s3_uri or staging_s3_uri" in str(ended.error)
+    told = str(ended.error).splitlines()
+    assert told[1].endswith("starting all again would be paid twice.")
+    assert told[2].startswith("  action: Look for the batch in the console; ")
+    assert told[2].endswith("results_s3_uri or staging_s3_uri.")
     assert task.started() == []
 
 

@@ -142,6 +142,7 @@ def test_runs_that_do_not_end(new_task: NewTask, uri: str | None) -> None:
 
     assert isinstance(second.error, AttemptError)
     assert "1 runs of batch 2000001 are still going" in str(second.error)
+    assert "  action: Cancel them, or clear the task once they have ended." in str(second.error).splitlines()
     assert third.error is None
     assert submitted(task) == [["S1"], ["S2"]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,43 @@ def test_mapped_parameters_are_masked(
     assert outcome.state == "success"
     assert len(stored) >= 2
     assert all("masked: 1 keys: patient" in text and "P-004" not in text for text in stored)
+
+
+@pytest.mark.parametrize("way", ["partial", "expand", "expand_kwargs"])
+@pytest.mark.parametrize("kind", ["run", "batch"])
+def test_literals_of_mapped_tasks_stay_out_of_the_serialized_dag(
+    emulator: OmicsEmulator, stepped: SteppedTime, run_dag: RunDag, kind: str, way: str
+) -> None:
+    """With mask_parameters on the operator, Airflow's database has no value that a mapped task's literals have."""
+    value: dict[str, Any] = {"patient": "P-0042", "lanes": [3, "P-0042"]}
+    make: Any = OmicsStartRunOperator
+    literal: dict[str, Any] = {"parameters": value}
+    common, other = {"task_id": "align", "mask_parameters": True, "deferrable": False}, {"poll_interval": 7.0}
+    if kind == "run":
+        common |= RUN
+    else:
+        make = OmicsStartRunBatchOperator
+        literal = {"default_run_setting": {**DEFAULT_RUN_SETTING, "parameters": value}}
+        common |= {"run_settings": [{"runSettingId": "S1", "parameters": {"born": "P-0042"}}]}
+    with DAG(f"hidden_{kind}_{way}", schedule=None) as dag:
+        if way == "partial":
+            make.partial(**common, **literal).expand(poll_interval=[7.0])
+        elif way == "expand":
+            make.partial(**common, **other).expand(**{name: [given] for name, given in literal.items()})
+        else:
+            make.partial(**common, **other).expand_kwargs([literal])
+
+    module = importlib.import_module("airflow.serialization.serialized_objects")
+    serialization = getattr(module, "DagSerialization", None) or module.SerializedDAG  # the latter before Airflow 3.1
+    stored = json.dumps(serialization.to_dict(dag))
+    outcome = run_dag(dag)
+
+    assert "P-0042" not in stored
+    assert "masked" in stored
+    assert outcome.task_states == {"align[0]": "success"}
+    (run,) = emulator.service.started_runs()
+    sent = emulator.client().get_run(id=run["id"])["parameters"]
+    assert sent == {**value, **({"born": "P-0042"} if kind == "batch" else {})}
 
 
 def test_run_group_around_runs(emulator: OmicsEmulator, stepped: SteppedTime, run_dag: RunDag) -> None:

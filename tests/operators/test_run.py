@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,7 @@ def test_completed_run_is_returned(emulator: OmicsEmulator, stepped: SteppedTime
 def test_end_of_a_run(
     emulator: OmicsEmulator,
     meanwhile: Meanwhile,
+    log_lines: Callable[..., list[str]],
     *,
     deferrable: bool,
     rule: dict[str, Any],
@@ -108,6 +110,10 @@ def test_end_of_a_run(
 
     (run,) = emulator.service.started_runs()
     assert ended.deferred is deferrable
+    (closing,) = [line for line in log_lines() if "after its request" in line]
+    assert closing == log_lines()[-1]
+    assert re.match(rf"Run {run['id']} {'COMPLETED' if expected is None else '[A-Z]+'}, [\d:]+ after", closing)
+
     if expected is None:
         assert ended.error is None
         assert (ended.result["run_uuid"], ended.result["status"]) == (run["uuid"], "COMPLETED")
@@ -381,7 +387,7 @@ def test_progress_is_told_once_a_change(
 
     perform(start_run())
 
-    lines = [line for line in log_lines() if line.startswith("Run ")]
+    lines = [line for line in log_lines()[:-1] if line.startswith("Run ")]  # the last one closes the log
     statuses = ("PENDING", "STARTING", "RUNNING", "STOPPING", "COMPLETED")
     assert [line.rpartition(" ")[2] for line in lines] == list(statuses)
     assert emulator.calls["GetRun"] > 300

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -311,6 +312,30 @@ def test_dry_run_starts_nothing(
     assert [name for name in names if f"'{name}'" in lines] == names[:3]
 
 
+@pytest.mark.parametrize("masks", [False, True])
+def test_dry_run_shows_the_first_runs(
+    emulator: OmicsEmulator, stepped: SteppedTime, connect: Connect, log_lines: Callable[..., list[str]], *, masks: bool
+) -> None:
+    """A dry run shows the settings that all runs share with their origins, and of three runs what is theirs alone."""
+    connect({"default_run_setting": {"storageType": "DYNAMIC", "logLevel": "ALL"}})
+    runs = [
+        {"runSettingId": f"S{number}", "name": f"n{number}", "parameters": {"reads": "P-0042"}} for number in range(4)
+    ]
+    default = {**DEFAULT_RUN_SETTING, "parameters": {"genome": "P-0043"}, "logLevel": "ERROR"}
+
+    perform(start_batch(default_run_setting=default, run_settings=runs, dry_run=True, mask_parameters=masks))
+
+    lines = log_lines()
+    assert "  storageType = DYNAMIC (from connection 'aws_default')" in lines
+    assert "  logLevel = ERROR (from default_run_setting)" in lines
+    assert "  parameters = 1 keys: genome (from default_run_setting)" in lines
+    assert [line for line in lines if line.startswith("  run_settings[")] == [
+        f"  run_settings['S{number}'] with parameters genome, reads; name{'' if masks else f' = n{number}'}"
+        for number in range(3)
+    ]
+    assert "P-004" not in "".join(lines)
+
+
 def test_dry_run_of_settings_in_s3(
     emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]]
 ) -> None:
@@ -352,3 +377,22 @@ def test_progress_is_told_once_a_change(
     assert len(lines) == len(set(lines))
     assert 4 < len(lines) < 20 < emulator.calls["GetBatch"]
     assert any("INPROGRESS: running 2, completed 2 of 4" in line for line in lines)
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize("fails", [False, True])
+def test_closing_line(
+    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]], *, deferrable: bool, fails: bool
+) -> None:
+    """The log closes with the batch, how long it took, and its results, whether it ended well or not."""
+    emulator.set_scenario({"runs": [{"outcome": "FAILED"}] if fails else []})
+    uri = f"s3://{BUCKET}/wgs.jsonl"
+
+    ended = perform(start_batch(results_s3_uri=uri, deferrable=deferrable))
+
+    (batch,) = emulator.service.started_batches()
+    assert (ended.error is not None, ended.deferred) == (fails, deferrable)
+    closing = [line for line in log_lines() if "after its request" in line]
+    assert closing == log_lines()[-1:]
+    expected = rf"Batch {batch['id']} PROCESSED, [\d:]+ after its request; results: {uri}; report: .*/report.html"
+    assert re.fullmatch(expected, closing[0])

@@ -122,6 +122,20 @@ def test_tolerated_failures_are_warned_of(
     assert all(text in warnings for text in ("BAD1", "BAD2", "ALIGN ran out of memory", "2 of 4 runs completed"))
 
 
+@pytest.mark.parametrize("arguments", [{"max_failed_runs": 2}, {"must_succeed": "BAD*"}, {"max_failed_runs": 0}])
+def test_names_that_would_end_a_line(
+    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]], arguments: dict[str, Any]
+) -> None:
+    """A runSettingId may have characters that end a line, or hide: the log shows their escapes."""
+    emulator.set_scenario({"runs": [bad(FAILS)]})
+
+    ended = perform(start_batch(run_settings=samples("S1", "BAD\u2028gone"), max_failed_percent=50, **arguments))
+
+    told = [*log_lines(), *str(ended.error or "").splitlines()]
+    assert "\u2028" not in "".join([*log_lines(), str(ended.error)])
+    assert [line for line in told if "BAD" in line and "gone" in line]
+
+
 def test_tolerated_sample_without_a_run(
     emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]]
 ) -> None:

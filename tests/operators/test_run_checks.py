@@ -38,6 +38,7 @@ def test_bad_settings_start_nothing(
     emulator: OmicsEmulator,
     stepped: SteppedTime,
     connect: Connect,
+    log_lines: Callable[..., list[str]],
     omics: dict[str, Any],
     arguments: dict[str, Any],
     argument: str,
@@ -51,6 +52,7 @@ def test_bad_settings_start_nothing(
     assert isinstance(error, AirflowFailException)
     assert argument in str(error)
     assert emulator.calls.by_operation() == {}
+    assert log_lines()[-1] == "Nothing started, 0:00:00 after the try began"
 
 
 @pytest.mark.parametrize("dry_run", [True, "{{ 'yes' }}"])
@@ -69,6 +71,34 @@ def test_dry_run_starts_nothing(
     log = "\n".join(log_lines())
     assert "patient" in log
     assert "P-0042" not in log
+
+
+def test_dry_run_names_origins(
+    emulator: OmicsEmulator, stepped: SteppedTime, connect: Connect, log_lines: Callable[..., list[str]]
+) -> None:
+    """A dry run shows what matters, set or not, and where each setting comes from; of what is merged, each key."""
+    connect(
+        {"default_run_setting": {"runGroupId": "7654321", "logLevel": "ALL", "runTags": {"team": "t", "tier": "1"}}}
+    )
+
+    perform(start_run(dry_run=True, log_level="ERROR", tags={"tier": "2"}, run_name="x", parameters={"reads": "r"}))
+
+    lines = log_lines()
+    assert lines[lines.index("Dry run: nothing is started. 1 run(s) would be:") + 1 :] == [
+        "  workflowId = 1234567 (from argument)",
+        "  workflowVersionName = not set",
+        f"  roleArn = {RUN['role_arn']} (from argument)",
+        f"  outputUri = {RUN['output_uri']} (from argument)",
+        "  storageType = not set",
+        "  storageCapacity = not set",
+        "  scratchStorageMode = not set",
+        "  networkingMode = not set",
+        "  runGroupId = 7654321 (from connection 'aws_default')",
+        "  logLevel = ERROR (from argument)",
+        "  tags = 2 keys: team, tier (from connection 'aws_default': team; argument: tier)",
+        "  name = x (from argument)",
+        "  parameters = 1 keys: reads (from argument)",
+    ]
 
 
 def test_not_set_names_the_places(emulator: OmicsEmulator, stepped: SteppedTime) -> None:

@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
-from airflow_provider_omics.reports.html import render
+from airflow_provider_omics.reports.html import render, render_tab
 from tests.page.conftest import AXE, start_browser
 from tests.reports.cohorts import failed, page_of, record
 from tests.reports.test_golden import pages
@@ -84,6 +84,27 @@ def test_accessible(opened: Opened, name: str, scheme: str, width: int) -> None:
     assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]] == []
     assert len(found["passes"]) > 15
     assert overflow <= 0  # wide tables scroll by themselves, the page does not
+
+
+def test_tab(browser: Chrome, tmp_path: Path) -> None:
+    """The frame with the buttons is valid and accessible, also while its question stands there."""
+    names = {"dag_id": 'a"><b', "run_id": "one", "task_id": "wgs", "map_index": "-1"}
+    html = render_tab(names, "about:blank")
+    html5lib.HTMLParser(strict=True).parse(html)
+    file = tmp_path / "tab.html"
+    file.write_text(html, encoding="utf-8")
+    browser.get(file.as_uri())
+    browser.execute_script(
+        "for (const name of ['actions', 'rerun', 'question']) document.getElementById(name).hidden = false;"
+        "document.getElementById('asked').textContent = document.getElementById('confirm').textContent = 'Run again?';"
+        "document.getElementById('told').textContent = 'The task is cleared.'"
+    )
+    browser.execute_script(AXE.read_text(encoding="utf-8"))
+
+    found = browser.execute_async_script("axe.run(document).then(arguments[0])")
+
+    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]] == []
+    assert browser.execute_script("return document.body.dataset.dag") == 'a"><b'
 
 
 def test_policy_lets_the_page_work(opened: Opened) -> None:

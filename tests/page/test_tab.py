@@ -48,9 +48,11 @@ class Server:
     run_id: str
     tokens: dict[str, str]
 
-    def get(self, task_id: str, user: str | None = "admin", *, dag_id: str = "cohorts") -> httpx.Response:
-        """Ask for the tab of a task, as the browser does."""
-        path = f"/omics/cohort/{dag_id}/{quote(self.run_id, safe='')}/{task_id}/%7BMAP_INDEX%7D"
+    def get(
+        self, task_id: str, user: str | None = "admin", *, dag_id: str = "cohorts", route: str = "cohort"
+    ) -> httpx.Response:
+        """Ask for the page of a task, or another route of it, as the browser does."""
+        path = f"/omics/{route}/{dag_id}/{quote(self.run_id, safe='')}/{task_id}/%7BMAP_INDEX%7D"
         cookies = {} if user is None else {"_token": self.tokens[user]}
         return httpx.get(self.address + path, cookies=cookies, timeout=60)
 
@@ -165,6 +167,33 @@ def test_refused(server: Server, task_id: str, user: str | None, dag_id: str, st
     assert "S03" not in answer.text
 
 
+@pytest.mark.parametrize("route", ["offer", "rerun", "batch"])
+@pytest.mark.parametrize(
+    ("user", "dag_id", "status"),
+    [("admin", "cohorts", 200), ("viewer", "cohorts", 403), (None, "cohorts", 401), ("admin", "another", 404)],
+)
+def test_actions_refused(server: Server, route: str, user: str | None, dag_id: str, status: int) -> None:
+    """What only those need who may change a task is answered to nobody else, and of the DAG that was asked for."""
+    answer = server.get("judged", user, dag_id=dag_id, route=route)
+
+    assert answer.status_code == status, answer.text
+
+
+def test_buttons(server: Server) -> None:
+    """Who may not change the task has no button, nor has a task without a batch; the others have their page below."""
+    assert parsed(server.get("judged", "viewer", route="tab").text).one("h1").text.startswith("19 of 20 samples")
+    assert "started no batch" in server.get("other", route="tab").text
+    answer = server.get("judged", route="tab")
+    assert str(parsed(answer.text).one("iframe").attributes["src"]).startswith("../../../../cohort/cohorts/")
+    assert "connect-src 'self'" in answer.headers["content-security-policy"]
+    assert server.get("judged", route="offer").json() == {"offer": "rerun"}
+    assert server.get("judged", route="rerun").json() == {
+        "is_offered": True,
+        "sentence": "This clears the task, which would submit 1: 1 failed; keep 19 (rerun='failed', with the settings "
+        "of the last try; rows that are new or changed by then come on top).",
+    }
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_changes_nothing(server: Server, method: str) -> None:
     """The tab has no route that changes anything."""
@@ -184,6 +213,8 @@ def test_tab(server: Server, browser: Chrome) -> None:
     assert "allow-popups" not in str(frame.get_attribute("sandbox"))
 
     browser.switch_to.frame(frame)
+    wait.until(lambda seen: seen.find_element(By.ID, "rerun").is_displayed())
+    browser.switch_to.frame("page")
     wait.until(lambda seen: seen.execute_script("return document.documentElement.dataset.ready") == "true")
     assert browser.find_element(By.ID, "shown").text == "1 to 20 of 20 samples"
     browser.find_element(By.CSS_SELECTOR, "button.only").click()

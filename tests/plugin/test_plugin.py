@@ -68,9 +68,9 @@ def test_entry_point() -> None:
 @pytest.mark.parametrize(
     ("address", "href"),
     [
-        ("", "/omics/cohort/{DAG_ID}/{RUN_ID}/{TASK_ID}/{MAP_INDEX}"),
-        ("http://localhost:8080", "/omics/cohort/{DAG_ID}/{RUN_ID}/{TASK_ID}/{MAP_INDEX}"),
-        ("https://company.org/air/flow/", "/air/flow/omics/cohort/{DAG_ID}/{RUN_ID}/{TASK_ID}/{MAP_INDEX}"),
+        ("", "/omics/tab/{DAG_ID}/{RUN_ID}/{TASK_ID}/{MAP_INDEX}"),
+        ("http://localhost:8080", "/omics/tab/{DAG_ID}/{RUN_ID}/{TASK_ID}/{MAP_INDEX}"),
+        ("https://company.org/air/flow/", "/air/flow/omics/tab/{DAG_ID}/{RUN_ID}/{TASK_ID}/{MAP_INDEX}"),
     ],
 )
 def test_behind_a_path(address: str, href: str) -> None:

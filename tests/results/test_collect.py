@@ -42,6 +42,18 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("stepped")
 
 
+def test_progress_is_told(emulator: OmicsEmulator, connect: Connect, log_lines: Callable[..., list[str]]) -> None:
+    """Every 30 s the log says how far a collection is."""
+    connect({"calls_per_second": 0.2})  # 5 s a call
+    batch_id = end(emulator, *(f"S{number}" for number in range(16)))
+    emulator.calls.clear()
+
+    collect(batch_id)
+
+    told = [line for line in log_lines() if "so far" in line]
+    assert told == [f"Results of batch {batch_id}: {new} new so far, of 16 runs" for new in (6, 12)]
+
+
 def test_everything_about_a_sample(emulator: OmicsEmulator) -> None:
     """A full record of a completed run says what made a file: run, workflow, role, place, times, and who started it."""
     tags = {

@@ -10,9 +10,19 @@ from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_omics.core.wait.events import Outcome, parse_event
 from airflow_provider_omics.emulator.api import service
+from airflow_provider_omics.triggers import base as triggers_base
 from airflow_provider_omics.triggers.run import OmicsRunTrigger
 from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
-from tests.airflow_support import DEFAULT_RUN_SETTING, ONE_TRY, TaskInstanceRecord, fire, rebuilt, samples, stored
+from tests.airflow_support import (
+    DEFAULT_RUN_SETTING,
+    ONE_TRY,
+    TASK_LOG,
+    TaskInstanceRecord,
+    fire,
+    rebuilt,
+    samples,
+    stored,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -302,6 +312,30 @@ async def test_kill_asks_for_the_state_of_the_task(
     await trigger.on_kill()
 
     assert emulator.calls["CancelRun"] == cancels
+
+
+async def test_airflow_is_not_ready_when_a_triggerer_starts(
+    emulator: OmicsEmulator, stepped: SteppedTime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first question of a triggerer may fail, as nothing depends on it: no warning is told."""
+
+    async def refuse(_: Any) -> str:
+        asked.append(True)
+        raise RuntimeError("the API server is not ready")
+
+    asked: list[bool] = []
+    monkeypatch.setattr(triggers_base, "_is_warm", False)
+    monkeypatch.setattr(triggers_base, "state_of", refuse)
+    caplog.set_level(logging.DEBUG, TASK_LOG.name)
+    trigger = rebuilt(stored(OmicsRunTrigger(**start_run(emulator))))
+    trigger.task_instance = TaskInstanceRecord(state="deferred")
+
+    (fired,) = [event async for event in trigger.run()]
+
+    assert (asked, parse_event(fired.payload, "run").outcome) == ([True], Outcome.ENDED)
+    told = [record for record in caplog.records if "states of tasks" in record.getMessage()]
+    assert [record.levelno for record in told] == [logging.DEBUG]
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 async def test_kill_bears_throttling(emulator: OmicsEmulator, stepped: SteppedTime) -> None:

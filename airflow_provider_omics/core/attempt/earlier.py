@@ -151,7 +151,8 @@ def search(record: AttemptRecord, present: Present) -> Flow[Snapshot | None]:
         else:
             raise AttemptError(
                 f"The start request {record.request_id} of try {record.owner_try} was never answered, and its "
-                f"{present.kind} cannot be searched for: {found}. Look for it in the console, then clear the task.",
+                f"{present.kind} cannot be searched for: {found}.",
+                advice="Look for it in the console, then clear the task.",
                 request_id=record.request_id,
             ) from found
 
@@ -223,7 +224,8 @@ def until_ended(record: AttemptRecord, seen: Snapshot, present: Present) -> Flow
         if waiting.is_over(answer.now):
             raise AttemptError(
                 f"{present.kind} {seen.id} of try {record.owner_try} was cancelled and is still {seen.status}; what "
-                "completes of it must not be submitted again: clear the task again once it has ended.",
+                "completes of it must not be submitted again.",
+                advice="Clear the task again once it has ended.",
                 request_id=record.request_id,
                 resource_id=seen.id,
             )
@@ -280,7 +282,8 @@ def cancel_old(record: AttemptRecord, seen: Snapshot, present: Present) -> Flow[
     if isinstance(left, (RunSnapshot, BatchSnapshot)) and left.phase is Phase.ACTIVE:
         raise AttemptError(
             f"The task was cleared, but {present.kind} {seen.id} of try {record.owner_try} could not be cancelled, and "
-            "a second one beside it would be paid twice: cancel it, or set cancel_on_kill=False, and clear again.",
+            "a second one beside it would be paid twice.",
+            advice="Cancel it, or set cancel_on_kill=False, and clear again.",
             request_id=record.request_id,
             resource_id=seen.id,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -212,3 +213,40 @@ def rerun_sentence(
     text = f"submit {total:,}" + (f": {shown}" if shown else "") + f"; keep {kept:,}"
     text += f"; leave {carried:,} that did not complete" if carried else ""
     return text + (f"; {unnamed:,} that rerun does not name stay as they are" if unnamed else "")
+
+
+@dataclass(frozen=True)
+class RerunForecast:
+    """What a clear would submit, if the settings stay those of the last try.
+
+    :param submitted: number of samples.
+    :param sentence: the same by how they ended, with what is kept: that of the log of the try.
+    """
+
+    submitted: int
+    sentence: str
+
+
+def rerun_forecast(records: Iterable[RunRecord], *, everything: bool, named: tuple[str, ...] = ()) -> RerunForecast:
+    """Forecast what a clear submits, by the rules that the cleared task has.
+
+    :param records: one for each sample.
+    :param everything: ``rerun="all"``.
+    :param named: ids and patterns that ``rerun`` names. Default: it is about all samples.
+    :return: the forecast; rows that are new or changed by then are not in it.
+    """
+    # With the settings of the last try no sample has changed.
+    rules = RerunRules(everything=everything, cleared=True, on_changed="keep", named=named)
+    again: Counter[RecordStatus] = Counter()
+    left: Counter[Fate] = Counter()
+    for record in records:
+        if record.status is RecordStatus.REMOVED:
+            continue
+        fate = rules.fate(Sample(record.run_setting_id, record.fingerprint), record)
+        if fate.is_submitted:
+            again[record.status] += 1
+        else:
+            left[fate] += 1
+    by_status = {status: again[status] for status in RecordStatus if again[status]}
+    sentence = rerun_sentence(by_status, 0, 0, left[Fate.KEEP], left[Fate.CARRY], left[Fate.LEAVE])
+    return RerunForecast(sum(again.values()), sentence)

@@ -423,7 +423,7 @@ class RunRecord:
     @property
     def named(self) -> str:
         """Its name in a line of the log, with the run's id where there is one."""
-        name = self.run_setting_id or "one that no list names"
+        name = visible(self.run_setting_id) or "one that no list names"
         return f"{name} (run {self.run_id})" if self.run_id else name
 
     @property

@@ -18,6 +18,7 @@ from airflow_provider_omics.core.errors import GivenValue, Problem, SettingsErro
 from airflow_provider_omics.core.settings.rendering import lost_spelling, still_text
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.text import visible
 
 _LIST = re.compile(r"\s*\[\s*([\'\"].*)?\]\s*", re.DOTALL)
 """A list that a template has rendered to text; as a pattern it would name no sample, and protect none."""
@@ -231,7 +232,7 @@ class Verdict:
         if shown:
             text += f"; {shown}; {self.allowed} tolerated"
         if self.missed:
-            text += f"; must succeed but did not: {', '.join(self.missed)}"
+            text += f"; must succeed but did not: {', '.join(map(visible, self.missed))}"
         if self.unnamed:
             text += f"; {self.unnamed} of them not named by any list, and must_succeed may name them"
         return text

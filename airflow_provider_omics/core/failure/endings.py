@@ -56,6 +56,7 @@ _PERMANENT, _TRANSIENT, _UNCLEAR = FailureClass.PERMANENT, FailureClass.TRANSIEN
 _LIMIT = "Find what is slow or waits, or raise the limit."
 _ASK = "Ask who did it, and why; a clear of the task starts anew."
 _LOOK = "Look at its outputs; a clear of the task starts it again. retentionMode RETAIN keeps records."
+_SEARCH = "Look in the console for what it has started, then clear the task."
 _AGAIN = "Try again: the next try goes on with what has started."
 
 # Class -> what happened, whose move it is, whether another try can help, and the next step. This package's judgement.
@@ -99,7 +100,7 @@ _ENDINGS: dict[type[OmicsError], tuple[str, Owner, FailureClass, str]] = {
         _TRANSIENT,
         "Look at network, endpoint and credentials. The next try looks again; until then it may be going, and cost.",
     ),
-    AttemptError: ("an earlier try left what cannot be resolved", _PLATFORM, _PERMANENT, "Do what the reason says."),
+    AttemptError: ("an earlier try left what cannot be resolved", _PLATFORM, _PERMANENT, _SEARCH),
     StartTimedOut: ("execution_timeout passed before a start was known", _AUTHOR, _TRANSIENT, _AGAIN),
     NotOwner: ("a later try has taken over", _PLATFORM, _TRANSIENT, "Nothing: look at the later try."),
     EventError: ("the trigger's event cannot be read", _PLATFORM, _UNCLEAR, _AGAIN),
@@ -121,6 +122,8 @@ def diagnosis_of_error(error: OmicsError, *, final: bool) -> dict[str, Any]:
     cause, explanation = own, _first_line(error) or happened
     if isinstance(error, ServiceError):
         cause, explanation, action = error.code, error.reason, error.advice or action
+    elif isinstance(error, AttemptError):
+        explanation, action = error.reason, error.advice
     headline = f"{_subject(error)} {happened}" if _subject(error) else happened[0].upper() + happened[1:]
     if isinstance(error, ServiceError):
         headline += f": {clean_line(error.code, 64)}"

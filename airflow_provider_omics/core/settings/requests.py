@@ -42,26 +42,27 @@ from airflow_provider_omics.core.settings.fields import (
 )
 from airflow_provider_omics.core.settings.names import nearest_name
 from airflow_provider_omics.core.settings.rendering import still_text
+from airflow_provider_omics.core.text import visible
 
 MAX_PROBLEMS = 100
 """Problems of one error; a list of 100,000 settings with one mistake in each helps nobody."""
+SHOWN_SETTINGS = (
+    "workflowId",
+    "workflowVersionName",
+    "roleArn",
+    "outputUri",
+    "storageType",
+    "storageCapacity",
+    "scratchStorageMode",
+    "networkingMode",
+    "runGroupId",
+)
+"""Settings that a dry run shows even where they are not set: by which what runs, as whom, where, in which queue."""
 RETENTION_WARNING_RUNS = 1_000
 RUN_GROUP_WARNING_RUNS = 100
 
 _CONNECTION_DEFAULT = "connection default_run_setting"
 _WORKFLOW_FIELDS = frozenset({"workflowId", "workflowType", "workflowOwnerId", "workflowVersionName"})
-
-
-@dataclass(frozen=True)
-class CheckedRequest:
-    """A request without problems.
-
-    :param request: keyword arguments of the API operation, in the spelling of AWS.
-    :param warnings: settings that are allowed but probably not meant, each once.
-    """
-
-    request: dict[str, Any]
-    warnings: tuple[str, ...] = ()
 
 
 def merge_settings(*layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,6 +227,62 @@ class MergedSettings:
             problems += tag_count_problems(tags, label(tags_name))
         return problems + younger_problems(values, self.place, label, model)
 
+    def lines(self) -> Iterator[str]:
+        """Show each setting and its origin, and which of the settings that matter most are not set.
+
+        No values of parameters and session policies, which can identify a patient: of what has keys, the keys.
+        """
+        for name in dict.fromkeys((*SHOWN_SETTINGS, *self.values)):
+            if name in self.values:
+                yield f"{name} = {setting_outline(name, self.values[name])} (from {self.origin(name)})"
+            elif name in FIELDS[self.place]:
+                yield f"{name} = {NOT_SET}"
+
+    def origin(self, name: str) -> str:
+        """Name the place that a setting comes from: connection, ``default_run_setting``, argument.
+
+        :param name: in ``values``.
+        :return: the place; of a setting that is merged key by key, each place with its keys.
+        """
+        field = FIELDS[self.place][name]
+        values = [(layer, layer.cleaned().get(field.name_in(layer.place))) for layer in self.layers]
+        given = [(layer, value) for layer, value in values if value is not None]
+        if name not in MERGED_BY_KEY or len(given) == 1:
+            return self._place_of(given[-1][0])
+        origins = {key: self._place_of(layer) for layer, value in given for key in value}
+        places = dict.fromkeys(self._place_of(layer) for layer, _ in given)
+        keys = {place: [visible(str(key)) for key in origins if origins[key] == place] for place in places}
+        return "; ".join(f"{place}: {', '.join(own)}" for place, own in keys.items() if own)
+
+    def _place_of(self, layer: Layer) -> str:
+        return self.connection if layer.prefix == _CONNECTION_DEFAULT else layer.prefix or "argument"
+
+
+def setting_outline(name: str, value: Any) -> str:
+    """Show a setting without values that can identify a patient.
+
+    :param name: of the setting.
+    :param value: of the setting.
+    :return: of what has keys, the keys; of a session policy, that there is one; else the value.
+    """
+    if isinstance(value, Mapping):
+        return f"{len(value)} keys: {', '.join(visible(str(key)) for key in value)}"
+    return "set" if name == "sessionPolicy" else visible(str(value))
+
+
+@dataclass(frozen=True)
+class CheckedRequest:
+    """A request without problems.
+
+    :param request: keyword arguments of the API operation, in the spelling of AWS.
+    :param warnings: settings that are allowed but probably not meant, each once.
+    :param merged: its settings, which know where each of them came from; of a batch, those that all runs share.
+    """
+
+    request: dict[str, Any]
+    warnings: tuple[str, ...]
+    merged: MergedSettings
+
 
 def build_start_run_request(
     setting: Mapping[str, Any],
@@ -278,7 +335,7 @@ def build_start_run_request(
     problems += merged.problems(model, has_source_run="runId" in given)
     problems += setting_problems({"requestId": request_id}, Place.START_RUN, lambda _: "request_id")
     _raise_all(problems)
-    return CheckedRequest({**merged.values, "requestId": request_id}, _warnings(merged.values, total_runs=1))
+    return CheckedRequest({**merged.values, "requestId": request_id}, _warnings(merged.values, total_runs=1), merged)
 
 
 def build_start_run_batch_request(
@@ -364,7 +421,7 @@ def build_start_run_batch_request(
             "inlineSettings": [clean_setting(run_setting, Place.PER_RUN) for run_setting in inline]
         }
     request |= {name: batch[name] for name in ("batchName", "tags") if name in batch}
-    return CheckedRequest(request, _warnings(default, total_runs))
+    return CheckedRequest(request, _warnings(default, total_runs), merged)
 
 
 def _inline_settings(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from airflow_provider_omics.core.batch.verdict import BatchCounts
@@ -89,6 +90,23 @@ def error_of(event: WaitEvent, region: str) -> OmicsError | None:
         counts=BatchCounts.of(seen).as_dict(),
         console_url=run_list_url(region),
     )
+
+
+_PLACES = {"outputs": "run_output_uri", "results": "results_uri", "report": "report_uri"}
+
+
+def closing_line(kind: str, result: Mapping[str, Any], seconds: float) -> str:
+    """Write the line that closes the log of a task: how long it took, and where everything is.
+
+    :param kind: ``"run"`` or ``"batch"``.
+    :param result: of the task, or the known part of it after a failure.
+    :param seconds: since the request was first sent; where none was, since the try began.
+    """
+    resource_id, status = result.get(f"{kind}_id"), result.get("status")
+    what = f"{kind.capitalize()} {resource_id}{f' {status}' if status else ''}" if resource_id else "Nothing started"
+    since = "its request" if resource_id else "the try began"
+    places = [f"{name}: {result[key]}" for name, key in _PLACES.items() if result.get(key)]
+    return "; ".join([f"{what}, {timedelta(seconds=round(seconds))} after {since}", *places])
 
 
 def run_result(run: RunSnapshot) -> dict[str, Any]:

@@ -216,8 +216,11 @@ class BatchJob:
     def show(self, request: StartRequest) -> None:
         """Show what would be started, in the log."""
         assert self._batch is not None  # noqa: S101 - set by request()
-        content = request.content
-        show_request(self.owner.log, content, self._batch.parameters_by_run(content["defaultRunSetting"]))
+        spool, uri = self._batch.spool, self.arguments.run_settings_s3_uri
+        lead = f"The runs would be those of {uri}, which is not looked at:"
+        if spool is not None:
+            lead = f"{spool.total_runs:,} run(s) would be:"
+        show_request(self.owner, self._batch.checked, lead, self._batch.named(request.content["defaultRunSetting"]))
 
     def _check_place(self) -> None:
         """Refuse more settings in an S3 object than a rerun could choose from, before anything is sent."""
@@ -263,8 +266,9 @@ class BatchJob:
         if self.owner.try_number > 1:
             raise AttemptError(
                 "No record shows what the earlier tries of this task have started, and starting all again would be "
-                "paid twice. Look for the batch in the console; then rerun='all' starts over, and rerun_failed_of "
-                "names it in a new DAG run. To have retries and clears: results_s3_uri or staging_s3_uri.",
+                "paid twice.",
+                advice="Look for the batch in the console; then rerun='all' starts over, and rerun_failed_of names it "
+                "in a new DAG run. To have retries and clears: results_s3_uri or staging_s3_uri.",
                 request_id="unknown",
             )
         self._rerun_settings.check_place()

@@ -27,6 +27,7 @@ from airflow_provider_omics.core.settings.checks import ReadModel, clean_setting
 from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.core.settings.rendering import still_text
 from airflow_provider_omics.core.settings.requests import merge_settings, merged_run_settings
+from airflow_provider_omics.core.text import visible
 from airflow_provider_omics.core.wait.patience import Patience
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.batch.places import BatchMemory
@@ -293,7 +294,8 @@ class BatchRerun:
             elif waited.is_over(now):
                 raise AttemptError(
                     f"{going} runs of batch {record.previous_id} are still going, and others beside them would be paid "
-                    "twice: cancel them, or clear the task once they have ended.",
+                    "twice.",
+                    advice="Cancel them, or clear the task once they have ended.",
                     request_id=record.request_id,
                     resource_id=record.previous_id,
                 )
@@ -360,7 +362,7 @@ class BatchRerun:
             ),
         )
         if unknown:
-            shown = ", ".join(unknown[:SHOWN_CHANGES]) + (", ..." if len(unknown) > SHOWN_CHANGES else "")
+            shown = ", ".join(map(visible, unknown[:SHOWN_CHANGES])) + (", ..." if len(unknown) > SHOWN_CHANGES else "")
             self.log.warning("Nobody can tell whether these completed, so they are not submitted again: %s", shown)
         return fates
 
@@ -434,5 +436,5 @@ def _changed_problem(refused: list[tuple[Sample, RunRecord]]) -> Problem:
 
 
 def _named(samples: list[Sample]) -> str:
-    shown = ", ".join(sample.run_setting_id for sample in samples[:SHOWN_CHANGES])
+    shown = ", ".join(visible(sample.run_setting_id) for sample in samples[:SHOWN_CHANGES])
     return shown + (f", ... {len(samples) - SHOWN_CHANGES:,} more" if len(samples) > SHOWN_CHANGES else "")

@@ -94,6 +94,14 @@ class CheckedBatch:
         is_large = spool.size > MAX_INLINE_BYTES and has_place
         return replace(self, spool=spool, is_staged=spool.total_runs > MAX_INLINE_SETTINGS or is_large)
 
+    def named(self, default: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield the merged settings of each run, with their name.
+
+        :param default: the request's ``defaultRunSetting``.
+        """
+        for setting in merged_run_settings(default, self.spool or ()):
+            yield f"run_settings[{setting['runSettingId']!r}]", setting
+
     def parameters_by_run(self, default: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield the merged parameters of each run, with the name of the argument they stand in.
 

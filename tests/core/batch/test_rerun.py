@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_omics.core.batch.evidence import Unrecorded
-from airflow_provider_omics.core.batch.rerun import Fate, RerunRules, checked_on_changed, read_rerun, rerun_sentence
+from airflow_provider_omics.core.batch.rerun import (
+    Fate,
+    RerunRules,
+    checked_on_changed,
+    read_rerun,
+    rerun_forecast,
+    rerun_sentence,
+)
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
 from airflow_provider_omics.core.errors import SettingsError
 
@@ -196,3 +203,27 @@ def test_bad_rerun(value: object) -> None:
     named, problems = read_rerun(value)
 
     assert (named, [problem.argument for problem in problems]) == ((), ["rerun"])
+
+
+@pytest.mark.parametrize(
+    ("everything", "named", "expected"),
+    [
+        (False, (), (3, "submit 3: 1 failed, 1 cancelled, 1 not submitted; keep 1; leave 1 that did not complete")),
+        (True, (), (5, "submit 5: 1 completed, 1 failed, 1 cancelled, 1 not submitted, 1 unknown; keep 0")),
+        (
+            False,
+            ("*ED",),
+            (
+                3,
+                "submit 3: 1 failed, 1 cancelled, 1 not submitted; keep 1; 1 that rerun does not name stay as they are",
+            ),
+        ),
+    ],
+)
+def test_forecast(everything: bool, named: tuple[str, ...], expected: tuple[int, str]) -> None:
+    """A clear submits what did not complete, never what may have, and nothing of a row that has left the sheet."""
+    records = [RunRecord(f"S{status.value}", None, None, status, fingerprint="f") for status in RecordStatus]
+
+    forecast = rerun_forecast(records, everything=everything, named=named)
+
+    assert (forecast.submitted, forecast.sentence) == expected

@@ -26,7 +26,7 @@ from airflow_provider_omics.core.errors import (
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import BatchStatus, Phase, RunStatus
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
-from airflow_provider_omics.core.wait.outcome import batch_result, error_of, run_result
+from airflow_provider_omics.core.wait.outcome import batch_result, closing_line, error_of, run_result
 
 NOON = datetime(2026, 6, 22, 12, tzinfo=timezone.utc)
 
@@ -219,3 +219,25 @@ def test_result_of_a_batch(succeeded: bool | None) -> None:
         "causes": [],
     }
     assert json.loads(json.dumps(result)) == result
+
+
+@pytest.mark.parametrize(
+    ("kind", "result", "line"),
+    [
+        ("run", {}, "Nothing started, 0:01:30 after the try began"),
+        ("run", {"run_id": "1"}, "Run 1, 0:01:30 after its request"),
+        (
+            "run",
+            {"run_id": "1", "status": "FAILED", "run_output_uri": "s3://b/out/1", "report_uri": None},
+            "Run 1 FAILED, 0:01:30 after its request; outputs: s3://b/out/1",
+        ),
+        (
+            "batch",
+            {"batch_id": "2", "status": "PROCESSED", "results_uri": "s3://b/r.jsonl", "report_uri": "s3://b/r.html"},
+            "Batch 2 PROCESSED, 0:01:30 after its request; results: s3://b/r.jsonl; report: s3://b/r.html",
+        ),
+    ],
+)
+def test_closing_line(kind: str, result: dict[str, Any], line: str) -> None:
+    """The log closes with what ended, how long it took, and each place that there is."""
+    assert closing_line(kind, result, 90.0) == line

@@ -17,7 +17,7 @@ ROLE = "arn:aws:iam::123456789012:role/omics-service"
 OUTPUT = "s3://omics-e2e/runs/"
 FIVE, TWENTY, FORTY, EIGHTY, ENDLESS = (str(1_000_000 + seconds) for seconds in (5, 20, 40, 80, 3600))
 VERY_LONG, LONGEST = "1000150", "1000265"
-FAILING_ONCE, ENDLESS_ONCE = "2000001", "2000002"
+FAILING, FAILING_ONCE, ENDLESS_ONCE = "2000000", "2000001", "2000002"
 
 SECOND_DEPLOYMENT = "OMICS_E2E_SECOND" in os.environ
 """Whether this is the Airflow that has the same DAGs as the first, and in which nothing goes wrong."""
@@ -170,6 +170,8 @@ with DAG("limits", schedule=None):
         limits: dict[str, Any] = {"deferrable": deferrable, "retries": 0}
         pair(f"execution_timeout_{mode}", ENDLESS, execution_timeout=timedelta(seconds=20), **limits)
         one_run(f"run_timeout_{mode}", ENDLESS, run_timeout=timedelta(seconds=10), **limits)
+        pair(f"fails_{mode}", FAILING, **limits)
+    pair("refused", FIVE, poll_interval="often")
 
 with DAG("mapping", schedule=None):
     # Airflow counts deferred tasks too: a limit to the mapped runs would keep them from waiting together.

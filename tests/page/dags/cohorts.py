@@ -1,4 +1,4 @@
-"""Tasks whose tabs are looked at: one that has judged its batch, one that waits for nothing, one of another kind."""
+"""Tasks whose tabs are seen: one has judged its batch, one waits for nothing, one is of another kind; two defer."""
 
 from __future__ import annotations
 
@@ -19,3 +19,12 @@ with DAG("cohorts", schedule=None):
     OmicsStartRunBatchOperator(task_id="judged", max_failed_runs=2, **COHORT)
     OmicsStartRunBatchOperator(task_id="started", wait_for_completion=False, **COHORT)
     EmptyOperator(task_id="other")
+
+LARGE = {
+    **COHORT,
+    "run_settings": [{"runSettingId": f"S{n:03}", "parameters": {}} for n in range(500)],
+    "results_detail": "listed",  # 500 GetRun take 100 seconds
+}
+for name in ("rerun", "cancelled"):
+    with DAG(name, schedule=None):
+        OmicsStartRunBatchOperator(task_id="wgs", deferrable=True, retries=0, **LARGE)

@@ -1,14 +1,13 @@
-"""The command ``python -m airflow_provider_omics.sheets``: check a sheet where there is no AWS."""
+"""The command ``sheet``: check a sample sheet where there is neither AWS nor Airflow."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,16 @@ _STAGED = "s3://staging-s3-uri/{}.csv"
 """Stands for the URI of a run's own sheet, which exists only once a batch is started."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the run settings of a sheet as JSON, or everything that is wrong with it.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments.
 
-    :param arguments: of the command line. Default: this process's.
-    :return: 0, or 1 if something is wrong; argparse ends a wrong command line with 2.
+    :param parser: of this command.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m airflow_provider_omics.sheets",
-        description="Print the run settings of a sample sheet as a JSON array, or everything that is wrong "
-        "with it. Nothing is looked up in AWS.",
+    parser.description = (
+        "Print the run settings of a sample sheet as a JSON array, or everything that is wrong with it. Nothing is "
+        "looked up in AWS, and neither Airflow nor boto3 is loaded: it runs where a repository is checked."
     )
+    parser.epilog = "Exit status: 0, 1 if something is wrong with the sheet, 2 for a wrong command line."
     parser.add_argument("file", help="the sheet: CSV, TSV, JSON Lines or Parquet, also gzip")
     parser.add_argument(
         "--mapping", help="JSON file with the fields of SampleSheet (default: the first column is the id)"
@@ -40,14 +38,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--workflow", help="JSON file with the workflow's parameterTemplate, or the answer of GetWorkflow"
     )
     parser.add_argument("--default-run-setting", help="JSON file with what the runs share, as AWS spells it")
-    options = parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the run settings of a sheet, or its problems.
+
+    :param options: the parsed arguments.
+    :return: exit status: 1 if something is wrong, else 0.
+    """
     try:
         _print_settings(options)
     except OmicsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command prints
         return 1
-    except BrokenPipeError:  # whoever reads, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -84,7 +87,3 @@ def _json_object(path: str | None, option: str) -> Mapping[str, Any] | None:
     if not isinstance(document, dict):
         raise SettingsError([Problem(option, type(document).__name__, "a JSON object")])
     return document
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""``python -m airflow_provider_omics.sheets``: sheets checked where there is no AWS and no Airflow."""
+"""``python -m airflow_provider_omics sheet``: sheets checked where there is no AWS and no Airflow."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_omics.sheets.__main__ import main
+from airflow_provider_omics.__main__ import main
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 NANOSEQ = str(DATA / "nfcore_nanoseq_full_samplesheet.csv")
 MAPPING = {"path": "ignored.csv", "run_setting_id": "{group}_{replicate}", "parameters": {"reads": "{input_file}"}}
 
@@ -26,7 +26,7 @@ def option(name: str, document: Any, folder: Path) -> list[str]:
 
 def test_settings_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A good sheet gives its run settings as one JSON array, and a line of counts beside it."""
-    code = main([NANOSEQ, *option("mapping", MAPPING, tmp_path)])
+    code = main(["sheet", NANOSEQ, *option("mapping", MAPPING, tmp_path)])
     printed = capsys.readouterr()
 
     assert code == 0
@@ -40,7 +40,7 @@ def test_own_sheets_are_named_after_the_runs(tmp_path: Path, capsys: pytest.Capt
     """With input_sheet, an address stands in for the one that only a started batch has."""
     mapping = {**MAPPING, "parameters": {}, "input_sheet": "input"}
 
-    assert main([NANOSEQ, *option("mapping", mapping, tmp_path)]) == 0
+    assert main(["sheet", NANOSEQ, *option("mapping", mapping, tmp_path)]) == 0
     assert json.loads(capsys.readouterr().out)[0]["parameters"] == {"input": "s3://staging-s3-uri/A549_1.csv"}
 
 
@@ -51,7 +51,7 @@ def test_parameters_are_compared_with_the_workflow(
     document: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The template may be a file of its own or the answer of GetWorkflow; the default counts if it is given."""
-    arguments = [NANOSEQ, *option("mapping", MAPPING, tmp_path), *option("workflow", document, tmp_path)]
+    arguments = ["sheet", NANOSEQ, *option("mapping", MAPPING, tmp_path), *option("workflow", document, tmp_path)]
     default = {"outputUri": "s3://out/x", "parameters": {"ref": "GRCh38"}}
 
     assert main(arguments) == 1
@@ -63,7 +63,7 @@ def test_parameters_are_compared_with_the_workflow(
 
 def test_the_default_is_part_of_the_checks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With the batch's default given, what neither it nor the sheet has is missed."""
-    code = main([NANOSEQ, *option("mapping", MAPPING, tmp_path), *option("default-run-setting", {}, tmp_path)])
+    code = main(["sheet", NANOSEQ, *option("mapping", MAPPING, tmp_path), *option("default-run-setting", {}, tmp_path)])
 
     assert code == 1
     assert "sample_sheet['output_uri'] = not set: every run needs an output URI" in capsys.readouterr().err
@@ -80,7 +80,7 @@ def test_the_default_is_part_of_the_checks(tmp_path: Path, capsys: pytest.Captur
 )
 def test_problems_are_printed(document: Any, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever is wrong goes to standard error, nothing to standard output, and the exit code is 1."""
-    code = main([NANOSEQ, *option("mapping", document, tmp_path)])
+    code = main(["sheet", NANOSEQ, *option("mapping", document, tmp_path)])
     printed = capsys.readouterr()
 
     assert (code, printed.out) == (1, "")
@@ -89,8 +89,8 @@ def test_problems_are_printed(document: Any, told: str, tmp_path: Path, capsys: 
 
 def test_a_missing_file_is_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
     """No traceback for a path that does not exist, of the sheet or of an option."""
-    assert main(["no.csv"]) == 1
-    assert main([NANOSEQ, "--workflow", "no.json"]) == 1
+    assert main(["sheet", "no.csv"]) == 1
+    assert main(["sheet", NANOSEQ, "--workflow", "no.json"]) == 1
     printed = capsys.readouterr().err
     assert "sheet path = 'no.csv': No such file or directory" in printed
     assert "--workflow = 'no.json': a JSON file" in printed
@@ -100,13 +100,13 @@ def test_the_command_needs_neither_airflow_nor_aws(tmp_path: Path) -> None:
     """As a command of its own it loads none of them, and ends with its code."""
     program = (
         "import runpy, sys; sys.argv[0] = 'sheets'\n"
-        "try: runpy.run_module('airflow_provider_omics.sheets', run_name='__main__')\n"
+        "try: runpy.run_module('airflow_provider_omics', run_name='__main__')\n"
         "finally: print(sorted({'airflow', 'boto3', 'botocore', 'pyarrow'} & set(sys.modules)), file=sys.stderr)"
     )
-    arguments = [NANOSEQ, *option("mapping", MAPPING, tmp_path)]
+    arguments = ["sheet", NANOSEQ, *option("mapping", MAPPING, tmp_path)]
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
     failed = subprocess.run(
-        [sys.executable, "-m", "airflow_provider_omics.sheets", NANOSEQ], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "airflow_provider_omics", "sheet", NANOSEQ], capture_output=True, text=True, check=False
     )
 
     assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "[]")
@@ -116,7 +116,7 @@ def test_the_command_needs_neither_airflow_nor_aws(tmp_path: Path) -> None:
 
 def test_a_reader_may_leave_early(tmp_path: Path) -> None:
     """``| head`` ends the command quietly."""
-    command = [sys.executable, "-m", "airflow_provider_omics.sheets", str(DATA / "igsr_30x_samples.tsv")]
+    command = [sys.executable, "-m", "airflow_provider_omics", "sheet", str(DATA / "igsr_30x_samples.tsv")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
