@@ -166,6 +166,7 @@ def _start_afresh(
         requested_at=now,
         tagged=present.tagged,
         name_hash=present.name_hash,
+        settings_etag=present.settings_etag,
     )
     if before is not None:
         record = record.following(before, cleared=cleared)

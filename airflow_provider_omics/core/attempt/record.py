@@ -44,6 +44,8 @@ class AttemptRecord:
     :param previous_id: the batch that it started; None: there is none, or it was idle.
     :param outdated: a try with other settings has adopted it: once it has ended, it is compared with them.
     :param compared: it submits what is new or changed since the attempt before it, which ended well.
+    :param settings_etag: S3's mark of the object with the run settings, which is part of the fingerprint; None: there
+        is none, or it is not known.
     """
 
     request_id: str
@@ -66,6 +68,7 @@ class AttemptRecord:
     previous_id: str | None = None
     outdated: bool = False
     compared: bool = False
+    settings_etag: str | None = None
 
     def following(self, before: AttemptRecord, *, cleared: bool) -> AttemptRecord:
         """Make the record of a new attempt that counts on from the one before it, and names the batch that one started.
@@ -137,6 +140,7 @@ class Present:
     :param patience: seconds for which a start that does not get through is repeated.
     :param misses_record: there have been earlier tries, and their record would have outlived them.
     :param first_try: number of the first try since the task was new, or cleared, by Airflow's numbers.
+    :param settings_etag: S3's mark of the object with the run settings, part of the fingerprint; None: not known.
     """
 
     kind: str
@@ -154,3 +158,4 @@ class Present:
     patience: float = 3 * 3600.0
     misses_record: bool = False
     first_try: int = 1
+    settings_etag: str | None = None

@@ -25,6 +25,7 @@ from airflow_provider_omics.core.errors import (
     ServiceError,
     SettingsError,
     Throttled,
+    Unavailable,
 )
 from airflow_provider_omics.core.settings.checks import clean_setting
 from airflow_provider_omics.core.settings.fields import MAX_INLINE_SETTINGS, Place
@@ -194,7 +195,20 @@ class BatchJob:
             has_earlier=rerun.chooses_at_once,
             compares=self.owner.lasts,
             staged_run_tags=0 if spool is None else spool.most_run_tags,
+            settings_etag=None if arguments.run_settings_s3_uri is None else self._settings_etag(),
         )
+
+    def _settings_etag(self) -> str | None:
+        """Ask S3 which version of the user's object it has: an edit of it changes what the same request submits."""
+        try:
+            etag: str = S3Store(self.owner.hook).head(str(self.arguments.run_settings_s3_uri))["ETag"]
+        except Unavailable:
+            raise
+        except ServiceError:
+            # Out of this task's reach, or tidied away since: nothing shows that it is another one than before.
+            record = self.owner.store.load()
+            return None if record is None else record.settings_etag
+        return etag
 
     def _workflow_to_check(self, setting: Mapping[str, Any]) -> Workflow | None:
         return workflow_to_check(self.owner, setting) if self.owner.arguments.check_workflow else None
