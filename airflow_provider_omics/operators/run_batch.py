@@ -125,6 +125,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "sample_sheet": "json",
         "tags": "json",
         "must_succeed": "json",
+        "rerun": "json",
         "rerun_setting": "json",
     }
     operator_extra_links = (OmicsRunBatchLink(), OmicsCohortReportLink(), OmicsResultsFileLink())
