@@ -325,7 +325,6 @@ def test_sheet_that_is_edited_before_a_retry(
     assert (ended.result["total_runs"], ended.result["completed_runs"]) == (3, 3)
 
 
-@pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferred"])
 def put_object(task: Task, *settings: dict[str, Any]) -> dict[str, Any]:
     """Put run settings into the user's object, always the same one."""
     task.emulator.client("s3").put_object(Bucket=BUCKET, Key="settings.json", Body=json.dumps(settings))
@@ -368,6 +367,7 @@ def test_object_that_is_not_edited_before_a_retry(new_task: NewTask, stepped: St
     assert ended.result["attempts"] == 1
 
 
+@pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferred"])
 def test_completed_sample_that_is_edited_before_a_retry(
     new_task: NewTask, stepped: SteppedTime, *, deferrable: bool
 ) -> None:
