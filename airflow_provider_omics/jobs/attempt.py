@@ -70,6 +70,7 @@ class StartRequest:
     :param has_earlier: results of other tasks show what need not be submitted, too. Default False.
     :param compares: what has completed is compared with the settings of now before it counts. Default False.
     :param staged_run_tags: most tags of its own that a run has among the settings that are not in the request.
+    :param settings_etag: S3's mark of the object that the request names, part of its fingerprint. Default: not known.
     """
 
     content: Mapping[str, Any]
@@ -78,6 +79,7 @@ class StartRequest:
     has_earlier: bool = False
     compares: bool = False
     staged_run_tags: int = 0
+    settings_etag: str | None = None
 
 
 class Startable(Protocol):
@@ -141,7 +143,14 @@ class Attempt:
             kind=self.job.kind,
             try_number=owner.try_number,
             max_tries=owner.max_tries,
-            fingerprint=fingerprint(content if request.also is None else {**content, "also": request.also}),
+            fingerprint=fingerprint(
+                {
+                    **content,
+                    **({} if request.also is None else {"also": request.also}),
+                    **({} if request.settings_etag is None else {"ETag": request.settings_etag}),
+                }
+            ),
+            settings_etag=request.settings_etag,
             new_request_id=str(uuid.uuid4()),
             tagged=tag,
             name_hash=name_hash(content.get(NAME_FIELDS[self.job.kind])),

@@ -52,7 +52,9 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     :param rerun: what a new attempt submits, after a bad end or a clear: ``"failed"`` (default) no sample again that
         completed with unchanged settings; ``"all"`` everything. A retry of Airflow's own submits what may pass on
         another try, a clear all that failed, was cancelled or was not submitted. A sample whose run vanished without a
-        trace is never submitted again with ``"failed"``.
+        trace is never submitted again with ``"failed"``. Or ``runSettingId``s and patterns (``*``, ``?``): of the
+        samples that they name the same as a clear submits, also at the first attempt; the others are neither
+        submitted nor judged, and their records stay as they are.
     :param rerun_setting: merged into ``default_run_setting`` from the second attempt on, and where earlier results are
         given: ``{"storageType": "DYNAMIC"}``. Default: nothing.
     :param on_changed: what becomes of completed samples whose workflow, version, parameters or engine settings have
@@ -128,6 +130,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "sample_sheet": "json",
         "tags": "json",
         "must_succeed": "json",
+        "rerun": "json",
         "rerun_setting": "json",
     }
     operator_extra_links = (OmicsRunBatchLink(), OmicsCohortReportLink(), OmicsResultsFileLink())
@@ -149,7 +152,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         max_failed_runs: int | str = 0,
         max_failed_percent: float | str | None = None,
         must_succeed: str | Collection[str] = (),
-        rerun: str = "failed",
+        rerun: str | Collection[str] = "failed",
         rerun_setting: Mapping[str, Any] | None = None,
         on_changed: str = "fail",
         previous_results: str | None = None,

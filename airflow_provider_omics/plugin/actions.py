@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_omics.core.batch.rerun import rerun_forecast
+from airflow_provider_omics.core.batch.rerun import read_rerun, rerun_forecast
 from airflow_provider_omics.core.batch.verdict import BatchCounts
 from airflow_provider_omics.core.errors import NotFound, OmicsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot
@@ -31,7 +31,7 @@ def offer(recorded: Recorded, state: str | None) -> str | None:
     return "rerun" if state in ENDED_STATES else "cancel" if state in GOING_STATES else None
 
 
-def rerun_answer(recorded: Recorded, state: str | None, rerun: str | None) -> dict[str, Any]:
+def rerun_answer(recorded: Recorded, state: str | None, rerun: str | list[str] | None) -> dict[str, Any]:
     """Answer whether the failed samples can be run again, and what that would submit.
 
     :param recorded: what the task has recorded.
@@ -84,8 +84,9 @@ def _batch(recorded: Recorded) -> BatchSnapshot | None:
         return None
 
 
-def _forecast(recorded: Recorded, batch: BatchSnapshot | None, rerun: str | None) -> dict[str, Any]:
+def _forecast(recorded: Recorded, batch: BatchSnapshot | None, rerun: str | list[str] | None) -> dict[str, Any]:
     everything, results = rerun == "all", recorded.results
+    named, _ = read_rerun("failed" if rerun is None else rerun)
     setting = "rerun='failed', the default" if rerun is None else f"rerun={rerun!r}"
     why = f"{setting}, with the settings of the last try; rows that are new or changed by then come on top"
     if results is None:
@@ -96,9 +97,13 @@ def _forecast(recorded: Recorded, batch: BatchSnapshot | None, rerun: str | None
         if everything:
             submitted, kept = counts.total_runs, 0
         sentence = f"submit {submitted:,}; keep {kept:,}, by the counts of its last batch"
+        if named:
+            sentence = f"submit {submitted:,} at most, those that rerun names"
     else:
         forecast = call(
-            lambda: rerun_forecast(read_batch_results(results["uri"], hook=hook_of(results)), everything=everything)
+            lambda: rerun_forecast(
+                read_batch_results(results["uri"], hook=hook_of(results)), everything=everything, named=named
+            )
         )
         submitted, sentence = forecast.submitted, forecast.sentence
     if not submitted:

@@ -46,7 +46,7 @@ class Found:
     names: dict[str, str]
     state: str | None
     recorded: Recorded
-    rerun: str | None
+    rerun: str | list[str] | None
 
 
 @cache

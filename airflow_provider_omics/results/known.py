@@ -163,6 +163,16 @@ class KnownSamples:
         cause = self._causes.get(name)
         return found if isinstance(found, Unrecorded) or cause is None else replace(found, cause=cause)
 
+    def remembers(self, sample: Sample) -> bool:
+        """Tell whether the task's own attempts have had a sample.
+
+        :param sample: as it is now.
+        """
+        if self._before.sample(sample.run_setting_id) is not None:
+            return True
+        records = self._own.records_of(sample.run_setting_id)
+        return self._last_batch is not None and any(record.batch_id == self._last_batch for record in records)
+
     def unclear_before(self, run_setting_id: str) -> int:
         """Count the unclear failures of a sample before its last run.
 

@@ -12,6 +12,7 @@ import yaml
 
 from airflow_provider_omics.core.errors import RunCancelled, RunError, RunFailed
 from airflow_provider_omics.core.settings.fields import Place
+from airflow_provider_omics.results import read_batch_results
 from tests.airflow_support import TaskInstanceRecord
 from tests.model_support import is_sendable
 
@@ -326,6 +327,28 @@ def test_rerun(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     assert FAILING_SAMPLE in first.xcoms["report"]["return_value"]
     assert [run["storageType"] for run in again] == ["DYNAMIC"]
     assert second.xcoms["report"]["return_value"] == "8 of 8 completed, 7 of them before; failed: []"
+
+
+def test_repair(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """The named sample alone runs again, into the cohort's file; the cohort then has nothing left to submit."""
+    emulator.set_scenario({"runs": [{"match": {"run_setting_id": FAILING_SAMPLE}, "outcome": "FAILED"}]})
+    cohort = run_dag("example_omics_rerun.py")
+    emulator.set_scenario({})
+    results = cohort.xcoms["batch"]["return_value"]["results_uri"]
+
+    conf = {"results": results, "samples": [FAILING_SAMPLE], "reason": 'lane 3, "late" and the lab\'s', "priority": 7}
+    repair = run_dag("example_omics_repair.py", conf=conf)
+
+    omics = emulator.client()
+    (run,) = [omics.get_run(id=item["id"]) for item in omics.list_runs(batchId="2000002")["items"]]
+    ends = {record.run_setting_id: record.status.value for record in read_batch_results(results)}
+    assert repair.state == "success"
+    assert repair.xcoms["report"]["return_value"] == f"1 of 1 completed: {results}"
+    assert [item["runSettingId"] for item in omics.list_runs_in_batch(batchId="2000002")["runs"]] == [FAILING_SAMPLE]
+    assert run["priority"] == 7
+    assert omics.get_batch(batchId="2000002")["tags"]["reason"] == conf["reason"]
+    assert len(ends) == 8
+    assert set(ends.values()) == {"COMPLETED"}
 
 
 def test_collect_results(emulator: OmicsEmulator, run_dag: RunDag) -> None:

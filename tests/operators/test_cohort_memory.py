@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -322,6 +323,48 @@ def test_sheet_that_is_edited_before_a_retry(
     assert ended.error is None
     assert submitted(task) == [["S1", "S2"], ["S2", "S3"]]
     assert (ended.result["total_runs"], ended.result["completed_runs"]) == (3, 3)
+
+
+def put_object(task: Task, *settings: dict[str, Any]) -> dict[str, Any]:
+    """Put run settings into the user's object, always the same one."""
+    task.emulator.client("s3").put_object(Bucket=BUCKET, Key="settings.json", Body=json.dumps(settings))
+    return {"run_settings": None, "run_settings_s3_uri": f"s3://{BUCKET}/settings.json"}
+
+
+@stores
+def test_object_that_is_edited_before_a_retry(new_task: NewTask, stepped: SteppedTime, store: str) -> None:
+    """The request is the same to the letter, and names another list: what is new or changed runs in the same try."""
+    task = new_task("batch", store=store)
+    given = put_object(task, *samples("S1", "S2"))
+    at_sleep(stepped, crash)
+    task.try_(**given, results_s3_uri=URI, on_changed="rerun")
+    put_object(task, *changed("S2"))
+
+    ended = task.try_()
+
+    assert ended.error is None
+    assert submitted(task) == [["S1", "S2"], ["S2", "S3"]]
+    assert (ended.result["total_runs"], ended.result["completed_runs"]) == (3, 3)
+
+
+@pytest.mark.parametrize("becomes", ["the same", "written again", "tidied away"])
+def test_object_that_is_not_edited_before_a_retry(new_task: NewTask, stepped: SteppedTime, becomes: str) -> None:
+    """An object with the same content, or that has been tidied away, changes nothing: the batch's result counts."""
+    task = new_task("batch")
+    given = put_object(task, *samples("S1", "S2"))
+    at_sleep(stepped, crash)
+    task.try_(**given, results_s3_uri=URI)
+    s3 = task.emulator.client("s3")
+    if becomes == "written again":
+        put_object(task, *samples("S1", "S2"))
+    elif becomes == "tidied away":
+        s3.delete_object(Bucket=BUCKET, Key="settings.json")
+
+    ended = task.try_()
+
+    assert ended.error is None
+    assert submitted(task) == [["S1", "S2"]]
+    assert ended.result["attempts"] == 1
 
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferred"])

@@ -53,7 +53,7 @@ OUTCOMES: dict[str, dict[str, Any]] = {
 }
 SCRIPTS = st.dictionaries(NAMES, st.sampled_from(list(OUTCOMES)))
 ON_CHANGED = st.sampled_from(["fail", "rerun", "keep"])
-WRITERS = st.sampled_from(["second DAG run", "second task", "repair", "another workflow"])
+WRITERS = st.sampled_from(["second DAG run", "second task", "repair", "named repair", "another workflow"])
 TROUBLES = st.none() | st.sampled_from(["crash", "batch failed", "writer"])
 CANNOT_TELL = (Crash, SettingsError, AttemptError)
 
@@ -80,6 +80,7 @@ class SharedCohort(RuleBasedStateMachine):
         }
         self.kept = on_changed == "keep"
         self.has_expired = False
+        self.asked_for: set[tuple[str, int]] = set()
         self._try(script, None)
 
     def _task(self, task_id: str, run_id: str) -> Task:
@@ -169,10 +170,12 @@ class SharedCohort(RuleBasedStateMachine):
         run_id = "one" if writer == "second task" else f"other {self.writers}"
         workflow = OTHER_WORKFLOW if writer == "another workflow" else WORKFLOW
         task = self._task(f"{writer} {self.writers}".replace(" ", "_"), run_id)
+        named = writer == "named repair"
         task.try_(
-            run_settings=_settings(versions),
+            run_settings=_settings({**self.sheet, **versions} if named else versions),
             default_run_setting={**DEFAULT_RUN_SETTING, "workflowId": workflow},
             results_s3_uri=URI,
+            **({"rerun": list(versions), "on_changed": "rerun"} if named else {}),
         )
 
     def _try(self, script: dict[str, str], trouble: str | None) -> None:
@@ -191,18 +194,20 @@ class SharedCohort(RuleBasedStateMachine):
         Cohort.stepped.at_sleep = None
         if isinstance(self.ended.error, Crash) and self.task.instance.try_number > self.task.instance.max_tries:
             self.task.instance.max_tries += 1
-        # Whose settings nobody remembers: "rerun" was asked for.
-        is_asked_for = self.has_expired and self.arguments["on_changed"] == "rerun"
+        # Whose settings nobody remembers: "rerun" was asked for, now or of an attempt that has not come to it.
+        if self.has_expired and self.arguments["on_changed"] == "rerun":
+            self.asked_for |= set(self.sheet.items())
         books = [run for run in self._books() if run["mine"]]
         for run in books:
             if run["id"] in known:
                 continue
             name = run["sample"], run["version"]
-            assert is_asked_for or name not in done, f"{name} ran again, though it had completed"
+            assert name in self.asked_for or name not in done, f"{name} ran again, though it had completed"
             for other in books:
                 if other["sample"] == run["sample"] and other["number"] < run["number"]:
                     assert other["stopped"] is not None, f"{name} runs beside itself"
                     assert other["stopped"] <= run["created"], f"{name} ran beside itself"
+        self.asked_for -= {(run["sample"], run["version"]) for run in books if run["id"] not in known}
 
     def _interrupt(self, trouble: str) -> None:
         Cohort.stepped.at_sleep = None

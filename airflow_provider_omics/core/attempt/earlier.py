@@ -90,7 +90,8 @@ def recover(present: Present) -> Flow[AttemptRecord | None]:
     for other in others:
         if _is_going(other):
             yield from cancel_old(replace(record, owner_try=other.try_number), other.seen, present)
-    return replace(record, fingerprint=present.fingerprint, resource_id=last.seen.id, resource_uuid=last.seen.uuid)
+    record = replace(record, fingerprint=present.fingerprint, settings_etag=present.settings_etag)
+    return replace(record, resource_id=last.seen.id, resource_uuid=last.seen.uuid)
 
 
 def _is_going(start: EarlierStart) -> bool:

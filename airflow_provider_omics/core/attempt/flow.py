@@ -167,6 +167,7 @@ def _start_afresh(
         tagged=present.tagged,
         name_hash=present.name_hash,
         resolved=present.resolved,
+        settings_etag=present.settings_etag,
     )
     if before is not None:
         record = record.following(before, cleared=cleared)

@@ -45,6 +45,8 @@ class AttemptRecord:
     :param outdated: a try with other settings has adopted it: once it has ended, it is compared with them.
     :param compared: it submits what is new or changed since the attempt before it, which ended well.
     :param resolved: names of workflow, run group and cache that were looked up for it, and their ids; None: none.
+    :param settings_etag: S3's mark of the object with the run settings, which is part of the fingerprint; None: there
+        is none, or it is not known.
     """
 
     request_id: str
@@ -68,6 +70,7 @@ class AttemptRecord:
     outdated: bool = False
     compared: bool = False
     resolved: Mapping[str, str] | None = None
+    settings_etag: str | None = None
 
     def following(self, before: AttemptRecord, *, cleared: bool) -> AttemptRecord:
         """Make the record of a new attempt that counts on from the one before it, and names the batch that one started.
@@ -140,6 +143,7 @@ class Present:
     :param patience: seconds for which a start that does not get through is repeated.
     :param misses_record: there have been earlier tries, and their record would have outlived them.
     :param first_try: number of the first try since the task was new, or cleared, by Airflow's numbers.
+    :param settings_etag: S3's mark of the object with the run settings, part of the fingerprint; None: not known.
     """
 
     kind: str
@@ -158,3 +162,4 @@ class Present:
     resolved: Mapping[str, str] | None = None
     misses_record: bool = False
     first_try: int = 1
+    settings_etag: str | None = None

@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow_provider_omics.core.batch.evidence import Unrecorded
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample, is_same_work
+from airflow_provider_omics.core.batch.verdict import matches_any, named_samples
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.failure.reasons import FailureClass, is_final, reason_of_end
 from airflow_provider_omics.core.settings.checks import ReadModel
@@ -36,6 +37,8 @@ class Fate(str, Enum):
     """Its run is going: it is waited for, and nothing is submitted beside it."""
     NOT_KNOWN = "not known"
     """It may have completed, and what would tell is gone: nothing is started."""
+    LEAVE = "leave"
+    """``rerun`` names others: it is neither submitted nor judged, and its record stays as it is."""
 
     @property
     def is_submitted(self) -> bool:
@@ -57,6 +60,7 @@ class RerunRules:
     :param trust_foreign: a result of the same workflow without a fingerprint counts as one of the same settings.
     :param only_changes: the attempt before ended well: what did not complete is tolerated, and submitted again only
         with other settings.
+    :param named: ids and patterns that ``rerun`` names; none: it is about all samples.
     """
 
     everything: bool = False
@@ -67,6 +71,7 @@ class RerunRules:
     has_cache: bool = False
     trust_foreign: bool = False
     only_changes: bool = False
+    named: tuple[str, ...] = ()
 
     def fate(self, sample: Sample, known: RunRecord | Unrecorded | None, unclear_before: int = 0) -> Fate:
         """Decide what becomes of a sample; the table is in docs/results.md.
@@ -82,8 +87,12 @@ class RerunRules:
         """
         if known is Unrecorded.GOING:
             return Fate.WAIT
+        if known is Unrecorded.NOT_KNOWN and not self.everything:
+            return Fate.NOT_KNOWN
+        if self.named and not matches_any(sample.run_setting_id, self.named):
+            return Fate.LEAVE
         if known is None or isinstance(known, Unrecorded):
-            return Fate.NOT_KNOWN if known is Unrecorded.NOT_KNOWN and not self.everything else Fate.NEW
+            return Fate.NEW
         if self.everything:
             return Fate.AGAIN
         if known.status is RecordStatus.COMPLETED:
@@ -137,6 +146,23 @@ def _is_untried(status: RecordStatus, reason: str | None) -> bool:
     return status is RecordStatus.NOT_SUBMITTED and reason is None
 
 
+RERUN = "'failed', 'all', or runSettingIds or patterns of the samples to run, each a text"
+"""The values of the argument ``rerun``."""
+
+
+def read_rerun(value: object) -> tuple[tuple[str, ...], list[Problem]]:
+    """Read the argument ``rerun``.
+
+    :param value: ``"failed"``, ``"all"``, or ids and patterns of samples: one, or several.
+    :return: the ids and patterns, none where it is about all samples; and the problems.
+    """
+    if value in ("failed", "all"):
+        return (), []
+    named, problems = named_samples("rerun", value, RERUN)
+    # Of no samples it would be about all of them, and start them.
+    return named, problems or ([] if named else [Problem("rerun", repr(value), RERUN)])
+
+
 def checked_on_changed(value: object) -> str:
     """Read the argument ``on_changed``.
 
@@ -167,7 +193,9 @@ def rerun_setting_problems(
     return merged.problems(model)
 
 
-def rerun_sentence(again: Mapping[RecordStatus, int], new: int, changed: int, kept: int, carried: int) -> str:
+def rerun_sentence(
+    again: Mapping[RecordStatus, int], new: int, changed: int, kept: int, carried: int, unnamed: int = 0
+) -> str:
     """Summarise for the task's log which samples an attempt submits.
 
     :param again: samples submitted again, by how they ended.
@@ -175,6 +203,7 @@ def rerun_sentence(again: Mapping[RecordStatus, int], new: int, changed: int, ke
     :param changed: completed samples whose settings changed.
     :param kept: completed samples.
     :param carried: samples that did not complete and are left as they are.
+    :param unnamed: samples that ``rerun`` does not name. Default: it names none, and is about all.
     :return: ``"submit 14: 9 failed, 3 not submitted, 2 new; keep 9,986"``.
     """
     parts = [(number, status.value.lower().replace("_", " ")) for status, number in again.items()]
@@ -182,7 +211,8 @@ def rerun_sentence(again: Mapping[RecordStatus, int], new: int, changed: int, ke
     shown = ", ".join(f"{number:,} {name}" for number, name in parts if number)
     total = sum(number for number, _ in parts)
     text = f"submit {total:,}" + (f": {shown}" if shown else "") + f"; keep {kept:,}"
-    return text + (f"; leave {carried:,} that did not complete" if carried else "")
+    text += f"; leave {carried:,} that did not complete" if carried else ""
+    return text + (f"; {unnamed:,} that rerun does not name stay as they are" if unnamed else "")
 
 
 @dataclass(frozen=True)
@@ -197,15 +227,16 @@ class RerunForecast:
     sentence: str
 
 
-def rerun_forecast(records: Iterable[RunRecord], *, everything: bool) -> RerunForecast:
+def rerun_forecast(records: Iterable[RunRecord], *, everything: bool, named: tuple[str, ...] = ()) -> RerunForecast:
     """Forecast what a clear submits, by the rules that the cleared task has.
 
     :param records: one for each sample.
     :param everything: ``rerun="all"``.
+    :param named: ids and patterns that ``rerun`` names. Default: it is about all samples.
     :return: the forecast; rows that are new or changed by then are not in it.
     """
     # With the settings of the last try no sample has changed.
-    rules = RerunRules(everything=everything, cleared=True, on_changed="keep")
+    rules = RerunRules(everything=everything, cleared=True, on_changed="keep", named=named)
     again: Counter[RecordStatus] = Counter()
     left: Counter[Fate] = Counter()
     for record in records:
@@ -217,4 +248,5 @@ def rerun_forecast(records: Iterable[RunRecord], *, everything: bool) -> RerunFo
         else:
             left[fate] += 1
     by_status = {status: again[status] for status in RecordStatus if again[status]}
-    return RerunForecast(sum(again.values()), rerun_sentence(by_status, 0, 0, left[Fate.KEEP], left[Fate.CARRY]))
+    sentence = rerun_sentence(by_status, 0, 0, left[Fate.KEEP], left[Fate.CARRY], left[Fate.LEAVE])
+    return RerunForecast(sum(again.values()), sentence)

@@ -55,20 +55,11 @@ class Tolerance:
         percent = None if max_failed_percent in (None, "", "None") else _number(max_failed_percent)
         if max_failed_percent not in (None, "", "None") and (percent is None or not 0 <= percent <= 100):
             problems.append(Problem("max_failed_percent", repr(max_failed_percent), "a number from 0 to 100"))
-        given: tuple[object, ...] = (must_succeed,)
-        if isinstance(must_succeed, Collection) and not isinstance(must_succeed, str):
-            given = tuple(must_succeed)
-        # A runSettingId of digits, which a native template has made a number, is its digits.
-        texts = [str(pattern) if type(pattern) is int else pattern for pattern in given]
-        for pattern in texts:
-            if not isinstance(pattern, str) or not pattern or _LIST.fullmatch(pattern):
-                hint = lost_spelling(pattern) or still_text(pattern or None)
-                allowed = f"runSettingIds or patterns, each a text{hint}"
-                problems.append(Problem("must_succeed", repr(must_succeed), allowed))
-                break
+        names, unreadable = named_samples("must_succeed", must_succeed, "runSettingIds or patterns, each a text")
+        problems += unreadable
         if problems:
             raise SettingsError(problems)
-        return cls(int(runs or 0), percent, tuple(map(str, texts)))
+        return cls(int(runs or 0), percent, names)
 
     def allowance(self, total_runs: int) -> int:
         """Number of runs, out of so many, that may end otherwise than COMPLETED."""
@@ -81,21 +72,45 @@ SHOWN_IDS = 3
 """Ids that are shown beside one that names no sample."""
 
 
-def must_succeed_problems(must_succeed: Collection[str], ids: Collection[str]) -> list[Problem]:
-    """Look for ids and patterns that name no sample of the batch: a typing error would let its failure pass.
+def named_samples(argument: str, value: object, allowed: str) -> tuple[tuple[str, ...], list[Problem]]:
+    """Read the ids and patterns that an argument names.
 
-    :param must_succeed: ``runSettingId``s, or patterns with ``*`` and ``?``.
+    :param argument: name of the argument.
+    :param value: one ``runSettingId`` or pattern, or several, as a template may have left them.
+    :param allowed: what the argument takes, in words.
+    :return: the ids and patterns, and the problem of the first that is none.
+    """
+    given: tuple[object, ...] = (value,)
+    if isinstance(value, Collection) and not isinstance(value, str):
+        given = tuple(value)
+    # A runSettingId of digits, which a native template has made a number, is its digits.
+    texts = [str(pattern) if type(pattern) is int else pattern for pattern in given]
+    for pattern in texts:
+        if not isinstance(pattern, str) or not pattern or _LIST.fullmatch(pattern):
+            hint = lost_spelling(pattern) or still_text(pattern or None)
+            return (), [Problem(argument, repr(value), f"{allowed}{hint}")]
+    return tuple(map(str, texts)), []
+
+
+def naming_problems(argument: str, patterns: Collection[str], ids: Collection[str]) -> list[Problem]:
+    """Look for ids and patterns that name no sample of the batch: a typing error would let a failure pass.
+
+    :param argument: name of the argument: ``must_succeed`` or ``rerun``.
+    :param patterns: ``runSettingId``s, or patterns with ``*`` and ``?``.
     :param ids: those of the batch.
     :return: one problem for each that names none, with the nearest ids.
     """
     known, problems = dict.fromkeys(ids), []
-    for pattern in must_succeed:
+    for pattern in patterns:
         if pattern in known or any(fnmatchcase(name, _glob(pattern)) for name in known):
             continue
         near = get_close_matches(pattern.replace("*", "").replace("?", ""), known, SHOWN_IDS, 0.4)
         shown = f"the nearest: {', '.join(map(repr, near))}" if near else f"the first: {next(iter(known), None)!r}"
         value = GivenValue(f"{pattern!r}, which names none of the {len(known):,} samples; {shown}")
-        problems.append(Problem("must_succeed", value, "runSettingIds of this batch, or patterns that match some"))
+        allowed = "runSettingIds of this batch, or patterns that match some"
+        if argument == "rerun":
+            allowed = f"'failed', 'all', or {allowed}"
+        problems.append(Problem(argument, value, allowed))
     return problems
 
 

@@ -11,7 +11,7 @@ from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
 from airflow_provider_omics.core.batch.rerun import RerunRules
 from airflow_provider_omics.core.batch.sample import RunRecord
-from airflow_provider_omics.core.batch.verdict import Tolerance, must_succeed_problems
+from airflow_provider_omics.core.batch.verdict import Tolerance, naming_problems
 from airflow_provider_omics.core.errors import (
     AccessDenied,
     AttemptError,
@@ -25,6 +25,7 @@ from airflow_provider_omics.core.errors import (
     ServiceError,
     SettingsError,
     Throttled,
+    Unavailable,
 )
 from airflow_provider_omics.core.settings.checks import clean_setting
 from airflow_provider_omics.core.settings.fields import MAX_INLINE_SETTINGS, Place
@@ -84,7 +85,7 @@ class BatchArguments:
     max_failed_runs: int | str
     max_failed_percent: float | str | None
     must_succeed: str | AnyCollection[str]
-    rerun: str
+    rerun: str | AnyCollection[str]
     rerun_setting: Mapping[str, Any] | None
     on_changed: str
     previous_results: str | None
@@ -133,8 +134,6 @@ class BatchJob:
         is_object = given.run_settings_s3_uri is not None
         self._places = BatchPlaces(self.owner, given.staging_s3_uri, given.results_s3_uri, is_object)
         self._results = BatchResults(self.owner, self._places, given.results_detail, given.read_outputs)
-        report = CohortReport(self.owner, self._layers) if self.owner.arguments.report else None
-        self._judge = BatchJudge(self.owner, self._results, given.tolerance, self._retry_rules, given.rerun, report)
         self._rerun_settings = RerunSettings(
             given.rerun,
             given.rerun_setting,
@@ -142,6 +141,10 @@ class BatchJob:
             given.previous_results,
             given.rerun_failed_of,
             given.trust_foreign,
+        )
+        report = CohortReport(self.owner, self._layers) if self.owner.arguments.report else None
+        self._judge = BatchJudge(
+            self.owner, self._results, given.tolerance, self._retry_rules, given.rerun != "all", report
         )
 
     @property
@@ -179,9 +182,9 @@ class BatchJob:
             for setting in (default, merge_settings(default, rerun.rerun_setting)):  # a rerun may have another
                 check_definition(self.owner, setting)
         self._check_place()
-        must_succeed = arguments.tolerance().must_succeed
-        if must_succeed:
-            self._check_named(must_succeed, batch)
+        named = {"must_succeed": arguments.tolerance().must_succeed, "rerun": rerun.named}
+        if any(named.values()):
+            self._check_named(named, batch)
         for warning in batch.checked.warnings:
             self.owner.log.warning("%s", warning)
         # The rows of a sheet are compared while they are read: then their lines are known.
@@ -195,12 +198,25 @@ class BatchJob:
         spool = None if arguments.run_settings_s3_uri is not None else batch.spool
         return StartRequest(
             content,
-            also=rerun.rerun_setting or None,
-            chooses=arguments.rerun == "failed",
-            has_earlier=rerun.earlier is not None,
+            also={**rerun.rerun_setting, **({"rerun": rerun.named} if rerun.named else {})} or None,
+            chooses=arguments.rerun != "all",
+            has_earlier=rerun.chooses_at_once,
             compares=self.owner.lasts,
             staged_run_tags=0 if spool is None else spool.most_run_tags,
+            settings_etag=None if arguments.run_settings_s3_uri is None else self._settings_etag(),
         )
+
+    def _settings_etag(self) -> str | None:
+        """Ask S3 which version of the user's object it has: an edit of it changes what the same request submits."""
+        try:
+            etag: str = S3Store(self.owner.hook).head(str(self.arguments.run_settings_s3_uri))["ETag"]
+        except Unavailable:
+            raise
+        except ServiceError:
+            # Out of this task's reach, or tidied away since: nothing shows that it is another one than before.
+            record = self.owner.store.load()
+            return None if record is None else record.settings_etag
+        return etag
 
     def _workflow_to_check(self, setting: Mapping[str, Any]) -> Workflow | None:
         return workflow_to_check(self.owner, setting) if self.owner.arguments.check_workflow else None
@@ -231,7 +247,7 @@ class BatchJob:
     def _check_place(self) -> None:
         """Refuse more settings in an S3 object than a rerun could choose from, before anything is sent."""
         uri = self.arguments.run_settings_s3_uri
-        if self.arguments.rerun != "failed" or uri is None or self._places.staging is not None:
+        if self.arguments.rerun == "all" or uri is None or self._places.staging is not None:
             return
         if self.owner.store.load() is not None:
             return  # an earlier try has started them
@@ -249,8 +265,8 @@ class BatchJob:
             )
             raise SettingsError([Problem("run_settings_s3_uri", f"more than {MAX_INLINE_SETTINGS} runs", allowed)])
 
-    def _check_named(self, must_succeed: AnyCollection[str], batch: CheckedBatch) -> None:
-        """Refuse ids and patterns that name no sample."""
+    def _check_named(self, named: Mapping[str, AnyCollection[str]], batch: CheckedBatch) -> None:
+        """Refuse ids and patterns that name no sample, by argument."""
         try:
             if batch.spool is None:
                 ids = read_ids(str(self.arguments.run_settings_s3_uri), S3Store(self.owner.hook))
@@ -258,15 +274,16 @@ class BatchJob:
                 ids = [setting["runSettingId"] for setting in batch.spool]
         except ServiceError as error:
             # The service role reads the object, and the connection may not be allowed to.
-            self.owner.log.warning("Whether must_succeed names samples of this batch cannot be told: %s", error)
+            arguments = " and ".join(argument for argument, patterns in named.items() if patterns)
+            self.owner.log.warning("Whether %s names samples of this batch cannot be told: %s", arguments, error)
             return
-        problems = must_succeed_problems(must_succeed, ids)
+        problems = [problem for argument, names in named.items() for problem in naming_problems(argument, names, ids)]
         if problems:
             raise SettingsError(problems)
 
     def _check_memory(self) -> None:
         """Refuse to choose samples where no later try could learn the choice."""
-        if self.arguments.rerun != "failed" or not self.owner.arguments.durable or self.owner.lasts:
+        if self.arguments.rerun == "all" or not self.owner.arguments.durable or self.owner.lasts:
             return
         if self.owner.try_number > 1:
             raise AttemptError(
@@ -282,10 +299,10 @@ class BatchJob:
         if batch.spool is None:
             self.owner.log.warning("check_inputs: the runs of %s are not looked at", self.arguments.run_settings_s3_uri)
             return
-        if self.arguments.rerun == "failed":
+        if self.arguments.rerun != "all":
             record = self.owner.store.load()
             has_started = record is not None and (record.resource_id or record.previous_request_id)
-            if has_started or (self._rerun_settings.earlier is not None and not self.owner.arguments.dry_run):
+            if has_started or (self._rerun_settings.chooses_at_once and not self.owner.arguments.dry_run):
                 self.owner.log.info("check_inputs: looked up are the inputs of what is going to be submitted only")
                 return  # what has completed may have been tidied away
         check_inputs(self.owner, default, lambda: batch.inputs_by_run(default))
@@ -298,11 +315,12 @@ class BatchJob:
             cleared=record.attempts_since_clear == 1,
             on_changed=self.arguments.on_changed,
             # Later attempts have had it.
-            rerun_setting_changes=settings.changes(default) and record.attempts == 2 and settings.earlier is None,
+            rerun_setting_changes=settings.changes(default) and record.attempts == 2 and not settings.chooses_at_once,
             retry_permanent=self.owner.arguments.retry_permanent_failures,
             has_cache=bool(merged.get("cacheId")),
             trust_foreign=self.arguments.trust_foreign,
             only_changes=record.compared,
+            named=settings.named,
         )
         chosen = self._rerun().choose(record, self._all_settings(default), default, rules)
         batch = self._take(record, chosen)

@@ -17,6 +17,7 @@ from airflow_provider_omics.core.batch.rerun import (
     Fate,
     RerunRules,
     checked_on_changed,
+    read_rerun,
     rerun_sentence,
     rerun_setting_problems,
 )
@@ -72,7 +73,7 @@ _NOT_SET = (None, "", "None")  # what a template makes of a param that is not gi
 class RerunSettings:
     """The arguments of the operator, as they were rendered.
 
-    :param rerun: ``"failed"`` or ``"all"``.
+    :param rerun: ``"failed"``, ``"all"``, or the samples to run.
     :param given: ``rerun_setting``.
     :param on_changed: ``"fail"``, ``"rerun"`` or ``"keep"``.
     :param previous_results: a results file, or nothing.
@@ -92,9 +93,7 @@ class RerunSettings:
 
         :raises SettingsError: something is wrong.
         """
-        problems = []
-        if self.rerun not in ("failed", "all"):
-            problems.append(Problem("rerun", repr(self.rerun), "'failed' or 'all'"))
+        _, problems = read_rerun(self.rerun)
         if self.rerun == "all" and self.earlier is not None:
             allowed = "with rerun='failed' only: 'all' looks at nothing"
             problems.append(Problem(self.earlier.argument, "set", allowed))
@@ -122,11 +121,22 @@ class RerunSettings:
     def check_place(self) -> None:
         """Refuse a choice that no place can remember.
 
-        :raises SettingsError: earlier results are named.
+        :raises SettingsError: earlier results are named, or samples.
         """
-        if self.earlier is not None:
+        if self.chooses_at_once:
+            argument = "rerun" if self.earlier is None else self.earlier.argument
             allowed = "needs a place to remember what was chosen: results_s3_uri or staging_s3_uri"
-            raise SettingsError([Problem(self.earlier.argument, "set", allowed)])
+            raise SettingsError([Problem(argument, "set", allowed)])
+
+    @property
+    def chooses_at_once(self) -> bool:
+        """Whether already the first attempt submits some samples only."""
+        return self.earlier is not None or bool(self.named)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Ids and patterns of the samples to run; none: all of them."""
+        return read_rerun(self.rerun)[0]
 
     @property
     def earlier(self) -> EarlierResults | None:
@@ -207,7 +217,7 @@ class BatchRerun:
                 known.remove(sample.run_setting_id)
             for sample, fate in zip(samples_of(default, spool), fates, strict=True):
                 found = known.of(sample)
-                if not fate.is_submitted and isinstance(found, RunRecord):
+                if not fate.is_submitted and fate is not Fate.LEAVE and isinstance(found, RunRecord):
                     known.keep(found)
             known.write()
             self.memory.keep(record.request_id, chain(self._samples(known, spool, default, fates, rules), gone))
@@ -333,7 +343,7 @@ class BatchRerun:
                 again[record.status] += 1
             elif fate is Fate.REFUSE:
                 refused.append((sample, record))
-            elif record.status is RecordStatus.UNKNOWN:
+            elif record.status is RecordStatus.UNKNOWN and fate is not Fate.LEAVE:
                 unknown.append(name)
         if Fate.NOT_KNOWN in fates:
             raise SettingsError([self._memory_problem(fates.count(Fate.NOT_KNOWN))])
@@ -348,6 +358,7 @@ class BatchRerun:
                 count[Fate.CHANGED],
                 count[Fate.KEEP],
                 count[Fate.CARRY],
+                count[Fate.LEAVE],
             ),
         )
         if unknown:
@@ -366,6 +377,9 @@ class BatchRerun:
         for sample, fate in zip(samples_of(default, spool), fates, strict=True):
             before = known.unclear_before(sample.run_setting_id)
             record = known.of(sample)
+            is_left = fate is Fate.LEAVE
+            if is_left and not (known.remembers(sample) and isinstance(record, RunRecord)):
+                continue  # this task has never run it
             if fate.is_submitted or not isinstance(record, RunRecord):
                 yield replace(sample, unclear=rules.unclear(record, before))
             else:
@@ -375,6 +389,7 @@ class BatchRerun:
                     fingerprint=record.fingerprint,
                     carried=record.status.value,
                     reason=record.cause or record.failure_reason,
+                    removed=is_left,
                     unclear=before,
                     run_id=None if is_done else record.run_id,
                     message=None if is_done else record.message,

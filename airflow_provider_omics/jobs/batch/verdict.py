@@ -139,7 +139,7 @@ class BatchJudge:
     :param results: the batch's.
     :param tolerance: reads the user's tolerance.
     :param retry_rules: makes the rules by which a retry of Airflow's own would choose.
-    :param rerun: ``"failed"`` or ``"all"``.
+    :param chooses: a new attempt leaves out what has completed.
     :param report: the page of all samples; None: none is wanted.
     """
 
@@ -147,7 +147,7 @@ class BatchJudge:
     results: BatchResults
     tolerance: Callable[[], Tolerance]
     retry_rules: Callable[[AttemptRecord | None], RerunRules]
-    rerun: str
+    chooses: bool
     report: CohortReport | None = None
     _left_by: dict[str, Cohort] = field(default_factory=dict)
 
@@ -273,7 +273,7 @@ class BatchJudge:
         """Count how often all samples had failed unclear, where each attempt submits all; None: each has its count."""
         if self.owner.record is None or not self.owner.lasts:
             return Report(self.owner).unclear_before()  # by the number of the try
-        return None if self.rerun == "failed" else self.owner.record.unclear_failures
+        return None if self.chooses else self.owner.record.unclear_failures
 
     def failed(self, batch: BatchSnapshot, error: OmicsError) -> None:
         """Explain a failure, push the result, and collect the results so far.

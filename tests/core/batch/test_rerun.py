@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_omics.core.batch.evidence import Unrecorded
-from airflow_provider_omics.core.batch.rerun import Fate, RerunRules, checked_on_changed, rerun_forecast, rerun_sentence
+from airflow_provider_omics.core.batch.rerun import (
+    Fate,
+    RerunRules,
+    checked_on_changed,
+    read_rerun,
+    rerun_forecast,
+    rerun_sentence,
+)
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
 from airflow_provider_omics.core.errors import SettingsError
 
@@ -163,17 +170,60 @@ def test_what_is_submitted(again: dict[RecordStatus, int], rest: tuple[int, int,
     assert rerun_sentence(again, *rest) == expected
 
 
+@pytest.mark.parametrize("known", [None, Unrecorded.NEW, record("COMPLETED", fingerprint="x"), record("FAILED")])
+@pytest.mark.parametrize("everything", [False, True])
+def test_named(known: RunRecord | Unrecorded | None, *, everything: bool) -> None:
+    """What is not named is left, whatever is known of it; what is named has the fate that it had without names."""
+    rules = RerunRules(cleared=True, everything=everything)
+
+    assert replace(rules, named=("S2", "T*")).fate(NOW, known) is Fate.LEAVE
+    assert replace(rules, named=("T*", "?1")).fate(NOW, known) is rules.fate(NOW, known)
+
+
+def test_what_is_going_or_forgotten_is_told_without_names() -> None:
+    """A run that is going is waited for, and a gone memory refused, also of samples that are not named."""
+    rules = RerunRules(named=("S2",))
+
+    assert rules.fate(NOW, Unrecorded.GOING) is Fate.WAIT
+    assert rules.fate(NOW, Unrecorded.NOT_KNOWN) is Fate.NOT_KNOWN
+
+
 @pytest.mark.parametrize(
-    ("everything", "expected"),
+    ("value", "named"),
+    [("failed", ()), ("all", ()), ("S1", ("S1",)), (["failed"], ("failed",)), ([12, "*"], ("12", "*"))],
+)
+def test_rerun_names_samples(value: object, named: tuple[str, ...]) -> None:
+    """The two words stand for all samples; in a list they are ids as any."""
+    assert read_rerun(value) == (named, [])
+
+
+@pytest.mark.parametrize("value", [None, "", [], [""], True, [1.5], "['S1']"])
+def test_bad_rerun(value: object) -> None:
+    """What names nothing is a problem, and never all samples."""
+    named, problems = read_rerun(value)
+
+    assert (named, [problem.argument for problem in problems]) == ((), ["rerun"])
+
+
+@pytest.mark.parametrize(
+    ("everything", "named", "expected"),
     [
-        (False, (3, "submit 3: 1 failed, 1 cancelled, 1 not submitted; keep 1; leave 1 that did not complete")),
-        (True, (5, "submit 5: 1 completed, 1 failed, 1 cancelled, 1 not submitted, 1 unknown; keep 0")),
+        (False, (), (3, "submit 3: 1 failed, 1 cancelled, 1 not submitted; keep 1; leave 1 that did not complete")),
+        (True, (), (5, "submit 5: 1 completed, 1 failed, 1 cancelled, 1 not submitted, 1 unknown; keep 0")),
+        (
+            False,
+            ("*ED",),
+            (
+                3,
+                "submit 3: 1 failed, 1 cancelled, 1 not submitted; keep 1; 1 that rerun does not name stay as they are",
+            ),
+        ),
     ],
 )
-def test_forecast(everything: bool, expected: tuple[int, str]) -> None:
+def test_forecast(everything: bool, named: tuple[str, ...], expected: tuple[int, str]) -> None:
     """A clear submits what did not complete, never what may have, and nothing of a row that has left the sheet."""
     records = [RunRecord(f"S{status.value}", None, None, status, fingerprint="f") for status in RecordStatus]
 
-    forecast = rerun_forecast(records, everything=everything)
+    forecast = rerun_forecast(records, everything=everything, named=named)
 
     assert (forecast.submitted, forecast.sentence) == expected

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_omics.core.batch.verdict import BatchCounts, Tolerance, judge, must_succeed_problems
+from airflow_provider_omics.core.batch.verdict import BatchCounts, Tolerance, judge, naming_problems
 from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 
@@ -277,7 +277,7 @@ def test_counts_of_several_attempts_add_up() -> None:
 )
 def test_what_must_succeed_has_to_be_there(given: str, near: str | None, *, named: bool) -> None:
     """An id or a pattern that names no sample is a problem, which shows the nearest ids."""
-    problems = must_succeed_problems([given, "NA12879"], ["NA12878", "NA12879", "run[1]"])
+    problems = naming_problems("must_succeed", [given, "NA12879"], ["NA12878", "NA12879", "run[1]"])
 
     assert (not problems) is named
     if near is not None:
