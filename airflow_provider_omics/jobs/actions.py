@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +28,10 @@ from airflow_provider_omics.core.wait.flow import WaitPlan, wait
 from airflow_provider_omics.core.wait.outcome import error_of
 from airflow_provider_omics.exceptions import task_error
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.jobs.costs import cohort_costs
 from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.jobs.readiness import check_readiness
-from airflow_provider_omics.results.collect import collect_results
+from airflow_provider_omics.results.collect import Collection
 from airflow_provider_omics.results.file import results_place
 
 _CAPS = {"max_runs": "maxRuns", "max_cpus": "maxCpus", "max_gpus": "maxGpus", "max_duration": "maxDuration"}
@@ -219,14 +221,23 @@ def _delete_run_cache(call: Call, cache_id: str) -> None:
 
 
 def _collect_batch_results(
-    call: Call, batch_id: str, results_s3_uri: str | None, results_detail: str, read_outputs: bool
+    call: Call,
+    batch_id: str,
+    results_s3_uri: str | None,
+    results_detail: str,
+    read_outputs: bool,
+    read_costs: bool | None,
 ) -> dict[str, Any]:
     detail = ResultsDetail.checked(results_detail)
     uri = results_place(results_s3_uri, call.hook.defaults.results_s3_uri, call.identity)
     if uri is None:
         allowed = "s3://bucket/key.jsonl.gz, or results_s3_uri in the connection"
         raise SettingsError([Problem("results_s3_uri", "not set", allowed)])
-    return collect_results(call.hook, batch_id, uri, call.log, detail=detail, read_outputs=read_outputs).to_result()
+    costs = call.hook.defaults.read_costs if read_costs is None else read_costs
+    options: dict[str, Any] = {"detail": detail, "read_outputs": read_outputs, "read_costs": costs}
+    with closing(Collection(call.hook, batch_id, uri, call.log, **options)) as collection:
+        result = collection.collect().to_result()
+        return {**result, **cohort_costs(collection, call.log).to_result()} if costs else result
 
 
 def _check(call: Call, **wanted: Any) -> list[dict[str, str]]:
