@@ -23,7 +23,7 @@ from airflow_provider_omics.core.cost.usage import RunUsage, run_usage
 from airflow_provider_omics.core.uris import S3Address, s3_address
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.repeats import Repeats
-from airflow_provider_omics.hooks.s3 import LIST_PAGE, S3Place, S3Store
+from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.results.file import JsonLinesFile
 from airflow_provider_omics.results.manifests import ManifestReader
 from airflow_provider_omics.results.prices import rates_place, read_rates
@@ -147,19 +147,11 @@ class CostReader:
 
     def _all_usages(self) -> Iterator[RunUsage]:
         seen: set[str | None] = set()
-        for uri in self._parts():
+        prefix = f"{self._folder}/usage/"
+        for key in S3Store(self._hook).all_keys(prefix):
+            uri = S3Address(s3_address(prefix).bucket, key).uri
             for usage in JsonLinesFile(self._hook, uri, None).read(RunUsage.from_json, USAGE):
                 name = usage.run_uuid or usage.run_id
                 if name not in seen:
                     seen.add(name)
                     yield usage
-
-    def _parts(self) -> Iterator[str]:
-        store, prefix, after = S3Store(self._hook), f"{self._folder}/usage/", ""
-        while True:
-            items = store.list_objects(prefix, after=after)
-            for item in items:
-                yield S3Address(s3_address(prefix).bucket, item["Key"]).uri
-            if len(items) < LIST_PAGE:
-                return
-            after = items[-1]["Key"]

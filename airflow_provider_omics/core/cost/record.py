@@ -64,7 +64,7 @@ def earlier_run(record: Mapping[str, Any]) -> dict[str, Any]:
 
     :param record: the record of the earlier attempt, with the members of :func:`cost_members`.
     """
-    names = ("run_id", "run_uuid", "status", "cause", "cost_usd", "running_seconds")
+    names = ("run_id", "run_uuid", "batch_id", "stopped_at", "cause", "cost_usd", "running_seconds")
     status = record.get("status_before_removal") or record["status"]
     return {**{name: record[name] for name in names if record.get(name) is not None}, "status": status}
 
