@@ -73,6 +73,10 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         provenance. ``"listed"``: the id of the run and how it ended, from lists of 100 a call.
     :param read_outputs: with ``"full"``, also the outputs of each completed run: the parsed ``outputs.json`` of WDL and
         CWL, for Nextflow the URIs of its objects; default False.
+    :param max_cost_usd: refuse to start runs that may cost more, by an estimate from completed runs of the same
+        workflow and version: those of ``previous_results``, else of this task's own last results. Without such runs it
+        warns, and starts. Default: no limit.
+    :param require_estimate: refuse to start without an estimate. Default False.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
@@ -121,6 +125,8 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "trust_foreign",
         "results_s3_uri",
         "results_detail",
+        "max_cost_usd",
+        "require_estimate",
         "check_inputs",
         "check_role_arn",
         "read_costs",
@@ -164,9 +170,13 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         results_s3_uri: str | None = None,
         results_detail: str = "full",
         read_outputs: bool = False,
+        max_cost_usd: float | str | None = None,
+        require_estimate: bool | str = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.max_cost_usd = max_cost_usd
+        self.require_estimate = require_estimate
         self.default_run_setting = default_run_setting
         self.workflow_version_name = workflow_version_name
         self.run_settings = run_settings
