@@ -55,16 +55,16 @@ def test_advice(run: dict[str, Any], task: dict[str, Any], code: str | None, adv
     assert cost_members(usage(run_object(**run), task), RATES, code).get("size_advice") == advice
 
 
+NO_AVERAGE = "no average of DYNAMIC storage, which runs under two hours do not have"
+
+
 @pytest.mark.parametrize(
     ("run", "lines"),
     [
         ({}, ["0.60 USD: 0.12 for its tasks, 0.48 for its storage"]),
         (
             {"storageType": "DYNAMIC"},
-            [
-                "Its cost is not known, 0.20 USD at most: "
-                "no average of DYNAMIC storage, which runs under two hours do not have"
-            ],
+            [f"Its cost is not known, 0.20 USD at most: {NO_AVERAGE}"],
         ),
     ],
 )
