@@ -117,6 +117,17 @@ class Account:
             return refusal(error)
         return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
 
+    def require_member(self, operation: str, member: str) -> None:
+        """Make sure that the installed boto3 has a member, which it neither sends nor reads otherwise.
+
+        :param operation: the operation, ``"StartRun"``.
+        :param member: a member of its request.
+        :raises CannotAskError: it has not.
+        """
+        model = self.client("omics").meta.service_model.operation_model(operation)
+        if member not in model.input_shape.members:
+            raise CannotAskError(f"the installed boto3 does not know {member}: upgrade boto3 and ask again")
+
     @contextmanager
     def changed_body(self, operation: str, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
         """Change the JSON of requests before they are signed, as boto3 checks its arguments.

@@ -96,10 +96,12 @@ def _start_of_a_pending_run(account: Account) -> Facts:
 
 
 def _unset_scratch(account: Account) -> Facts:
+    account.require_member("StartRun", "scratchStorageMode")
     return {"has scratchStorageMode": "scratchStorageMode" in account.call("GetRun", id=account.start_run())}
 
 
 def _local_scratch(account: Account) -> Facts:
+    account.require_member("StartRun", "scratchStorageMode")
     request = {"requestId": str(uuid.uuid4()), **account.setting(scratchStorageMode="LOCAL")}
     started = account.answer("StartRun", **request)
     if "id" not in started:
