@@ -13,7 +13,7 @@ from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
 from airflow_provider_omics.emulator.compare.__main__ import main
 from airflow_provider_omics.emulator.compare.questions import QUESTIONS
 from airflow_provider_omics.emulator.compare.report import redacted
-from tests.model_support import is_sendable
+from tests.model_support import LATER_OPERATIONS, is_sendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -72,11 +72,11 @@ def test_the_emulator_is_like_itself(
     assert compare("--yes") == 0
 
     report = capsys.readouterr().out
-    # boto3 at the floor of the package knows nothing of scratch storage, and the report says so.
-    unasked = 0 if is_sendable(Place.START_RUN, "scratchStorageMode") else 2
+    # boto3 at the floor of the package knows neither scratch storage nor configurations, and the report says so.
+    unasked = 2 * (not is_sendable(Place.START_RUN, "scratchStorageMode")) + ("CreateConfiguration" in LATER_OPERATIONS)
     same = len(QUESTIONS) - unasked
     assert f"Of {len(QUESTIONS)} questions: {same} same, 0 DIFFERENT, {unasked} not asked" in report
-    assert report.count("does not know scratchStorageMode: upgrade boto3") == 2 * unasked  # of both accounts
+    assert report.count("the installed boto3 does not know") == 2 * unasked  # of both accounts
     assert left_in(account) == NOTHING
 
 
