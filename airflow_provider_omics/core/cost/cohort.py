@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from airflow_provider_omics.core.batch.sample import RecordStatus
@@ -119,29 +122,65 @@ class CohortCost:
         }
 
 
+class CostCounter:
+    """Adds up what the runs of a cohort cost, one by one: of each it keeps a number and its uuid.
+
+    A run that is given twice counts once.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._samples: set[str] = set()
+        self._completed = array("d")
+        self._failed: dict[str, array[float]] = {}
+        self._runs_of: Counter[str] = Counter()
+        self._runs = self._unpriced = 0
+
+    def add(self, run: RunPrice) -> None:
+        """Add a run.
+
+        :param run: the run; one without a uuid never ran, and only its sample counts.
+        """
+        if run.run_uuid is not None:
+            if run.run_uuid in self._seen:
+                return
+            self._seen.add(run.run_uuid)
+            self._count(run)
+        self._samples.add(run.run_setting_id)
+
+    def _count(self, run: RunPrice) -> None:
+        self._runs += 1
+        self._unpriced += run.usd is None
+        is_completed = run.status == RecordStatus.COMPLETED
+        cause = run.cause or "an unknown cause"
+        if not is_completed:
+            self._runs_of[cause] += 1
+        if run.usd is not None:
+            (self._completed if is_completed else self._failed.setdefault(cause, array("d"))).append(run.usd)
+
+    def result(self) -> CohortCost:
+        """Return the sums."""
+        by_cause = {cause: (self._runs_of[cause], _sum(usd)) for cause, usd in sorted(self._failed.items()) if any(usd)}
+        return CohortCost(
+            usd=_sum(chain(self._completed, *self._failed.values())),
+            failed_usd=_sum(chain(*self._failed.values())),
+            samples=len(self._samples),
+            runs=self._runs,
+            unpriced_runs=self._unpriced,
+            by_cause=dict(sorted(by_cause.items(), key=lambda item: -item[1][1])),
+        )
+
+
 def cohort_cost(runs: Iterable[RunPrice]) -> CohortCost:
     """Add up what all runs of a cohort cost; a run that is given twice counts once.
 
     :param runs: the runs of all attempts.
     :return: the sums.
     """
-    once = {run.run_uuid or ("", run.run_setting_id): run for run in runs}
-    submitted = [run for run in once.values() if run.run_uuid is not None]
-    failed = [run for run in submitted if run.status != RecordStatus.COMPLETED]
-    causes = sorted({run.cause or "an unknown cause" for run in failed if run.usd})
-    by_cause = {
-        cause: (len(of_cause), _sum(of_cause))
-        for cause in causes
-        if (of_cause := [run for run in failed if (run.cause or "an unknown cause") == cause])
-    }
-    return CohortCost(
-        usd=_sum(submitted),
-        failed_usd=_sum(failed),
-        samples=len({run.run_setting_id for run in once.values()}),
-        runs=len(submitted),
-        unpriced_runs=sum(run.usd is None for run in submitted),
-        by_cause=dict(sorted(by_cause.items(), key=lambda item: -item[1][1])),
-    )
+    counter = CostCounter()
+    for run in runs:
+        counter.add(run)
+    return counter.result()
 
 
 def sample_usd(record: Mapping[str, Any]) -> float | None:
@@ -254,5 +293,5 @@ def _number(value: Any) -> float | None:
     return float(value) if is_number and math.isfinite(value) else None
 
 
-def _sum(runs: Iterable[RunPrice]) -> float:
-    return round(math.fsum(run.usd for run in runs if run.usd is not None), 6)
+def _sum(usd: Iterable[float]) -> float:
+    return round(math.fsum(usd), 6)
