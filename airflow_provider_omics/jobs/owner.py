@@ -338,8 +338,10 @@ class Owner:
     def push(self, result: dict[str, Any]) -> None:
         """Push the result of a task that is about to fail: a task with trigger rule ``all_done`` needs it.
 
-        :param result: the result.
+        :param result: the result; the names that were looked up, and their ids, come to it.
         """
+        if self.resolved:
+            result = {**result, "resolved": dict(self.resolved)}
         if self.arguments.do_xcom_push:
             self.try_to_write("result in XCom", self.context["ti"].xcom_push, "return_value", result)
 
