@@ -168,7 +168,7 @@ class SharedCohort(RuleBasedStateMachine):
         if number < len(keys):
             s3.delete_object(Bucket=BUCKET, Key=keys[number])
             self.has_expired = True
-        elif number == 12:  # noqa: PLR2004 - one of so many
+        elif number == 12:
             self.task.lose_record()
 
     @rule()
@@ -265,8 +265,10 @@ class SharedCohort(RuleBasedStateMachine):
             assert not lost, f"{lost} are in no record"
 
     def _done(self, books: list[dict[str, Any]]) -> set[tuple[str, int]]:
-        """Tell the samples whose last run has completed: of the task, and, as long as all memory is there, of anybody
-        who has come to write it down."""
+        """Tell the samples whose last run has completed.
+
+        It is one of the task, and, as long as all memory is there, of anybody who has come to write it down.
+        """
         last = {run["sample"]: run for run in books if run["mine"]}
         if not self.has_expired:
             told = [run for run in books if run["same"] and run["task"] and run["task"] not in self.unfinished]
@@ -364,8 +366,12 @@ def _settings(versions: dict[str, int]) -> list[dict[str, Any]]:
 
 def test_any_order_with_other_writers(in_process: None) -> None:
     """Whatever others do to the file: no completed unchanged sample runs twice, and no success is told that is none."""
+
+    def at_call(**call: Any) -> None:
+        SharedCohort.present.at_call(**call)
+
     for name in ("omics", "s3"):
-        clients[name].meta.events.register("before-call", lambda **call: SharedCohort.present.at_call(**call))
+        clients[name].meta.events.register("before-call", at_call)
     walk = seed(int(os.environ["SHARED_SEED"]))(SharedCohort) if "SHARED_SEED" in os.environ else SharedCohort
     run_state_machine_as_test(
         walk,
