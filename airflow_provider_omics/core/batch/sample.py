@@ -481,7 +481,7 @@ class RunRecord:
         """
         if not isinstance(value["run_setting_id"], str) or not isinstance(value.get("row") or {}, Mapping):
             raise TypeError("run_setting_id is no text, or row no object")
-        numbers = ("attempt", "try_number")
+        numbers = ("attempt", "try_number", "map_index")
         _check_texts(value, (f.name for f in fields(cls) if f.name not in (*numbers, "row", "outputs")))
         if not all(isinstance(value.get(name), (int, NoneType)) for name in numbers):
             raise TypeError(f"{' or '.join(numbers)} is no number")
