@@ -21,7 +21,8 @@ from airflow_provider_omics.core.batch.collect import (
     supersedes,
 )
 from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, RunRecord, Sample, Submission, unfit
-from airflow_provider_omics.core.errors import AttemptError, NotFound, OmicsError, Problem, ServiceError, SettingsError
+from airflow_provider_omics.core.errors import AttemptError, NotFound, OmicsError, Problem, SettingsError
+from airflow_provider_omics.core.failure.manifest import run_from_manifest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
 from airflow_provider_omics.core.text import visible
@@ -30,10 +31,10 @@ from airflow_provider_omics.core.wait.flow import LIST_LAG
 from airflow_provider_omics.hooks.client import CALL, at_each
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.repeats import Repeats
-from airflow_provider_omics.hooks.run_logs import RunLogsHook
 from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.results.cohort import Cohort
 from airflow_provider_omics.results.file import JsonLinesFile, read_samples, write_merged
+from airflow_provider_omics.results.manifests import CALLS_PER_SECOND, ManifestReader
 from airflow_provider_omics.results.store import ResultsStore
 
 TOLD = 30.0
@@ -46,9 +47,6 @@ second take five and a half hours."""
 
 SAVE_PATIENCE = 10.0
 """Seconds for the last write of a collection that ends with an error: a task that is being ended has no more."""
-
-MANIFEST_PATIENCE = 75.0
-"""Seconds for which the manifest of a run that is gone is asked for, as long as a wait asks for it."""
 
 LOOKS = 4
 """How often ListRunsInBatch is asked for all runs in the counts of an ended batch, and GetRun for their ends, as both
@@ -183,11 +181,10 @@ class Collection:
         self._started_by = started_by
         self._outputs = OutputsReader(hook) if read_outputs else None
         self._pacer = Pacer(hook.defaults.calls_per_second)
-        self._logs = RunLogsHook.beside(hook)
+        self._manifests = ManifestReader(hook, log, Pacer(CALLS_PER_SECOND).wait)
         self._batch = BatchSnapshot(batch_id, "")
         self._workflow: str | None = None
         self._new = self._unwritten = self._going = self._lagging = 0
-        self._warned = False
         self._rest_completed = False
         self._leaves_out = False
 
@@ -415,23 +412,8 @@ class Collection:
         return self._manifest(submission) if is_another or run.phase is Phase.DELETED else run
 
     def _manifest(self, submission: Submission) -> RunSnapshot | None:
-        def read() -> RunSnapshot | None:
-            self._pacer.wait()
-            if self._logs.conn_config is not self._hook.conn_config:
-                self._logs = RunLogsHook.beside(self._hook)
-            return self._logs.read_manifest(submission.run_id or "", submission.run_uuid)
-
-        try:
-            # Logs may be out of reach for good, where those who gave no way to them still want their results.
-            patience = 0.0 if self._warned else min(self._hook.patience, MANIFEST_PATIENCE)
-            return Repeats(self._hook, self._log, patience).make(read)
-        except NotFound:
-            return None  # no run of this account and Region has left a log yet
-        except ServiceError as error:
-            if not self._warned:
-                self._log.warning("Manifests of runs that are gone cannot be read, so they are UNKNOWN: %s", error)
-            self._warned = True
-            return None
+        run_id, run_uuid = submission.run_id or "", submission.run_uuid
+        return run_from_manifest(self._manifests.read(run_id, run_uuid) or (), run_id, run_uuid)
 
 
 class Pacer:
