@@ -101,7 +101,7 @@ def test_everything_of_a_batch_at_once(emulator: OmicsEmulator, stepped: Stepped
         "batch",
         sample_sheet="samples.csv",
         max_failed_percent=500,
-        rerun="some",
+        rerun=[],
         on_changed="wait",
         results_detail="much",
         poll_interval="soon",

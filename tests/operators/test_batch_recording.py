@@ -198,7 +198,7 @@ def test_place_that_cannot_be_written(emulator: OmicsEmulator) -> None:
     ended = perform(start_batch(results_s3_uri="s3://no-such-bucket/wgs.jsonl"))
 
     assert isinstance(ended.error, NotFound)
-    assert "PutObject: NoSuchBucket" in str(ended.error)
+    assert "PutObject was refused: NoSuchBucket" in str(ended.error)
     assert emulator.service.started_batches() == []
 
 
