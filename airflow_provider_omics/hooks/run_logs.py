@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.logs import AwsLogsHook
 
-from airflow_provider_omics.core.errors import ServiceError
+from airflow_provider_omics.core.errors import NotFound, ServiceError
 from airflow_provider_omics.core.failure.manifest import run_from_manifest
 from airflow_provider_omics.core.snapshots import LOG_GROUP, RunSnapshot
 from airflow_provider_omics.hooks.client import session_of
@@ -18,6 +18,9 @@ from airflow_provider_omics.hooks.service_errors import service_errors
 
 MANIFEST_EVENTS = 20_000
 """Events of a manifest stream that are read at most: one for each task, up to 10,000 a call."""
+
+MANIFEST_PAGES = 100
+"""Calls for one manifest at most: an answer has 1 MB at most, and may have no events before the end of the stream."""
 
 CLOCK_SKEW = 60.0
 """Seconds by which log lines may seem older than the run that wrote them."""
@@ -52,24 +55,45 @@ class RunLogsHook(AwsLogsHook):
         """
         return run_from_manifest(self.manifest_messages(run_id, run_uuid), run_id, run_uuid)
 
-    def manifest_messages(self, run_id: str, run_uuid: str | None) -> Iterator[str]:
-        """Iterate over the manifest stream of a run.
+    def manifest_messages(
+        self, run_id: str, run_uuid: str | None, before_call: Callable[[], object] = lambda: None
+    ) -> Iterator[str]:
+        """Iterate over the manifest stream of a run: two calls for most, as only the second tells that it is whole.
 
         :param run_id: id of the run.
-        :param run_uuid: its uuid; without it the newest stream under ``manifest/run/{run_id}/`` is read.
+        :param run_uuid: its uuid; without it the newest stream under ``manifest/run/{run_id}/`` is looked for first.
+        :param before_call: called before each call, to keep a pace. Default: nothing.
         :return: its messages, oldest first, at most :data:`MANIFEST_EVENTS`; none when there is no such stream.
         :raises ServiceError: CloudWatch Logs could not be read.
         """
+        stream = f"manifest/run/{run_id}/{run_uuid}" if run_uuid else self._newest_manifest(run_id, before_call)
+        if stream is not None:
+            yield from islice(self._messages(stream, before_call), MANIFEST_EVENTS)
+
+    def _newest_manifest(self, run_id: str, before_call: Callable[[], object]) -> str | None:
+        before_call()
         with service_errors("DescribeLogStreams"):
-            prefix = f"manifest/run/{run_id}/{run_uuid or ''}"
-            answer = self.conn.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=prefix)
+            answer = self.conn.describe_log_streams(
+                logGroupName=LOG_GROUP, logStreamNamePrefix=f"manifest/run/{run_id}/"
+            )
         streams = sorted(answer.get("logStreams", ()), key=lambda stream: stream.get("creationTime", 0))
-        if not streams:
-            return
-        with service_errors("GetLogEvents"):
-            events = self.get_log_events(LOG_GROUP, streams[-1]["logStreamName"], start_from_head=True)
-            for event in islice(events, MANIFEST_EVENTS):
-                yield event["message"]
+        return None if not streams else str(streams[-1]["logStreamName"])
+
+    def _messages(self, stream: str, before_call: Callable[[], object]) -> Iterator[str]:
+        """Read a stream from its head; the end is where the token comes back (API reference, GetLogEvents)."""
+        request: dict[str, Any] = {"logGroupName": LOG_GROUP, "logStreamName": stream, "startFromHead": True}
+        for _ in range(MANIFEST_PAGES):
+            before_call()
+            try:
+                with service_errors("GetLogEvents"):
+                    answer = self.conn.get_log_events(**request)
+                    messages, token = [event["message"] for event in answer["events"]], answer["nextForwardToken"]
+            except NotFound:
+                return
+            yield from messages
+            if token == request.get("nextToken"):
+                return
+            request["nextToken"] = token
 
     def last_messages(self, stream: str, count: int, *, since: datetime | None = None) -> list[str]:
         """Read the end of a log stream.

@@ -27,10 +27,12 @@ from airflow_provider_omics.core.wait.flow import WaitPlan, wait
 from airflow_provider_omics.core.wait.outcome import error_of
 from airflow_provider_omics.exceptions import task_error
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.jobs.readiness import check_readiness
 from airflow_provider_omics.results.collect import collect_results
 from airflow_provider_omics.results.file import results_place
+from airflow_provider_omics.results.ledger import Ledger
 
 _CAPS = {"max_runs": "maxRuns", "max_cpus": "maxCpus", "max_gpus": "maxGpus", "max_duration": "maxDuration"}
 
@@ -219,14 +221,17 @@ def _delete_run_cache(call: Call, cache_id: str) -> None:
 
 
 def _collect_batch_results(
-    call: Call, batch_id: str, results_s3_uri: str | None, results_detail: str, read_outputs: bool
+    call: Call, batch_id: str, results_s3_uri: str | None, results_detail: str, read_outputs: bool, ledger: bool
 ) -> dict[str, Any]:
     detail = ResultsDetail.checked(results_detail)
     uri = results_place(results_s3_uri, call.hook.defaults.results_s3_uri, call.identity)
     if uri is None:
         allowed = "s3://bucket/key.jsonl.gz, or results_s3_uri in the connection"
         raise SettingsError([Problem("results_s3_uri", "not set", allowed)])
-    return collect_results(call.hook, batch_id, uri, call.log, detail=detail, read_outputs=read_outputs).to_result()
+    defaults = call.hook.defaults
+    written = Ledger(call.hook, S3Place(uri, defaults.results_kms_key_id), defaults.mask_parameters) if ledger else None
+    options: dict[str, Any] = {"detail": detail, "read_outputs": read_outputs, "ledger": written}
+    return collect_results(call.hook, batch_id, uri, call.log, **options).to_result()
 
 
 def _check(call: Call, **wanted: Any) -> list[dict[str, str]]:

@@ -73,6 +73,9 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         provenance. ``"listed"``: the id of the run and how it ended, from lists of 100 a call.
     :param read_outputs: with ``"full"``, also the outputs of each completed run: the parsed ``outputs.json`` of WDL and
         CWL, for Nextflow the URIs of its objects; default False.
+    :param ledger: beside the results, write once what each attempt has asked for, who, and with which versions, and
+        with ``"full"`` what HealthOmics tells of each run (default). With ``mask_parameters`` it has hashes in the
+        place of values.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
@@ -161,6 +164,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         results_s3_uri: str | None = None,
         results_detail: str = "full",
         read_outputs: bool = False,
+        ledger: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -187,6 +191,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.results_s3_uri = results_s3_uri
         self.results_detail = results_detail
         self.read_outputs = read_outputs
+        self.ledger = ledger
         self._hide()
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
@@ -220,6 +225,8 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         and how it ended, from lists of 100 a call.
     :param read_outputs: with ``"full"``, also the outputs of each completed run: the parsed ``outputs.json`` of WDL and
         CWL, for Nextflow the URIs of its objects; default False.
+    :param ledger: with ``"full"``, write once beside the results what HealthOmics tells of each run (default); with the
+        connection's ``mask_parameters`` it has hashes in the place of parameters.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, status, total_runs, completed_runs, failed_runs, cancelled_runs, not_submitted_runs,
         unknown_runs, new_records, results_uri``: of the batch its status, of its records the counts.
@@ -228,7 +235,7 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
     """
 
     action = "collect_batch_results"
-    action_arguments = ("batch_id", "results_s3_uri", "results_detail", "read_outputs")
+    action_arguments = ("batch_id", "results_s3_uri", "results_detail", "read_outputs", "ledger")
     template_fields: Sequence[str] = aws_template_fields("batch_id", "results_s3_uri", "results_detail")
 
     def __init__(
@@ -238,6 +245,7 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         results_s3_uri: str | None = None,
         results_detail: str = "full",
         read_outputs: bool = False,
+        ledger: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -245,6 +253,7 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         self.results_s3_uri = results_s3_uri
         self.results_detail = results_detail
         self.read_outputs = read_outputs
+        self.ledger = ledger
 
 
 class OmicsCancelRunBatchOperator(OmicsActionOperator):

@@ -20,8 +20,17 @@ from airflow_provider_omics.core.batch.collect import (
     statuses_to_list,
     supersedes,
 )
-from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, RunRecord, Sample, Submission, unfit
-from airflow_provider_omics.core.errors import AttemptError, NotFound, OmicsError, Problem, ServiceError, SettingsError
+from airflow_provider_omics.core.batch.sample import (
+    STATUS_OF_PHASE,
+    BatchOrigin,
+    RecordStatus,
+    RunRecord,
+    Sample,
+    Submission,
+    unfit,
+)
+from airflow_provider_omics.core.errors import AttemptError, NotFound, OmicsError, Problem, SettingsError
+from airflow_provider_omics.core.failure.manifest import run_from_manifest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
 from airflow_provider_omics.core.text import visible
@@ -30,10 +39,11 @@ from airflow_provider_omics.core.wait.flow import LIST_LAG
 from airflow_provider_omics.hooks.client import CALL, at_each
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.repeats import Repeats
-from airflow_provider_omics.hooks.run_logs import RunLogsHook
 from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.results.cohort import Cohort
 from airflow_provider_omics.results.file import JsonLinesFile, read_samples, write_merged
+from airflow_provider_omics.results.ledger import Ledger
+from airflow_provider_omics.results.manifests import CALLS_PER_SECOND, ManifestReader
 from airflow_provider_omics.results.store import ResultsStore
 
 TOLD = 30.0
@@ -47,12 +57,12 @@ second take five and a half hours."""
 SAVE_PATIENCE = 10.0
 """Seconds for the last write of a collection that ends with an error: a task that is being ended has no more."""
 
-MANIFEST_PATIENCE = 75.0
-"""Seconds for which the manifest of a run that is gone is asked for, as long as a wait asks for it."""
-
 LOOKS = 4
 """How often ListRunsInBatch is asked for all runs in the counts of an ended batch, and GetRun for their ends, as both
 lag."""
+
+LATE_MANIFEST = 600.0
+"""Seconds after the end of a run in which its manifest is looked for again: how late it may come is not documented."""
 
 SUMMARIES = ("logs/outputs.json", "logs/output.json")
 """The user guide has both names, on its pages "Run outputs" and "CloudWatch Logs"."""
@@ -151,6 +161,7 @@ class Collection:
     :param reasons: with LISTED, one GetRun for each run that failed: lists do not tell why. Default False.
     :param store: where the records go; default: a store of its own.
     :param needs_samples: the batch has left samples as they were, and without them nobody can judge it. Default False.
+    :param ledger: gets an entry of each run that has ended, with FULL. Default: there is none.
     :raises SettingsError: the arguments do not go together.
     """
 
@@ -167,6 +178,7 @@ class Collection:
         reasons: bool = False,
         store: ResultsStore | None = None,
         needs_samples: bool = False,
+        ledger: Ledger | None = None,
     ) -> None:
         if read_outputs and detail is ResultsDetail.LISTED:
             allowed = "with results_detail='full': lists have no output URI"
@@ -182,12 +194,14 @@ class Collection:
         self._needs_samples = needs_samples
         self._started_by = started_by
         self._outputs = OutputsReader(hook) if read_outputs else None
+        self._ledger = ledger if detail is ResultsDetail.FULL else None
+        self._answer: Mapping[str, Any] | None = None
         self._pacer = Pacer(hook.defaults.calls_per_second)
-        self._logs = RunLogsHook.beside(hook)
+        self._manifests = ManifestReader(hook, log, Pacer(CALLS_PER_SECOND).wait)
         self._batch = BatchSnapshot(batch_id, "")
         self._workflow: str | None = None
-        self._new = self._unwritten = self._going = self._lagging = 0
-        self._warned = False
+        self._new = self._unwritten = self._going = self._lagging = self._late = 0
+        self._is_last_look = False
         self._rest_completed = False
         self._leaves_out = False
 
@@ -211,9 +225,10 @@ class Collection:
                 for look in range(LOOKS):
                     if look:
                         time.sleep(LIST_LAG)  # noqa: TID251 - GetRun may lag; tests step the clock
-                    self._lagging = self._going = 0
+                    self._lagging = self._going = self._late = 0
+                    self._is_last_look = look == LOOKS - 1 and has_ended(self._batch)
                     self._read(origin)
-                    if not self._lagging:
+                    if not (self._lagging or (self._late and has_ended(self._batch))):
                         break
             except BaseException:
                 self._save()
@@ -350,9 +365,12 @@ class Collection:
         if self._started_by is not None and is_beside(in_file, origin, self._sample(name).fingerprint):
             known = self._store.record(name, workflow, beside=True)
         outputs = self._outputs is not None
-        if is_settled(known, submission, origin, self._detail, reasons=self._reasons, outputs=outputs):
+        settled = is_settled(known, submission, origin, self._detail, reasons=self._reasons, outputs=outputs)
+        if settled and not self._lacks_entry(known):
             return
         record = self._record(batch, origin, submission, attempt_number(known, batch.id))
+        if settled and known is not None:  # it was looked at for the ledger alone, and the run may be gone by now
+            record = replace(known, provenance_uri=None if record is None else record.provenance_uri)
         if record is None:
             self._going += 1
             return
@@ -361,6 +379,12 @@ class Collection:
         if record != known:
             is_other = in_file is not None and in_file.batch_id != batch.id
             yield record, is_other and in_file is not None and supersedes(in_file, record)
+
+    def _lacks_entry(self, known: RunRecord | None) -> bool:
+        """Whether a run has its record, and not yet its entry in the ledger."""
+        if self._ledger is None or known is None or known.batch_id != self._batch_id:
+            return False
+        return known.provenance_uri is None and known.run_uuid is not None
 
     def _sample(self, run_setting_id: str) -> Sample:
         return self._store.sample(run_setting_id) or Sample(run_setting_id)
@@ -373,6 +397,7 @@ class Collection:
         if submission.run_id is None:
             is_final = has_ended(batch) or submission.status == "FAILED"
             return self._without_run(submission, sample, origin, attempt) if is_final else None
+        self._answer = None
         run = self._look(batch, submission)
         if run is None:
             return RunRecord.without_run(submission, sample, origin, attempt=attempt)
@@ -384,7 +409,25 @@ class Collection:
             if reader.left_out is not None:
                 named = f"{visible(submission.run_setting_id)} (run {run.id})"
                 self._log.warning("The outputs of %s are left out: %s", named, reader.left_out)
-        return RunRecord.of_run(submission, sample, origin, run, attempt=attempt, outputs=outputs)
+        entry = self._write_down(run) if run.phase in STATUS_OF_PHASE else None
+        return RunRecord.of_run(submission, sample, origin, run, attempt=attempt, outputs=outputs, provenance_uri=entry)
+
+    def _write_down(self, run: RunSnapshot) -> str | None:
+        """Add a run that has ended to the ledger; returns where its entry lies. None: there is none, or not yet."""
+        ledger, uuid, answer = self._ledger, run.uuid, self._answer
+        if ledger is None or uuid is None:
+            return None
+        manifest = self._manifests.read(run.id, uuid)
+        if manifest == () and self._may_come(run):
+            self._late += 1
+            return None
+        return self._repeats.make(lambda: ledger.add_run(uuid, answer, manifest))
+
+    def _may_come(self, run: RunSnapshot) -> bool:
+        """Whether the manifest of a run may come yet: an entry that lacks it lacks it for good."""
+        if run.log_level == "OFF" or self._is_last_look or run.stop_time is None:
+            return False
+        return time.time() - run.stop_time.timestamp() < LATE_MANIFEST
 
     def _without_run(self, submission: Submission, sample: Sample, origin: BatchOrigin, attempt: int) -> RunRecord:
         return RunRecord.without_run(submission, sample, origin, attempt=attempt, may_have_run=self._leaves_out)
@@ -408,30 +451,19 @@ class Collection:
                 if known is None or known.run_id != run_id or known.end is not RecordStatus.UNKNOWN:
                     return RunSnapshot(run_id, RunStatus.COMPLETED.value)
         try:
-            run = RunSnapshot.from_response(self._repeats.make(lambda: self._hook.get_run(run_id)))
+            answer = self._repeats.make(lambda: self._hook.get_run(run_id))
         except NotFound:
             return self._manifest(submission)
+        run = RunSnapshot.from_response(answer)
         is_another = submission.run_uuid is not None and run.uuid not in (None, submission.run_uuid)
-        return self._manifest(submission) if is_another or run.phase is Phase.DELETED else run
+        if is_another or run.phase is Phase.DELETED:
+            return self._manifest(submission)
+        self._answer = answer
+        return run
 
     def _manifest(self, submission: Submission) -> RunSnapshot | None:
-        def read() -> RunSnapshot | None:
-            self._pacer.wait()
-            if self._logs.conn_config is not self._hook.conn_config:
-                self._logs = RunLogsHook.beside(self._hook)
-            return self._logs.read_manifest(submission.run_id or "", submission.run_uuid)
-
-        try:
-            # Logs may be out of reach for good, where those who gave no way to them still want their results.
-            patience = 0.0 if self._warned else min(self._hook.patience, MANIFEST_PATIENCE)
-            return Repeats(self._hook, self._log, patience).make(read)
-        except NotFound:
-            return None  # no run of this account and Region has left a log yet
-        except ServiceError as error:
-            if not self._warned:
-                self._log.warning("Manifests of runs that are gone cannot be read, so they are UNKNOWN: %s", error)
-            self._warned = True
-            return None
+        run_id, run_uuid = submission.run_id or "", submission.run_uuid
+        return run_from_manifest(self._manifests.read(run_id, run_uuid) or (), run_id, run_uuid)
 
 
 class Pacer:

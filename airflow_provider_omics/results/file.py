@@ -64,7 +64,7 @@ def samples_place(results_uri: str, request_id: str) -> str:
     :param request_id: the attempt's.
     :return: ``s3://bucket/key/{request_id}.samples.jsonl.gz``.
     """
-    return f"{re.sub(r'[.]jsonl([.]gz)?$', '', results_uri)}/{request_id}.samples.jsonl.gz"
+    return beside(results_uri, f"{request_id}.samples.jsonl.gz")
 
 
 def report_place(results_uri: str) -> str:
@@ -73,7 +73,17 @@ def report_place(results_uri: str) -> str:
     :param results_uri: the results file.
     :return: ``s3://bucket/key/report.html``.
     """
-    return f"{re.sub(r'[.]jsonl([.]gz)?$', '', results_uri)}/report.html"
+    return beside(results_uri, "report.html")
+
+
+def beside(results_uri: str, name: str) -> str:
+    """Return the place of an object that belongs to a results file: in a folder of the file's name.
+
+    :param results_uri: the results file.
+    :param name: of the object, with folders if it has any.
+    :return: ``s3://bucket/key/{name}``.
+    """
+    return f"{re.sub(r'[.]jsonl([.]gz)?$', '', results_uri)}/{name}"
 
 
 class JsonLinesFile:

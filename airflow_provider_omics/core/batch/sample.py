@@ -287,6 +287,8 @@ class RunRecord:
     :param task_id: id of the task that started the batch. DAG, DAG run and task say where a record comes from, and
         identify nothing.
     :param map_index: its index, of a mapped task.
+    :param provenance_uri: its run's entry in the ledger: GetRun's answer and the manifest, written once; None: it has
+        none, as with ``ledger=False`` and ``results_detail="listed"``.
     """
 
     run_setting_id: str
@@ -320,6 +322,7 @@ class RunRecord:
     run_arn: str | None = None
     task_id: str | None = None
     map_index: int | None = None
+    provenance_uri: str | None = None
 
     @classmethod
     def of_run(
@@ -331,6 +334,7 @@ class RunRecord:
         *,
         attempt: int = 1,
         outputs: Any = None,
+        provenance_uri: str | None = None,
     ) -> RunRecord | None:
         """Make the record of a run that has ended.
 
@@ -340,6 +344,7 @@ class RunRecord:
         :param run: the run, from GetRun, from its manifest, or with the few fields of a list.
         :param attempt: how often the sample was submitted; default 1.
         :param outputs: its outputs, if they were asked for.
+        :param provenance_uri: its entry in the ledger. Default: it has none.
         :return: the record; None: the run is still going, or its record is deleted.
         """
         status = STATUS_OF_PHASE.get(run.phase)
@@ -365,6 +370,7 @@ class RunRecord:
             engine_version=run.engine_version,
             role_arn=run.role_arn,
             outputs=outputs,
+            provenance_uri=provenance_uri,
         )
 
     @classmethod
@@ -481,7 +487,7 @@ class RunRecord:
         """
         if not isinstance(value["run_setting_id"], str) or not isinstance(value.get("row") or {}, Mapping):
             raise TypeError("run_setting_id is no text, or row no object")
-        numbers = ("attempt", "try_number")
+        numbers = ("attempt", "try_number", "map_index")
         _check_texts(value, (f.name for f in fields(cls) if f.name not in (*numbers, "row", "outputs")))
         if not all(isinstance(value.get(name), (int, NoneType)) for name in numbers):
             raise TypeError(f"{' or '.join(numbers)} is no number")

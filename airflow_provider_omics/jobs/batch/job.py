@@ -39,6 +39,7 @@ from airflow_provider_omics.hooks.client import Requests
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.jobs.attempt import StartRequest
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
+from airflow_provider_omics.jobs.batch.provenance import attempt_facts
 from airflow_provider_omics.jobs.batch.selection import BatchRerun, RerunSettings
 from airflow_provider_omics.jobs.batch.source import (
     BatchSettings,
@@ -94,6 +95,7 @@ class BatchArguments:
     results_s3_uri: str | None
     results_detail: str
     read_outputs: bool
+    ledger: bool
 
     def tolerance(self) -> Tolerance:
         """Read the user's tolerance.
@@ -126,6 +128,8 @@ class BatchJob:
     _is_tidy: bool = False
     _has_results: bool = False
     """Whether the results file has to stand in for a record that is gone."""
+    _written_down: str | None = None
+    """Request id of the attempt that is in the ledger."""
     _requests: Requests | None = None
     """Answers to all starts that this try has sent; None: it has come to none."""
 
@@ -133,7 +137,7 @@ class BatchJob:
         given = self.arguments
         is_object = given.run_settings_s3_uri is not None
         self._places = BatchPlaces(self.owner, given.staging_s3_uri, given.results_s3_uri, is_object)
-        self._results = BatchResults(self.owner, self._places, given.results_detail, given.read_outputs)
+        self._results = BatchResults(self.owner, self._places, given.results_detail, given.read_outputs, given.ledger)
         self._rerun_settings = RerunSettings(
             given.rerun,
             given.rerun_setting,
@@ -429,6 +433,7 @@ class BatchJob:
         """Upload the settings and sheets that belong into S3, and send the request."""
         request = self._prepared(record, request)
         spool = None if self._batch is None else self._batch.spool
+        self._write_down(record, request)
         self._requests = self._requests or Requests(self.operation, REFUSALS)
         try:
             with self._requests.counted():
@@ -436,6 +441,15 @@ class BatchJob:
         except (AccessDenied, InvalidRequest, QuotaExceeded) as error:
             raise with_reading_advice(error, request) from error
         return replace(started, total_runs=0 if spool is None else spool.total_runs)
+
+    def _write_down(self, record: AttemptRecord, request: Mapping[str, Any]) -> None:
+        """Add the attempt to the ledger before its request is sent: of what is paid, nothing shall be missing there."""
+        ledger = self._results.ledger
+        if ledger is None or self._written_down == record.request_id:
+            return
+        submitted, whole = (None if batch is None else batch.spool for batch in (self._batch, self._whole))
+        ledger.add_attempt(request, attempt_facts(self.owner, record, submitted, whole))
+        self._written_down = record.request_id
 
     def not_started(self) -> None:
         """Delete the settings of a start that has failed, unless it may have arrived all the same."""

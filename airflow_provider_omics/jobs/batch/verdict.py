@@ -39,6 +39,7 @@ from airflow_provider_omics.jobs.report import Report
 from airflow_provider_omics.results.cohort import Cohort, started_run_ids
 from airflow_provider_omics.results.collect import LOOKS, Collected, Collection, paced_calls
 from airflow_provider_omics.results.file import results_place
+from airflow_provider_omics.results.ledger import Ledger
 from airflow_provider_omics.results.store import ResultsStore
 
 SHOWN_FAILURES = 20
@@ -58,12 +59,14 @@ class BatchResults:
     :param places: where the file is.
     :param detail: ``"full"`` or ``"listed"``.
     :param read_outputs: whether the outputs of each completed run are read, too.
+    :param writes_ledger: whether there is a ledger beside them.
     """
 
     owner: Owner
     places: BatchPlaces
     detail: str
     read_outputs: bool
+    writes_ledger: bool
 
     def check(self) -> None:
         """Look for problems in the arguments.
@@ -75,6 +78,14 @@ class BatchResults:
             allowed = "with results_detail='full': lists have no output URI"
             raise SettingsError([Problem("read_outputs", "True", allowed)])
         results_place(self.places.results_s3_uri, None, self.owner.identity)
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """The ledger; None: there is none, or no place for it."""
+        place = self.places.results
+        if place is None or not self.writes_ledger:
+            return None
+        return Ledger(self.owner.hook, place, self.owner.arguments.masks_parameters)
 
     def collection(
         self,
@@ -116,6 +127,7 @@ class BatchResults:
             reasons=reasons,
             store=store,
             needs_samples=needs_samples,
+            ledger=self.ledger,
         )
 
     def collect(self, batch_id: str, request_id: str | None, store: ResultsStore) -> Collected | None:

@@ -33,6 +33,8 @@ RECORDS = st.builds(
     status=st.sampled_from(RecordStatus),
     output_uri=TEXTS,
     attempt=st.none() | st.integers(1, 9),
+    try_number=st.none() | st.integers(1, 9),
+    map_index=st.none() | st.integers(0, 9),
     row=st.dictionaries(st.text(max_size=5), JSON_VALUES, max_size=3),
     outputs=JSON_VALUES,
 )
