@@ -13,6 +13,7 @@ import argcomplete
 
 _COMMANDS = {
     "check": "look at connection, identity, places, workflow and sheet before the first run",
+    "costs": "add up what runs cost, over all results files of a place",
     "emulator": "run a local HealthOmics, as healthomics-emulator does",
     "release": "create a workflow, or a version of it, unless it is there already",
     "results": "print the results of a batch: a table, TSV or JSON",

@@ -97,6 +97,7 @@ _ACTIONS = {
     "ListObjectsV2": "s3:ListBucket",
     "DescribeLogStreams": "logs:DescribeLogStreams on /aws/omics/WorkflowLog",
     "GetLogEvents": "logs:GetLogEvents on /aws/omics/WorkflowLog",
+    "GetProducts": "pricing:GetProducts",
     "AssumeRole": "sts:AssumeRole",
     "GetCallerIdentity": "sts:GetCallerIdentity",
     "GetRole": "iam:GetRole",

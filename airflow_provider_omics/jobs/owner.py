@@ -60,6 +60,7 @@ class StartArguments:
     dry_run: bool
     failure_log_lines: int
     report: bool
+    read_costs: bool | None
     retry_permanent_failures: bool
     execution_timeout: timedelta | None
     retries: int | None

@@ -20,6 +20,7 @@ from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.run_logs import RunLogsHook
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
+from airflow_provider_omics.jobs.costs import CohortCosts, RunCosts
 from airflow_provider_omics.jobs.owner import Owner
 from airflow_provider_omics.links.omics import OmicsCohortReportLink, OmicsResultsFileLink, OmicsRunReportLink
 from airflow_provider_omics.reports.cohort import CohortFacts, CohortPage, cohort_page
@@ -58,6 +59,7 @@ class CohortReport:
         records: Iterable[Mapping[str, Any]] | None = None,
         verdict: Verdict | None = None,
         diagnosis: BatchDiagnosis | None = None,
+        costs: CohortCosts | None = None,
     ) -> None:
         """Write the page, and store the links to it and to the results; a failure is a warning in the log.
 
@@ -67,6 +69,7 @@ class CohortReport:
         :param records: one for each sample. Default: those of the results file.
         :param verdict: the verdict. Default: there is none.
         :param diagnosis: why samples failed. Default: not known.
+        :param costs: what they cost. Default: not known.
         """
         owner = self.owner
 
@@ -85,6 +88,8 @@ class CohortReport:
                 results_uri=place.uri,
                 settings=effective_settings(self.layers()),
                 diagnosis=diagnosis,
+                prices_as_of=None if costs is None else costs.prices_as_of,
+                sizing=None if costs is None else costs.sizing,
                 masks=owner.arguments.masks_parameters,
             )
             return cohort_page(known, facts)
@@ -92,13 +97,20 @@ class CohortReport:
         self.uri = _written(owner, place, page, {OmicsCohortReportLink: None, OmicsResultsFileLink: place.uri})
 
 
-def write_run_page(owner: Owner, run: RunSnapshot, layers: Layers, diagnosis: RunDiagnosis | None = None) -> str | None:
+def write_run_page(
+    owner: Owner,
+    run: RunSnapshot,
+    layers: Layers,
+    diagnosis: RunDiagnosis | None = None,
+    costs: RunCosts | None = None,
+) -> str | None:
     """Write the page of a run that has ended, if the connection has a place for results; a failure is a warning.
 
     :param owner: the try.
     :param run: the run, as last seen.
     :param layers: its settings and their origins.
     :param diagnosis: why it failed. Default: it did not.
+    :param costs: what it used and cost. Default: its manifest is read for what it used.
     :return: where the page lies; None: it was not written.
     """
     defaults = owner.hook.defaults
@@ -112,9 +124,10 @@ def write_run_page(owner: Owner, run: RunSnapshot, layers: Layers, diagnosis: Ru
             region=owner.hook.conn_region_name,
             made_at=datetime.now(timezone.utc),
             run=run,
-            usage=_usage(owner, run),
+            usage=costs.usage if costs is not None and costs.usage is not None else _usage(owner, run),
             diagnosis=diagnosis,
             settings=effective_settings(layers),
+            cost=() if costs is None else costs.lines(),
             masks=owner.arguments.masks_parameters,
         )
         return run_page(facts)

@@ -30,6 +30,7 @@ from airflow_provider_omics.links.omics import OmicsRunLink, OmicsRunLogsLink, O
 
 if TYPE_CHECKING:
     from airflow_provider_omics.core.failure.diagnosis import RunDiagnosis
+    from airflow_provider_omics.jobs.costs import RunCosts
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,11 @@ class RunJob:
         if ended_badly is not None:
             raise ended_badly
         result = self.result(event.snapshot)
+        costs = self._costs(event.snapshot)
+        if costs is not None:
+            result.update(costs.members)
         if self.owner.arguments.report and self.owner.hook.defaults.results_s3_uri:
-            result["report_uri"] = self._write_page(event.snapshot)
+            result["report_uri"] = self._write_page(event.snapshot, costs=costs)
         return result
 
     def failed(self, seen: Snapshot, error: OmicsError) -> None:
@@ -178,16 +182,31 @@ class RunJob:
             known = RunDiagnosis(seen, self.owner.hook.conn_region_name)
             diagnosis = report.diagnose(lambda diagnoser: diagnoser.run(seen), known)
             report.explain(error, diagnosis)
+        costs = None if seen.phase is Phase.ACTIVE else self._costs(seen, diagnosis)
+        if costs is not None and costs.members:
+            self.owner.reported = {**self.owner.reported, **costs.members}
         if seen.phase is not Phase.ACTIVE and self.owner.arguments.report and self.owner.hook.defaults.results_s3_uri:
-            self._write_page(seen, diagnosis)
+            self._write_page(seen, diagnosis, costs)
 
-    def _write_page(self, run: Snapshot, diagnosis: RunDiagnosis | None = None) -> str | None:
+    def _costs(self, run: Snapshot, diagnosis: RunDiagnosis | None = None) -> RunCosts | None:
+        """Read what a run that has ended cost; None: nobody has asked for it."""
+        wanted = self.owner.arguments.read_costs
+        if not (self.owner.hook.defaults.read_costs if wanted is None else wanted):
+            return None
+        from airflow_provider_omics.jobs.costs import run_costs  # most runs do without
+
+        assert isinstance(run, RunSnapshot)  # noqa: S101 - for mypy: `kind` says it
+        return run_costs(self.owner, run, None if diagnosis is None else diagnosis.code)
+
+    def _write_page(
+        self, run: Snapshot, diagnosis: RunDiagnosis | None = None, costs: RunCosts | None = None
+    ) -> str | None:
         """Write the page of a run that has ended; returns where it lies."""
         from airflow_provider_omics.jobs.page import write_run_page  # with a place for results only
 
         assert isinstance(run, RunSnapshot)  # noqa: S101 - for mypy: `kind` says it
         layers = [("connection", self.owner.hook.defaults.default_run_setting), ("task", self.arguments.settings)]
-        return write_run_page(self.owner, run, layers, diagnosis)
+        return write_run_page(self.owner, run, layers, diagnosis, costs)
 
     def killed(self) -> None:
         """Tidy up after a kill: a run leaves nothing behind."""

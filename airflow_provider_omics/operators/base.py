@@ -145,6 +145,9 @@ class OmicsStartOperator(OmicsBaseOperator):
         log when no task failed; default 30; 0: none.
     :param report: where there is a place for results, write a page beside them once the run or batch has ended:
         ``report.html`` (default).
+    :param read_costs: read what the run, or each run of the batch, cost and used, from its manifest in CloudWatch Logs
+        and the prices of the connection's ``prices_uri`` or the AWS Price List. A batch needs a place for results.
+        Default: the connection's ``read_costs``, which is off by default.
     :param retry_permanent_failures: let Airflow spend its retries on any failure. Default False: a failure that comes
         back with the same settings (permanent, sizing) ends the task, an unclear one is tried once more, and what may
         pass by itself is tried as often as ``retries`` says.
@@ -177,6 +180,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         mask_parameters: bool | None = None,
         failure_log_lines: int = 30,
         report: bool = True,
+        read_costs: bool | str | None = None,
         retry_permanent_failures: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -203,6 +207,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         self.mask_parameters = mask_parameters
         self.failure_log_lines = failure_log_lines
         self.report = report
+        self.read_costs = read_costs
         self.retry_permanent_failures = retry_permanent_failures
         self._task: StartTask | None = None
         self._given: dict[str, tuple[Any, Any]] = {}

@@ -64,7 +64,8 @@ class OmicsStartRunOperator(OmicsStartOperator):
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``run_id, run_uuid, run_arn, status, run_output_uri, started_at, stopped_at, workflow_id, workflow_uuid,
         workflow_version_name, workflow_digest, engine_version, role_arn``; with a ``results_s3_uri`` in the connection
-        also ``report_uri``; where names were looked up, ``resolved`` has them with their ids.
+        also ``report_uri``; with ``read_costs`` ``cost_usd``, its parts and what is not known of it; where names were
+        looked up, ``resolved`` has them with their ids.
     :raises SettingsError: bad settings: all problems at once; nothing was sent.
     :raises RunFailed: it ended FAILED; ``failure_reason`` and ``diagnosis`` say why.
     :raises RunCancelled: someone else cancelled it.
@@ -82,7 +83,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
     named_by = ("run_name",)
     masked_fields: ClassVar[tuple[str, ...]] = ("parameters", "session_policy")
     template_fields: Sequence[str] = aws_template_fields(
-        *START_RUN_ARGUMENTS, *BY_NAME, "check_inputs", "check_role_arn", "dry_run", "cancel_on_kill"
+        *START_RUN_ARGUMENTS, *BY_NAME, "check_inputs", "check_role_arn", "read_costs", "dry_run", "cancel_on_kill"
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "parameters": "json",

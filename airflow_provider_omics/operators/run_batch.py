@@ -80,8 +80,10 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
         unknown_runs, failed_submissions, succeeded, failed_run_setting_ids, causes, attempts, carried_forward,
-        results_uri, report_uri``: of the last batch its id and status, of all samples the counts; where names were
-        looked up, ``resolved`` has them with their ids.
+        results_uri, report_uri``: of the last batch its id and status, of all samples the counts; with ``read_costs``
+        ``cost_usd``, over all runs of all attempts, ``cost_failed_usd``, ``cost_runs``, ``cost_unpriced_runs``,
+        ``cost_by_cause``, ``prices_as_of`` and ``sizing_uri``; where names were looked up, ``resolved`` has
+        them with their ids.
     :raises SettingsError: bad settings or a bad sheet: all problems at once; nothing was sent.
     :raises BatchVerdictError: every run has ended, and more than tolerated did not complete; ``diagnosis`` says why.
     :raises BatchFailed: the batch itself FAILED, not its runs.
@@ -124,6 +126,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "results_detail",
         "check_inputs",
         "check_role_arn",
+        "read_costs",
         "dry_run",
         "cancel_on_kill",
     )
@@ -227,16 +230,19 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         CWL, for Nextflow the URIs of its objects; default False.
     :param ledger: with ``"full"``, write once beside the results what HealthOmics tells of each run (default); with the
         connection's ``mask_parameters`` it has hashes in the place of parameters.
+    :param read_costs: add to each record what its run cost, and write ``sizing.json`` beside the file. Default: the
+        connection's ``read_costs``, which is off by default.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, status, total_runs, completed_runs, failed_runs, cancelled_runs, not_submitted_runs,
-        unknown_runs, new_records, results_uri``: of the batch its status, of its records the counts.
+        unknown_runs, new_records, results_uri``: of the batch its status, of its records the counts; with
+        ``read_costs`` the same members as of the operator that starts a batch.
     :raises SettingsError: no place, a place of another form, a file of something else, or an unknown detail.
     :raises ServiceError: HealthOmics or S3 refused a call, or did not answer; its subclasses say how.
     """
 
     action = "collect_batch_results"
-    action_arguments = ("batch_id", "results_s3_uri", "results_detail", "read_outputs", "ledger")
-    template_fields: Sequence[str] = aws_template_fields("batch_id", "results_s3_uri", "results_detail")
+    action_arguments = ("batch_id", "results_s3_uri", "results_detail", "read_outputs", "read_costs", "ledger")
+    template_fields: Sequence[str] = aws_template_fields("batch_id", "results_s3_uri", "results_detail", "read_costs")
 
     def __init__(
         self,
@@ -245,10 +251,12 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         results_s3_uri: str | None = None,
         results_detail: str = "full",
         read_outputs: bool = False,
+        read_costs: bool | str | None = None,
         ledger: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.read_costs = read_costs
         self.batch_id = batch_id
         self.results_s3_uri = results_s3_uri
         self.results_detail = results_detail

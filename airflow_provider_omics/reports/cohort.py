@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,10 +12,13 @@ from typing import Any
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 from airflow_provider_omics.core.batch.verdict import BatchCounts, Verdict
 from airflow_provider_omics.core.console import log_stream_url, run_list_url, run_url, s3_url
-from airflow_provider_omics.core.cost.cohort import RunPrice, cohort_cost
+from airflow_provider_omics.core.cost.cohort import SHOWN_ADVICE, RunPrice, cohort_cost
+from airflow_provider_omics.core.cost.record import basis
+from airflow_provider_omics.core.cost.sizing import SHOWN_PROCESSES, ProcessSizing, Sizing, Spread
 from airflow_provider_omics.core.failure.batch import BatchDiagnosis
 from airflow_provider_omics.core.failure.diagnosis import duration
 from airflow_provider_omics.core.failure.groups import FailureGroup, group_failures
+from airflow_provider_omics.core.text import visible
 from airflow_provider_omics.reports.picture import Durations, NamedTimes, TimeCollector, TimePicture
 from airflow_provider_omics.reports.samples import RunTimes, SampleTable, SampleTableWriter
 from airflow_provider_omics.reports.settings import EffectiveSetting
@@ -58,6 +61,8 @@ class CohortFacts:
     :param results_uri: the results file; None: there is none.
     :param settings: the effective settings.
     :param diagnosis: why samples failed: the failed tasks of a few are known from it.
+    :param prices_as_of: when the prices were read that costs rest on; None: not known.
+    :param sizing: what the processes used of what they asked for; None: not known.
     :param masks: hide messages, which can hold a user's values (``mask_parameters``).
     """
 
@@ -74,6 +79,8 @@ class CohortFacts:
     results_uri: str | None = None
     settings: Sequence[EffectiveSetting] = ()
     diagnosis: BatchDiagnosis | None = None
+    prices_as_of: str | None = None
+    sizing: Sizing | None = None
     masks: bool = False
 
 
@@ -142,6 +149,40 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class SizingRow:
+    """What the tasks of a process asked for and used, in words: median, p95 and maximum.
+
+    :param name: the process.
+    :param tasks: how many ran.
+    :param ran: how long.
+    :param vcpus: used, of what was asked for.
+    :param memory: the same.
+    :param instance: that most of them ran on.
+    :param enough: the smallest that would have been enough.
+    :param saved: USD that it would have saved.
+    :param is_tight: whether a task came close to its memory.
+    """
+
+    name: str
+    tasks: int
+    ran: str
+    vcpus: str
+    memory: str
+    instance: str
+    enough: str
+    saved: str
+    is_tight: bool
+
+
+@dataclass(frozen=True)
+class SizingTable:
+    """The sizing of a cohort: rows, and a sentence on how to read them."""
+
+    rows: tuple[SizingRow, ...]
+    words: str
+
+
+@dataclass(frozen=True)
 class CohortPage:
     """All that the page of a cohort shows, in its order."""
 
@@ -166,6 +207,9 @@ class CohortPage:
     settings: tuple[EffectiveSetting, ...]
     provenance: tuple[Fact, ...]
     cost: tuple[str, ...]
+    advice: tuple[str, ...]
+    """Samples that failed as something was too small, with what to give: the first."""
+    sizing: SizingTable | None
     links: tuple[NamedLink, ...]
     masks: bool
     reload_after: int | None = None
@@ -187,6 +231,7 @@ def cohort_page(records: Iterable[Mapping[str, Any]], facts: CohortFacts) -> Coh
     prices: list[RunPrice] = []
     origins: dict[str, Counter[str]] = {name: Counter() for name in _PROVENANCE}
     longest: list[tuple[int, str]] = []
+    advice: list[str] = []
     removed = 0
     for record in records:
         if record["status"] == RecordStatus.REMOVED:
@@ -198,7 +243,9 @@ def cohort_page(records: Iterable[Mapping[str, Any]], facts: CohortFacts) -> Coh
         if row.ended_badly:
             failures.append(_failure(record, masks=facts.masks))
         if "cost_usd" in record:
-            prices.append(RunPrice.from_record({**record, "cost_usd": row.cost}))
+            prices += RunPrice.all_of(record)
+        if record.get("size_advice") and len(advice) < SHOWN_ADVICE:
+            advice.append(f"{row.sample}: {visible(str(record['size_advice']))}")
         if moments.ran is not None:
             heapq.heappush(longest, (moments.ran, row.sample))
             if len(longest) > SHOWN_STRAGGLERS:
@@ -228,7 +275,9 @@ def cohort_page(records: Iterable[Mapping[str, Any]], facts: CohortFacts) -> Coh
         stragglers=_stragglers(sorted(longest, reverse=True), durations),
         settings=tuple(facts.settings),
         provenance=_provenance(origins, facts),
-        cost=_cost(prices),
+        cost=_cost(prices, facts.prices_as_of),
+        advice=tuple(advice),
+        sizing=_sizing(facts.sizing),
         links=_links(facts),
         masks=facts.masks,
     )
@@ -382,10 +431,46 @@ def _provenance(origins: Mapping[str, Counter[str]], facts: CohortFacts) -> tupl
     return tuple(found)
 
 
-def _cost(prices: Sequence[RunPrice]) -> tuple[str, ...]:
+def _cost(prices: Sequence[RunPrice], prices_as_of: str | None) -> tuple[str, ...]:
     if not any(price.usd is not None for price in prices):
         return ()
-    return tuple(cohort_cost(prices).lines())
+    return (*cohort_cost(prices).lines(), basis(prices_as_of))
+
+
+def _sizing(sizing: Sizing | None) -> SizingTable | None:
+    if sizing is None or not sizing.processes:
+        return None
+    rows = tuple(_sizing_row(process) for process in sizing.processes[:SHOWN_PROCESSES])
+    more = len(sizing.processes) - len(rows)
+    words = f"Enough is the smallest instance with {sizing.headroom:.0%} above the most that any task used"
+    left_out = f"; {sizing.gpu_tasks:,} tasks with a GPU are left out" if sizing.gpu_tasks else ""
+    return SizingTable(rows, f"{words}{left_out}{f'; {more:,} more processes are in sizing.json' if more else ''}.")
+
+
+def _sizing_row(process: ProcessSizing) -> SizingRow:
+    return SizingRow(
+        name=process.name,
+        tasks=process.tasks,
+        ran=_spread(process.seconds, lambda seconds: duration(round(seconds))),
+        vcpus=_asked(process.vcpus, process.vcpus_used, ""),
+        memory=_asked(process.memory, process.memory_used, " GiB"),
+        instance=process.instance_type or "",
+        enough=process.enough or "",
+        saved="" if process.saved_usd is None else f"{process.saved_usd:,.2f}",
+        is_tight=process.is_tight,
+    )
+
+
+def _spread(spread: Spread | None, write: Callable[[float], str]) -> str:
+    """Write median, p95 and maximum: ``"1.2 / 3.4 / 3.9"``."""
+    return "" if spread is None else " / ".join(map(write, (spread.median, spread.p95, spread.maximum)))
+
+
+def _asked(asked: float | None, used: Spread | None, unit: str) -> str:
+    shown = _spread(used, lambda value: f"{value:.3g}")
+    if asked is None:
+        return f"{shown}{unit}" if shown else ""
+    return f"{shown} of {asked:g}{unit}" if shown else f"{asked:g}{unit} asked for"
 
 
 def _links(facts: CohortFacts) -> tuple[NamedLink, ...]:

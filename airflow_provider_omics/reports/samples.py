@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_omics.core.batch.sample import RecordStatus
+from airflow_provider_omics.core.cost.cohort import sample_usd
 from airflow_provider_omics.core.failure.causes import cause_of, read_cause
 from airflow_provider_omics.core.text import visible
 
@@ -48,7 +49,7 @@ class SampleRow:
     :param ran: seconds that its run took.
     :param run_id: its run.
     :param output_uri: where its outputs are.
-    :param cost: what its run cost, in USD.
+    :param cost: what its runs cost, those of earlier attempts included, in USD.
     :param kept: values of the columns that the sheet keeps, in the order of :attr:`SampleTable.columns`.
     """
 
@@ -114,7 +115,6 @@ class SampleTableWriter:
         for name in kept:
             if name not in self._columns and len(self._columns) < MAX_COLUMNS:
                 self._columns[name] = len(self._columns)
-        cost = record.get("cost_usd")
         status = str(record["status"])
         row = SampleRow(
             sample=_cell(record["run_setting_id"]),
@@ -125,7 +125,7 @@ class SampleTableWriter:
             ran=times.ran,
             run_id=_known(record.get("run_id")),
             output_uri=None if record.get("output_uri") is None else visible(str(record["output_uri"])),
-            cost=float(cost) if isinstance(cost, (int, float)) else None,
+            cost=sample_usd(record),
             kept=tuple(_cell("" if kept.get(name) is None else kept[name]) for name in self._columns),
         )
         (self._bad if row.ended_badly else self._other).add(row)

@@ -29,6 +29,8 @@ from airflow_provider_omics.core.batch.sample import (
     Submission,
     unfit,
 )
+from airflow_provider_omics.core.cost.cohort import CohortCost, RunPrice, cohort_cost
+from airflow_provider_omics.core.cost.sizing import Sizing
 from airflow_provider_omics.core.errors import AttemptError, NotFound, OmicsError, Problem, SettingsError
 from airflow_provider_omics.core.failure.manifest import run_from_manifest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
@@ -41,6 +43,7 @@ from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.results.cohort import Cohort
+from airflow_provider_omics.results.costs import CostReader
 from airflow_provider_omics.results.file import JsonLinesFile, read_samples, write_merged
 from airflow_provider_omics.results.ledger import Ledger
 from airflow_provider_omics.results.manifests import CALLS_PER_SECOND, ManifestReader
@@ -162,6 +165,8 @@ class Collection:
     :param store: where the records go; default: a store of its own.
     :param needs_samples: the batch has left samples as they were, and without them nobody can judge it. Default False.
     :param ledger: gets an entry of each run that has ended, with FULL. Default: there is none.
+    :param read_costs: add to each record what its run cost, see :mod:`airflow_provider_omics.results.costs`; it needs
+        a file. Default False.
     :raises SettingsError: the arguments do not go together.
     """
 
@@ -179,6 +184,7 @@ class Collection:
         store: ResultsStore | None = None,
         needs_samples: bool = False,
         ledger: Ledger | None = None,
+        read_costs: bool = False,
     ) -> None:
         if read_outputs and detail is ResultsDetail.LISTED:
             allowed = "with results_detail='full': lists have no output URI"
@@ -198,6 +204,7 @@ class Collection:
         self._answer: Mapping[str, Any] | None = None
         self._pacer = Pacer(hook.defaults.calls_per_second)
         self._manifests = ManifestReader(hook, log, Pacer(CALLS_PER_SECOND).wait)
+        self._costs = CostReader(hook, log, uri, self._manifests) if read_costs and uri is not None else None
         self._batch = BatchSnapshot(batch_id, "")
         self._workflow: str | None = None
         self._new = self._unwritten = self._going = self._lagging = self._late = 0
@@ -256,6 +263,25 @@ class Collection:
     def members(self) -> Iterator[dict[str, Any]]:
         """Yield a record for each of these samples, as a line of the file."""
         return self._store.members()
+
+    def cost(self) -> CohortCost | None:
+        """Add up what all runs of these samples cost, those of earlier attempts included; None: costs are not read."""
+        if self._costs is None or self._costs.rates is None:
+            return None
+        return cohort_cost(run for member in self.members() for run in RunPrice.all_of(member))
+
+    def prices_as_of(self) -> str | None:
+        """Say of when the prices are; None: not known, or there are none."""
+        return None if self._costs is None or self._costs.rates is None else self._costs.rates.as_of
+
+    def write_sizing(self) -> tuple[Sizing, str] | None:
+        """Write ``sizing.json`` beside the file.
+
+        :return: the sizing, and where it lies; None: nothing is known of what the runs used.
+        :raises SettingsError: what is kept beside the file is something else.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        return None if self._costs is None else self._costs.write_sizing()
 
     def add_causes(self, causes: Mapping[str, str]) -> None:
         """Add causes to records, where more than AWS's code is known.
@@ -323,6 +349,8 @@ class Collection:
             self._log.warning("The work since the last checkpoint is lost: %s", error)
 
     def _write(self, patience: float | None = None) -> None:
+        if self._costs is not None:
+            self._costs.write(patience)
         if self._file is not None:
             write_merged(self._file, self._store, self._log, Repeats(self._hook, self._log, patience))
         self._unwritten = 0
@@ -366,16 +394,23 @@ class Collection:
             known = self._store.record(name, workflow, beside=True)
         outputs = self._outputs is not None
         settled = is_settled(known, submission, origin, self._detail, reasons=self._reasons, outputs=outputs)
-        if settled and not self._lacks_entry(known):
+        lacks_entry = self._lacks_entry(known)
+        if settled and not lacks_entry and not self._lacks_cost(known):
             return
-        record = self._record(batch, origin, submission, attempt_number(known, batch.id))
-        if settled and known is not None:  # it was looked at for the ledger alone, and the run may be gone by now
-            record = replace(known, provenance_uri=None if record is None else record.provenance_uri)
+        if settled and not lacks_entry:
+            record = known
+        else:
+            record = self._record(batch, origin, submission, attempt_number(known, batch.id))
+            if settled and known is not None:  # it was looked at for the ledger alone, and the run may be gone by now
+                record = replace(known, provenance_uri=None if record is None else record.provenance_uri)
         if record is None:
             self._going += 1
             return
         if known is not None and known.cause and known.is_same_end(record):
             record = replace(record, cause=known.cause)  # that was looked up when it was collected before
+        if self._costs is not None:
+            record = self._costs.add(record, known)
+            self._lagging += batch.phase is Phase.PROCESSED and self._costs.is_awaited(record)
         if record != known:
             is_other = in_file is not None and in_file.batch_id != batch.id
             yield record, is_other and in_file is not None and supersedes(in_file, record)
@@ -385,6 +420,11 @@ class Collection:
         if self._ledger is None or known is None or known.batch_id != self._batch_id:
             return False
         return known.provenance_uri is None and known.run_uuid is not None
+
+    def _lacks_cost(self, known: RunRecord | None) -> bool:
+        """Tell whether nothing but the cost of its run is missing in a record of the batch."""
+        of_batch = known is not None and known.batch_id == self._batch_id
+        return of_batch and known is not None and self._costs is not None and self._costs.lacks(known)
 
     def _sample(self, run_setting_id: str) -> Sample:
         return self._store.sample(run_setting_id) or Sample(run_setting_id)

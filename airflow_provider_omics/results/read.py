@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
 from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 from airflow_provider_omics.core.errors import Problem, SettingsError
-from airflow_provider_omics.core.uris import is_s3_uri
+from airflow_provider_omics.core.uris import S3Address, is_s3_uri, s3_address
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Store
 from airflow_provider_omics.results.file import RESULTS, parsed_lines
 from airflow_provider_omics.sheets.opening import open_bytes
+
+_STEM = re.compile(r"[.]jsonl([.]gz)?$")
+_OTHERS = re.compile(r"[.]samples[.]jsonl[.]gz$|/usage/[^/]+$")
+"""What lies beside results files, whether or not they are still there."""
 
 
 def read_batch_results(
@@ -59,6 +65,35 @@ def read_batch_results(
             continue
         if _is_wanted(record, status, workflow_id):
             yield record
+
+
+def results_files(place: str, store: S3Store | None = None) -> list[str]:
+    """Find the results files of a place.
+
+    :param place: ``s3://bucket/prefix/``, or a folder or a file of this machine.
+    :param store: lists S3. Default: the store of the connection ``aws_default``.
+    :return: their URIs or paths; not what lies beside a results file, in the folder of its name.
+    :raises SettingsError: there is no such folder.
+    :raises ServiceError: S3 refused.
+    """
+    if is_s3_uri(place):
+        bucket = s3_address(place).bucket
+        keys = (store or S3Store.of_connection()).all_keys(place)
+        found = [S3Address(bucket, key).uri for key in keys if _STEM.search(key)]
+    else:
+        path = Path(place)
+        if not path.exists():
+            raise SettingsError([Problem("place", repr(place), "s3://bucket/prefix/, a folder or a file")])
+        paths = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+        found = [str(each) for each in paths if _STEM.search(each.name)]
+    beside = tuple(f"{_STEM.sub('', each)}/" for each in found)
+    folders = set(beside)
+    return [each for each in found if not _OTHERS.search(each) and not _is_below(each, folders)]
+
+
+def _is_below(path: str, folders: set[str]) -> bool:
+    parts = path.split("/")
+    return any("/".join(parts[:count]) + "/" in folders for count in range(1, len(parts)))
 
 
 def completed_chunks(

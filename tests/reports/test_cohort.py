@@ -246,6 +246,7 @@ def test_cost() -> None:
         "3.75 USD for 2 of 3 runs of 3 samples",
         "The cost of 1 runs is not known, and in no sum",
         "1.25 USD went into 1 runs that failed for OUT_OF_MEMORY_ERROR in ALIGN",
+        "By prices; without CloudWatch Logs, S3, data transfer",
     )
     assert [row["cost"] for row in packed_rows(parsed(render(page_of(priced))))] == [1.25, 2.5, None]
 

@@ -164,7 +164,8 @@ def is_beside(known: RunRecord | None, batch: BatchOrigin, fingerprint: str | No
 
 def _told(record: RunRecord) -> tuple[bool, ...]:
     is_removed, is_known = record.status is RecordStatus.REMOVED, record.end is not RecordStatus.UNKNOWN
-    return is_removed, is_known, record.is_full, record.outputs is not None, record.provenance_uri is not None
+    has_ledger, has_costs = record.provenance_uri is not None, bool(record.costs)
+    return is_removed, is_known, record.is_full, record.outputs is not None, has_ledger, has_costs
 
 
 def attempt_number(known: RunRecord | None, batch_id: str) -> int:

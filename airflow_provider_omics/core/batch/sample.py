@@ -249,6 +249,14 @@ class BatchOrigin:
         )
 
 
+COST_MEMBERS = (
+    *("cost_usd", "cost_tasks_usd", "cost_storage_usd", "cost_at_most_usd", "cost_unknown"),
+    *("running_seconds", "prices_as_of", "size_advice", "earlier_runs"),
+)
+"""What a record says of cost, see :mod:`airflow_provider_omics.core.cost.record`; ``earlier_runs`` are those of the
+sample's earlier attempts, with what each cost."""
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """The result of one run setting. An unknown value is None; times are in ISO 8601.
@@ -289,6 +297,7 @@ class RunRecord:
     :param map_index: its index, of a mapped task.
     :param provenance_uri: its run's entry in the ledger: GetRun's answer and the manifest, written once; None: it has
         none, as with ``ledger=False`` and ``results_detail="listed"``.
+    :param costs: with ``read_costs``: the members of :data:`COST_MEMBERS`, which stand in the file beside the others.
     """
 
     run_setting_id: str
@@ -323,6 +332,7 @@ class RunRecord:
     task_id: str | None = None
     map_index: int | None = None
     provenance_uri: str | None = None
+    costs: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_run(
@@ -474,7 +484,8 @@ class RunRecord:
         values = {**vars(self), "status": self.status.value, "row": dict(self.row)}
         if self.outputs is None:
             del values["outputs"]
-        before = values.pop("status_before_removal")
+        before, costs = values.pop("status_before_removal"), values.pop("costs")
+        values.update(costs)
         return values if before is None else {**values, "status_before_removal": before.value}
 
     @classmethod
@@ -488,10 +499,12 @@ class RunRecord:
         if not isinstance(value["run_setting_id"], str) or not isinstance(value.get("row") or {}, Mapping):
             raise TypeError("run_setting_id is no text, or row no object")
         numbers = ("attempt", "try_number", "map_index")
-        _check_texts(value, (f.name for f in fields(cls) if f.name not in (*numbers, "row", "outputs")))
+        _check_texts(value, (f.name for f in fields(cls) if f.name not in (*numbers, "row", "outputs", "costs")))
         if not all(isinstance(value.get(name), (int, NoneType)) for name in numbers):
             raise TypeError(f"{' or '.join(numbers)} is no number")
-        known = {f.name: value[f.name] for f in fields(cls) if f.name in value}
+        known = {f.name: value[f.name] for f in fields(cls) if f.name in value and f.name != "costs"}
+        costs = {name: value[name] for name in COST_MEMBERS if name in value}
+        known["costs"] = {} if unfit(costs) else costs
         if unfit(value.get("outputs")):
             known["outputs"] = None  # of a file that others have written: one value, not the file
         known["row"] = {name: None if unfit(cell) else cell for name, cell in (value.get("row") or {}).items()}

@@ -9,6 +9,12 @@ from typing import Any
 
 from airflow_provider_omics.core.batch.sample import RecordStatus
 
+SHOWN_CAUSES = 10
+"""Causes in a task's result and in its log, the dearest first."""
+
+SHOWN_ADVICE = 10
+"""Samples that were given too little, which a log and a page name."""
+
 _FEW = 3
 """An estimate from fewer runs than this says so."""
 
@@ -34,7 +40,7 @@ class RunPrice:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> RunPrice:
-        """Take it from a record of a results file.
+        """Take it from a record of a results file, or from one of the earlier runs in it.
 
         :param record: the record.
         """
@@ -42,10 +48,24 @@ class RunPrice:
             record["run_setting_id"],
             record.get("run_uuid"),
             record["status"],
-            record.get("cost_usd"),
+            _number(record.get("cost_usd")),
             record.get("cause"),
-            record.get("running_seconds"),
+            _number(record.get("running_seconds")),
         )
+
+    @classmethod
+    def all_of(cls, record: Mapping[str, Any]) -> list[RunPrice]:
+        """Take all runs of a sample from its record: those of earlier attempts first.
+
+        :param record: the record.
+        """
+        name, earlier = record["run_setting_id"], record.get("earlier_runs")
+        runs = [run for run in earlier if isinstance(run, Mapping)] if isinstance(earlier, list) else []
+        status = record.get("status_before_removal") or record["status"]
+        return [
+            *(cls.from_record({"status": "UNKNOWN", **run, "run_setting_id": name}) for run in runs),
+            cls.from_record({**record, "status": status}),
+        ]
 
 
 @dataclass(frozen=True)
@@ -75,9 +95,23 @@ class CohortCost:
             lines.append(f"The cost of {self.unpriced_runs:,} runs is not known, and in no sum")
         lines += [
             f"{usd:,.2f} USD went into {runs:,} runs that failed for {cause}"
-            for cause, (runs, usd) in self.by_cause.items()
+            for cause, (runs, usd) in list(self.by_cause.items())[:SHOWN_CAUSES]
         ]
         return lines
+
+    def to_result(self) -> dict[str, Any]:
+        """Make the members of a task's result; ``cost_usd`` is null where no run has a cost."""
+        is_known = self.runs == 0 or self.runs > self.unpriced_runs
+        return {
+            "cost_usd": self.usd if is_known else None,
+            "cost_failed_usd": self.failed_usd if is_known else None,
+            "cost_runs": self.runs,
+            "cost_unpriced_runs": self.unpriced_runs,
+            "cost_by_cause": [
+                {"cause": cause, "runs": runs, "usd": usd}
+                for cause, (runs, usd) in list(self.by_cause.items())[:SHOWN_CAUSES]
+            ],
+        }
 
 
 def cohort_cost(runs: Iterable[RunPrice]) -> CohortCost:
@@ -103,6 +137,19 @@ def cohort_cost(runs: Iterable[RunPrice]) -> CohortCost:
         unpriced_runs=sum(run.usd is None for run in submitted),
         by_cause=dict(sorted(by_cause.items(), key=lambda item: -item[1][1])),
     )
+
+
+def sample_usd(record: Mapping[str, Any]) -> float | None:
+    """Add up what all attempts of a sample cost.
+
+    :param record: its record.
+    :return: USD; None: it has no cost, or that of one of its runs is not known.
+    """
+    if "cost_usd" not in record:
+        return None
+    prices = [run.usd for run in RunPrice.all_of(record) if run.run_uuid is not None]
+    known = [usd for usd in prices if usd is not None]
+    return round(math.fsum(known), 6) if known and len(known) == len(prices) else None
 
 
 @dataclass(frozen=True)
@@ -155,6 +202,11 @@ def estimate_cohort(runs: int, earlier: Iterable[RunPrice]) -> Estimate | None:
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None
 
 
 def _sum(runs: Iterable[RunPrice]) -> float:

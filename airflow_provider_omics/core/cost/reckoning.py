@@ -21,6 +21,8 @@ FREE_SCRATCH = 16.0
 """GiB of a task's own scratch volume that cost nothing (user guide, "Task ephemeral storage")."""
 EXTENDED_SUPPORT = {"22.04": date(2026, 11, 30), "23.10": date(2027, 11, 30)}
 """Release of Nextflow -> first day of its extended support (user guide, "Nextflow version retention policy")."""
+NO_MANIFEST = "no manifest"
+"""The reason of a run that has none (yet): its logLevel is OFF, or its log was deleted."""
 LEFT_OUT = "CloudWatch Logs, S3, data transfer"
 """Costs that other services bill, and no figure here holds."""
 
@@ -70,7 +72,7 @@ def run_cost(usage: RunUsage | None, rates: Rates) -> RunCost:
     :return: the cost.
     """
     if usage is None:
-        return RunCost(None, None, None, unknown=("no manifest",))
+        return RunCost(None, None, None, unknown=(NO_MANIFEST,))
     if usage.workflow_type == "READY2RUN":
         return _flat(usage, rates)
     if usage.started is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
+from array import array
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,6 +20,10 @@ HEADROOM = 0.25
 """What a process gets above the most that any of its tasks used."""
 TIGHT = 0.9
 """A task that used more than this share of what it had was close to its limit."""
+RAN_OUT, FULL = "OUT_OF_MEMORY_ERROR", "FILE_SYSTEM_OUT_OF_SPACE"
+"""AWS's codes of what was too small (user guide, "Run failure reasons")."""
+SHOWN_PROCESSES = 20
+"""Processes in a log, and on a page, the largest saving first."""
 _GROWTH = 1.5
 """A task that ran out gets so much more than it had: how much it wanted, nobody has seen."""
 
@@ -116,6 +121,19 @@ class Sizing:
     gpu_tasks: int
     headroom: float
 
+    def lines(self) -> list[str]:
+        """Say for a log which processes would have done with less, or were close to their limit."""
+        lines = []
+        for each in self.processes:
+            if each.is_tight and each.memory:
+                used = f"used up to {each.memory_used.maximum:.3g} of " if each.memory_used else "had "
+                lines.append(f"{each.name} {used}{each.memory:g} GiB, and was close to its limit, or over it")
+            elif each.saved_usd and each.saved_usd > 0:
+                lines.append(f"{each.name} would have done on {each.enough}: {each.saved_usd:,.2f} USD less")
+        if self.gpu_tasks:
+            lines.append(f"{self.gpu_tasks:,} tasks with a GPU are left out")
+        return lines[:SHOWN_PROCESSES]
+
     def to_json(self) -> dict[str, Any]:
         """Write it as a JSON object, ``sizing.json``."""
         processes = [process.to_json() for process in self.processes]
@@ -125,12 +143,12 @@ class Sizing:
 def size_cohort(runs: Iterable[RunUsage], rates: Rates | None, headroom: float = HEADROOM) -> Sizing:
     """Put the tasks of a cohort together by process, and size each.
 
-    :param runs: what the runs used.
+    :param runs: what the runs used; they are read once, and a task takes three numbers in memory.
     :param rates: USD per hour; None: nothing is known of what would be saved.
     :param headroom: share that is added to the most that was used; default a quarter.
     :return: the sizing.
     """
-    by_process: dict[str, list[tuple[RunUsage, TaskUsage]]] = defaultdict(list)
+    by_process: dict[str, _Process] = {}
     gpu_tasks = 0
     for run in runs:
         for task in run.tasks:
@@ -139,9 +157,30 @@ def size_cohort(runs: Iterable[RunUsage], rates: Rates | None, headroom: float =
             if task.gpus:
                 gpu_tasks += 1
             else:
-                by_process[process_name(task.name, run.engine)].append((run, task))
-    sized = [_size_process(name, tasks, rates, headroom) for name, tasks in by_process.items()]
+                name = process_name(task.name, run.engine)
+                by_process.setdefault(name, _Process(name)).add(run, task, rates)
+    sized = [process.sized(rates, headroom) for process in by_process.values()]
     return Sizing(tuple(sorted(sized, key=lambda each: (-(each.saved_usd or 0.0), each.name))), gpu_tasks, headroom)
+
+
+def size_advice(usage: RunUsage, failure_code: str | None) -> str | None:
+    """Say what was too small in a run that failed, and what to give.
+
+    :param usage: what the run used.
+    :param failure_code: AWS's code that decides.
+    :return: ``"ALIGN (s1) used 31.8 of 32 GiB: give 48"``; None: nothing was too small, or it is not known what.
+    """
+    if failure_code == FULL:
+        advice = storage_advice(usage)
+        return None if advice is None else f"its storage {advice}"
+    if failure_code != RAN_OUT and not any(_ran_out(task) for task in usage.tasks):
+        return None
+    failed = [task for task in usage.tasks if task.status == RunStatus.FAILED]
+    for task in sorted(failed, key=lambda task: not _ran_out(task)):
+        advice = memory_advice(task.memory, task.memory_maximum)
+        if advice is not None:
+            return f"{task.name} {advice}"
+    return None
 
 
 def memory_advice(had: float | None, used: float | None) -> str | None:
@@ -172,43 +211,72 @@ def storage_advice(usage: RunUsage) -> str | None:
     return f"{seen}: give {more:,}, or storageType DYNAMIC"
 
 
-def _size_process(
-    name: str, tasks: Sequence[tuple[RunUsage, TaskUsage]], rates: Rates | None, headroom: float
-) -> ProcessSizing:
-    vcpus_used = Spread.of([task.vcpus_maximum for _, task in tasks if task.vcpus_maximum])
-    memory_used = Spread.of([task.memory_maximum for _, task in tasks if task.memory_maximum])
-    instance_types = [task.instance_type for _, task in tasks if task.instance_type]
-    enough = None
-    if vcpus_used and memory_used:
-        grown = 1 + headroom
-        enough = smallest_instance(math.ceil(vcpus_used.maximum * grown), math.ceil(memory_used.maximum * grown))
-    return ProcessSizing(
-        name=name,
-        tasks=len(tasks),
-        vcpus=max((task.vcpus for _, task in tasks if task.vcpus), default=None),
-        vcpus_used=vcpus_used,
-        memory=max((task.memory for _, task in tasks if task.memory), default=None),
-        memory_used=memory_used,
-        seconds=Spread.of([task.seconds for _, task in tasks if task.seconds is not None]),
-        instance_type=max(sorted(set(instance_types)), key=instance_types.count, default=None),
-        enough=None if enough is None else enough.name,
-        saved_usd=None if rates is None or enough is None else _saved(tasks, enough.name, rates),
-        is_tight=any(
-            (task.memory and (task.memory_maximum or 0) > TIGHT * task.memory) or _ran_out(task) for _, task in tasks
-        ),
-    )
+class _Process:
+    """The tasks of a process, as they come."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.tasks = 0
+        self.is_tight = False
+        self.vcpus: float | None = None
+        self.memory: float | None = None
+        self.vcpus_used, self.memory_used, self.seconds = array("d"), array("d"), array("d")
+        self.instances: Counter[str] = Counter()
+        self.cost: float | None = 0.0
+        """USD of all tasks; None: that of one is not known."""
+        self.hours: defaultdict[str, float] = defaultdict(float)
+        """Region -> hours that are billed, at a rate that extended support multiplies."""
+
+    def add(self, run: RunUsage, task: TaskUsage, rates: Rates | None) -> None:
+        self.tasks += 1
+        self.vcpus = max(self.vcpus or 0.0, task.vcpus or 0.0) or None
+        self.memory = max(self.memory or 0.0, task.memory or 0.0) or None
+        for value, values in (
+            (task.vcpus_maximum, self.vcpus_used),
+            (task.memory_maximum, self.memory_used),
+            (task.seconds, self.seconds),
+        ):
+            if value:
+                values.append(value)
+        if task.instance_type:
+            self.instances[task.instance_type] += 1
+        is_near = bool(task.memory) and (task.memory_maximum or 0) > TIGHT * (task.memory or 0)
+        self.is_tight = self.is_tight or is_near or _ran_out(task)
+        cost = None if rates is None else task_cost(task, run, rates)
+        self.cost = None if cost is None or self.cost is None else self.cost + cost
+        self.hours[run.region] += max(MINIMUM_SECONDS, task.seconds or 0.0) / 3600 * extended_support(run)
+
+    def sized(self, rates: Rates | None, headroom: float) -> ProcessSizing:
+        vcpus_used, memory_used = Spread.of(self.vcpus_used), Spread.of(self.memory_used)
+        enough = None
+        if vcpus_used and memory_used:
+            grown = 1 + headroom
+            enough = smallest_instance(math.ceil(vcpus_used.maximum * grown), math.ceil(memory_used.maximum * grown))
+        most = max(sorted(self.instances), key=lambda name: self.instances[name], default=None)
+        return ProcessSizing(
+            name=self.name,
+            tasks=self.tasks,
+            vcpus=self.vcpus,
+            vcpus_used=vcpus_used,
+            memory=self.memory,
+            memory_used=memory_used,
+            seconds=Spread.of(self.seconds),
+            instance_type=most,
+            enough=None if enough is None else enough.name,
+            saved_usd=None if rates is None or enough is None else self._saved(enough.name, rates),
+            is_tight=self.is_tight,
+        )
+
+    def _saved(self, instance_type: str, rates: Rates) -> float | None:
+        """Reckon what the tasks would have cost less on another instance; None: a rate or time is not known."""
+        would = []
+        for region, hours in self.hours.items():
+            rate = rates.rate(region, instance_type)
+            if rate is None:
+                return None
+            would.append(hours * rate)
+        return None if self.cost is None else round(self.cost - math.fsum(would), 6)
 
 
 def _ran_out(task: TaskUsage) -> bool:
-    return task.failure_reason == "OUT_OF_MEMORY_ERROR" and task.status == RunStatus.FAILED
-
-
-def _saved(tasks: Sequence[tuple[RunUsage, TaskUsage]], instance_type: str, rates: Rates) -> float | None:
-    """Reckon what the tasks would have cost less on another instance; None: a rate or time is not known."""
-    saved = []
-    for run, task in tasks:
-        cost, rate = task_cost(task, run, rates), rates.rate(run.region, instance_type)
-        if cost is None or rate is None or task.seconds is None:
-            return None
-        saved.append(cost - max(MINIMUM_SECONDS, task.seconds) / 3600 * rate * extended_support(run))
-    return round(math.fsum(saved), 6)
+    return task.failure_reason == RAN_OUT and task.status == RunStatus.FAILED

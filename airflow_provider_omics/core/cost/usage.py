@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -102,6 +102,36 @@ class RunUsage:
     def seconds(self) -> float | None:
         """How long it ran, which is nought if it never began to; None: the manifest does not say."""
         return _seconds(self.started, self.stopped)
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it as a JSON object without what is not known: a line of what a cohort used."""
+        return {**_known(asdict(self)), "tasks": [_known(asdict(task)) for task in self.tasks]}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> RunUsage:
+        """Read :meth:`to_json`.
+
+        :param value: a JSON object.
+        :return: the usage.
+        :raises (KeyError, TypeError, ValueError): it is something else.
+        """
+        tasks = tuple(TaskUsage(**_with_times(task)) for task in value["tasks"])
+        return cls(**{**_with_times(value), "tasks": tasks})
+
+
+_TIMES = ("created", "started", "stopped")
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in values.items()
+        if value not in (None, False, 0.0)
+    }
+
+
+def _with_times(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: moment(value) if name in _TIMES else value for name, value in values.items()}
 
 
 def run_usage(messages: Iterable[str], run_id: str, run_uuid: str | None = None) -> RunUsage | None:

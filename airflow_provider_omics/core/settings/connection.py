@@ -29,6 +29,8 @@ KINDS: Mapping[str, tuple[Any, str]] = {
     "mask_parameters": (bool, "true or false"),
     "calls_per_second": ((int, float), "a number above 0"),
     "pending_notice_seconds": ((int, float), "a number above 0"),
+    "read_costs": (bool, "true or false"),
+    "prices_uri": (str, "s3://bucket/key.json, or the path of a file"),
     "workflow_name": (str, "the name of a workflow"),
     "workflow_version_name": (str, "the name of a version of workflow_name"),
     "run_group_name": (str, "the name of a run group"),
@@ -54,6 +56,8 @@ class ConnectionDefaults:
     :param connection: the connection, in the words of a message: ``"connection 'aws_default'"``.
     :param pending_notice_seconds: how long a run may stay PENDING before its wait logs the likely reason; default
         half an hour.
+    :param read_costs: read what runs cost, where a task has a place for results; default off.
+    :param prices_uri: USD per hour of instances and storage, as JSON in S3 or a file; None: those of the Price List.
     :param names: ``workflow_name``, ``workflow_version_name``, ``run_group_name`` and ``cache_name``, which are looked
         up for runs that name neither them nor their ids.
     :param approved_workflows: the only workflows that are started, each with some of ``workflow``, ``version`` and
@@ -71,6 +75,8 @@ class ConnectionDefaults:
     calls_per_second: float = 5.0
     pending_notice_seconds: float = 1800.0
     connection: str = "the connection"
+    read_costs: bool = False
+    prices_uri: str | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     approved_workflows: tuple[Mapping[str, str], ...] | None = None
 

@@ -154,7 +154,12 @@ def manifest(region: Region, run: Run) -> list[dict[str, Any]]:
 
 def _task_manifest(region: Region, run: Run, task: tasks.Task) -> dict[str, Any]:
     rule, image = task.rule, tasks.image(region, task.rule)
-    running = 0.0 if task.started is None or task.stopped is None else task.stopped - task.started
+    # aws-healthomics-tools takes a task without times for one that a cache has answered.
+    started, stopped = (None, None) if rule.cache_hit else (task.started, task.stopped)
+    running = 0.0 if started is None or stopped is None else stopped - started
+    ran_out = task.status == statuses.FAILED and _task_failure(rule) == "OUT_OF_MEMORY_ERROR"
+    cpus_used = round(rule.cpus * 0.9, 2) if rule.cpus_used is None else rule.cpus_used
+    memory_used = round(rule.memory * (0.99 if ran_out else 0.8), 2) if rule.memory_used is None else rule.memory_used
     return {
         "arn": region.arn(f"task/{task.id}"),
         "uuid": task.uuid,
@@ -169,15 +174,15 @@ def _task_manifest(region: Region, run: Run, task: tasks.Task) -> dict[str, Any]
         "image": image,
         "imageDigest": tasks.image_digest(image),
         "creationTime": _time(task.created),
-        "startTime": _time(task.started),
-        "stopTime": _time(task.stopped),
+        "startTime": _time(started),
+        "stopTime": _time(stopped),
         "metrics": {
             "cpusReserved": rule.cpus,
-            "cpusMaximum": round(rule.cpus * 0.9, 2),
-            "cpusAverage": round(rule.cpus * 0.6, 2),
+            "cpusMaximum": cpus_used,
+            "cpusAverage": round(cpus_used * 0.65, 2),
             "memoryReservedGiB": rule.memory,
-            "memoryMaximumGiB": round(rule.memory * 0.8, 2),
-            "memoryAverageGiB": round(rule.memory * 0.5, 2),
+            "memoryMaximumGiB": memory_used,
+            "memoryAverageGiB": round(memory_used * 0.65, 2),
             "gpusReserved": rule.gpus,
             "runningSeconds": round(running, 3),
         },

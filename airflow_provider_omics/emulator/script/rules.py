@@ -39,6 +39,8 @@ class TaskRule:
     cpus: int = field(default=2, metadata={"minimum": 1})
     memory: int = field(default=4, metadata={"minimum": 1})
     gpus: int = field(default=0, metadata={"minimum": 0})
+    cpus_used: float | None = field(default=None, metadata={"minimum": 0})
+    memory_used: float | None = field(default=None, metadata={"minimum": 0})
     instance_type: str | None = None
     image: str | None = None
     outcome: str = field(default=statuses.COMPLETED, metadata={"allowed": (statuses.COMPLETED, statuses.FAILED)})

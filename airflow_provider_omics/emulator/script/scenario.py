@@ -50,6 +50,8 @@ rules the first that matches decides alone; a rule without ``match`` matches all
             cpus: 2
             memory: 4             # GiB
             gpus: 0
+            cpus_used: 1.8        # the most that it uses, as the manifest says; unset: 90 % of cpus
+            memory_used: 3.2      # GiB; unset: 80 % of memory, nearly all of it if it fails for OUT_OF_MEMORY_ERROR
             instance_type: omics.c.large
             image: 123456789012.dkr.ecr.us-east-1.amazonaws.com/fastqc:0.12   # unset: one of the task's name
           - name: ALIGN

@@ -31,6 +31,7 @@ from airflow_provider_omics.core.wait.flow import LIST_LAG, cancel_stragglers
 from airflow_provider_omics.core.wait.outcome import batch_result
 from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
+from airflow_provider_omics.jobs.costs import CohortCosts, cohort_costs
 from airflow_provider_omics.jobs.diagnosis import diagnosis_of
 from airflow_provider_omics.jobs.driver import Driver, pause
 from airflow_provider_omics.jobs.owner import Owner
@@ -68,6 +69,14 @@ class BatchResults:
     read_outputs: bool
     writes_ledger: bool
 
+    @property
+    def read_costs(self) -> bool:
+        """Whether to read what the runs cost: where the task, else the connection, says so."""
+        wanted = self.owner.arguments.read_costs
+        if wanted is None:
+            wanted = self.owner.hook.defaults.read_costs
+        return wanted and self.places.results is not None
+
     def check(self) -> None:
         """Look for problems in the arguments.
 
@@ -78,6 +87,9 @@ class BatchResults:
             allowed = "with results_detail='full': lists have no output URI"
             raise SettingsError([Problem("read_outputs", "True", allowed)])
         results_place(self.places.results_s3_uri, None, self.owner.identity)
+        if self.owner.arguments.read_costs and self.places.results is None:
+            allowed = "with results_s3_uri, of the task or the connection: costs stand in the records of the runs"
+            raise SettingsError([Problem("read_costs", "True", allowed)])
 
     @property
     def ledger(self) -> Ledger | None:
@@ -128,6 +140,7 @@ class BatchResults:
             store=store,
             needs_samples=needs_samples,
             ledger=self.ledger,
+            read_costs=self.read_costs,
         )
 
     def collect(self, batch_id: str, request_id: str | None, store: ResultsStore) -> Collected | None:
@@ -161,6 +174,8 @@ class BatchJudge:
     retry_rules: Callable[[AttemptRecord | None], RerunRules]
     chooses: bool
     report: CohortReport | None = None
+    _costs: CohortCosts | None = None
+    """Of the cohort; None: they are not read."""
     _left_by: dict[str, Cohort] = field(default_factory=dict)
 
     def is_success(self, batch: BatchSnapshot) -> bool:
@@ -187,9 +202,10 @@ class BatchJudge:
             verdict, cohort = self._verdict(batch, collection)
             if verdict.succeeded and not verdict.counts.not_completed:
                 self.owner.log.info("Batch %s: %s", batch.id, verdict.sentence)
+                self._add_costs(collection)
                 if self.report is not None and (place := self.results.places.results) is not None:
                     records = None if collection is None else collection.members()
-                    self.report.write(place, batch, cohort, records=records, verdict=verdict)
+                    self.report.write(place, batch, cohort, records=records, verdict=verdict, costs=self._costs)
                 return self.result(batch, cohort, succeeded=True)
             return self._explained(batch, collection, verdict, cohort)
 
@@ -208,9 +224,12 @@ class BatchJudge:
             if recorded.total() == diagnosis.failed_runs:
                 # The records have the code of each run, also of those that the diagnosis did not look at.
                 diagnosis = replace(diagnosis, ends=recorded)
+        self._add_costs(collection)
         if self.report is not None and (place := self.results.places.results) is not None:
             records = None if collection is None else collection.members()
-            self.report.write(place, batch, cohort, records=records, verdict=verdict, diagnosis=diagnosis)
+            self.report.write(
+                place, batch, cohort, records=records, verdict=verdict, diagnosis=diagnosis, costs=self._costs
+            )
         reasons = diagnosis.told_of(failed[:SHOWN_FAILURES])
         names = tuple(run.run_setting_id for run in failed if run.run_setting_id)
         result = self.result(batch, cohort, succeeded=verdict.succeeded, failed_ids=names, causes=diagnosis.causes())
@@ -340,7 +359,13 @@ class BatchJudge:
         )
         place = self.results.places.results
         report_uri = None if self.report is None else self.report.uri
-        return {**result, "results_uri": None if place is None else place.uri, "report_uri": report_uri}
+        places = {"results_uri": None if place is None else place.uri, "report_uri": report_uri}
+        return {**result, **places, **({} if self._costs is None else self._costs.to_result())}
+
+    def _add_costs(self, collection: Collection | None) -> None:
+        """Add up what the cohort cost, for result and page."""
+        if collection is not None and self.results.read_costs:
+            self._costs = cohort_costs(collection, self.owner.log)
 
     def _result_after_trouble(self, batch: BatchSnapshot) -> dict[str, Any]:
         try:
@@ -372,8 +397,9 @@ class BatchJudge:
             with self._collected(batch) as collection:
                 if collection is not None:
                     cohort, place = collection.cohort(), self.results.places.results
+                    self._add_costs(collection)
                     if self.report is not None and place is not None:
-                        self.report.write(place, batch, cohort, records=collection.members())
+                        self.report.write(place, batch, cohort, records=collection.members(), costs=self._costs)
                     self.owner.push(self.result(batch, cohort, succeeded=False))
 
         self._ask_on_the_way_out(f"The results of batch {batch.id} could not be collected", collect)

@@ -23,6 +23,8 @@ ALL: dict[str, Any] = {
     "mask_parameters": True,
     "calls_per_second": 2.5,
     "pending_notice_seconds": 600,
+    "read_costs": True,
+    "prices_uri": "s3://bucket/prices.json",
     "workflow_name": "germline",
     "workflow_version_name": "1.0",
     "run_group_name": "bulk",

@@ -1,0 +1,134 @@
+"""The command ``costs``: what a team spent, over all results files of a place."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_omics.commands.output import logs_on_stderr
+from airflow_provider_omics.core.batch.sample import RunRecord
+from airflow_provider_omics.core.cost.reckoning import LEFT_OUT
+from airflow_provider_omics.core.cost.spending import BY, NEEDED, ROW, Spending, SpendingTable
+from airflow_provider_omics.core.errors import OmicsError, SettingsError
+from airflow_provider_omics.core.text import visible
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import S3Store
+from airflow_provider_omics.results.read import read_batch_results, results_files
+
+_HEADINGS = ("samples", "attempts", "failed USD", "total USD", "runs without a price", "prices as of")
+_FIELDS = ("samples", "attempts", "failed_usd", "total_usd", "unpriced_runs", "prices_as_of")
+"""Columns of CSV after the group: they keep their names and order; new ones come at the end."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments.
+
+    :param parser: of this command.
+    """
+    parser.description = "Add up what runs cost, over all results files of a place that were made with read_costs."
+    parser.epilog = (
+        f"Costs do not hold {LEFT_OUT}. A run that several files have counts once. "
+        "Exit status: 0; 1 if a file cannot be read; 2 for a wrong command line."
+    )
+    parser.add_argument("place", help="an s3:// prefix, such as the connection's results_s3_uri; a folder or a file")
+    parser.add_argument("--month", type=_month, help="only runs that ended in it (UTC): 2026-11")
+    parser.add_argument(
+        "--by",
+        type=_by,
+        default="dag_id",
+        help=f"{', '.join(BY)}, or row.NAME for a column that the sheet keeps (default: %(default)s)",
+    )
+    parser.add_argument("--csv", action="store_true", help="comma-separated values with a line of headings")
+    parser.add_argument(
+        "--conn-id", default="aws_default", help="Airflow connection; '' for none (default: %(default)s)"
+    )
+    parser.add_argument("--region", help="AWS Region (default: the connection's)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read the files, and print the sums.
+
+    :param options: the parsed arguments.
+    :return: exit status.
+    """
+    hook = OmicsHook(aws_conn_id=options.conn_id or None, region_name=options.region)
+    table, unread = SpendingTable(options.by, options.month), []
+    try:
+        with logs_on_stderr():
+            files = results_files(options.place, S3Store(hook) if options.place.startswith("s3://") else None)
+            for uri in files:
+                try:
+                    # Whole or not at all: half a file would be half a sum.
+                    table.add([_needed(record) for record in read_batch_results(uri, hook=hook)])
+                except SettingsError as error:
+                    unread.append(f"{visible(uri)} is left out: {error}")
+    except OmicsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a command prints
+        return 1
+    rows, total = table.rows(), table.total()
+    if options.csv:
+        _write_csv(options.by, rows)
+    else:
+        _write_table(options.by, [*rows, total] if len(rows) != 1 else rows)
+    sys.stdout.flush()
+    for line in (*unread, f"{len(files) - len(unread):,} results files; costs do not hold {LEFT_OUT}"):
+        print(line, file=sys.stderr)  # noqa: T201 - a command prints
+    return 1 if unread else 0
+
+
+def _needed(record: RunRecord) -> dict[str, Any]:
+    values = record.to_json()
+    return {name: values[name] for name in NEEDED if values.get(name) is not None}
+
+
+def _month(text: str) -> str:
+    try:
+        return datetime.strptime(text, "%Y-%m").strftime("%Y-%m")  # noqa: DTZ007 - a month has no zone
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no month such as 2026-11") from None
+
+
+def _by(text: str) -> str:
+    if text in BY or (text.startswith(ROW) and text != ROW):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(BY)} and no row.NAME")
+
+
+def _write_csv(by: str, rows: Sequence[Spending]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow((by, *_FIELDS))
+    writer.writerows(
+        (
+            row.group,
+            row.samples,
+            row.attempts,
+            f"{row.failed_usd:.6f}",
+            f"{row.usd:.6f}",
+            row.unpriced,
+            row.prices_as_of,
+        )
+        for row in rows
+    )
+
+
+def _write_table(by: str, rows: Sequence[Spending]) -> None:
+    cells = [(by, *_HEADINGS), *(_cells(row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for group, *figures in cells:
+        shown = (figure.rjust(width) for figure, width in zip(figures, widths[1:], strict=True))
+        sys.stdout.write(f"{group.ljust(widths[0])}  {'  '.join(shown)}".rstrip() + "\n")
+
+
+def _cells(row: Spending) -> tuple[str, ...]:
+    figures = (
+        f"{row.samples:,}",
+        f"{row.attempts:,}",
+        f"{row.failed_usd:,.2f}",
+        f"{row.usd:,.2f}",
+        f"{row.unpriced:,}",
+    )
+    return (visible(row.group) or "(none)", *figures, row.prices_as_of)

@@ -1,0 +1,178 @@
+"""``python -m airflow_provider_omics costs``: what a team spent, from the results files of a place."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_omics.__main__ import main
+from tests.airflow_support import BUCKET, connect, emulator, running_emulator
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.airflow_support import Connect
+
+__all__ = ["connect", "emulator", "running_emulator"]
+
+
+def record(name: str, run: str | None, usd: float | None, **members: Any) -> dict[str, Any]:
+    return {
+        "run_setting_id": name,
+        "run_id": run,
+        "run_uuid": run,
+        "status": "COMPLETED",
+        "stopped_at": "2026-11-03T10:00:00+00:00",
+        "dag_id": "cohort",
+        "cost_usd": usd,
+        "prices_as_of": "2026-11-01",
+        "row": {"centre": "A"},
+        **members,
+    }
+
+
+FAILED = {"run_uuid": "u0", "status": "FAILED", "cost_usd": 1.0, "stopped_at": "2026-10-31T23:00:00+00:00"}
+ONE = [
+    record("s1", "u1", 2.0, earlier_runs=[FAILED]),
+    record("s2", "u2", None, cost_unknown=["no manifest"]),
+    record("s3", None, None, status="NOT_SUBMITTED", stopped_at=None, batch_created_at="2026-11-02T10:00:00+00:00"),
+]
+TWO = [
+    record("s1", "u1", 2.0),  # carried forward: another file has it
+    record("s4", "u4", 0.5, status="FAILED", row={"centre": "B"}, dag_id="other", prices_as_of="2026-11-08"),
+    record("s5", "u5", 3.25, stopped_at="2026-12-01T00:00:00+00:00", row={}),
+]
+
+
+def packed(records: list[dict[str, Any]]) -> bytes:
+    return gzip.compress("".join(json.dumps(each) + "\n" for each in records).encode())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> str:
+    """Two results files, with what lies beside them."""
+    files = {
+        "cohort/run1/wgs.jsonl.gz": packed(ONE),
+        "cohort/run1/wgs/usage/u1.jsonl.gz": packed([{"run_id": "1"}]),
+        "cohort/run1/wgs/r1.samples.jsonl.gz": packed([{"run_setting_id": "s1"}]),
+        "cohort/run1/wgs/ledger.jsonl.gz": packed([{"some": "thing"}]),
+        "cohort/run1/wgs/sizing.json": b"{}",
+        "other/run2/wgs.jsonl": gzip.decompress(packed(TWO)),
+    }
+    for name, body in files.items():
+        path = tmp_path / "results" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+    return str(tmp_path / "results")
+
+
+def table(capfd: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> list[dict[str, str]]:
+    assert main(["costs", *arguments, "--csv"]) == status
+    return list(csv.DictReader(io.StringIO(capfd.readouterr().out)))
+
+
+def test_sums(place: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """All attempts count, a run in two files once, and a run without a price is in no sum."""
+    assert table(capfd, place) == [
+        {
+            "dag_id": "cohort",
+            "samples": "4",
+            "attempts": "4",
+            "failed_usd": "1.000000",
+            "total_usd": "6.250000",
+            "unpriced_runs": "1",
+            "prices_as_of": "2026-11-01",
+        },
+        {
+            "dag_id": "other",
+            "samples": "1",
+            "attempts": "1",
+            "failed_usd": "0.500000",
+            "total_usd": "0.500000",
+            "unpriced_runs": "0",
+            "prices_as_of": "2026-11-08",
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("by", "groups"),
+    [
+        ("row.centre", {"A": "3.000000", "B": "0.500000", "": "3.250000"}),
+        ("status", {"COMPLETED": "5.250000", "FAILED": "1.500000", "NOT_SUBMITTED": "0.000000"}),
+        ("run_setting_id", {"s1": "3.000000", "s2": "0.000000", "s3": "0.000000", "s4": "0.500000", "s5": "3.250000"}),
+    ],
+)
+def test_groups(place: str, capfd: pytest.CaptureFixture[str], by: str, groups: dict[str, str]) -> None:
+    """By a member of the record, or a column of the sheet; a failed attempt has a status of its own."""
+    assert {row[by]: row["total_usd"] for row in table(capfd, place, "--by", by)} == groups
+
+
+@pytest.mark.parametrize(("month", "usd"), [("2026-10", 1.0), ("2026-11", 2.5), ("2026-12", 3.25), ("2025-01", 0.0)])
+def test_months(place: str, capfd: pytest.CaptureFixture[str], month: str, usd: float) -> None:
+    """A run counts in the month in which it ended."""
+    rows = table(capfd, place, "--month", month)
+
+    assert sum(float(row["total_usd"]) for row in rows) == pytest.approx(usd)
+
+
+def test_for_people(place: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """A table with a total; what it does not hold stands beside it."""
+    assert main(["costs", place, "--by", "row.centre", "--month", "2026-11"]) == 0
+
+    printed = capfd.readouterr()
+    assert printed.out.splitlines() == [
+        "row.centre  samples  attempts  failed USD  total USD  runs without a price              prices as of",
+        "A                 3         2        0.00       2.00                     1                2026-11-01",
+        "B                 1         1        0.50       0.50                     0                2026-11-08",
+        "total             4         3        0.50       2.50                     1  2026-11-01 to 2026-11-08",
+    ]
+    assert "2 results files; costs do not hold CloudWatch Logs" in printed.err
+
+
+@pytest.mark.usefixtures("connect")
+def test_a_place_in_s3(emulator: OmicsEmulator, connect: Connect, capfd: pytest.CaptureFixture[str]) -> None:
+    """As the connection's ``results_s3_uri``."""
+    s3 = emulator.client("s3")
+    s3.put_object(Bucket=BUCKET, Key="results/cohort/wgs.jsonl.gz", Body=packed(ONE))
+    s3.put_object(Bucket=BUCKET, Key="results/cohort/wgs/usage/u1.jsonl.gz", Body=packed([{"a": 1}]))
+
+    (row,) = table(capfd, f"s3://{BUCKET}/results/")
+
+    assert (row["total_usd"], row["attempts"]) == ("3.000000", "3")
+
+
+def test_file_of_something_else(place: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It is named and left out; the exit status says that the sums are not whole."""
+    (tmp_path / "results" / "notes.jsonl").write_text('{"a": 1}\n', encoding="utf-8")
+
+    assert main(["costs", place]) == 1
+
+    printed = capfd.readouterr()
+    assert "notes.jsonl is left out" in printed.err
+    assert "6.75" in printed.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--month", "11/2026"], "2026-11"), (["--by", "colour"], "row.NAME"), (["--by", "row."], "row.NAME")],
+)
+def test_wrong_command_line(arguments: list[str], said: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Argparse says what is allowed."""
+    with pytest.raises(SystemExit) as ended:
+        main(["costs", "x", *arguments])
+
+    assert ended.value.code == 2
+    assert said in capfd.readouterr().err
+
+
+def test_no_such_place(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A typing error is no empty table."""
+    assert main(["costs", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere" in capfd.readouterr().err
