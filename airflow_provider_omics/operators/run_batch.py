@@ -73,6 +73,10 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         provenance. ``"listed"``: the id of the run and how it ended, from lists of 100 a call.
     :param read_outputs: with ``"full"``, also the outputs of each completed run: the parsed ``outputs.json`` of WDL and
         CWL, for Nextflow the URIs of its objects; default False.
+    :param collect_every: where there is a place for results, while the batch is waited for: about how often what has
+        ended since is added to the results, a timedelta or seconds. ``"auto"`` (default): every 30 minutes for a batch
+        over 300 runs, else only at the end; None: only at the end. Each time a deferred task comes back to a worker for
+        some minutes, and Airflow calls ``on_execute_callback`` again.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
@@ -119,6 +123,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "trust_foreign",
         "results_s3_uri",
         "results_detail",
+        "collect_every",
         "check_inputs",
         "check_role_arn",
         "dry_run",
@@ -161,6 +166,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         results_s3_uri: str | None = None,
         results_detail: str = "full",
         read_outputs: bool = False,
+        collect_every: timedelta | float | str | None = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -187,6 +193,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.results_s3_uri = results_s3_uri
         self.results_detail = results_detail
         self.read_outputs = read_outputs
+        self.collect_every = collect_every
         self._hide()
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
