@@ -463,11 +463,10 @@ class Collection:
             self._log.warning("The roster of batch %s was not written: %s", self._batch_id, error)
 
     def _clear(self, roster: Roster) -> None:
-        with closing(roster):
-            try:
-                roster.clear()
-            except OmicsError as error:
-                self._log.warning("The roster of batch %s was not removed: %s", self._batch_id, error)
+        try:
+            roster.clear()
+        except OmicsError as error:
+            self._log.warning("The roster of batch %s was not emptied: %s", self._batch_id, error)
 
     def _take_file(self) -> None:
         if self._file is not None:
@@ -571,9 +570,11 @@ class Collection:
             if not self._rest_completed:
                 self._list_runs(RunStatus.COMPLETED)
         roster = self._roster() if batch.phase is Phase.PROCESSED else None
-        if roster is not None and roster.is_whole:
-            self._store.add_submissions(map(submission_of, roster.rows()))
-            return roster
+        if roster is not None:
+            with closing(roster):
+                if roster.is_whole:
+                    self._store.add_submissions(map(submission_of, roster.rows()))
+                    return roster
         for look in range(LOOKS):
             if look:
                 time.sleep(LIST_LAG)  # noqa: TID251 - the list may lag; tests step the clock

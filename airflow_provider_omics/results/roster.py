@@ -6,6 +6,7 @@ it says of the results is true of one version of that file only, which it names;
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 from collections import Counter
@@ -149,7 +150,7 @@ class Roster:
         """Rows with a run, of submissions that failed, and of what needs no look any more."""
         self._batch = batch
         self._file = JsonLinesFile(hook, roster_place(results.uri, batch.id), results.kms_key_id)
-        self._lines: IO[bytes] = tempfile.TemporaryFile(prefix="omics-roster-")  # noqa: SIM115 - closed by close()
+        self._lines: IO[bytes] = io.BytesIO()
 
     def close(self) -> None:
         """Remove the temporary file."""
@@ -166,8 +167,7 @@ class Roster:
             if head.get("batch_uuid") != self._batch.uuid or "tally" not in head:
                 return
             self.tally = parsed_line(json.dumps(head["tally"]).encode(), self._file.uri, Tally.from_json, ROSTER)
-            self._lines.seek(0)
-            self._lines.truncate()
+            self._lines = tempfile.TemporaryFile(prefix="omics-roster-")  # noqa: SIM115 - closed by close()
             self._lines.writelines(lines)
             self.started, self.refused = int(head["started"]), int(head["refused"])
 

@@ -14,7 +14,6 @@ from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, perform, samples
 from tests.results.batches import rule
 
 if TYPE_CHECKING:
-
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import SteppedTime
 
