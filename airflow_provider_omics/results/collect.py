@@ -367,7 +367,13 @@ class Collection:
         if lists_active and not roster.knows_started(batch):
             self._list_submissions(roster)  # first: a run that is submitted later is in no list of these
         waiting = self._listed_keys((RunStatus.PENDING,)) if lists_active else None
-        computing = self._listed_keys((RunStatus.STARTING, RunStatus.RUNNING, RunStatus.STOPPING))
+        # The runs of a status that the counts lag behind are at worst looked at in vain.
+        counts = {
+            RunStatus.STARTING: "starting_runs",
+            RunStatus.RUNNING: "running_runs",
+            RunStatus.STOPPING: "stopping_runs",
+        }
+        computing = self._listed_keys([status for status, count in counts.items() if batch.count(count)])
         if waiting is not None:
             return Going(waiting | computing, computing, None)
         ended = self._listed_keys([status for status in ENDED_STATUSES if batch.count(_COUNTS[status])])
