@@ -256,7 +256,7 @@ class Attempt:
             return
         if is_left:
             self.owner.log.warning(
-                "%s is left going for the next try: the task is not ended by a user", self._name(record)
+                "%s is left going for the next try, or a clear: the task is not ended by a user", self._name(record)
             )
             return
         try:

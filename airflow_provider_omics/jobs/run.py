@@ -21,6 +21,7 @@ from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import WaitEvent
 from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.core.wait.outcome import error_of, run_result
+from airflow_provider_omics.core.wait.stretch import Stretch
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.attempt import StartRequest
 from airflow_provider_omics.jobs.checks import check_inputs, check_workflow, show_request
@@ -133,6 +134,9 @@ class RunJob:
         from airflow_provider_omics.triggers.run import OmicsRunTrigger  # a wait in a worker needs none
 
         return OmicsRunTrigger(plan.id, plan.uuid, run_timeout=plan.run_timeout, **shared)
+
+    def next_stretch(self, seen: Snapshot, last: Stretch | None) -> None:
+        """Collect nothing before the end: a run has one."""
 
     def let_go(self) -> None:
         """Do nothing: a run that nobody waits for needs nothing more."""

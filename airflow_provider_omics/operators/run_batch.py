@@ -76,6 +76,10 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     :param ledger: beside the results, write once what each attempt has asked for, who, and with which versions, and
         with ``"full"`` what HealthOmics tells of each run (default). With ``mask_parameters`` it has hashes in the
         place of values.
+    :param collect_every: where there is a place for results, while the batch is waited for: about how often what has
+        ended since is added to the results, a timedelta or seconds. ``"auto"`` (default): every 30 minutes for a batch
+        over 300 runs, else only at the end; None: only at the end. Each time a deferred task comes back to a worker for
+        some minutes, and Airflow calls ``on_execute_callback`` again.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
@@ -124,6 +128,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "trust_foreign",
         "results_s3_uri",
         "results_detail",
+        "collect_every",
         "check_inputs",
         "check_role_arn",
         "read_costs",
@@ -168,6 +173,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         results_detail: str = "full",
         read_outputs: bool = False,
         ledger: bool = True,
+        collect_every: timedelta | float | str | None = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -195,6 +201,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.results_detail = results_detail
         self.read_outputs = read_outputs
         self.ledger = ledger
+        self.collect_every = collect_every
         self._hide()
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:

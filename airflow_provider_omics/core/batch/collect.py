@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 
 from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, RunRecord, Submission, is_same_work
@@ -9,6 +10,9 @@ from airflow_provider_omics.core.batch.verdict import BatchCounts
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
+
+PAGE = 100
+"""Items that one list call brings."""
 
 ENDED_STATUSES = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 
@@ -54,6 +58,39 @@ def statuses_to_list(batch: BatchSnapshot, detail: ResultsDetail) -> tuple[RunSt
         return ENDED_STATUSES
     counts = {RunStatus.FAILED: "failed_runs", RunStatus.CANCELLED: "cancelled_runs"}
     return tuple(status for status, count in counts.items() if batch.count(count))
+
+
+def lists_active_runs(batch: BatchSnapshot, listed: int, collected: int, detail: ResultsDetail) -> bool:
+    """Decide which runs of a batch that is going are listed, to learn which have ended since: the shorter list.
+
+    :param batch: the batch.
+    :param listed: runs whose submission is known: of the others ListRunsInBatch alone knows the ``runSettingId``.
+    :param collected: runs that need no look any more.
+    :param detail: of the results; LISTED takes the end itself from the list.
+    :return: True: those that wait for their turn; False: those that have ended. Those that compute are listed anyway.
+    """
+    if detail is ResultsDetail.LISTED:
+        return False
+    started = batch.count("successful_submissions")
+    counts = [batch.count(name) for name in ("completed_runs", "failed_runs", "cancelled_runs")]
+    active, ended = _pages(batch.count("pending_runs")), sum(map(_pages, counts))
+    if listed < started:
+        active += _pages(started)
+        ended += min(max(0, sum(counts) - collected), _pages(started))
+    return active < ended
+
+
+def pages_are_fewer(missing: int, batch: BatchSnapshot) -> bool:
+    """Decide whether all pages of ListRunsInBatch are fewer calls than one for each run of unknown ``runSettingId``.
+
+    :param missing: how many there are.
+    :param batch: the batch.
+    """
+    return missing > _pages(batch.count("successful_submissions"))
+
+
+def _pages(items: int) -> int:
+    return math.ceil(items / PAGE)
 
 
 def completed_if_not_listed(batch: BatchSnapshot, listed: int) -> bool:

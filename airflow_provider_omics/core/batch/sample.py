@@ -31,7 +31,15 @@ class RecordStatus(str, Enum):
     """There was a run; its record is gone, and its end unknown."""
     REMOVED = "REMOVED"
     """Its row has left the sheet since: its end no longer counts."""
+    RUNNING = "RUNNING"
+    """It has not ended. This one and the next two are no ends: only who asks for the unfinished gets them."""
+    PENDING = "PENDING"
+    """It was submitted, and waits for its turn."""
+    NOT_YET_SUBMITTED = "NOT_YET_SUBMITTED"
+    """It is to be submitted."""
 
+
+UNFINISHED = frozenset({RecordStatus.RUNNING, RecordStatus.PENDING, RecordStatus.NOT_YET_SUBMITTED})
 
 STATUS_OF_PHASE = {
     Phase.SUCCEEDED: RecordStatus.COMPLETED,
@@ -104,6 +112,11 @@ class Sample:
     run_id: str | None = None
     message: str | None = None
     workflow: str | None = None
+
+    @property
+    def is_submitted(self) -> bool:
+        """Whether its batch submits it."""
+        return self.carried is None and not self.removed
 
     @classmethod
     def of_setting(cls, setting: Mapping[str, Any], row: Mapping[str, Any] | None = None) -> Sample:
@@ -465,6 +478,11 @@ class RunRecord:
     def is_full(self) -> bool:
         """Whether it is complete: only GetRun returns the role, and it always does."""
         return self.role_arn is not None or self.status is RecordStatus.NOT_SUBMITTED
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended, and not well."""
+        return self.end is not RecordStatus.COMPLETED and self.status not in UNFINISHED
 
     @property
     def end(self) -> RecordStatus:

@@ -19,6 +19,7 @@ from typing import Any
 from airflow_provider_omics.core.errors import Problem
 from airflow_provider_omics.core.settings.checks import show_value
 from airflow_provider_omics.core.settings.rendering import lost_spelling
+from airflow_provider_omics.core.wait.stretch import AUTO
 
 LONGEST = timedelta(days=3653).total_seconds()
 """Seconds, ten years: longer waits are mistakes, and no system call sleeps for 1e300 seconds."""
@@ -55,6 +56,7 @@ class Argument:
     :param maximum: the greatest.
     :param above: whether a number lies above ``minimum``, not at it. Default False.
     :param unset: whether it may be left unset: None, empty text, or the text ``"None"``. Default False.
+    :param words: texts that are taken as they are. Default: none.
     :param fallback: stands for a value that cannot be read, for a task that starts nothing any more. Default: None.
     """
 
@@ -63,6 +65,7 @@ class Argument:
     maximum: float = math.inf
     above: bool = False
     unset: bool = False
+    words: tuple[str, ...] = ()
     fallback: Any = None
 
     @property
@@ -74,6 +77,7 @@ class Argument:
         elif self.kind is ArgumentKind.COUNT:
             words += f", {self.minimum:.0f} or more" if self.maximum == math.inf else ""
             words += f" from {self.minimum:.0f} to {self.maximum:,.0f}" if self.maximum != math.inf else ""
+        words = "".join(f"{word!r}, " for word in self.words) + words
         return f"{words}, or None" if self.unset else words
 
 
@@ -98,6 +102,7 @@ WAIT_ARGUMENTS: Mapping[str, Argument] = {
 START_ARGUMENTS: Mapping[str, Argument] = {
     **WAIT_ARGUMENTS,
     "run_timeout": _seconds(None),
+    "collect_every": Argument(ArgumentKind.SECONDS, 0, LONGEST, above=True, unset=True, words=(AUTO,)),
     "wait_for_completion": _flag(True),
     "cancel_on_kill": _flag(True),
     "durable": _flag(True),
@@ -169,6 +174,8 @@ def read_arguments(
         if name not in given:
             continue
         value = given[name]
+        if isinstance(value, str) and value in argument.words:
+            continue
         if argument.unset and value in _UNSET:
             values[name] = None
             continue

@@ -35,6 +35,7 @@ from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.core.wait.outcome import error_of
+from airflow_provider_omics.core.wait.stretch import Stretch
 from airflow_provider_omics.hooks.client import Requests
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.jobs.attempt import StartRequest
@@ -50,6 +51,7 @@ from airflow_provider_omics.jobs.batch.source import (
     read_object,
 )
 from airflow_provider_omics.jobs.batch.staging import BatchStaging, RunSettingsSpool, with_reading_advice
+from airflow_provider_omics.jobs.batch.stretches import BatchStretches
 from airflow_provider_omics.jobs.batch.verdict import BatchJudge, BatchResults, batch_of
 from airflow_provider_omics.jobs.checks import (
     Workflow,
@@ -96,6 +98,7 @@ class BatchArguments:
     results_detail: str
     read_outputs: bool
     ledger: bool
+    collect_every: float | str | None
 
     def tolerance(self) -> Tolerance:
         """Read the user's tolerance.
@@ -150,6 +153,8 @@ class BatchJob:
         self._judge = BatchJudge(
             self.owner, self._results, given.tolerance, self._retry_rules, given.rerun != "all", report
         )
+
+        self._stretches = BatchStretches(self.owner, self._results, given.collect_every, self._judge.counted)
 
     @property
     def place(self) -> S3Place | None:
@@ -472,7 +477,12 @@ class BatchJob:
 
         request_id = self.owner.request_id
         staged = None if request_id is None else self._staging().uri(request_id)
-        return OmicsRunBatchTrigger(plan.id, plan.uuid, staged_s3_uri=staged, **shared)
+        stretch = None if plan.stretch is None else plan.stretch.to_json()
+        return OmicsRunBatchTrigger(plan.id, plan.uuid, staged_s3_uri=staged, stretch=stretch, **shared)
+
+    def next_stretch(self, seen: Snapshot, last: Stretch | None) -> Stretch | None:
+        """Collect what has ended in the last stretch of the wait, and begin the next one."""
+        return self._stretches.next(batch_of(seen), last)
 
     def let_go(self) -> None:
         """Say why the staged settings stay, where nobody waits for the batch."""
