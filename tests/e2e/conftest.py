@@ -44,7 +44,7 @@ DAG_IDS = {
     "outage",
 }
 
-THROTTLED_STARTS = 40
+THROTTLED_STARTS = 6  # with pauses of 2, 4, ... 64 seconds: two minutes
 
 FAULTS: dict[str, tuple[dict[str, Any], ...]] = {
     "calm": (),
