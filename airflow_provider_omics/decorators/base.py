@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, overload
 
-from airflow.providers.common.compat.sdk import Context, DecoratedOperator, context_merge, determine_kwargs
+from airflow.providers.common.compat.sdk import Context, DecoratedOperator, context_merge
+
+try:  # as common-compat looks for it, whose older releases do not have it
+    from airflow.sdk.bases.decorator import determine_kwargs  # noqa: TID251
+except ImportError:
+    from airflow.utils.operator_helpers import determine_kwargs  # type: ignore[attr-defined]  # Airflow 2 and 3.0 export it
 
 from airflow_provider_omics.operators.masking import Masked
 
