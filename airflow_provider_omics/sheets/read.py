@@ -6,11 +6,13 @@ and without Airflow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_omics.core.settings.checks import RunSettingRules, run_setting_rules
+from airflow_provider_omics.core.errors import Problem
+from airflow_provider_omics.core.settings.checks import RunSettingRules, run_setting_rules, show_value
+from airflow_provider_omics.core.sheet.cells import plain_cell
 from airflow_provider_omics.core.sheet.runs import SheetRows, SheetRuns
 from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
 from airflow_provider_omics.core.uris import is_s3_uri
@@ -52,7 +54,7 @@ def open_runs(
     max_runs: int | None = None,
     digest: Digest | None = None,
 ) -> Iterator[SheetRuns]:
-    """Open a sheet and give its runs, as a stream that ends with an error if anything is wrong.
+    """Open a sheet, or take its rows, and give its runs, as a stream that ends with an error if anything is wrong.
 
     ::
 
@@ -75,8 +77,25 @@ def open_runs(
     :raises ServiceError: S3 refused.
     """
     dress = Dress(sheet.delimiter, sheet.comment, sheet.section)
-    with open_rows(sheet.path, dress, store=store, digest=digest) as rows:
+    path = sheet.path
+    given = nullcontext(_rows_given(sheet.rows)) if path is None else open_rows(path, dress, store=store, digest=digest)
+    with given as rows:
         yield SheetRuns(sheet, rows, rules=rules, template=template, input_sheet_uri=input_sheet_uri, max_runs=max_runs)
+
+
+def _rows_given(rows: Sequence[Any]) -> SheetRows:
+    """Read rows that are in memory, as those of JSON Lines, where each names its own columns."""
+    name = "sample_sheet['rows']"
+
+    def read() -> Iterator[tuple[int, Mapping[str, Any]] | Problem]:
+        for number, row in enumerate(rows, 1):
+            if not isinstance(row, Mapping) or not all(isinstance(column, str) for column in row):
+                shown = show_value(row) if isinstance(row, Mapping) else type(row).__name__
+                yield Problem(f"{name} row {number}", shown, "a dict, column -> value")
+            else:
+                yield number, {column: plain_cell(value) for column, value in row.items()}
+
+    return SheetRows(name, None, read(), unit="row")
 
 
 def run_settings_from_sheet(

@@ -72,8 +72,9 @@ DIRECTED = (
 )
 """Modules whose cases are played together, in the order in which their DAG runs start."""
 
-LAST = ("test_triggerers", "test_throttling", "test_api_server")
-"""Modules that disturb all of Airflow, and one that takes long beside them: after the others, in this order."""
+LAST = ("test_triggerers", "test_throttling", "test_api_server", "test_examples")
+"""Modules that disturb all of Airflow, one that takes long beside them, and one with an Airflow of its own: after the
+others, in this order."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
