@@ -228,6 +228,20 @@ class OmicsStartOperator(OmicsBaseOperator):
         put, given = self._given.get(name, (None, None))
         return given if put is value and put is not None else value
 
+    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
+        """Render a template; called by Airflow.
+
+        Text without one stays as it is: native rendering would make 1000 of ``1_000``, and 31 of ``0x1F``.
+
+        :param content: a template, or a container of templates.
+        :param args: see Airflow's method.
+        :param kwargs: see Airflow's method.
+        :return: the rendered content.
+        """
+        if isinstance(content, str) and not any(mark in content for mark in ("{{", "{%", "{#")):
+            return content
+        return super().render_template(content, *args, **kwargs)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Start, wait and judge; called by Airflow.
 
