@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +30,9 @@ from airflow_provider_omics.exceptions import task_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.driver import Driver
+from airflow_provider_omics.jobs.page import write_collected_page
 from airflow_provider_omics.jobs.readiness import check_readiness
-from airflow_provider_omics.results.collect import collect_results
+from airflow_provider_omics.results.collect import Collection
 from airflow_provider_omics.results.file import results_place
 from airflow_provider_omics.results.ledger import Ledger
 
@@ -221,17 +223,20 @@ def _delete_run_cache(call: Call, cache_id: str) -> None:
 
 
 def _collect_batch_results(
-    call: Call, batch_id: str, results_s3_uri: str | None, results_detail: str, read_outputs: bool, ledger: bool
+    call: Call, batch_id: str, results_s3_uri: str | None, results_detail: str, ledger: bool, report: bool, **more: Any
 ) -> dict[str, Any]:
     detail = ResultsDetail.checked(results_detail)
     uri = results_place(results_s3_uri, call.hook.defaults.results_s3_uri, call.identity)
     if uri is None:
         allowed = "s3://bucket/key.jsonl.gz, or results_s3_uri in the connection"
         raise SettingsError([Problem("results_s3_uri", "not set", allowed)])
-    defaults = call.hook.defaults
-    written = Ledger(call.hook, S3Place(uri, defaults.results_kms_key_id), defaults.mask_parameters) if ledger else None
-    options: dict[str, Any] = {"detail": detail, "read_outputs": read_outputs, "ledger": written}
-    return collect_results(call.hook, batch_id, uri, call.log, **options).to_result()
+    hook, log, defaults = call.hook, call.log, call.hook.defaults
+    place = S3Place(uri, defaults.results_kms_key_id)
+    options = {**more, "ledger": Ledger(hook, place, defaults.mask_parameters) if ledger else None}
+    with closing(Collection(hook, batch_id, uri, log, detail=detail, **options)) as collection:
+        collected = collection.collect()
+        page = write_collected_page(hook, log, call.identity, place, collection, collected) if report else None
+    return {**collected.to_result(), "report_uri": page}
 
 
 def _check(call: Call, **wanted: Any) -> list[dict[str, str]]:

@@ -227,15 +227,16 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         CWL, for Nextflow the URIs of its objects; default False.
     :param ledger: with ``"full"``, write once beside the results what HealthOmics tells of each run (default); with the
         connection's ``mask_parameters`` it has hashes in the place of parameters.
+    :param report: write the page of the results beside them, ``report.html``, if anything is new (default).
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, status, total_runs, completed_runs, failed_runs, cancelled_runs, not_submitted_runs,
-        unknown_runs, new_records, results_uri``: of the batch its status, of its records the counts.
+        unknown_runs, new_records, results_uri, report_uri``: of the batch its status, of its records the counts.
     :raises SettingsError: no place, a place of another form, a file of something else, or an unknown detail.
     :raises ServiceError: HealthOmics or S3 refused a call, or did not answer; its subclasses say how.
     """
 
     action = "collect_batch_results"
-    action_arguments = ("batch_id", "results_s3_uri", "results_detail", "read_outputs", "ledger")
+    action_arguments = ("batch_id", "results_s3_uri", "results_detail", "read_outputs", "ledger", "report")
     template_fields: Sequence[str] = aws_template_fields("batch_id", "results_s3_uri", "results_detail")
 
     def __init__(
@@ -246,6 +247,7 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         results_detail: str = "full",
         read_outputs: bool = False,
         ledger: bool = True,
+        report: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -254,6 +256,7 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         self.results_detail = results_detail
         self.read_outputs = read_outputs
         self.ledger = ledger
+        self.report = report
 
 
 class OmicsCancelRunBatchOperator(OmicsActionOperator):

@@ -132,6 +132,7 @@ ACTION_ARGUMENTS: Mapping[str, Argument] = {
     "wait_for_completion": _flag(True),
     "read_outputs": _flag(False),
     "ledger": _flag(True),
+    "report": _flag(True),
     "write": _flag(False),
     "name": Argument(ArgumentKind.NAME, unset=True),
     "max_runs": _CAP,
