@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import XComArg
 
-from airflow_provider_omics.links.omics import OmicsCohortReportLink, OmicsResultsFileLink, OmicsRunBatchLink
+from airflow_provider_omics.links.omics import (
+    OmicsCohortLink,
+    OmicsCohortReportLink,
+    OmicsResultsFileLink,
+    OmicsRunBatchLink,
+)
 from airflow_provider_omics.operators.base import BY_NAME, OmicsActionOperator, OmicsStartOperator
 
 if TYPE_CHECKING:
@@ -136,7 +141,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "rerun": "json",
         "rerun_setting": "json",
     }
-    operator_extra_links = (OmicsRunBatchLink(), OmicsCohortReportLink(), OmicsResultsFileLink())
+    operator_extra_links = (OmicsRunBatchLink(), OmicsCohortLink(), OmicsCohortReportLink(), OmicsResultsFileLink())
 
     def __init__(
         self,
