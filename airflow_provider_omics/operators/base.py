@@ -127,7 +127,8 @@ class OmicsStartOperator(OmicsBaseOperator):
     :param check_inputs: look up every S3 object that the parameters name: one that is missing, or archived and not
         restored, is an error, and so is a pattern that nothing fits. The beginning of keys will do, too (a folder, an
         index): the first 1,000 are listed, and 100 that may be archived looked at. Addresses that HealthOmics cannot
-        read (``gs://``, local paths, ...) are warned of. Default False.
+        read (``gs://``, local paths, ...) are warned of. Of a batch an input that was replaced since its sample
+        completed counts as changed. Default False.
     :param check_role_arn: the role that looks them up, such as the runs' own, if its trust policy lets the connection
         assume it: an input that it may not read is an error. Default: the connection itself, whose lack of rights
         proves nothing and only causes a warning.
