@@ -31,6 +31,7 @@ from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.costs import cohort_costs
 from airflow_provider_omics.jobs.driver import Driver
+from airflow_provider_omics.jobs.page import write_collected_page
 from airflow_provider_omics.jobs.readiness import check_readiness
 from airflow_provider_omics.results.collect import Collection
 from airflow_provider_omics.results.file import results_place
@@ -227,22 +228,28 @@ def _collect_batch_results(
     batch_id: str,
     results_s3_uri: str | None,
     results_detail: str,
-    read_outputs: bool,
     read_costs: bool | None,
     ledger: bool,
+    report: bool,
+    **more: Any,
 ) -> dict[str, Any]:
     detail = ResultsDetail.checked(results_detail)
     uri = results_place(results_s3_uri, call.hook.defaults.results_s3_uri, call.identity)
     if uri is None:
         allowed = "s3://bucket/key.jsonl.gz, or results_s3_uri in the connection"
         raise SettingsError([Problem("results_s3_uri", "not set", allowed)])
-    defaults = call.hook.defaults
+    hook, log, defaults = call.hook, call.log, call.hook.defaults
     costs = defaults.read_costs if read_costs is None else read_costs
-    written = Ledger(call.hook, S3Place(uri, defaults.results_kms_key_id), defaults.mask_parameters) if ledger else None
-    options: dict[str, Any] = {"detail": detail, "read_outputs": read_outputs, "read_costs": costs, "ledger": written}
-    with closing(Collection(call.hook, batch_id, uri, call.log, **options)) as collection:
-        result = collection.collect().to_result()
-        return {**result, **cohort_costs(collection, call.log).to_result()} if costs else result
+    place = S3Place(uri, defaults.results_kms_key_id)
+    written = Ledger(hook, place, defaults.mask_parameters) if ledger else None
+    options = {**more, "read_costs": costs, "ledger": written}
+    with closing(Collection(hook, batch_id, uri, log, detail=detail, **options)) as collection:
+        collected = collection.collect()
+        result = collected.to_result()
+        if costs:
+            result |= cohort_costs(collection, log).to_result()
+        page = write_collected_page(hook, log, call.identity, place, collection, collected) if report else None
+    return {**result, "report_uri": page}
 
 
 def _check(call: Call, **wanted: Any) -> list[dict[str, str]]:

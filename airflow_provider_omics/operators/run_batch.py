@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import XComArg
 
-from airflow_provider_omics.links.omics import OmicsCohortReportLink, OmicsResultsFileLink, OmicsRunBatchLink
+from airflow_provider_omics.links.omics import (
+    OmicsCohortLink,
+    OmicsCohortReportLink,
+    OmicsResultsFileLink,
+    OmicsRunBatchLink,
+)
 from airflow_provider_omics.operators.base import BY_NAME, OmicsActionOperator, OmicsStartOperator
 
 if TYPE_CHECKING:
@@ -144,7 +149,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "rerun": "json",
         "rerun_setting": "json",
     }
-    operator_extra_links = (OmicsRunBatchLink(), OmicsCohortReportLink(), OmicsResultsFileLink())
+    operator_extra_links = (OmicsRunBatchLink(), OmicsCohortLink(), OmicsCohortReportLink(), OmicsResultsFileLink())
 
     def __init__(
         self,
@@ -239,16 +244,17 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         connection's ``mask_parameters`` it has hashes in the place of parameters.
     :param read_costs: add to each record what its run cost, and write ``sizing.json`` beside the file. Default: the
         connection's ``read_costs``, which is off by default.
+    :param report: write the page of the results beside them, ``report.html``, if anything is new (default).
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, status, total_runs, completed_runs, failed_runs, cancelled_runs, not_submitted_runs,
-        unknown_runs, new_records, results_uri``: of the batch its status, of its records the counts; with
+        unknown_runs, new_records, results_uri, report_uri``: of the batch its status, of its records the counts; with
         ``read_costs`` the same members as of the operator that starts a batch.
     :raises SettingsError: no place, a place of another form, a file of something else, or an unknown detail.
     :raises ServiceError: HealthOmics or S3 refused a call, or did not answer; its subclasses say how.
     """
 
     action = "collect_batch_results"
-    action_arguments = ("batch_id", "results_s3_uri", "results_detail", "read_outputs", "read_costs", "ledger")
+    action_arguments = ("batch_id", "results_s3_uri", "results_detail", "read_outputs", "read_costs", "ledger", "report")
     template_fields: Sequence[str] = aws_template_fields("batch_id", "results_s3_uri", "results_detail", "read_costs")
 
     def __init__(
@@ -260,6 +266,7 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         read_outputs: bool = False,
         read_costs: bool | str | None = None,
         ledger: bool = True,
+        report: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -269,6 +276,7 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         self.results_detail = results_detail
         self.read_outputs = read_outputs
         self.ledger = ledger
+        self.report = report
 
 
 class OmicsCancelRunBatchOperator(OmicsActionOperator):

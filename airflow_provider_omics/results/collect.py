@@ -652,7 +652,7 @@ class Collection:
     ) -> Iterator[tuple[RunRecord, bool]]:
         name, workflow = submission.run_setting_id, origin.workflow
         known = in_file = self._store.record(name, workflow)
-        if self._started_by is not None and is_beside(in_file, origin, self._sample(name).fingerprint):
+        if self._started_by is not None and is_beside(in_file, origin, self._sample(name)):
             known = self._store.record(name, workflow, beside=True)
         outputs = self._outputs is not None
         settled = is_settled(known, submission, origin, self._detail, reasons=self._reasons, outputs=outputs)

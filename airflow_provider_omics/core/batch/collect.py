@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 from enum import Enum
 
-from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, RunRecord, Submission, is_same_work
+from airflow_provider_omics.core.batch.sample import (
+    BatchOrigin,
+    RecordStatus,
+    RunRecord,
+    Sample,
+    Submission,
+    is_same_work,
+)
 from airflow_provider_omics.core.batch.verdict import BatchCounts
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot
@@ -179,24 +186,24 @@ def supersedes(record: RunRecord, other: RunRecord) -> bool:
     if record.batch_id == other.batch_id:
         return _told(record) > _told(other)
     is_done, was_done = (one.end is RecordStatus.COMPLETED for one in (record, other))
-    if is_done is not was_done and record.maker != other.maker and is_same_work(record.fingerprint, other.fingerprint):
+    if is_done is not was_done and record.maker != other.maker and is_same_work(record, other):
         return is_done
     return is_later(record.batch_created_at, other.batch_created_at)
 
 
-def is_beside(known: RunRecord | None, batch: BatchOrigin, fingerprint: str | None) -> bool:
+def is_beside(known: RunRecord | None, batch: BatchOrigin, sample: Sample) -> bool:
     """Tell whether a task has to look at its own run of a sample, although a later batch has the record of it.
 
     :param known: the record of the sample, if there is one.
     :param batch: the task's own batch.
-    :param fingerprint: that of the sample, as the task submitted it.
+    :param sample: the sample, as the task submitted it.
     :return: whether the record is of another task's batch, and does not tell that this very work has completed.
     """
     if known is None or known.batch_id == batch.batch_id:
         return False
     if known.maker == (batch.dag_id, batch.dag_run_id, batch.task_id, batch.map_index):
         return False
-    return not (known.end is RecordStatus.COMPLETED and is_same_work(known.fingerprint, fingerprint))
+    return not (known.end is RecordStatus.COMPLETED and is_same_work(known, sample))
 
 
 def _told(record: RunRecord) -> tuple[bool, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import timezone
 from enum import Enum
 from types import NoneType
-from typing import Any
+from typing import Any, Protocol
 
 from airflow_provider_omics.core.attempt.identity import REQUEST_ID_TAG
 from airflow_provider_omics.core.failure.causes import GENERAL_REASONS, cause_of, read_cause
@@ -100,6 +100,8 @@ class Sample:
     :param run_id: the run that an earlier attempt has left; None: there was none.
     :param message: AWS's message about it.
     :param workflow: the workflow that it is given to, see :func:`workflow_key`; None: not known.
+    :param inputs: hash of its inputs' ETags (:func:`airflow_provider_omics.core.inputs.input_digests`); None: they were
+        not looked up.
     """
 
     run_setting_id: str
@@ -112,6 +114,7 @@ class Sample:
     run_id: str | None = None
     message: str | None = None
     workflow: str | None = None
+    inputs: str | None = None
 
     @property
     def is_submitted(self) -> bool:
@@ -119,19 +122,23 @@ class Sample:
         return self.carried is None and not self.removed
 
     @classmethod
-    def of_setting(cls, setting: Mapping[str, Any], row: Mapping[str, Any] | None = None) -> Sample:
+    def of_setting(
+        cls, setting: Mapping[str, Any], row: Mapping[str, Any] | None = None, inputs: str | None = None
+    ) -> Sample:
         """Take it from what its run gets.
 
         :param setting: the batch's default and its own settings, merged.
         :param row: column -> value of the sheet's ``keep_columns``. Default: none.
+        :param inputs: hash of its inputs' ETags. Default: not known.
         """
         workflow = workflow_key(setting.get("workflowId"), setting.get("workflowOwnerId"))
-        return cls(setting["runSettingId"], sample_fingerprint(setting), row or {}, workflow=workflow)
+        name, fingerprint = setting["runSettingId"], sample_fingerprint(setting)
+        return cls(name, fingerprint, row or {}, workflow=workflow, inputs=inputs)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object; ``carried`` and the fields after it only where they are set."""
         values: dict[str, Any] = {"run_setting_id": self.run_setting_id, "fingerprint": self.fingerprint}
-        names = ("carried", "reason", "removed", "unclear", "run_id", "message", "workflow")
+        names = ("carried", "reason", "removed", "unclear", "run_id", "message", "workflow", "inputs")
         more = {name: getattr(self, name) for name in names}
         return {**values, "row": dict(self.row), **{name: value for name, value in more.items() if value}}
 
@@ -144,7 +151,7 @@ class Sample:
         :raises (KeyError, TypeError, ValueError): it is something else.
         """
         carried = value.get("carried")
-        _check_texts(value, ("run_setting_id", "fingerprint", "reason", "run_id", "message"))
+        _check_texts(value, ("run_setting_id", "fingerprint", "reason", "run_id", "message", "inputs"))
         if not isinstance(value["run_setting_id"], str) or not isinstance(value["row"], Mapping):
             raise TypeError("run_setting_id is no text, or row no object")
         return cls(
@@ -158,6 +165,7 @@ class Sample:
             value.get("run_id"),
             value.get("message"),
             value.get("workflow"),
+            value.get("inputs"),
         )
 
 
@@ -310,6 +318,8 @@ class RunRecord:
     :param map_index: its index, of a mapped task.
     :param provenance_uri: its run's entry in the ledger: GetRun's answer and the manifest, written once; None: it has
         none, as with ``ledger=False`` and ``results_detail="listed"``.
+    :param inputs: hash of the URIs and ETags of its inputs when it was submitted; None: they were not looked up
+        (``check_inputs``).
     :param costs: with ``read_costs``: the members of :data:`COST_MEMBERS`, which stand in the file beside the others.
     """
 
@@ -345,6 +355,7 @@ class RunRecord:
     task_id: str | None = None
     map_index: int | None = None
     provenance_uri: str | None = None
+    inputs: str | None = None
     costs: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -543,6 +554,7 @@ def _shared(submission: Submission, sample: Sample, origin: BatchOrigin, attempt
         "submission_status": submission.status,
         "attempt": attempt,
         "fingerprint": sample.fingerprint,
+        "inputs": sample.inputs,
         "row": sample.row,
         "batch_id": origin.batch_id,
         "batch_created_at": origin.batch_created_at,
@@ -581,10 +593,31 @@ def sample_fingerprint(setting: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def is_same_work(fingerprint: str | None, other: str | None) -> bool:
-    """Tell whether two fingerprints are known to be of the same work.
+class Work(Protocol):
+    """What a run computes: of which settings, and of which inputs."""
 
-    :param fingerprint: one; None: not known.
-    :param other: the other one; None: not known, and what is not known is not the same.
+    @property
+    def fingerprint(self) -> str | None:
+        """Hash of the settings; None: not known."""
+
+    @property
+    def inputs(self) -> str | None:
+        """Hash of the inputs' ETags; None: they were not looked up."""
+
+
+def is_same_work(work: Work, other: Work) -> bool:
+    """Tell whether two runs are known to compute the same.
+
+    :param work: one; settings that are not known are not the same.
+    :param other: the other one. Inputs that were not looked up count as the same.
     """
-    return fingerprint is not None and fingerprint == other
+    return work.fingerprint is not None and work.fingerprint == other.fingerprint and not has_other_inputs(work, other)
+
+
+def has_other_inputs(work: Work, other: Work) -> bool:
+    """Tell whether inputs were replaced between two runs, as far as they were looked up before both.
+
+    :param work: one.
+    :param other: the other one.
+    """
+    return None not in (work.inputs, other.inputs) and work.inputs != other.inputs

@@ -139,6 +139,7 @@ ACTION_ARGUMENTS: Mapping[str, Argument] = {
     "read_outputs": _flag(False),
     "ledger": _flag(True),
     "read_costs": _flag(None),
+    "report": _flag(True),
     "write": _flag(False),
     "name": Argument(ArgumentKind.NAME, unset=True),
     "max_runs": _CAP,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection as AnyCollection
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from airflow_provider_omics.core.attempt.flow import Begun
@@ -57,6 +57,7 @@ from airflow_provider_omics.jobs.checks import (
     Workflow,
     check_inputs,
     check_workflow,
+    inputs_of_now,
     look_up_inputs,
     show_request,
     workflow_to_check,
@@ -131,6 +132,8 @@ class BatchJob:
     _is_tidy: bool = False
     _has_results: bool = False
     """Whether the results file has to stand in for a record that is gone."""
+    _inputs: Mapping[str, str] = field(default_factory=dict)
+    """``runSettingId`` -> hash of its inputs' ETags, as they were looked up."""
     _written_down: str | None = None
     """Request id of the attempt that is in the ledger."""
     _requests: Requests | None = None
@@ -314,7 +317,7 @@ class BatchJob:
             if has_started or (self._rerun_settings.chooses_at_once and not self.owner.arguments.dry_run):
                 self.owner.log.info("check_inputs: looked up are the inputs of what is going to be submitted only")
                 return  # what has completed may have been tidied away
-        check_inputs(self.owner, default, lambda: batch.inputs_by_run(default))
+        self._inputs = check_inputs(self.owner, default, lambda: batch.inputs_by_run(default))
 
     def choose(self, record: AttemptRecord) -> bool:
         """Choose the samples to submit, by their records."""
@@ -331,7 +334,10 @@ class BatchJob:
             only_changes=record.compared,
             named=settings.named,
         )
-        chosen = self._rerun().choose(record, self._all_settings(default), default, rules)
+        spool, whole = self._all_settings(default), self._whole
+        if self.owner.arguments.check_inputs and whole is not None:
+            self._inputs = inputs_of_now(self.owner, lambda: whole.inputs_by_run(default))
+        chosen = self._rerun().choose(record, spool, default, rules)
         batch = self._take(record, chosen)
         if chosen.total_runs and self.owner.arguments.check_inputs:
             look_up_inputs(self.owner, merged, lambda: batch.inputs_by_run(merged))
@@ -400,6 +406,7 @@ class BatchJob:
             self.owner.identity,
             self.owner.arguments.patience,
             self.owner.identity if self._has_results else None,
+            self._inputs,
         )
 
     def _prepared(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -34,7 +34,7 @@ def attempt_facts(
     :param whole: all run settings that the user gave, of which some may be left as they are; None: as above.
     :return: a JSON object. User and note are null where Airflow does not tell them: 3.1 and 3.2 were the first to.
     """
-    dag_run, identity = owner.context.get("dag_run"), owner.identity
+    identity = owner.identity
     return {
         "request_id": record.request_id,
         "requested_at": datetime.fromtimestamp(record.requested_at, timezone.utc).isoformat(timespec="milliseconds"),
@@ -52,11 +52,20 @@ def attempt_facts(
             "task_id": identity.task_id,
             "map_index": identity.map_index if identity.map_index >= 0 else None,
             "try_number": owner.try_number,
-            "user": getattr(dag_run, "triggering_user_name", None),
-            "note": getattr(dag_run, "note", None),
+            "user": _of_dag_run(owner, "triggering_user_name"),
+            "note": _of_dag_run(owner, "note"),
         },
         "versions": _versions(),
     }
+
+
+def _of_dag_run(owner: Owner, name: str) -> str | None:
+    try:
+        value = getattr(owner.context.get("dag_run"), name, None)
+    except Exception as error:  # noqa: BLE001 - Airflow 2 asks its database; an attempt starts without the note, too
+        owner.log.warning("The ledger does not tell the %s of the DAG run: %s", name, error)
+        return None
+    return None if value is None else str(value)
 
 
 def _caller(owner: Owner) -> str | None:

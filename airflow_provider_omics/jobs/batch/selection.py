@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, repeat
 from typing import Any
@@ -179,6 +179,7 @@ class BatchRerun:
     :param identity: the task.
     :param patience: seconds for which runs that have outlived their batch are waited for, since the last one ended.
     :param own: the task, whose results count as well, as no record shows its attempts. Default: they do.
+    :param inputs: ``runSettingId`` -> hash of its inputs' ETags now, of those that were looked up. Default: none were.
     """
 
     hook: OmicsHook
@@ -190,6 +191,7 @@ class BatchRerun:
     identity: TaskIdentity
     patience: float
     own: TaskIdentity | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     def choose(
         self, record: AttemptRecord, spool: RunSettingsSpool, default: Mapping[str, Any], rules: RerunRules
@@ -215,7 +217,7 @@ class BatchRerun:
             gone = list(known.gone(present))
             for sample in gone:
                 known.remove(sample.run_setting_id)
-            for sample, fate in zip(samples_of(default, spool), fates, strict=True):
+            for sample, fate in zip(samples_of(default, spool, self.inputs), fates, strict=True):
                 found = known.of(sample)
                 if not fate.is_submitted and fate is not Fate.LEAVE and isinstance(found, RunRecord):
                     known.keep(found)
@@ -236,7 +238,7 @@ class BatchRerun:
         """
         with closing(KnownSamples(self.hook, self.log, self.results_uri, self.identity)) as known:
             gone = [] if spool is None else self._gone(record, known, {setting["runSettingId"] for setting in spool})
-            samples = iter(()) if spool is None else samples_of(default, spool)
+            samples = iter(()) if spool is None else samples_of(default, spool, self.inputs)
             self.memory.keep(record.request_id, chain(samples, gone))
             for sample in gone:
                 known.remove(sample.run_setting_id)
@@ -317,7 +319,7 @@ class BatchRerun:
 
     def _look_at_tasks(self, known: KnownSamples, spool: RunSettingsSpool, default: Mapping[str, Any]) -> None:
         """Look for the failed tasks of runs that only say that one failed: what may pass depends on them."""
-        records = (known.of(sample) for sample in samples_of(default, spool))
+        records = (known.of(sample) for sample in samples_of(default, spool, self.inputs))
         causes, notes = Diagnoser(self.hook, log_lines=0).causes(
             [record for record in records if isinstance(record, RunRecord) and record.run_id and record.lacks_task]
         )
@@ -332,7 +334,7 @@ class BatchRerun:
         again: Counter[RecordStatus] = Counter()
         refused: list[tuple[Sample, RunRecord]] = []
         unknown: list[str] = []
-        for sample in samples_of(default, spool):
+        for sample in samples_of(default, spool, self.inputs):
             name = sample.run_setting_id
             record = known.of(sample)
             fate = rules.fate(sample, record, known.unclear_before(name))
@@ -374,7 +376,7 @@ class BatchRerun:
         fates: list[Fate],
         rules: RerunRules,
     ) -> Iterator[Sample]:
-        for sample, fate in zip(samples_of(default, spool), fates, strict=True):
+        for sample, fate in zip(samples_of(default, spool, self.inputs), fates, strict=True):
             before = known.unclear_before(sample.run_setting_id)
             record = known.of(sample)
             is_left = fate is Fate.LEAVE
@@ -387,6 +389,7 @@ class BatchRerun:
                 yield replace(
                     sample,
                     fingerprint=record.fingerprint,
+                    inputs=record.inputs,
                     carried=record.status.value,
                     reason=record.cause or record.failure_reason,
                     removed=is_left,
@@ -408,24 +411,27 @@ class BatchRerun:
         )
 
 
-def samples_of(default: Mapping[str, Any], spool: RunSettingsSpool) -> Iterator[Sample]:
+def samples_of(default: Mapping[str, Any], spool: RunSettingsSpool, inputs: Mapping[str, str]) -> Iterator[Sample]:
     """Yield the samples of a batch as they are known before they are submitted.
 
     :param default: the request's ``defaultRunSetting``.
     :param spool: the run settings.
+    :param inputs: ``runSettingId`` -> hash of the inputs' ETags, of those that were looked up.
     """
     rows: Iterator[Mapping[str, Any]] = chain(spool.kept_rows(), repeat({}))
     for setting, row in zip(merged_run_settings(default, spool), rows, strict=False):
-        yield Sample.of_setting(setting, row)
+        yield Sample.of_setting(setting, row, inputs.get(setting["runSettingId"]))
 
 
 def _changed_problem(refused: list[tuple[Sample, RunRecord]]) -> Problem:
     """Say which completed samples may not be those of the sheet, and why."""
     others = [sample for sample, record in refused if record.workflow not in (None, sample.workflow)]
     silent = [sample for sample, record in refused if sample not in others and record.fingerprint is None]
-    changed = [sample for sample, _ in refused if sample not in others and sample not in silent]
+    rest = [(sample, record) for sample, record in refused if sample not in others and sample not in silent]
+    changed = [sample for sample, record in rest if sample.fingerprint != record.fingerprint]
     parts = [
         (changed, "have other settings now"),
+        ([sample for sample, _ in rest if sample not in changed], "have inputs that were replaced since"),
         (silent, "have results that do not tell their settings (trust_foreign=True takes these for the same)"),
         (others, "have results of another workflow"),
     ]

@@ -122,8 +122,9 @@ def test_fingerprint_of_an_empty_setting(name: str, empty: object) -> None:
         Sample("S1", "abc", {"patient": "P7"}),
         Sample("S1", "abc", {}, "FAILED", "OUT_OF_MEMORY_ERROR"),
         Sample("S1", None, {}, "COMPLETED", None, removed=True),
+        Sample("S1", "abc", inputs="def"),
     ],
-    ids=["id", "submitted", "left alone", "gone"],
+    ids=["id", "submitted", "left alone", "gone", "looked up"],
 )
 def test_sample_is_read_as_it_was_written(sample: Sample) -> None:
     """What a task remembers of a sample survives JSON."""
