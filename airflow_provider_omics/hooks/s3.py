@@ -167,19 +167,18 @@ class S3Store:
             answer = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=at_most, **start)
             return [*answer.get("Contents", ())]
 
-    def all_keys(self, uri: str) -> Iterator[str]:
-        """Iterate over all keys that begin in the same way, by as many list calls as it takes.
+    def all_objects(self, uri: str) -> Iterator[Mapping[str, Any]]:
+        """Iterate over all objects whose keys begin in the same way, by as many list calls as it takes.
 
         :param uri: ``s3://bucket/beginning``.
-        :return: the keys, in order.
+        :return: the items of ListObjectsV2, by key.
         :raises NotFound: there is no such bucket.
         :raises ServiceError: S3 refused, or did not get through.
         """
         after = ""
         while True:
             items = self.list_objects(uri, after=after)
-            for item in items:
-                yield str(item["Key"])
+            yield from items
             if len(items) < LIST_PAGE:
                 return
             after = items[-1]["Key"]

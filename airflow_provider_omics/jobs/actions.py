@@ -245,11 +245,10 @@ def _collect_batch_results(
     options = {**more, "read_costs": costs, "ledger": written}
     with closing(Collection(hook, batch_id, uri, log, detail=detail, **options)) as collection:
         collected = collection.collect()
-        result = collected.to_result()
-        if costs:
-            result |= cohort_costs(collection, log).to_result()
-        page = write_collected_page(hook, log, call.identity, place, collection, collected) if report else None
-    return {**result, "report_uri": page}
+        cost = cohort_costs(collection, log) if costs else None
+        cohort = (collection, collected, cost)
+        page = write_collected_page(hook, log, call.identity, place, *cohort) if report else None
+    return {**collected.to_result(), "report_uri": page, **({} if cost is None else cost.to_result())}
 
 
 def _check(call: Call, **wanted: Any) -> list[dict[str, str]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from airflow_provider_omics.core.cost.cohort import SHOWN_ADVICE, CohortCost
+from airflow_provider_omics.core.cost.cohort import SHOWN_ADVICE, CohortCost, CostCounter, RunPrice
 from airflow_provider_omics.core.cost.record import basis, cost_lines, cost_members
 from airflow_provider_omics.core.cost.sizing import Sizing
 from airflow_provider_omics.core.cost.usage import RunUsage, run_usage
@@ -69,6 +69,20 @@ def cohort_costs(collection: Collection, log: Any) -> CohortCosts:
     except OmicsError as error:
         log.warning("The sizing could not be written: %s", error)
     return CohortCosts(cost, as_of, sizing, uri)
+
+
+def kept_costs(records: Iterable[Mapping[str, Any]]) -> CohortCosts:
+    """Add up what a cohort cost by its records alone, where nothing was collected.
+
+    :param records: of a results file.
+    """
+    counter, dates = CostCounter(), set[str]()
+    for record in records:
+        if "cost_usd" in record:
+            for run in RunPrice.all_of(record):
+                counter.add(run)
+            dates.add(str(record.get("prices_as_of") or ""))
+    return CohortCosts(counter.result(), max(dates, default="") or None)
 
 
 @dataclass(frozen=True)

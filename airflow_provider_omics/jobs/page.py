@@ -99,7 +99,13 @@ class CohortReport:
 
 
 def write_collected_page(
-    hook: OmicsHook, log: Any, identity: TaskIdentity, place: S3Place, collection: Collection, collected: Collected
+    hook: OmicsHook,
+    log: Any,
+    identity: TaskIdentity,
+    place: S3Place,
+    collection: Collection,
+    collected: Collected,
+    costs: CohortCosts | None = None,
 ) -> str | None:
     """Write the page of a batch whose results somebody collects, and nobody judges here; a failure is a warning.
 
@@ -111,6 +117,7 @@ def write_collected_page(
     :param place: the results file.
     :param collection: the collection, not closed yet.
     :param collected: its outcome.
+    :param costs: what the runs cost. Default: not known.
     :return: where the page lies; None: it was not written.
     """
     batch, is_going = collected.batch, collected.going > 0
@@ -136,6 +143,8 @@ def write_collected_page(
             batch_id=batch.id,
             results_uri=place.uri,
             masks=hook.defaults.mask_parameters,
+            prices_as_of=None if costs is None else costs.prices_as_of,
+            sizing=None if costs is None else costs.sizing,
         )
         # Of runs that are going there are no records yet.
         made = cohort_page((one for one in members if not is_going or "run_id" in one), facts)

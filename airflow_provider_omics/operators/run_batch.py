@@ -85,6 +85,10 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         ended since is added to the results, a timedelta or seconds. ``"auto"`` (default): every 30 minutes for a batch
         over 300 runs, else only at the end; None: only at the end. Each time a deferred task comes back to a worker for
         some minutes, and Airflow calls ``on_execute_callback`` again.
+    :param max_cost_usd: refuse to start runs that may cost more, by an estimate from completed runs of the same
+        workflow and version: those of ``previous_results``, else of this task's own last results. Without such runs it
+        warns, and starts. Default: no limit.
+    :param require_estimate: refuse to start without an estimate. Default False.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
@@ -134,6 +138,8 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "results_s3_uri",
         "results_detail",
         "collect_every",
+        "max_cost_usd",
+        "require_estimate",
         "check_inputs",
         "check_role_arn",
         "read_costs",
@@ -179,9 +185,13 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         read_outputs: bool = False,
         ledger: bool = True,
         collect_every: timedelta | float | str | None = "auto",
+        max_cost_usd: float | str | None = None,
+        require_estimate: bool | str = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.max_cost_usd = max_cost_usd
+        self.require_estimate = require_estimate
         self.default_run_setting = default_run_setting
         self.workflow_version_name = workflow_version_name
         self.run_settings = run_settings
@@ -254,7 +264,15 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
     """
 
     action = "collect_batch_results"
-    action_arguments = ("batch_id", "results_s3_uri", "results_detail", "read_outputs", "read_costs", "ledger", "report")
+    action_arguments = (
+        "batch_id",
+        "results_s3_uri",
+        "results_detail",
+        "read_outputs",
+        "read_costs",
+        "ledger",
+        "report",
+    )
     template_fields: Sequence[str] = aws_template_fields("batch_id", "results_s3_uri", "results_detail", "read_costs")
 
     def __init__(

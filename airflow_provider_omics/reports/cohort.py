@@ -12,7 +12,7 @@ from typing import Any
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 from airflow_provider_omics.core.batch.verdict import BatchCounts, Verdict
 from airflow_provider_omics.core.console import log_stream_url, run_list_url, run_url, s3_url
-from airflow_provider_omics.core.cost.cohort import SHOWN_ADVICE, RunPrice, cohort_cost
+from airflow_provider_omics.core.cost.cohort import SHOWN_ADVICE, CohortCost, CostCounter, RunPrice
 from airflow_provider_omics.core.cost.record import basis
 from airflow_provider_omics.core.cost.sizing import SHOWN_PROCESSES, ProcessSizing, Sizing, Spread
 from airflow_provider_omics.core.failure.batch import BatchDiagnosis
@@ -243,7 +243,7 @@ def cohort_page(records: Iterable[Mapping[str, Any]], facts: CohortFacts) -> Coh
     """
     table, times = SampleTableWriter(), TimeCollector(facts.made_at.timestamp())
     failures: list[RunRecord] = []
-    prices: list[RunPrice] = []
+    cost = CostCounter()
     origins: dict[str, Counter[str]] = {name: Counter() for name in _PROVENANCE}
     longest: list[tuple[int, str]] = []
     advice: list[str] = []
@@ -258,7 +258,8 @@ def cohort_page(records: Iterable[Mapping[str, Any]], facts: CohortFacts) -> Coh
         if row.ended_badly:
             failures.append(_failure(record, masks=facts.masks))
         if "cost_usd" in record:
-            prices += RunPrice.all_of(record)
+            for run in RunPrice.all_of(record):
+                cost.add(run)
         if record.get("size_advice") and len(advice) < SHOWN_ADVICE:
             advice.append(f"{row.sample}: {visible(str(record['size_advice']))}")
         if moments.ran is not None:
@@ -290,7 +291,7 @@ def cohort_page(records: Iterable[Mapping[str, Any]], facts: CohortFacts) -> Coh
         stragglers=_stragglers(sorted(longest, reverse=True), durations),
         settings=tuple(facts.settings),
         provenance=_provenance(origins, facts),
-        cost=_cost(prices, facts.prices_as_of),
+        cost=_cost(cost.result(), facts.prices_as_of),
         advice=tuple(advice),
         sizing=_sizing(facts.sizing),
         links=_links(facts),
@@ -446,10 +447,8 @@ def _provenance(origins: Mapping[str, Counter[str]], facts: CohortFacts) -> tupl
     return tuple(found)
 
 
-def _cost(prices: Sequence[RunPrice], prices_as_of: str | None) -> tuple[str, ...]:
-    if not any(price.usd is not None for price in prices):
-        return ()
-    return (*cohort_cost(prices).lines(), basis(prices_as_of))
+def _cost(cost: CohortCost, prices_as_of: str | None) -> tuple[str, ...]:
+    return (*cost.lines(), basis(prices_as_of)) if cost.runs > cost.unpriced_runs else ()
 
 
 def _sizing(sizing: Sizing | None) -> SizingTable | None:

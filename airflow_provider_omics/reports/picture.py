@@ -140,11 +140,13 @@ class NamedTimes:
     :param name: of the run or task.
     :param kind: ``completed``, ``failed`` or ``going``.
     :param times: when it waited and ran.
+    :param note: what else its bar tells. Default: nothing.
     """
 
     name: str
     kind: str
     times: RunTimes
+    note: str = ""
 
 
 class TimeCollector:
@@ -257,6 +259,7 @@ def bars_of(lines: Sequence[NamedTimes], first: float, span: float, now: float) 
         waits_from = begin if times.created is None else min(times.created, begin)
         end = times.stopped if times.stopped is not None else now
         ran = "" if times.started is None else f", ran {duration(max(end - begin, 0))}"
+        note = f"; {line.note}" if line.note else ""
         # One that ran for a moment must not be invisible.
         width = 0.0 if times.started is None else max(round(x(end) - x(begin), 1), 1.0)
         label_x, anchor, inside = _label(x(waits_from), x(begin), x(begin) + width)
@@ -273,7 +276,7 @@ def bars_of(lines: Sequence[NamedTimes], first: float, span: float, now: float) 
                 label_x=label_x if is_named else None,
                 anchor=anchor,
                 inside=inside,
-                words=f"{line.name}: {line.kind}, waited {duration(begin - waits_from)}{ran}",
+                words=f"{line.name}: {line.kind}, waited {duration(begin - waits_from)}{ran}{note}",
             )
         )
     return tuple(bars)

@@ -159,8 +159,10 @@ def _cause(diagnosis: RunDiagnosis, *, masks: bool) -> CauseGroup:
 
 def _picture(tasks: Sequence[TaskUsage], made_at: datetime) -> TimePicture | None:
     lines = [
-        NamedTimes(task.name, _kind(task), _times(task)) for task in tasks if task.started is not None
-    ]  # what a cache answered never ran
+        NamedTimes(task.name, _kind(task), _times(task), _note(task))
+        for task in tasks
+        if task.started is not None and not task.is_cached  # what a cache answered never ran
+    ]
     if not lines:
         return None
     now = made_at.timestamp()
@@ -170,6 +172,8 @@ def _picture(tasks: Sequence[TaskUsage], made_at: datetime) -> TimePicture | Non
     longest = sorted(lines, key=lambda line: (line.kind != "failed", -(line.times.ran or 0)))[:MAX_TASK_BARS]
     left_out = len(lines) - len(longest)
     words = f"{len(lines):,} tasks in {duration(last - first)}"
+    hits = sum(task.is_cached for task in tasks)
+    words += f"; {hits:,} more came from the run cache" if hits else ""
     words += f"; the {len(longest)} longest, and those that failed, have a bar." if left_out else "."
     bars = bars_of(longest, first, max(last - first, 1.0), now)
     return TimePicture(bars, "", "", 0, time_ticks(first, last), sum(bar.line for bar in bars), words)
@@ -179,6 +183,12 @@ def _kind(task: TaskUsage) -> str:
     if task.status == RunStatus.COMPLETED:
         return "completed"
     return "going" if task.stopped is None else "failed"
+
+
+def _note(task: TaskUsage) -> str:
+    """Write what a task used of what it asked for: ``"3.1 of 8 vCPUs, 25 of 32 GiB"``."""
+    used = (_used(task.vcpus, task.vcpus_maximum, " vCPUs"), _used(task.memory, task.memory_maximum, " GiB"))
+    return ", ".join(filter(None, used))
 
 
 def _times(task: TaskUsage) -> RunTimes:

@@ -148,8 +148,8 @@ class CostReader:
     def _all_usages(self) -> Iterator[RunUsage]:
         seen: set[str | None] = set()
         prefix = f"{self._folder}/usage/"
-        for key in S3Store(self._hook).all_keys(prefix):
-            uri = S3Address(s3_address(prefix).bucket, key).uri
+        for item in S3Store(self._hook).all_objects(prefix):
+            uri = S3Address(s3_address(prefix).bucket, item["Key"]).uri
             for usage in JsonLinesFile(self._hook, uri, None).read(RunUsage.from_json, USAGE):
                 name = usage.run_uuid or usage.run_id
                 if name not in seen:

@@ -92,7 +92,7 @@ def results_files(place: str, store: S3Store | None = None) -> list[str]:
     """
     if is_s3_uri(place):
         bucket = s3_address(place).bucket
-        keys = (store or S3Store.of_connection()).all_keys(place)
+        keys = (item["Key"] for item in (store or S3Store.of_connection()).all_objects(place))
         found = [S3Address(bucket, key).uri for key in keys if _STEM.search(key)]
     else:
         path = Path(place)

@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_omics.core.cost.rates import rates_from_price_list
+from airflow_provider_omics.core.cost.reckoning import run_cost
+from airflow_provider_omics.core.cost.usage import run_usage
 from tests.clients.conftest import BUCKET, INSTALLED, ROLE, Program, answer
 
 if TYPE_CHECKING:
@@ -109,6 +112,17 @@ def test_analysis_of_a_run(tools: Program, started: Callable[..., str]) -> None:
     for row in of_tasks:
         assert 0 < float(row["cpuUtilizationRatio"]) <= 1
         assert 0 < float(row["memoryUtilizationRatio"]) <= 1
+
+
+def test_its_sums_are_ours(tools: Program, emulator: OmicsEmulator, started: Callable[..., str]) -> None:
+    """The sum of all its rows is the cost that a record has, to the cent."""
+    run_id = started(storageType="STATIC", storageCapacity=2000)
+    of_tool = sum(float(row["estimatedUSD"]) for row in rows(tools("run_analyzer", run_id).stdout))
+    usage = run_usage(map(json.dumps, answer(tools("run_analyzer", run_id, "--show"))), run_id)
+    where = [{"Type": "TERM_MATCH", "Field": "regionCode", "Value": "us-east-1"}]
+    products = emulator.client("pricing").get_products(ServiceCode="AmazonOmics", Filters=where)["PriceList"]
+
+    assert run_cost(usage, rates_from_price_list(products, "2026-11-29")).usd == pytest.approx(of_tool, abs=0.005)
 
 
 def test_analysis_of_several_runs(tools: Program, started: Callable[..., str]) -> None:

@@ -172,6 +172,8 @@ def needed(service: str, operation: str, parameters: Mapping[str, Any]) -> list[
     if service == "logs":
         stream = f"{parameters.get('logGroupName')}:log-stream:{parameters.get('logStreamName', '')}"
         return [Need(f"logs:{operation}", f"arn:aws:logs:us-east-1:123456789012:log-group:{stream}")]
+    if service == "pricing":
+        return [Need(f"pricing:{operation}", "*")]
     return list(_needed_by_omics(operation, parameters))
 
 

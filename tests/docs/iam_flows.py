@@ -331,6 +331,15 @@ def results_of_own_batch(stage: Stage) -> None:
     assert ended.result["results_uri"].startswith(RESULTS)
 
 
+def costs(stage: Stage) -> None:
+    """Read what the runs of a batch cost, by the Price List."""
+    ended = stage.perform(batch_of("NA12878", "NA12891", results_s3_uri=RESULTS, read_costs=True))
+
+    assert ended.error is None
+    assert ended.result["cost_runs"] == 2
+    assert ended.result["cost_by_cause"] == []
+
+
 def results_of_lists(stage: Stage) -> None:
     """Collect what has ended of a batch that is going, where lists alone tell how."""
     stage.emulator.set_scenario({"runs": [{"match": {"run_setting_id": "NA12891"}, "running": 90_000}]})

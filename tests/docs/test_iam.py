@@ -70,6 +70,7 @@ FEATURES = {
         (flows.staging_with_key, flows.attempts_with_key), beside=("runs", "batches", "staging", "attempts")
     ),
     "attempts": Feature((flows.attempts,), beside=("runs",)),
+    "costs": Feature((flows.costs,), beside=("batches", "results"), spared=("failures",)),
     "results": Feature(
         (flows.results, flows.results_of_own_batch, flows.results_of_lists), beside=("batches",), spared=("failures",)
     ),
@@ -213,7 +214,7 @@ HOOK_ALONE = {"ListTagsForResource", "TagResource", "UntagResource"}
 OF_THE_LOOK = {"GetCallerIdentity", "GetCredentials", "GetRegion", "GetRole", "HeadBucket", "SimulatePrincipalPolicy"}
 """Operations of the look before the first run: a refusal is a finding that names the action; no feature needs them."""
 
-SERVICES = {"DescribeLogStreams": "logs", "GetLogEvents": "logs", "AssumeRole": "sts"}
+SERVICES = {"DescribeLogStreams": "logs", "GetLogEvents": "logs", "GetProducts": "pricing", "AssumeRole": "sts"}
 
 
 def test_no_operation_is_forgotten() -> None:

@@ -172,3 +172,18 @@ def test_run_without_a_manifest(emulator: OmicsEmulator) -> None:
 
     assert result["cost_usd"] is None
     assert result["cost_unknown"] == ["no manifest"]
+
+
+def test_nothing_left_to_submit(emulator: OmicsEmulator, new_task: Callable[..., Any]) -> None:
+    """A clear of a cohort that has completed tells what it cost, as its records have it."""
+    emulator.set_scenario({"runs": [{"tasks": [TASK]}]})
+    setting = {**DEFAULT_RUN_SETTING, "storageType": "STATIC"}
+    task = new_task("batch")
+    task.arguments = {"default_run_setting": setting, "run_settings": samples("S1", "S2"), "results_s3_uri": FILE}
+    first = task.try_(read_costs=True).result
+
+    task.clear()
+    again = task.try_().result
+
+    assert len(emulator.service.started_runs()) == 2
+    assert again["cost_usd"] == first["cost_usd"] == pytest.approx(2 * USD)

@@ -96,7 +96,8 @@ def test_timeline() -> None:
     assert picture is not None
     assert [(bar.name, bar.kind) for bar in picture.bars] == [("ALIGN", "completed"), ("SORT", "failed")]
     assert all(bar.label_x is not None for bar in picture.bars)
-    assert picture.words == "2 tasks in 1 h 25 min."
+    assert picture.words == "2 tasks in 1 h 25 min; 1 more came from the run cache."
+    assert picture.bars[0].words == "ALIGN: completed, waited 5 min, ran 1 h 0 min; 3.5 of 4 vCPUs, 12.2 of 16 GiB"
 
 
 def test_without_a_manifest() -> None:

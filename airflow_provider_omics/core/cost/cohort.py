@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from airflow_provider_omics.core.batch.sample import RecordStatus
+from airflow_provider_omics.core.failure.diagnosis import duration
 
 SHOWN_CAUSES = 10
 """Causes in a task's result and in its log, the dearest first."""
@@ -29,6 +34,7 @@ class RunPrice:
     :param usd: what it cost; None: not known.
     :param cause: why it failed.
     :param seconds: how long it ran.
+    :param stopped: when it ended, in seconds since 1970.
     """
 
     run_setting_id: str
@@ -37,6 +43,7 @@ class RunPrice:
     usd: float | None
     cause: str | None = None
     seconds: float | None = None
+    stopped: float | None = None
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> RunPrice:
@@ -51,6 +58,7 @@ class RunPrice:
             _number(record.get("cost_usd")),
             record.get("cause"),
             _number(record.get("running_seconds")),
+            _moment(record.get("stopped_at")),
         )
 
     @classmethod
@@ -114,29 +122,65 @@ class CohortCost:
         }
 
 
+class CostCounter:
+    """Adds up what the runs of a cohort cost, one by one: of each it keeps a number and its uuid.
+
+    A run that is given twice counts once.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._samples: set[str] = set()
+        self._completed = array("d")
+        self._failed: dict[str, array[float]] = {}
+        self._runs_of: Counter[str] = Counter()
+        self._runs = self._unpriced = 0
+
+    def add(self, run: RunPrice) -> None:
+        """Add a run.
+
+        :param run: the run; one without a uuid never ran, and only its sample counts.
+        """
+        if run.run_uuid is not None:
+            if run.run_uuid in self._seen:
+                return
+            self._seen.add(run.run_uuid)
+            self._count(run)
+        self._samples.add(run.run_setting_id)
+
+    def _count(self, run: RunPrice) -> None:
+        self._runs += 1
+        self._unpriced += run.usd is None
+        is_completed = run.status == RecordStatus.COMPLETED
+        cause = run.cause or "an unknown cause"
+        if not is_completed:
+            self._runs_of[cause] += 1
+        if run.usd is not None:
+            (self._completed if is_completed else self._failed.setdefault(cause, array("d"))).append(run.usd)
+
+    def result(self) -> CohortCost:
+        """Return the sums."""
+        by_cause = {cause: (self._runs_of[cause], _sum(usd)) for cause, usd in sorted(self._failed.items()) if any(usd)}
+        return CohortCost(
+            usd=_sum(chain(self._completed, *self._failed.values())),
+            failed_usd=_sum(chain(*self._failed.values())),
+            samples=len(self._samples),
+            runs=self._runs,
+            unpriced_runs=self._unpriced,
+            by_cause=dict(sorted(by_cause.items(), key=lambda item: -item[1][1])),
+        )
+
+
 def cohort_cost(runs: Iterable[RunPrice]) -> CohortCost:
     """Add up what all runs of a cohort cost; a run that is given twice counts once.
 
     :param runs: the runs of all attempts.
     :return: the sums.
     """
-    once = {run.run_uuid or ("", run.run_setting_id): run for run in runs}
-    submitted = [run for run in once.values() if run.run_uuid is not None]
-    failed = [run for run in submitted if run.status != RecordStatus.COMPLETED]
-    causes = sorted({run.cause or "an unknown cause" for run in failed if run.usd})
-    by_cause = {
-        cause: (len(of_cause), _sum(of_cause))
-        for cause in causes
-        if (of_cause := [run for run in failed if (run.cause or "an unknown cause") == cause])
-    }
-    return CohortCost(
-        usd=_sum(submitted),
-        failed_usd=_sum(failed),
-        samples=len({run.run_setting_id for run in once.values()}),
-        runs=len(submitted),
-        unpriced_runs=sum(run.usd is None for run in submitted),
-        by_cause=dict(sorted(by_cause.items(), key=lambda item: -item[1][1])),
-    )
+    counter = CostCounter()
+    for run in runs:
+        counter.add(run)
+    return counter.result()
 
 
 def sample_usd(record: Mapping[str, Any]) -> float | None:
@@ -154,7 +198,7 @@ def sample_usd(record: Mapping[str, Any]) -> float | None:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a cohort may cost, and how long a run of it may take, by completed runs of the same workflow and version.
+    """What a cohort may cost, and how long it may take, by completed runs of the same workflow and version.
 
     :param runs: number of runs that are going to be started.
     :param basis: number of completed runs that it rests on.
@@ -162,6 +206,9 @@ class Estimate:
     :param usd_low: what it costs if each run costs as little as the cheaper quarter.
     :param usd_high: what it costs if each run costs as much as the dearer quarter.
     :param seconds: median of a run's time; None: not known.
+    :param seconds_low: a quarter of the runs took this, or less.
+    :param seconds_high: a quarter of the runs took longer.
+    :param parallel: how many of them ran at a time, on average; None: not known.
     """
 
     runs: int
@@ -170,12 +217,29 @@ class Estimate:
     usd_low: float
     usd_high: float
     seconds: float | None
+    seconds_low: float | None = None
+    seconds_high: float | None = None
+    parallel: float | None = None
+
+    def cohort_seconds(self, seconds: float | None) -> float | None:
+        """Estimate how long the cohort takes if as many of its runs run at a time as of the earlier ones.
+
+        :param seconds: time of one run; None: not known.
+        """
+        if seconds is None or self.parallel is None:
+            return None
+        return max(seconds, self.runs * seconds / max(self.parallel, 1.0))
 
     def __str__(self) -> str:
-        """One sentence: ``"about 41 USD (36 to 52) for 12 runs, by 480 earlier runs"``."""
+        """One sentence: ``"about 41 USD (36 to 52) for 12 runs, by 480 earlier runs"``, with the time where known."""
         few = ", which are few" if self.basis < _FEW else ""
         cost = f"about {self.usd:,.2f} USD ({self.usd_low:,.2f} to {self.usd_high:,.2f}) for {self.runs:,} runs"
-        return f"{cost}, by {self.basis:,} earlier runs of the same workflow and version{few}"
+        told = f"{cost}, by {self.basis:,} earlier runs of the same workflow and version{few}"
+        times = [self.cohort_seconds(each) for each in (self.seconds, self.seconds_low, self.seconds_high)]
+        middle, low, high = (None if each is None else duration(each) for each in times)
+        if middle is None:
+            return told
+        return f"{told}; about {middle} ({low} to {high}), if as many run at a time as did then"
 
 
 def estimate_cohort(runs: int, earlier: Iterable[RunPrice]) -> Estimate | None:
@@ -190,18 +254,38 @@ def estimate_cohort(runs: int, earlier: Iterable[RunPrice]) -> Estimate | None:
     if not prices:
         return None
     times = sorted(run.seconds for run in known if run.seconds is not None)
+    low, middle, high = (_quantile(times, share) if times else None for share in (0.25, 0.5, 0.75))
     return Estimate(
         runs=runs,
         basis=len(prices),
         usd=round(runs * math.fsum(prices) / len(prices), 6),
         usd_low=round(runs * _quantile(prices, 0.25), 6),
         usd_high=round(runs * _quantile(prices, 0.75), 6),
-        seconds=_quantile(times, 0.5) if times else None,
+        seconds=middle,
+        seconds_low=low,
+        seconds_high=high,
+        parallel=_parallel(known),
     )
+
+
+def _parallel(runs: Sequence[RunPrice]) -> float | None:
+    """Reckon how many runs ran at a time, on average; None: of too few it is known when they ended."""
+    ends = [run.stopped for run in runs if run.stopped is not None and run.seconds is not None]
+    starts = [run.stopped - run.seconds for run in runs if run.stopped is not None and run.seconds is not None]
+    span = max(ends, default=0.0) - min(starts, default=0.0)
+    ran = math.fsum(end - start for start, end in zip(starts, ends, strict=True))
+    return ran / span if span > 0 else None
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
+
+
+def _moment(value: Any) -> float | None:
+    try:
+        return datetime.fromisoformat(str(value).replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
 
 
 def _number(value: Any) -> float | None:
@@ -209,5 +293,5 @@ def _number(value: Any) -> float | None:
     return float(value) if is_number and math.isfinite(value) else None
 
 
-def _sum(runs: Iterable[RunPrice]) -> float:
-    return round(math.fsum(run.usd for run in runs if run.usd is not None), 6)
+def _sum(usd: Iterable[float]) -> float:
+    return round(math.fsum(usd), 6)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_omics.core.batch.sample import RecordStatus
-from airflow_provider_omics.core.cost.cohort import RunPrice, cohort_cost
+from airflow_provider_omics.core.cost.cohort import CostCounter, RunPrice
 
 BY = (
     *("dag_id", "dag_run_id", "task_id", "batch_id", "workflow_id", "workflow_version_name"),
@@ -49,11 +49,16 @@ class Spending:
 
 @dataclass
 class _Group:
-    runs: list[RunPrice] = field(default_factory=list)
+    counter: CostCounter = field(default_factory=CostCounter)
     dates: set[str] = field(default_factory=set)
 
+    def add(self, run: RunPrice, prices_as_of: str | None) -> None:
+        self.counter.add(run)
+        if run.usd is not None and prices_as_of:
+            self.dates.add(prices_as_of)
+
     def spending(self, name: str) -> Spending:
-        cost = cohort_cost(self.runs)
+        cost = self.counter.result()
         dates = sorted(self.dates)
         as_of = " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else ""
         return Spending(name, cost.samples, cost.runs, cost.failed_usd, cost.usd, cost.unpriced_runs, as_of)
@@ -70,6 +75,7 @@ class SpendingTable:
         self._by = by
         self._month = month
         self._groups: dict[str, _Group] = {}
+        self._whole = _Group()
         self._seen: set[str] = set()
 
     def add(self, records: Iterable[Mapping[str, Any]]) -> None:
@@ -92,11 +98,7 @@ class SpendingTable:
 
     def total(self) -> Spending:
         """Return the sum of all."""
-        whole = _Group()
-        for group in self._groups.values():
-            whole.runs += group.runs
-            whole.dates |= group.dates
-        return whole.spending("total")
+        return self._whole.spending("total")
 
     def _add(self, sample: str, run: Mapping[str, Any], record: Mapping[str, Any]) -> None:
         run_uuid = run.get("run_uuid")
@@ -105,9 +107,9 @@ class SpendingTable:
         self._seen.add(str(run_uuid))
         group = self._groups.setdefault(self._name(run, record), _Group())
         status = run.get("status_before_removal") or run.get("status") or RecordStatus.UNKNOWN.value
-        group.runs.append(RunPrice.from_record({**run, "run_setting_id": sample, "status": status}))
-        if run.get("cost_usd") is not None and record.get("prices_as_of"):
-            group.dates.add(str(record["prices_as_of"]))
+        price = RunPrice.from_record({**run, "run_setting_id": sample, "status": status})
+        for each in (group, self._whole):
+            each.add(price, record.get("prices_as_of"))
 
     def _name(self, run: Mapping[str, Any], record: Mapping[str, Any]) -> str:
         if self._by.startswith(ROW):

@@ -43,6 +43,7 @@ class ArgumentKind(str, Enum):
     SECONDS = "a timedelta, or a number of seconds"
     MOMENT = "seconds since the epoch"
     COUNT = "a whole number"
+    USD = "a number of USD, more than 0"
     ID = "an id of 1 to 18 digits"
     NAME = "text"
 
@@ -121,6 +122,8 @@ START_ARGUMENTS: Mapping[str, Argument] = {
     "read_outputs": _flag(False),
     "trust_foreign": _flag(False),
     "max_runs": Argument(ArgumentKind.COUNT, unset=True),
+    "max_cost_usd": Argument(ArgumentKind.USD, above=True, unset=True),
+    "require_estimate": _flag(False),
     "rerun_failed_of": Argument(ArgumentKind.ID, unset=True),
     "workflow_name": Argument(ArgumentKind.NAME, unset=True),
     "run_group_name": Argument(ArgumentKind.NAME, unset=True),

@@ -28,7 +28,7 @@ from airflow_provider_omics.core.errors import (
     Unavailable,
 )
 from airflow_provider_omics.core.settings.checks import clean_setting
-from airflow_provider_omics.core.settings.fields import MAX_INLINE_SETTINGS, Place
+from airflow_provider_omics.core.settings.fields import MAX_INLINE_SETTINGS, MAX_RUNS_IN_BATCH, Place
 from airflow_provider_omics.core.settings.requests import merge_settings
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
@@ -39,6 +39,7 @@ from airflow_provider_omics.core.wait.stretch import Stretch
 from airflow_provider_omics.hooks.client import Requests
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.jobs.attempt import StartRequest
+from airflow_provider_omics.jobs.batch.estimate import CostLimit
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
 from airflow_provider_omics.jobs.batch.provenance import attempt_facts
 from airflow_provider_omics.jobs.batch.selection import BatchRerun, RerunSettings
@@ -100,6 +101,13 @@ class BatchArguments:
     read_outputs: bool
     ledger: bool
     collect_every: float | str | None
+    max_cost_usd: float | None
+    require_estimate: bool
+
+    @property
+    def limits_cost(self) -> bool:
+        """Whether an estimate decides about the start."""
+        return self.max_cost_usd is not None or self.require_estimate
 
     def tolerance(self) -> Tolerance:
         """Read the user's tolerance.
@@ -206,6 +214,8 @@ class BatchJob:
             self._check_inputs(batch, default)
         if not self.owner.arguments.dry_run:
             self._check_memory()
+        if (self._results.read_costs or arguments.limits_cost) and (wanted.dry_run or not rerun.chooses_at_once):
+            self._check_cost(batch, default)
         # Of all settings, even where a rerun submits some: a resend has to be the same request to the letter.
         spool = None if arguments.run_settings_s3_uri is not None else batch.spool
         return StartRequest(
@@ -307,6 +317,22 @@ class BatchJob:
             )
         self._rerun_settings.check_place()
 
+    def _check_cost(self, batch: CheckedBatch, default: Mapping[str, Any]) -> None:
+        """Tell what a first attempt may cost, or refuse it; a later one is told when its samples are chosen."""
+        if self.owner.store.load() is not None and not self.owner.arguments.dry_run:
+            return
+        if batch.spool is not None:
+            total = batch.spool.total_runs
+            self._cost_limit().check(lambda: total, default)
+        elif self.arguments.limits_cost:  # an object of up to 6 GB is not read for a line in the log
+            uri, store = str(self.arguments.run_settings_s3_uri), S3Store(self.owner.hook)
+            self._cost_limit().check(lambda: count_settings(uri, store, MAX_RUNS_IN_BATCH), default)
+
+    def _cost_limit(self) -> CostLimit:
+        given, earlier = self.arguments, self._rerun_settings.earlier
+        uri = None if earlier is None else earlier.results_uri
+        return CostLimit(self.owner, self._places, uri, given.max_cost_usd, given.require_estimate)
+
     def _check_inputs(self, batch: CheckedBatch, default: Mapping[str, Any]) -> None:
         if batch.spool is None:
             self.owner.log.warning("check_inputs: the runs of %s are not looked at", self.arguments.run_settings_s3_uri)
@@ -341,6 +367,8 @@ class BatchJob:
         batch = self._take(record, chosen)
         if chosen.total_runs and self.owner.arguments.check_inputs:
             look_up_inputs(self.owner, merged, lambda: batch.inputs_by_run(merged))
+        if chosen.total_runs and (self._results.read_costs or self.arguments.limits_cost):
+            self._cost_limit().check(lambda: chosen.total_runs, merged)
         return chosen.total_runs > 0
 
     def _retry_rules(self, record: AttemptRecord | None) -> RerunRules:

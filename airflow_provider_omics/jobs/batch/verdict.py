@@ -31,7 +31,7 @@ from airflow_provider_omics.core.wait.flow import LIST_LAG, cancel_stragglers
 from airflow_provider_omics.core.wait.outcome import batch_result
 from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
-from airflow_provider_omics.jobs.costs import CohortCosts, cohort_costs
+from airflow_provider_omics.jobs.costs import CohortCosts, cohort_costs, kept_costs
 from airflow_provider_omics.jobs.diagnosis import diagnosis_of
 from airflow_provider_omics.jobs.driver import Driver, pause
 from airflow_provider_omics.jobs.owner import Owner
@@ -39,7 +39,7 @@ from airflow_provider_omics.jobs.page import CohortReport
 from airflow_provider_omics.jobs.report import Report
 from airflow_provider_omics.results.cohort import Cohort, started_run_ids
 from airflow_provider_omics.results.collect import LOOKS, Collected, Collection, paced_calls
-from airflow_provider_omics.results.file import results_place
+from airflow_provider_omics.results.file import JsonLinesFile, results_place
 from airflow_provider_omics.results.ledger import Ledger
 from airflow_provider_omics.results.store import ResultsStore
 
@@ -371,8 +371,12 @@ class BatchJudge:
 
     def _add_costs(self, collection: Collection | None) -> None:
         """Add up what the cohort cost, for result and page."""
-        if collection is not None and self.results.read_costs:
+        if not self.results.read_costs:
+            return
+        if collection is not None:
             self._costs = cohort_costs(collection, self.owner.log)
+        elif (place := self.results.places.results) is not None:  # nothing was left to submit
+            self._costs = kept_costs(JsonLinesFile(self.owner.hook, place.uri, None).read(dict))
 
     def _result_after_trouble(self, batch: BatchSnapshot) -> dict[str, Any]:
         try:

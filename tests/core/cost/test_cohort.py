@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_omics.core.cost.cohort import RunPrice, cohort_cost, estimate_cohort
+from airflow_provider_omics.core.cost.cohort import RunPrice, cohort_cost, estimate_cohort, sample_usd
 
 RUNS = [
     RunPrice("s1", "u1", "FAILED", 1.5, "OUT_OF_MEMORY_ERROR in ALIGN"),
@@ -67,3 +67,33 @@ def test_few_runs_are_a_weak_basis() -> None:
 def test_nothing_estimates_from_nothing() -> None:
     """Failures tell nothing of what a whole run costs."""
     assert estimate_cohort(2, [RunPrice("s1", "u1", "FAILED", 1.0)]) is None
+
+
+def test_an_estimate_of_time_rests_on_how_many_ran_at_a_time() -> None:
+    """Four earlier runs of an hour, two at a time: ten take five hours; one takes no less than an hour."""
+    earlier = [
+        RunPrice(f"s{end}{lane}", f"u{end}{lane}", "COMPLETED", 1.0, seconds=3600.0, stopped=end * 3600.0)
+        for end in (1, 2)
+        for lane in "ab"
+    ]
+    many, one = estimate_cohort(10, earlier), estimate_cohort(1, earlier)
+
+    assert many is not None
+    assert one is not None
+    assert many.parallel == pytest.approx(2.0)
+    assert many.cohort_seconds(many.seconds) == pytest.approx(5 * 3600.0)
+    assert one.cohort_seconds(one.seconds) == pytest.approx(3600.0)
+    assert str(many).endswith("; about 5 h 0 min (5 h 0 min to 5 h 0 min), if as many run at a time as did then")
+
+
+@given(PRICES)
+def test_a_samples_cost_is_known_or_null(prices: list[tuple[int, float | None]]) -> None:
+    """It is that of all its attempts, and null if one is not known: never a part of it."""
+    earlier = [{"run_uuid": f"u{index}", "status": "FAILED", "cost_usd": usd} for index, (_, usd) in enumerate(prices)]
+    record = {"run_setting_id": "s", "run_uuid": "u", "status": "COMPLETED", "cost_usd": 1.0, "earlier_runs": earlier}
+    known = [usd for _, usd in prices if usd is not None]
+
+    usd = sample_usd(record)
+
+    assert usd == (pytest.approx(1.0 + sum(known), abs=1e-5) if len(known) == len(prices) else None)
+    assert cohort_cost(RunPrice.all_of(record)).unpriced_runs == len(prices) - len(known)
