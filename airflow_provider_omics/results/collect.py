@@ -370,6 +370,9 @@ class Collection:
             self._repeats.make(roster.read)
         except SettingsError as error:
             self._log.warning("%s", error)
+        except BaseException:
+            roster.close()
+            raise
         return roster
 
     def _bring_up_to_date(self, roster: Roster) -> None:

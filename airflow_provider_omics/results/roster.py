@@ -276,12 +276,16 @@ class Roster:
         new: IO[bytes] = tempfile.TemporaryFile(prefix="omics-roster-")  # noqa: SIM115 - closed by close()
         started = refused = done = 0
         left = iter(rows)
-        while chunk := list(islice(left, ROWS)):
-            started += sum(row[2] is not None for row in chunk)
-            refused += sum(row[2] is None and row[4] is not None for row in chunk)
-            done += sum(row[0] in (RECORDED, LEFT) for row in chunk)
-            line = {"batch_id": self._batch.id, "rows": chunk}
-            new.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        try:
+            while chunk := list(islice(left, ROWS)):
+                started += sum(row[2] is not None for row in chunk)
+                refused += sum(row[2] is None and row[4] is not None for row in chunk)
+                done += sum(row[0] in (RECORDED, LEFT) for row in chunk)
+                line = {"batch_id": self._batch.id, "rows": chunk}
+                new.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        except BaseException:
+            new.close()
+            raise
         self._lines.close()
         self._lines, self.started, self.refused, self.done = new, started, refused, done
 

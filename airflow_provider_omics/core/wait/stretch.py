@@ -152,8 +152,8 @@ def time_left(to_go: int, at_a_time: int, median: float | None) -> str | None:
 
 
 def _spelled(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
+    if seconds < 60:
         return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
     hours, minutes = divmod(minutes if minutes < 60 else 5 * round(minutes / 5), 60)
     return " ".join(f"{number:,} {unit}" for number, unit in ((hours, "h"), (minutes, "min")) if number)
