@@ -77,11 +77,8 @@ def open_runs(
     :raises ServiceError: S3 refused.
     """
     dress = Dress(sheet.delimiter, sheet.comment, sheet.section)
-    is_given = sheet.rows is not None
-    given = (
-        nullcontext(_rows_given(sheet.rows)) if is_given else open_rows(sheet.path, dress, store=store, digest=digest)
-    )
-    with given as rows:
+    given = None if sheet.rows is None else nullcontext(_rows_given(sheet.rows))
+    with given or open_rows(sheet.path, dress, store=store, digest=digest) as rows:
         yield SheetRuns(sheet, rows, rules=rules, template=template, input_sheet_uri=input_sheet_uri, max_runs=max_runs)
 
 
