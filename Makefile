@@ -17,8 +17,8 @@ ARGS ?=
 WORKERS ?= 2
 # worksteal keeps neighbours, which share costly fixtures, on one worker until the other has nothing left to do.
 # tests/e2e has a target of its own: it takes minutes.
-# So has tests/page, which needs a browser.
-PYTEST := pytest -n $(WORKERS) --dist worksteal --ignore=tests/e2e --ignore=tests/page
+# So have tests/page, which needs a browser, and tests/clients, which needs programs of others.
+PYTEST := pytest -n $(WORKERS) --dist worksteal --ignore=tests/e2e --ignore=tests/page --ignore=tests/clients
 
 UV := .venv/bin/uv
 
@@ -78,7 +78,7 @@ test-matrix: ## run all tests on every supported Airflow, test-e2e included (two
 	$(MAKE) test-2.11 test-2.11-newest test-3.0 test-3.1 test-3.2 test-3.3-floors test
 	$(MAKE) test-e2e-2.11 test-e2e-3.0 test-e2e-3.1 test-e2e-3.2 test-e2e
 
-##@ Tests on a running Airflow, in a browser, on managed Airflow
+##@ Tests on a running Airflow, in a browser, on managed Airflow, by other clients
 
 .PHONY: test-e2e
 test-e2e: .venv/.installed ## kill, stall and clear tasks of a running Airflow over the local HealthOmics (10 minutes)
@@ -98,6 +98,13 @@ test-mwaa: build ## install the wheel beside the pins of Amazon MWAA's images, a
 
 mwaa-files: build ## write requirements and constraints for each image of MWAA that can have the wheel, in dist/mwaa
 	.venv/bin/python .ci/mwaa.py files dist/*.whl dist/mwaa
+
+# Where npm is missing, the JavaScript SDK is left out, and a line says so.
+CLIENTS := $(basename $(notdir $(wildcard tests/clients/pins/*.txt))) $(if $(shell command -v npm),javascript)
+.PHONY: test-clients
+test-clients: .venv/.installed $(CLIENTS:%=.venv-clients/%/.installed) ## the local HealthOmics under the AWS CLI and other clients
+	@$(if $(filter javascript,$(CLIENTS)),,echo "npm is not here: the SDK for JavaScript is left out" >&2)
+	.venv/bin/pytest tests/clients $(ARGS)
 
 .PHONY: screenshots
 screenshots: .venv-page/.installed ## make the pictures of the documentation anew, in docs/images
@@ -230,6 +237,17 @@ comma := ,
 
 .venv-page/.axe: .venv-page/.installed
 	npm install --silent --no-fund --no-audit --prefix $(@D) axe-core@4
+	@touch $@
+
+# Programs of others, each with an environment of its own: the AWS CLI wants one botocore and no other.
+.venv-clients/javascript/.installed: tests/clients/javascript/package.json
+	@mkdir -p $(@D) && cp $< $(@D)
+	npm install --silent --no-fund --no-audit --no-package-lock --prefix $(@D)
+	@touch $@
+
+.venv-clients/%/.installed: tests/clients/pins/%.txt | $(UV)
+	$(UV) venv --quiet --clear --python .venv/bin/python $(@D)
+	$(UV) pip install --quiet --python $(@D) --requirement $<
 	@touch $@
 
 .venv-2.11-newest/.installed: pyproject.toml | $(UV)

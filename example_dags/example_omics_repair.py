@@ -30,16 +30,41 @@ POLL_INTERVAL = float(os.environ.get("OMICS_POLL_INTERVAL", "30"))
 
 with DAG(
     "example_omics_repair",
+    doc_md=__doc__,
     schedule=None,
     params={
-        "samples": Param(["SRR7961163_*"], type="array", minItems=1, items={"type": "string"}),
-        "results": Param("", type="string", description="The cohort's results file; empty: a file of this DAG run's"),
-        "reason": Param("", type="string", maxLength=200),
-        "priority": Param(100, type="integer", minimum=0, maximum=100_000),
-        "on_changed": Param("rerun", enum=["fail", "rerun", "keep"]),
-        "sheet": str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
-        "workflow_id": Param("1234567", type="string"),
-        "workflow_version": Param("", type="string", description="Empty: the default version of today"),
+        "samples": Param(
+            ["SRR7961163_*"],
+            type="array",
+            minItems=1,
+            items={"type": "string"},
+            description="Ids of the samples to run, or patterns of them, one a line",
+        ),
+        "results": Param(
+            None,
+            type=["null", "string"],
+            description="The cohort's results file; empty: a file of this DAG run's own",
+        ),
+        "reason": Param(
+            "repair", type="string", minLength=1, maxLength=200, description="Why: it becomes a tag of the batch"
+        ),
+        "priority": Param(
+            100, type="integer", minimum=0, maximum=100_000, description="Priority of the runs in their run group"
+        ),
+        "on_changed": Param(
+            "rerun",
+            enum=["fail", "rerun", "keep"],
+            description="What becomes of a sample that has completed with other settings",
+        ),
+        "sheet": Param(
+            str(Path(__file__).parent / "data" / "nfcore_methylseq_full_samplesheet.csv"),
+            type="string",
+            description="The cohort's sample sheet: a path, or an object in S3",
+        ),
+        "workflow_id": Param("1234567", type="string", description="The cohort's workflow"),
+        "workflow_version": Param(
+            None, type=["null", "string"], description="Version of the workflow; empty: its default version of today"
+        ),
     },
     render_template_as_native_obj=True,  # so that the samples stay a list
     tags=["example", "healthomics"],

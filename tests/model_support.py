@@ -28,6 +28,14 @@ STATUSES_SINCE = {"CREATING": "1.42.97", "RUNS_DELETE_FAILED": "1.43.90"}
 LATER_STATUSES = {status for status, release in STATUSES_SINCE.items() if number(release) > INSTALLED}
 """Those that the installed model does not have."""
 
+OPERATIONS_SINCE = {f"{verb}Configuration": "1.42.78" for verb in ("Create", "Get", "Delete")} | {
+    "ListConfigurations": "1.42.78"
+}
+"""Operations of the emulator that the model at the floor does not have."""
+
+LATER_OPERATIONS = {name for name, release in OPERATIONS_SINCE.items() if number(release) > INSTALLED}
+"""Those that the installed model does not have."""
+
 
 def is_sendable(place: Place, name: str) -> bool:
     """Tell by the table of releases, which a contract test compares with the model, whether a field can be sent."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,8 @@ from airflow.providers.common.compat.sdk import DAG, BaseOperator, task
 from airflow.triggers.base import TriggerEvent
 from airflow.triggers.testing import SuccessTrigger
 from pytest_socket import SocketConnectBlockedError
+
+from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +79,25 @@ def test_run_dag_reads_a_file(run_dag: RunDag, tmp_path: Path) -> None:
 
     assert outcome.state == "success"
     assert outcome.xcoms == {"echo": {"return_value": "NA12878"}}
+
+
+def test_nothing_is_skipped(tmp_path: Path) -> None:
+    """A test that is skipped fails; one that another environment has is left out, and counted as such."""
+    (tmp_path / "conftest.py").write_text("from tests.conftest import *\n")
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n"
+        "def test_skips():\n    pytest.skip('no')\n"
+        "@pytest.mark.only_where(False, 'elsewhere')\ndef test_elsewhere(): pass\n"
+        "@pytest.mark.only_where(True, 'here')\ndef test_here(): pass\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path)]
+
+    done = subprocess.run(
+        [*command, "-p", "no:cacheprovider", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+
+    assert "1 failed, 1 passed, 1 deselected" in done.stdout, done.stdout + done.stderr
+    assert "was skipped: state what holds in this environment" in done.stdout
 
 
 def test_no_account_is_known() -> None:

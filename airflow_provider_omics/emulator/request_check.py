@@ -3,8 +3,9 @@
 botocore itself, on the client's side, checks unknown members, types, required members and minimum lengths only. This
 check adds maximum lengths, ranges, patterns, enums, unions and documents, and trusts no client.
 
-Stricter than AWS is known to be: unknown members are refused (REST-JSON services usually pass over them), a whole
-number written as 1.0 is not an integer, and a document (``parameters``, ``engineSettings``) must be a JSON object.
+Stricter than AWS is known to be (asked: member-unknown, number-fraction, document-array): unknown members are refused
+(REST-JSON services usually pass over them), a whole number written as 1.0 is not an integer, and a document
+(``parameters``, ``engineSettings``) must be a JSON object.
 As in AWS, ``null`` stands for a member that is not there.
 """
 

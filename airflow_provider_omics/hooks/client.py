@@ -213,11 +213,7 @@ class OmicsClientHook(AwsBaseHook):
         config, core = self.config, session._session  # noqa: SLF001 - botocore's session; boto3 has no public way to it
         core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
         core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
-        events = core.get_component("event_emitter")  # its clients get copies
-        # Last, as a request is signed by a handler of its client; but before the one that decides on a resend.
-        for event in (CALL, REQUEST, _SENT, _ANSWERED):
-            events.register_last(event, _emitted)
-        events.register_first(_RESENT, _emitted)
+        emit_to_acts(core.get_component("event_emitter"))  # its clients get copies
         # botocore builds the user agent twice for each call, in the long form that also lists the retry mode and the
         # features in use: a tenth of the CPU time of a GetRun. The short form has the versions of boto3, botocore,
         # Python and the system, and is made once; what the Amazon provider adds, its extra part, the clients add
@@ -354,6 +350,17 @@ def at_each(acts: Mapping[str, Callable[..., object]]) -> Iterator[None]:
         yield
     finally:
         _acts.reset(token)
+
+
+def emit_to_acts(events: Any) -> None:
+    """Register the one handler that :func:`at_each` reaches.
+
+    :param events: the emitter of a session, or of a client that was made without one of ours.
+    """
+    # Last, as a request is signed by a handler of its client; but before the one that decides on a resend.
+    for event in (CALL, REQUEST, _SENT, _ANSWERED):
+        events.register_last(event, _emitted)
+    events.register_first(_RESENT, _emitted)
 
 
 def _emitted(event_name: str, **given: Any) -> None:

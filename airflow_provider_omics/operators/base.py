@@ -32,6 +32,11 @@ CALLS_DRY_RUN = airflow.__version__.startswith("2.")
 """Whether ``airflow tasks test --dry-run`` renders a task and calls its ``dry_run()``; Airflow 3 has no such option."""
 
 
+NAMES_MAPPED_TASKS = not airflow.__version__.startswith("2.")
+"""Whether a mapped task is shown by a name of ours. Airflow 2.11 copies the whole context to render one, and so logs a
+deprecation warning for each of twenty variables of its own that nobody has used."""
+
+
 class RenderedDryRun:
     """The argument ``dry_run``, rendered, under the name of a method of Airflow's: it is both.
 
@@ -308,7 +313,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         """Open the door to the work: it is loaded when a task runs, and made anew for each call."""
         from airflow_provider_omics.jobs.task import open_task
 
-        if context["ti"].map_index not in (None, -1):
+        if NAMES_MAPPED_TASKS and context["ti"].map_index not in (None, -1):
             self._name_map_index(context)
         wrapped = (Masked, RenderedDryRun)
         given = {name: value.value if isinstance(value, wrapped) else value for name, value in vars(self).items()}

@@ -144,8 +144,8 @@ class _TextSheet:
         if not first:
             return SheetRows(self._file, None, ())
         self._lines.put_back(first)
-        start = first.lstrip()[0]
-        is_json = self._extension in JSON_LINES or (self._extension not in _TEXT and start in "{[")
+        start = first.lstrip()[:1]  # "": a vertical tab, a cell like any other
+        is_json = self._extension in JSON_LINES or (self._extension not in _TEXT and start in ("{", "["))
         if given is None and is_json:
             if start == "[":
                 allowed = "one JSON object in each line: jq -c '.[]' makes them"

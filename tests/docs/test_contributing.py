@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -128,8 +129,22 @@ def test_every_change_is_tested() -> None:
     weekly = yaml.safe_load((ROOT / ".github" / "workflows" / "weekly.yml").read_text(encoding="utf-8"))
 
     assert {".ci/run", "make coverage", "make audit"} <= set(commands_of(WORKFLOW))
-    assert "make test-newest" in commands_of(weekly)
+    assert {"make test-newest", "make test-clients"} <= {text.partition(" #")[0] for text in commands_of(weekly)}
     assert weekly["jobs"]["newest"]["continue-on-error"]
+
+
+def test_clients_are_those_of_the_page() -> None:
+    """Each client is pinned to one release, and docs/testing.md names it."""
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    clients = ROOT / "tests" / "clients"
+    pins = [path.read_text(encoding="utf-8").strip() for path in sorted((clients / "pins").iterdir())]
+    script = json.loads((clients / "javascript" / "package.json").read_text(encoding="utf-8"))
+    pins += [f"{name}=={release}" for name, release in script["dependencies"].items()]
+    named = {"awscli": "AWS CLI"}
+
+    assert len(pins) == 4
+    for name, release in (pin.split("==") for pin in pins):
+        assert f"| {named.get(name, name)} {release.removesuffix('.0')} |" in page
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

@@ -75,7 +75,8 @@ class EmulatorProcess:
             pause(0.1)
         self.connection = json.loads(self._connection_file.read_text())["aws_default"]
         url = self.connection["extra"]["endpoint_url"]
-        self._http = httpx.Client(base_url=f"{url}/_emulator/", timeout=30)
+        headers = {"content-type": "application/json"}  # asked of every request that changes anything
+        self._http = httpx.Client(base_url=f"{url}/_emulator/", headers=headers, timeout=30)
 
     def started(self) -> list[dict[str, Any]]:
         """Tell all runs and batches that were ever started; ``kind`` says which."""

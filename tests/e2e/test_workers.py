@@ -79,7 +79,6 @@ def direct(stage: Stage) -> None:
         "killed_waiting",
         "evicted",
         "changed_before_call",
-        "changed_before_saving",
         "forgotten",
         "staged_killed_before_call",
         "staged_killed_before_saving",
@@ -89,6 +88,13 @@ def direct(stage: Stage) -> None:
 def test_the_next_try_adopts_what_a_dead_worker_started(stage: Stage, kind: str, case: str) -> None:
     """A worker that dies at any point costs no second start, and nothing is cancelled."""
     assert_outcome(stage.task("workers", f"{kind}_{case}"), "success", tries=2)
+
+
+@for_each_kind
+def test_what_the_next_try_adopts_is_compared_with_its_settings(stage: Stage, kind: str) -> None:
+    """Nothing is started beside it. A batch whose samples have changed since fails then, as ``on_changed`` says."""
+    state = {"run": "success", "batch": "failed"}[kind]
+    assert_outcome(stage.task("workers", f"{kind}_changed_before_saving"), state, tries=2)
 
 
 @for_each_kind

@@ -98,12 +98,12 @@ def test_run_timeout_and_flags_as_text_count(emulator: OmicsEmulator, stepped: S
 
 
 def test_everything_of_a_batch_at_once(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
-    """Two sources of runs, a percentage of 500, an unknown rerun and a wrong interval are one error."""
+    """Two sources of runs, a percentage of 500, a rerun of no sample and a wrong interval are one error."""
     task = start(
         "batch",
         sample_sheet="samples.csv",
         max_failed_percent=500,
-        rerun=[],
+        rerun=[""],
         on_changed="wait",
         results_detail="much",
         poll_interval="soon",

@@ -240,7 +240,10 @@ def test_settings_changed_before_the_start_was_answered(
     new_task: NewTask, monkeypatch: pytest.MonkeyPatch, *, kind: str, before: dict[str, Any], after: dict[str, Any],
     arrived: bool,
 ) -> None:  # fmt: skip
-    """The old request is looked for by what it was, not by what the DAG says now: adopted, or never sent again."""
+    """The old request is looked for by what it was, not by what the DAG says now: adopted, or never sent again.
+
+    A sample that is new makes a further batch, once the adopted one has ended.
+    """
     task = new_task(kind)
     with monkeypatch.context() as patch:
         CrashAt(patch, *((2, "before") if arrived else (1, "after")))
@@ -252,10 +255,11 @@ def test_settings_changed_before_the_start_was_answered(
     ended = task.try_(**after)
 
     assert ended.error is None
-    (only,) = task.started()
+    first, *further = task.started()
     changed = set(after) != {"tag_with_airflow_context"}
-    assert (only["requestId"] == old.request_id) is (arrived or not changed)
-    assert only["status"] == ENDED_WELL[kind]
+    assert (first["requestId"] == old.request_id) is (arrived or not changed)
+    assert first["status"] == ENDED_WELL[kind]
+    assert [batch["totalRuns"] for batch in further] == ([1] if arrived and "run_settings" in after else [])
 
 
 @kinds

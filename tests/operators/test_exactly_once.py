@@ -27,6 +27,7 @@ from hypothesis.stateful import (
 
 from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock, in_process_client
+from airflow_provider_omics.hooks.client import emit_to_acts
 from airflow_provider_omics.jobs import stores as attempt_stores
 from tests.airflow_support import BUCKET, ONE_TRY, TASK_LOG, samples
 from tests.operators.small_airflow import Process, SmallAirflow
@@ -50,8 +51,8 @@ CHANGE = st.integers(0, 3)
 CRASHES = st.sampled_from(
     [f"{when} {what}" for what in ("save 1", "start", "save 2", "save 3") for when in ("before", "after")]
 )
-# What a start call can take long with: botocore waits before it sends the request again, or it is on its way.
-SLOW = st.sampled_from([("sent again", 60.0), ("sent again", 700.0), ("on its way", 60.0)])
+# What a start call can take long with: credentials are renewed before its request is signed, or it is on its way.
+SLOW = st.sampled_from([("signed", 60.0), ("on its way", 60.0)])
 
 clients: dict[str, Any] = {}
 machine: Any = None
@@ -233,10 +234,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             self.emulator.service.call("DeleteBatch", {"batchId": item["id"]})
 
     def slow_start(self, where: str, seconds: float) -> None:
-        if where == "sent again":
-            operation = "StartRun" if self.airflow.kind == "run" else "StartRunBatch"
-            self.emulator.faults.add(operation=operation, times=1, error="ThrottlingException")
-        elif self.airflow.has_state_store:
+        if where == "on its way" and self.airflow.has_state_store:
             return  # closed to an earlier try, it cannot tell what to make of a request that was on its way
         self.slow = where, seconds
 
@@ -315,13 +313,11 @@ class ExactlyOnce(RuleBasedStateMachine):
         """Tell whether somebody asked to cancel it; a clear asks for what an earlier request starts after it, too."""
         return item["id"] in self.airflow.asked or self.requested[item["requestId"]][0] < self.clears
 
-    def at_request(self, where: str) -> bool:
-        """Let a start call take its time, if it is to; tell whether it did."""
-        if self.slow is None or self.slow[0] != where:
-            return False
-        seconds, self.slow = self.slow[1], None
-        self.airflow.sleep(seconds)
-        return True
+    def at_request(self, where: str) -> None:
+        """Let a start call take its time, if it is to."""
+        if self.slow is not None and self.slow[0] == where:
+            seconds, self.slow = self.slow[1], None
+            self.airflow.sleep(seconds)
 
     def at_save(self, when: str, record: AttemptRecord) -> None:
         if when == "before":
@@ -374,14 +370,13 @@ def _listen(client: Any) -> None:
     def sent(**_: Any) -> None:
         machine.at_request("on its way")
 
-    def failed(response: Any, **_: Any) -> float | None:
-        """Have botocore send a start again once, after the wait."""
-        is_error = response is None or "Error" in response[1]
-        return 0.0 if is_error and machine.at_request("sent again") else None
+    def unsigned(**_: Any) -> None:
+        machine.at_request("signed")
 
     for operation in ("StartRun", "StartRunBatch"):
         client.meta.events.register(f"before-send.omics.{operation}", sent)
-        client.meta.events.register(f"needs-retry.omics.{operation}", failed)
+        client.meta.events.register(f"before-sign.omics.{operation}", unsigned)
+    emit_to_acts(client.meta.events)
     client.meta.events.register("before-parameter-build.omics", before)
     client.meta.events.register("after-call.omics", after)
 

@@ -308,7 +308,6 @@ def test_lineage_that_breaks_does_not_reach_airflow(
     emulator: OmicsEmulator, stepped: SteppedTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What OpenLineage asks after the task is answered with nothing."""
-    pytest.importorskip("airflow.providers.openlineage")
     operator = OmicsStartRunOperator(task_id="align", **RUN)
     monkeypatch.setattr(RunJob, "lineage", raising(BrokenError("broken")))
 

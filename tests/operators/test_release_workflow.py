@@ -234,7 +234,6 @@ def test_a_definition_that_is_not_there(emulator: OmicsEmulator) -> None:
 
 def test_wdl_is_checked_first(emulator: OmicsEmulator, folder: Path, log_lines: Callable[..., list[str]]) -> None:
     """The error names file and line; of an engine that cannot be checked the log says so."""
-    pytest.importorskip("WDL")
     (folder / "main.wdl").write_text(MAIN.replace("who = name", "who = nobody"))
     error = release(folder, engine="WDL").error
     release(folder, engine="NEXTFLOW", main="main.nf")
@@ -249,7 +248,6 @@ def test_wdl_is_checked_first(emulator: OmicsEmulator, folder: Path, log_lines: 
 @pytest.mark.parametrize("name", ["../hello.wdl", "/etc/hostname", "http://127.0.0.1:9/hello.wdl", "tasks/bye.wdl"])
 def test_wdl_imports_only_what_is_sent(emulator: OmicsEmulator, folder: Path, name: str) -> None:
     """Neither other files of the machine nor the network: a run has neither."""
-    pytest.importorskip("WDL")
     (folder / "main.wdl").write_text(MAIN.replace("tasks/hello.wdl", name))
 
     error = release(folder, engine="WDL").error

@@ -27,6 +27,7 @@ from airflow_provider_omics.core.batch.collect import ResultsDetail
 from airflow_provider_omics.core.errors import BatchCancelled, BatchFailed, BatchVerdictError, SettingsError
 from airflow_provider_omics.core.snapshots import LOG_GROUP
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock, in_process_client
+from airflow_provider_omics.hooks.client import emit_to_acts
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results import read_batch_results
 from airflow_provider_omics.results.collect import collect_results
@@ -266,6 +267,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     for service in ("omics", "s3", "logs"):
         clients[service] = in_process_client(emulator, service, config=Config(**ONE_TRY))
     Cohort.requests = {}
+    emit_to_acts(clients["omics"].meta.events)
     clients["omics"].meta.events.register("before-parameter-build.omics.StartRunBatch", _note_request)
     monkeypatch.setattr(AwsGenericHook, "get_client_type", _client)
     monkeypatch.setattr(TASK_LOG, "disabled", True)

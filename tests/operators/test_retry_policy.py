@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import SteppedTime
 
-needs_policies = pytest.mark.skipif(not HAS_POLICIES, reason="Airflow before 3.3 has no retry policies")
+needs_policies = pytest.mark.only_where(HAS_POLICIES, "Airflow has retry policies from 3.3 on")
 
 PERMANENT, SIZING, TRANSIENT = "INVALID_RUN_PARAMETERS", "OUT_OF_MEMORY_ERROR", "SERVICE_ERROR"
 
@@ -33,7 +34,7 @@ def failed(emulator: OmicsEmulator, reason: str, **arguments: Any) -> Any:
     return perform(OmicsStartRunOperator(task_id="align", **RUN, **arguments)).error
 
 
-@pytest.mark.skipif(HAS_POLICIES, reason="Airflow has retry policies from 3.3 on")
+@pytest.mark.only_where(not HAS_POLICIES, "Airflow has retry policies from 3.3 on")
 def test_older_airflow_says_what_is_missing() -> None:
     """The module can be imported everywhere; a policy cannot be made."""
     with pytest.raises(RuntimeError, match=r"needs Airflow 3\.3"):
@@ -118,15 +119,17 @@ def test_another_policy_decides_about_the_rest() -> None:
 
 
 @needs_policies
+@pytest.mark.only_where(find_spec("airflow.providers.common.compat._retry_policy"), "newer releases of it have chains")
 def test_it_stands_in_a_chain() -> None:
     """Airflow's ChainRetryPolicy (3.4's, which common-compat brings to 3.3) takes the first decision."""
-    compat: Any = pytest.importorskip("airflow.providers.common.compat._retry_policy")
-    chain = compat.ChainRetryPolicy([OmicsRetryPolicy()])
+    from airflow.providers.common.compat._retry_policy import ChainRetryPolicy
+
+    chain = ChainRetryPolicy([OmicsRetryPolicy()])
 
     decision = chain.evaluate(SettingsError([]), 1, 3)
 
     assert decision.action.value == "fail"
-    assert decision.reason.startswith("OmicsRetryPolicy: SettingsError")
+    assert (decision.reason or "").startswith("OmicsRetryPolicy: SettingsError")
 
 
 @needs_policies

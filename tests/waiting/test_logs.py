@@ -8,7 +8,6 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_omics.core.wait.events import Outcome
 from airflow_provider_omics.triggers import base
@@ -98,7 +97,6 @@ def test_event_of_a_wait_that_breaks(world: World, raising: Raising, monkeypatch
     assert "KeyError" in (event.error or "")
 
 
-@pytest.mark.skipif(not hasattr(BaseTrigger, "on_kill"), reason="Airflow before 3.3 has no on_kill of triggers")
 @pytest.mark.parametrize("answers", [True, False], ids=["failed", "no answer"])
 def test_kill_cancels(world: World, raising: Raising, *, answers: bool) -> None:
     """A user's kill cancels, whether or not Airflow's answer, or the lack of it, can be told."""

@@ -165,7 +165,7 @@ def _check_inline(region: Region, default: dict[str, Any], settings: list[dict[s
     for setting in settings:
         uri = setting.get("outputUri", default.get("outputUri"))
         if uri is None:
-            # Stricter than AWS is known to be: it may as well report the run as a failed submission.
+            # Stricter than AWS is known to be (asked: output-nowhere): it may as well report a failed submission.
             raise validation_error(f"Run setting {setting['runSettingId']!r} has no outputUri, nor has the default.")
         check_output_uri(uri)
         check_tags(setting.get("runTags"))
@@ -190,7 +190,8 @@ def _find(region: Region, batch_id: str) -> Batch:
 
 
 def _check_status(batch: Batch, allowed: frozenset[str], participle: str) -> None:
-    # AWS's code is not documented; 409 is the model's for a wrong status.
+    # AWS's code is not documented (asked: batch-cancelled-creating, batch-cancelled-processed, batch-deleted-active,
+    # batch-runs-deleted-twice); 409 is the model's for a wrong status.
     if batch.status not in allowed:
         raise conflict(f"Run batch {batch.id} cannot be {participle}: it is {batch.status}.")
 

@@ -26,7 +26,7 @@ def create_configuration(region: Region, request: dict[str, Any]) -> dict[str, A
     if len(region.configurations) >= region.limits.configurations:
         raise quota_exceeded(f"The quota of {region.limits.configurations} configurations is reached.")
     if not request["runConfigurations"].get("vpcConfig", {}).get("subnetIds"):
-        # Stricter than AWS is known to be: a VPC without a subnet is of no use.
+        # Stricter than AWS is known to be (asked: configuration-without-subnet): a VPC without a subnet is of no use.
         raise validation_error("runConfigurations.vpcConfig.subnetIds must name a subnet.")
     configuration = new_configuration(region, name, request, check_tags(request.get("tags")))
     region.schedule(_CREATION_SECONDS, _finish_creating, configuration)

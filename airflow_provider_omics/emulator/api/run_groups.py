@@ -51,7 +51,7 @@ def delete_run_group(region: Region, request: dict[str, Any]) -> dict[str, Any]:
     group = _find(region, request["id"])
     active = sum(count for status, count in group.runs.counts.items() if status not in RUN_ENDED)
     if active:
-        # Stricter than AWS is known to be: whether a group with active runs can be deleted is not documented.
+        # Stricter than AWS is known to be (asked: group-in-use), which says nothing about groups with active runs.
         raise conflict(f"Run group {group.id} has {active} active runs.")
     del region.groups[group.id]
     return {}

@@ -253,7 +253,7 @@ def _describe(region: Region, run: Run) -> dict[str, Any]:
         "storageCapacity": storage_capacity(run),
         "creationTime": to_datetime(run.created),
     }
-    # When AWS sets startTime is not documented: here when the run enters RUNNING.
+    # When AWS sets startTime is not documented (asked: run-pending): here when the run enters RUNNING.
     if run.started is not None:
         answer["startTime"] = to_datetime(run.started)
     if run.stopped is not None:

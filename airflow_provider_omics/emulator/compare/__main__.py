@@ -13,9 +13,10 @@ from typing import Any
 from airflow_provider_omics.emulator import missing_extra
 
 _CANNOT_START = 2
+_LOCAL_BUCKET = "healthomics-compare-local"
 _COST = """This creates in {region}, in the caller's account, and removes again at the end:
-  1 workflow (one task of a second), about 15 runs, 10 batches of one or two runs, 1 run group,
-  and objects below {place}.
+  1 workflow (one task of a second), about 20 runs, 11 batches of one or two runs, 2 run groups,
+  a run cache and a VPC configuration if AWS takes what the emulator refuses, and objects below {place}.
 About ten minutes, and less than a dollar: a run costs a minute of omics.c.large and its storage.
 """
 
@@ -56,14 +57,15 @@ def main(
     if not options.yes and confirm("Begin? [y/N] ").strip().lower() not in ("y", "yes"):
         return _CANNOT_START
     chosen = [question for question in QUESTIONS if not options.only or question.name in options.only]
-    bucket = options.output_uri.removeprefix("s3://").partition("/")[0]
-    with OmicsEmulator(clock=SteppedClock(), buckets=[bucket], region=options.region) as emulator:
+    with OmicsEmulator(clock=SteppedClock(), buckets=[_LOCAL_BUCKET], region=options.region) as emulator:
 
         def say(line: str) -> None:
             sys.stderr.write(f"{line}\n")
 
         local = functools.cache(emulator.client)
-        ours = Account(local, options.role_arn, options.output_uri, sleep=emulator.advance, container=options.container)
+        ours = Account(
+            local, options.role_arn, f"s3://{_LOCAL_BUCKET}/", sleep=emulator.advance, container=options.container
+        )
         compared, left = [], []
         try:
             compared = compare(theirs, ours, chosen, say)

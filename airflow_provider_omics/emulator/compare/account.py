@@ -117,18 +117,33 @@ class Account:
             return refusal(error)
         return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
 
+    def require_known(self, operation: str, member: str = "") -> None:
+        """Make sure that the installed boto3 has an operation or member, which it neither sends nor reads otherwise.
+
+        :param operation: the operation, ``"StartRun"``.
+        :param member: a member of its request; empty: none in particular.
+        :raises CannotAskError: it has not.
+        """
+        model = self.client("omics").meta.service_model
+        if operation not in model.operation_names or (
+            member and member not in model.operation_model(operation).input_shape.members
+        ):
+            raise CannotAskError(f"the installed boto3 does not know {member or operation}: upgrade boto3, ask again")
+
     @contextmanager
-    def changed_body(self, operation: str, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
-        """Change the JSON of requests before they are signed, as boto3 checks its arguments.
+    def changed(self, operation: str, body: Mapping[str, Any] | None = None, query: str = "") -> Iterator[None]:
+        """Change requests before they are signed, as boto3 checks its arguments.
 
         :param operation: the operation.
-        :param change: changes the parsed body in place.
+        :param body: members that the JSON of the body gets in addition; default: none.
+        :param query: what the query gets in addition, such as ``"name=b"``; default: nothing.
         """
 
         def edit(params: dict[str, Any], **_: Any) -> None:
-            body = json.loads(params["body"])
-            change(body)
-            params["body"] = json.dumps(body).encode()
+            if body is not None:
+                params["body"] = json.dumps({**json.loads(params["body"] or "{}"), **body}).encode()
+            if query:
+                params["url"] += ("&" if "?" in params["url"] else "?") + query
 
         events, name = self.client("omics").meta.events, f"before-call.omics.{operation}"
         events.register(name, edit)
@@ -269,6 +284,10 @@ class Account:
                 self.wait_for(
                     lambda: self.call("GetBatch", batchId=resource_id), lambda batch: batch["status"] != "RUNS_DELETING"
                 )
+            elif kind == "configuration":
+                self.wait_for(
+                    lambda: self.call("GetConfiguration", name=resource_id), lambda found: found["status"] != "CREATING"
+                )
             self.call(_DELETE[kind], **{_ID_OF.get(_DELETE[kind], "id"): resource_id})
         except ClientError as error:
             facts = refusal(error)
@@ -294,8 +313,11 @@ class Account:
 
     def _remember(self, operation: str, answer: Mapping[str, Any]) -> None:
         kind = _MAKES.get(operation)
-        if kind is not None and (kind, str(answer["id"])) not in self._made:
-            self._made.append((kind, str(answer["id"])))
+        if kind is None:
+            return
+        made = (kind, str(answer["name" if kind == "configuration" else "id"]))
+        if made not in self._made:
+            self._made.append(made)
 
     def _create_workflow(self) -> str:
         packed = io.BytesIO()
@@ -331,6 +353,7 @@ def refusal(error: ClientError) -> dict[str, Any]:
 
 _GONE = 404
 _MAKES = {
+    "CreateConfiguration": "configuration",
     "CreateRunCache": "run cache",
     "CreateRunGroup": "run group",
     "CreateWorkflow": "workflow",
@@ -340,9 +363,15 @@ _MAKES = {
 _CANCEL = {"run": "CancelRun", "batch": "CancelRunBatch"}
 _DELETE = {
     "batch": "DeleteBatch",
+    "configuration": "DeleteConfiguration",
     "run": "DeleteRun",
     "run cache": "DeleteRunCache",
     "run group": "DeleteRunGroup",
     "workflow": "DeleteWorkflow",
 }
-_ID_OF = {"CancelRunBatch": "batchId", "DeleteBatch": "batchId", "DeleteRunBatch": "batchId"}
+_ID_OF = {
+    "CancelRunBatch": "batchId",
+    "DeleteBatch": "batchId",
+    "DeleteConfiguration": "name",
+    "DeleteRunBatch": "batchId",
+}

@@ -5,12 +5,14 @@ An answer is a small mapping of facts without ids, times or names, so that two a
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
-from airflow_provider_omics.emulator.compare.account import Account, CannotAskError
+from airflow_provider_omics.emulator.compare.account import MARK, Account, CannotAskError
 
 Facts = dict[str, Any]
 
@@ -96,10 +98,12 @@ def _start_of_a_pending_run(account: Account) -> Facts:
 
 
 def _unset_scratch(account: Account) -> Facts:
+    account.require_known("StartRun", "scratchStorageMode")
     return {"has scratchStorageMode": "scratchStorageMode" in account.call("GetRun", id=account.start_run())}
 
 
 def _local_scratch(account: Account) -> Facts:
+    account.require_known("StartRun", "scratchStorageMode")
     request = {"requestId": str(uuid.uuid4()), **account.setting(scratchStorageMode="LOCAL")}
     started = account.answer("StartRun", **request)
     if "id" not in started:
@@ -129,13 +133,31 @@ def _unknown_parameter(account: Account) -> Facts:
     return {"status": run["status"], "failureReason": run.get("failureReason")}
 
 
-def _changed_start(change: Callable[[dict[str, Any]], None]) -> Callable[[Account], Facts]:
+def _changed_start(**body: Any) -> Callable[[Account], Facts]:
     def ask(account: Account) -> Facts:
         setting = account.setting()
-        with account.changed_body("StartRun", change):
+        with account.changed("StartRun", body):
             return outcome(account.answer("StartRun", requestId=str(uuid.uuid4()), **setting))
 
     return ask
+
+
+def _misplaced_member(account: Account) -> Facts:
+    group_id = _group(account)
+    with account.changed("UpdateRunGroup", {"id": group_id}):
+        return outcome(account.answer("UpdateRunGroup", id=group_id, maxRuns=2))
+
+
+def _filter_twice(account: Account) -> Facts:
+    with account.changed("ListRuns", query="name=another"):
+        return outcome(account.answer("ListRuns", name=MARK))
+
+
+def _configuration_without_subnet(account: Account) -> Facts:
+    account.require_known("CreateConfiguration")
+    name = f"{MARK}-{uuid.uuid4().hex[:12]}"
+    request = {"name": name, "runConfigurations": {"vpcConfig": {}}, "requestId": str(uuid.uuid4())}
+    return outcome(account.answer("CreateConfiguration", **request))
 
 
 def _listed_at_once(account: Account) -> Facts:
@@ -210,6 +232,22 @@ def _submissions(account: Account, started: Mapping[str, Any]) -> Facts:
     return {"status": batch["status"], "submissions": [" ".join(end) for end in ends]}
 
 
+def _nowhere(account: Account) -> Facts:
+    request = account.batch_request("a")
+    del request["defaultRunSetting"]["outputUri"]
+    return _submissions(account, account.answer("StartRunBatch", **request))
+
+
+def _malformed_setting(account: Account) -> Facts:
+    place = urlsplit(f"{account.place}settings.json")
+    settings = [{"runSettingId": "a"}, {"runSettingId": "b", "priority": "high"}]
+    body = json.dumps(settings).encode()
+    account.call("PutObject", "s3", Bucket=place.netloc, Key=place.path.lstrip("/"), Body=body)
+    request = account.batch_request("a")
+    request["batchRunSettings"] = {"s3UriSettings": place.geturl()}
+    return _submissions(account, account.answer("StartRunBatch", **request))
+
+
 def _missing_settings(account: Account) -> Facts:
     request = account.batch_request("a")
     request["batchRunSettings"] = {"s3UriSettings": f"{account.place}no-such-object.json"}
@@ -224,13 +262,18 @@ def _missing_settings(account: Account) -> Facts:
 
 def _many_tags(account: Account) -> Facts:
     request = account.batch_request("a")
-    request["tags"] = {f"batch-{number}": "1" for number in range(_MOST_TAGS // 2 + 1)}
-    request["defaultRunSetting"]["runTags"] = {f"run-{number}": "1" for number in range(_MOST_TAGS // 2 + 1)}
+    (setting,) = request["batchRunSettings"]["inlineSettings"]
+    for tagged, name in ((request["defaultRunSetting"], "default"), (setting, "run")):
+        tagged["runTags"] = {f"{name}-{number}": "1" for number in range(_MOST_TAGS // 2 + 1)}
     return _submissions(account, account.answer("StartRunBatch", **request))
 
 
+def _group(account: Account) -> str:
+    return str(account.call("CreateRunGroup", name=MARK, requestId=str(uuid.uuid4()))["id"])
+
+
 def _delete_group_in_use(account: Account) -> Facts:
-    group_id = str(account.call("CreateRunGroup", name="healthomics-compare", requestId=str(uuid.uuid4()))["id"])
+    group_id = _group(account)
     account.start_run(runGroupId=group_id)
     return outcome(account.answer("DeleteRunGroup", id=group_id))
 
@@ -257,23 +300,33 @@ QUESTIONS = (
     Question(
         "member-unknown",
         "StartRun with a member that the API does not have",
-        _changed_start(lambda body: body.update(noSuchMember=1)),
+        _changed_start(noSuchMember=1),
     ),
     Question(
         "number-fraction",
         "StartRun with priority 1.0 in the place of a whole number",
-        _changed_start(lambda body: body.update(priority=1.0)),
+        _changed_start(priority=1.0),
+    ),
+    Question("document-array", "StartRun with a JSON array as its parameters", _changed_start(parameters=[1])),
+    Question("member-misplaced", "UpdateRunGroup with its id in the body, too", _misplaced_member),
+    Question("filter-repeated", "ListRuns with two names in its query", _filter_twice),
+    Question(
+        "configuration-without-subnet",
+        "CreateConfiguration with a VPC that has no subnet",
+        _configuration_without_subnet,
     ),
     Question("batch-listed", "ListRunsInBatch right after the start (G7)", _listed_at_once),
     Question("batch-status", "Status of a batch right after the start (G7)", _status_at_once),
     Question("batch-cancelled-creating", "CancelRunBatch of a batch that is CREATING (G5)", _cancel_creating),
     Question("batch-deleted-active", "DeleteBatch of a batch that has not ended (G5)", _delete_active_batch),
     Question("ids-repeated", "A batch with the same runSettingId twice", _duplicate_ids),
+    Question("output-nowhere", "A batch without outputUri, in the default and in its run", _nowhere),
+    Question("setting-malformed", "A settings object, one of whose runs has a text as priority", _malformed_setting),
     Question("setting-wrong", "A batch one of whose runs has an unknown parameter (G12)", _wrong_setting),
     Question(
         "settings-missing", "A batch whose settings object does not exist, and the same again (G4)", _missing_settings
     ),
-    Question("tags-many", "26 tags of a batch and 26 of its runs, with 50 allowed", _many_tags),
+    Question("tags-many", "26 runTags of a batch's default and 26 of its run, with 50 allowed", _many_tags),
     Question("group-in-use", "DeleteRunGroup of a group with an active run", _delete_group_in_use),
     Question("cache-bucket-missing", "CreateRunCache in a bucket that does not exist", _cache_on_missing_bucket),
     Question("run-cancelled-completed", "CancelRun of a run that has completed (G5)", _cancel_completed),

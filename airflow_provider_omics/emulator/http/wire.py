@@ -176,7 +176,7 @@ class _RequestReader:
         parameters = _json_object(body) if body else {}
         misplaced = sorted(self._elsewhere & parameters.keys())
         if misplaced:
-            # Stricter than AWS is known to be: a member of path or query in the body too.
+            # Stricter than AWS is known to be (asked: member-misplaced): a member of path or query in the body too.
             raise validation_error(f"{misplaced} must not be in the request body")
         for label, value in labels.items():
             parameters[self._labels[label]] = value
@@ -194,7 +194,7 @@ class _RequestReader:
         if shape.type_name == "list":
             return name, texts
         if len(texts) > 1:
-            # Stricter than AWS is known to be.
+            # Stricter than AWS is known to be (asked: filter-repeated).
             raise validation_error(f"{name} is given {len(texts)} times")
         if shape.type_name == "integer" and texts[0].lstrip("-").isdecimal():
             return name, int(texts[0])

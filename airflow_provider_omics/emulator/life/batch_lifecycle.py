@@ -62,7 +62,8 @@ def delete(region: Region, batch: Batch) -> None:
 def submission_summary(batch: Batch) -> dict[str, int]:
     """Count the submissions by outcome.
 
-    Entries that a cancel or a failure kept from being submitted stay pending: AWS does not say where they are counted.
+    Entries that a cancel or a failure kept from being submitted stay pending. Where they are counted is not documented
+    (not asked: a cancel hits a batch while it submits only where it has hundreds of runs).
     """
     counts = batch.submissions
     tried = counts["SUCCESS"] + counts["FAILED"]
@@ -169,7 +170,7 @@ def _submit(region: Region, batch: Batch, entry: Entry) -> None:
 
 def _merged_tags(batch: Batch, entry: Entry) -> dict[str, str]:
     tags: dict[str, str] = merge(batch.default.get("runTags"), entry.setting.get("runTags")) or {}
-    # That the tags of the batch and of a run are counted together is an assumption.
+    # That the tags of the default and of a run are counted together is an assumption (asked: tags-many).
     if len(tags) > MOST_TAGS:
         raise ServiceError("ValidationException", f"A run has at most {MOST_TAGS} tags; merged, these are {len(tags)}.")
     return tags

@@ -102,7 +102,8 @@ def _entries(region: Region, uri: str, body: bytes) -> Iterator[Entry]:
             if number < longest:
                 yield Entry(check(setting))
     except ServiceError as error:
-        # Stricter than AWS is known to be: it may as well report such a run alone as a failed submission.
+        # Stricter than AWS is known to be (asked: setting-malformed): it may report such a run alone as a failed
+        # submission.
         raise SettingsFileError(f"Run setting {number} of the file is not valid: {error.message}") from None
     except ValueError as error:
         raise SettingsFileError(f"The run settings file {uri} is not valid JSON: {error}") from None

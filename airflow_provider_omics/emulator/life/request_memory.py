@@ -21,8 +21,9 @@ class _Remembered:
 class RequestMemory:
     """Remembers requests by operation and ``requestId``.
 
-    Stricter than AWS is known to be: AWS documents neither the answer to a repeated id, nor that to another
-    request under a known id, nor how long it remembers one.
+    Stricter than AWS is known to be (asked: run-repeated, run-changed, batch-repeated, batch-changed): AWS tells
+    neither the answer to a repeated id, nor that to another request under a known id. How long an id is remembered is
+    not documented, either (not asked: it may be days).
     """
 
     def __init__(self) -> None:

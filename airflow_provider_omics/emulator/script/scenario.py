@@ -88,7 +88,7 @@ rules the first that matches decides alone; a rule without ``match`` matches all
     request_id_memory: 86400      # how long a requestId is remembered; unset: for ever
     list_lag: 0                   # a new run appears in ListRuns after so long
     deleted_visible: 0            # a deleted run is shown as DELETED for so long
-    list_runs_refuses_batch_and_status: false   # whether AWS takes both filters is not documented
+    list_runs_refuses_batch_and_status: false   # what AWS does is not documented (asked: list-both-filters)
     accept_unknown_workflows: false   # any numeric workflow id is an ACTIVE workflow without a parameter template
     default_storage_type: STATIC  # the API reference says STATIC, the User Guide DYNAMIC
 """

@@ -13,8 +13,6 @@ from airflow_provider_omics.emulator.definitions.archive import DefinitionError,
 from airflow_provider_omics.emulator.definitions.invented import invent
 from airflow_provider_omics.emulator.definitions.reading import read
 
-needs_miniwdl = pytest.mark.skipif(not wdl.can_read(), reason="miniwdl is not installed (extra wdl)")
-
 TASK = (
     'version 1.0\ntask hello {\n  input { String who }\n  command <<< echo ~{who} >>>\n  runtime { docker: "a" }\n}\n'
 )
@@ -169,7 +167,6 @@ def test_params_of_nextflow_without_a_schema() -> None:
     assert names(template) == expected
 
 
-@needs_miniwdl
 def test_wdl_inputs_are_the_parameters() -> None:
     """Of the workflow in the main file, by their own names; optional by type or default."""
     definition = read(pack({"w/main.wdl": WORKFLOW, "w/tasks/hello.wdl": TASK}))
@@ -181,7 +178,6 @@ def test_wdl_inputs_are_the_parameters() -> None:
     assert definition.template["times"]["description"] == ""
 
 
-@needs_miniwdl
 @pytest.mark.parametrize(
     ("files", "problem"),
     [
@@ -215,7 +211,7 @@ def test_without_miniwdl_the_gap_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     assert "airflow-provider-omics[emulator,wdl]" in str(definition.unchecked)
 
 
-@pytest.mark.parametrize("engine", ["NEXTFLOW", "CWL", pytest.param("WDL", marks=needs_miniwdl)])
+@pytest.mark.parametrize("engine", ["NEXTFLOW", "CWL", "WDL"])
 def test_invented_definition_has_the_template(engine: str) -> None:
     """What a workflow of a scenario exports can be read again, and has its parameters."""
     definition = read(invent(engine, "rnaseq", {"reads": {"optional": False}, "genome": {"optional": True}}))

@@ -17,7 +17,6 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from airflow_provider_omics.emulator import OmicsEmulator, ScaledClock
-from airflow_provider_omics.emulator.definitions import wdl
 from airflow_provider_omics.emulator.definitions.archive import pack
 from airflow_provider_omics.emulator.http.clients import make_client
 from airflow_provider_omics.emulator.statuses import RUN_ENDED
@@ -252,7 +251,6 @@ def test_definition_is_read_and_comes_back(emulator: OmicsEmulator) -> None:
         assert answer.read() == b"# Of *reads*"
 
 
-@pytest.mark.skipif(not wdl.can_read(), reason="miniwdl is not installed (extra wdl)")
 def test_wdl_needs_no_engine(emulator: OmicsEmulator) -> None:
     """As miniwdl-omics-run uploads it: a zip with main.wdl, and nothing said of the engine."""
     omics = emulator.client()
