@@ -194,7 +194,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     @rule(what=st.sampled_from(["lost_response", "lost_request", "outage", "cancels refused"]))
     def trouble(self, what: str) -> None:
-        """The next start gets lost on its way or on its way back, nothing is answered any more, or no cancel allowed."""
+        """The next start gets lost on its way or on its way back, or no call, or no cancel, gets through any more."""
         if what == "outage":
             self.emulator.faults.add(error="InternalServerException")
         elif what == "cancels refused":
