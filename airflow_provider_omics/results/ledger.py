@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_omics.core.batch.ledger import attempt_entry, run_entry
@@ -17,7 +16,6 @@ from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.results.file import beside
 
 
-@dataclass(frozen=True)
 class Ledger:
     """The ledger of a results file.
 
@@ -29,9 +27,10 @@ class Ledger:
     :param masks: whether values of parameters and policies are replaced by their hashes.
     """
 
-    hook: OmicsHook
-    results: S3Place
-    masks: bool
+    def __init__(self, hook: OmicsHook, results: S3Place, masks: bool) -> None:
+        self._store = S3Store(hook)
+        self._results = results
+        self._masks = masks
 
     def add_attempt(self, request: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
         """Write the entry of an attempt.
@@ -41,7 +40,7 @@ class Ledger:
         :return: where it lies: ``s3://bucket/key/attempts/{request_id}.json``.
         :raises ServiceError: S3 refused, or did not get through.
         """
-        entry = attempt_entry(request, facts, masks=self.masks)
+        entry = attempt_entry(request, facts, masks=self._masks)
         return self._add(f"attempts/{_name(request['requestId'])}.json", _json(entry))
 
     def add_run(self, uuid: str, answer: Mapping[str, Any] | None, manifest: Iterable[str] | None) -> str:
@@ -53,14 +52,14 @@ class Ledger:
         :return: where it lies: ``s3://bucket/key/runs/{run_uuid}.json.gz``.
         :raises ServiceError: S3 refused, or did not get through.
         """
-        packed = gzip.compress(_json(run_entry(answer, manifest, masks=self.masks)), mtime=0)
+        packed = gzip.compress(_json(run_entry(answer, manifest, masks=self._masks)), mtime=0)
         return self._add(f"runs/{_name(uuid)}.json.gz", packed)
 
     def _add(self, name: str, body: bytes) -> str:
-        place = S3Place(beside(self.results.uri, name), self.results.kms_key_id)
+        place = S3Place(beside(self._results.uri, name), self._results.kms_key_id)
         kind = "application/gzip" if name.endswith(".gz") else "application/json"
         with suppress(Conflict):  # it was written by an earlier try, or by this one, whose answer was lost
-            S3Store(self.hook).put(place, body, if_none_match=True, content_type=kind)
+            self._store.put(place, body, if_none_match=True, content_type=kind)
         return place.uri
 
 

@@ -211,11 +211,14 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     # -- the service -----------------------------------------------------------------------------------------------
 
-    @rule(what=st.sampled_from(["lost_response", "lost_request", "outage"]))
+    @rule(what=st.sampled_from(["lost_response", "lost_request", "outage", "cancels refused"]))
     def trouble(self, what: str) -> None:
-        """The next start gets lost on its way or on its way back, or nothing is answered any more."""
+        """The next start gets lost on its way or on its way back, or no call, or no cancel, gets through any more."""
         if what == "outage":
             self.emulator.faults.add(error="InternalServerException")
+        elif what == "cancels refused":
+            for operation in ("CancelRun", "CancelRunBatch"):
+                self.emulator.faults.add(operation=operation, error="AccessDeniedException")
         else:
             operation = "StartRun" if self.airflow.kind == "run" else "StartRunBatch"
             self.emulator.faults.add(operation=operation, times=1, **{what: True})  # type: ignore[arg-type]
