@@ -17,7 +17,7 @@ from typing import Any
 
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 from airflow_provider_omics.core.cost.rates import Rates
-from airflow_provider_omics.core.cost.record import cost_members, earlier_run, is_awaited
+from airflow_provider_omics.core.cost.record import cost_members, earlier_run, is_awaited, is_early
 from airflow_provider_omics.core.cost.sizing import Sizing, size_cohort
 from airflow_provider_omics.core.cost.usage import RunUsage, run_usage
 from airflow_provider_omics.core.uris import S3Address, s3_address
@@ -79,7 +79,7 @@ class CostReader:
 
         :param record: as it was priced.
         """
-        return is_awaited(record.costs, record.stopped_at, time.time())
+        return is_awaited(record.costs)
 
     def add(self, record: RunRecord, before: RunRecord | None) -> RunRecord:
         """Add its cost to a record, and those of earlier runs of its sample.
@@ -113,7 +113,7 @@ class CostReader:
             if self._tasks > MOST_TASKS:
                 self.write()
         code = record.failure_code if record.status is RecordStatus.FAILED else None
-        return cost_members(usage, self.rates, code)
+        return cost_members(usage, self.rates, code, early=is_early(record.stopped_at, time.time()))
 
     def write(self, patience: float | None = None) -> None:
         """Write what the runs used that were read since the last time: before their records are written.

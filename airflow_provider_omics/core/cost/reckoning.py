@@ -23,6 +23,8 @@ EXTENDED_SUPPORT = {"22.04": date(2026, 11, 30), "23.10": date(2027, 11, 30)}
 """Release of Nextflow -> first day of its extended support (user guide, "Nextflow version retention policy")."""
 NO_MANIFEST = "no manifest"
 """The reason of a run that has none (yet): its logLevel is OFF, or its log was deleted."""
+NO_MANIFEST_YET = "no manifest yet"
+"""The reason of a run that was looked at so soon after its end that its manifest may still come."""
 LEFT_OUT = "CloudWatch Logs, S3, data transfer"
 """Costs that other services bill, and no figure here holds."""
 

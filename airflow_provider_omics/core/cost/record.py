@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_omics.core.cost.rates import Rates
-from airflow_provider_omics.core.cost.reckoning import LEFT_OUT, NO_MANIFEST, run_cost
+from airflow_provider_omics.core.cost.reckoning import LEFT_OUT, NO_MANIFEST_YET, run_cost
 from airflow_provider_omics.core.cost.sizing import size_advice
 from airflow_provider_omics.core.cost.usage import RunUsage
 
@@ -15,17 +15,22 @@ AWAITED = 600.0
 """Seconds after the end of a run for which its manifest may still come: when it comes is not documented."""
 
 
-def cost_members(usage: RunUsage | None, rates: Rates, failure_code: str | None) -> dict[str, Any]:
+def cost_members(
+    usage: RunUsage | None, rates: Rates, failure_code: str | None, *, early: bool = False
+) -> dict[str, Any]:
     """Reckon the members of a run's record.
 
     :param usage: what the run used; None: it has no manifest.
     :param rates: USD per hour.
     :param failure_code: AWS's code, of a run that failed.
+    :param early: whether a manifest that is missing may still come. Default False.
     :return: ``cost_usd`` (None: a part is not known) with its parts, ``cost_unknown`` with the reasons,
         ``running_seconds``, ``prices_as_of``, and ``size_advice`` where something was too small.
     """
     members = run_cost(usage, rates).to_record()
     members["prices_as_of"] = rates.as_of
+    if usage is None and early:
+        members["cost_unknown"] = [NO_MANIFEST_YET]
     if usage is not None:
         members["running_seconds"] = usage.seconds
         advice = size_advice(usage, failure_code)
@@ -69,13 +74,18 @@ def earlier_run(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: record[name] for name in names if record.get(name) is not None}, "status": status}
 
 
-def is_awaited(members: Mapping[str, Any], stopped_at: str | None, now: float) -> bool:
+def is_early(stopped_at: str | None, now: float) -> bool:
     """Tell whether the manifest of a run may still come.
 
-    :param members: of its record.
-    :param stopped_at: when it ended, in ISO 8601; None: not known.
+    :param stopped_at: when the run ended, in ISO 8601; None: not known.
     :param now: seconds since 1970.
     """
-    if NO_MANIFEST not in members.get("cost_unknown", ()) or stopped_at is None:
-        return False
-    return now - datetime.fromisoformat(stopped_at).timestamp() < AWAITED
+    return stopped_at is not None and now - datetime.fromisoformat(stopped_at).timestamp() < AWAITED
+
+
+def is_awaited(members: Mapping[str, Any]) -> bool:
+    """Tell whether the manifest of a run was missing, and is to be asked for again.
+
+    :param members: of its record.
+    """
+    return NO_MANIFEST_YET in (members.get("cost_unknown") or ())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_omics.core.batch.sample import COST_MEMBERS, RunRecord
-from airflow_provider_omics.core.cost.record import AWAITED, cost_lines, cost_members, earlier_run, is_awaited
+from airflow_provider_omics.core.cost.record import cost_lines, cost_members, earlier_run, is_awaited, is_early
 from airflow_provider_omics.core.cost.usage import RunUsage
 from tests.core.cost.manifests import RATES, run_object, task_object, usage
 
@@ -77,18 +77,14 @@ def test_lines(run: dict[str, Any], lines: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stopped_at", "unknown", "awaited"),
-    [
-        ("1970-01-01T00:00:00+00:00", ["no manifest"], True),
-        ("1969-12-31T23:50:00+00:00", ["no manifest"], False),
-        ("1970-01-01T00:00:00+00:00", ["no storage type"], False),
-        (None, ["no manifest"], False),
-    ],
+    ("stopped_at", "early"),
+    [("1970-01-01T00:00:00+00:00", True), ("1969-12-31T23:50:00+00:00", False), (None, False)],
 )
-def test_a_manifest_is_awaited_for_a_while(stopped_at: str | None, unknown: list[str], *, awaited: bool) -> None:
-    """Ten minutes after the end of its run."""
-    assert AWAITED == 600
-    assert is_awaited({"cost_unknown": unknown}, stopped_at, 0.0) is awaited
+def test_a_manifest_may_come_late(stopped_at: str | None, *, early: bool) -> None:
+    """For ten minutes after the end of its run; one that was missing then is asked for again, at any later time."""
+    assert is_early(stopped_at, 0.0) is early
+    assert is_awaited(cost_members(None, RATES, None, early=early)) is early
+    assert not is_awaited(cost_members(usage(run_object()), RATES, None, early=early))
 
 
 def test_an_earlier_run_keeps_its_end() -> None:
