@@ -32,6 +32,8 @@ def newcomer(folder: Path, session_mark: str) -> Iterator[Deployment]:
     with emulator_of_readme(clean_environment(**{MARK: session_mark})) as connection:
         given = {"AIRFLOW_CONN_AWS_DEFAULT": connection, "OMICS_POLL_INTERVAL": "1", MARK: session_mark}
         running = Deployment(home, clean_environment(**given), EXAMPLE_DAGS)
+        # No worker dies here: one that a busy machine lets wait is none.
+        running.environment["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"] = "300"
         try:
             running.migrate()
             running.start_all()
