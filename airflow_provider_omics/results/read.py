@@ -61,7 +61,7 @@ def read_batch_results(
     """
     skipped, status = _lines(skip_lines), _checked(status)
     store = _store(uri, aws_conn_id, region_name, hook)
-    ended: set[tuple[str | None, int | str]] = set()
+    ended: set[tuple[str | None, str]] = set()
     for number, record in _numbered(uri, last_line, store):
         if unfinished:
             ended.add((record.batch_id, run_key(record.run_id, record.run_setting_id)))
