@@ -73,6 +73,9 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         provenance. ``"listed"``: the id of the run and how it ended, from lists of 100 a call.
     :param read_outputs: with ``"full"``, also the outputs of each completed run: the parsed ``outputs.json`` of WDL and
         CWL, for Nextflow the URIs of its objects; default False.
+    :param canary: samples that go first, as a batch of their own: their number, ``runSettingId``s or patterns. The
+        others are submitted only when all of these have completed; else the task ends with their diagnosis, and a clear
+        goes on from there. It needs a memory, as ``rerun`` with names does. Default: all go at once.
     :param collect_every: where there is a place for results, while the batch is waited for: about how often what has
         ended since is added to the results, a timedelta or seconds. ``"auto"`` (default): every 30 minutes for a batch
         over 300 runs, else only at the end; None: only at the end. Each time a deferred task comes back to a worker for
@@ -124,6 +127,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "results_s3_uri",
         "results_detail",
         "collect_every",
+        "canary",
         "check_inputs",
         "check_role_arn",
         "dry_run",
@@ -167,6 +171,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         results_detail: str = "full",
         read_outputs: bool = False,
         collect_every: timedelta | float | str | None = "auto",
+        canary: int | str | Collection[str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -194,6 +199,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.results_detail = results_detail
         self.read_outputs = read_outputs
         self.collect_every = collect_every
+        self.canary = canary
         self._hide()
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
