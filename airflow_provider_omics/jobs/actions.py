@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Context
+from airflow.providers.common.compat.sdk import Asset, Context
 
 from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.batch.collect import ResultsDetail
@@ -31,6 +31,13 @@ from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.jobs.readiness import check_readiness
 from airflow_provider_omics.results.collect import collect_results
 from airflow_provider_omics.results.file import results_place
+from airflow_provider_omics.results.handover import hand_on
+
+CHUNK_SIZE = 100
+"""Samples in a chunk, where nobody sets it."""
+
+MAX_PARTITIONS = 1_000
+"""Samples that become partitions in one DAG run: each is a row in Airflow's database."""
 
 _CAPS = {"max_runs": "maxRuns", "max_cpus": "maxCpus", "max_gpus": "maxGpus", "max_duration": "maxDuration"}
 
@@ -42,11 +49,13 @@ class Call:
     :param hook: makes the calls.
     :param log: the task's logger.
     :param identity: the task instance.
+    :param context: Airflow's context of the task.
     """
 
     hook: OmicsHook
     log: Any
     identity: TaskIdentity
+    context: Context
 
 
 def act(action: str, arguments: Mapping[str, Any], hook: OmicsHook, log: Any, context: Context) -> Any:
@@ -64,7 +73,7 @@ def act(action: str, arguments: Mapping[str, Any], hook: OmicsHook, log: Any, co
         values, problems = read_arguments(arguments, ACTION_ARGUMENTS)
         if problems:
             raise SettingsError(problems)
-        return _ACTIONS[action](Call(hook, log, TaskIdentity.of(context["ti"])), **values)
+        return _ACTIONS[action](Call(hook, log, TaskIdentity.of(context["ti"]), context), **values)
     except OmicsError as error:
         if isinstance(error, NotFound) and action in _DONE_WHEN_GONE:
             log.info("Nothing to do: %s", error)
@@ -219,14 +228,42 @@ def _delete_run_cache(call: Call, cache_id: str) -> None:
 
 
 def _collect_batch_results(
-    call: Call, batch_id: str, results_s3_uri: str | None, results_detail: str, read_outputs: bool
+    call: Call,
+    batch_id: str,
+    results_s3_uri: str | None,
+    results_detail: str,
+    read_outputs: bool,
+    chunk_size: int | None,
+    partitions: bool,
 ) -> dict[str, Any]:
     detail = ResultsDetail.checked(results_detail)
     uri = results_place(results_s3_uri, call.hook.defaults.results_s3_uri, call.identity)
     if uri is None:
         allowed = "s3://bucket/key.jsonl.gz, or results_s3_uri in the connection"
         raise SettingsError([Problem("results_s3_uri", "not set", allowed)])
-    return collect_results(call.hook, batch_id, uri, call.log, detail=detail, read_outputs=read_outputs).to_result()
+    assets = _partitioned_assets(call) if partitions else []
+    collected = collect_results(call.hook, batch_id, uri, call.log, detail=detail, read_outputs=read_outputs)
+    result = collected.to_result()
+    if chunk_size is None and not partitions:
+        return result
+    new = hand_on(call.hook, uri, call.identity, chunk_size or CHUNK_SIZE, call.log)
+    call.log.info("%d samples have completed since the last DAG run", len(new.run_setting_ids))
+    if len(new.run_setting_ids) > MAX_PARTITIONS and assets:
+        call.log.warning("More than %d are no partitions of an asset: see new_chunks", MAX_PARTITIONS)
+    else:
+        for asset in assets:
+            call.context["outlet_events"][asset].add_partitions(list(new.run_setting_ids))
+    return {**result, "new_completed": len(new.run_setting_ids), "new_chunks": new.chunks}
+
+
+def _partitioned_assets(call: Call) -> list[Any]:
+    """Find the assets whose partitions are the samples."""
+    assets = [outlet for outlet in getattr(call.context["task"], "outlets", ()) if isinstance(outlet, Asset)]
+    events: Any = call.context.get("outlet_events")
+    if not assets or not all(hasattr(events[asset], "add_partitions") for asset in assets):
+        allowed = "with an Asset among the outlets, from Airflow 3.3 on"
+        raise SettingsError([Problem("partitions", "True", allowed)])
+    return assets
 
 
 def _check(call: Call, **wanted: Any) -> list[dict[str, str]]:

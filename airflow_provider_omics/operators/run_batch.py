@@ -233,15 +233,24 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         and how it ended, from lists of 100 a call.
     :param read_outputs: with ``"full"``, also the outputs of each completed run: the parsed ``outputs.json`` of WDL and
         CWL, for Nextflow the URIs of its objects; default False.
+    :param chunk_size: hand on what has completed: the result has ``new_chunks``, as
+        :func:`~airflow_provider_omics.results.read.completed_chunks` makes them, of the samples that no other DAG run
+        of this task has handed on. Default: nothing is handed on.
+    :param partitions: make these samples, up to 1,000, partitions of the task's assets (Airflow 3.3+), with the
+        ``runSettingId`` as key: sample ids enter Airflow's database by it. Default False.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, status, total_runs, completed_runs, failed_runs, cancelled_runs, not_submitted_runs,
-        unknown_runs, new_records, results_uri``: of the batch its status, of its records the counts.
+        unknown_runs, new_records, results_uri``: of the batch its status, of its records the counts; with
+        ``chunk_size`` or ``partitions`` also ``new_completed, new_chunks``.
     :raises SettingsError: no place, a place of another form, a file of something else, or an unknown detail.
     :raises ServiceError: HealthOmics or S3 refused a call, or did not answer; its subclasses say how.
     """
 
     action = "collect_batch_results"
-    action_arguments = ("batch_id", "results_s3_uri", "results_detail", "read_outputs")
+    action_arguments = (
+        *("batch_id", "results_s3_uri", "results_detail", "read_outputs"),
+        *("chunk_size", "partitions"),
+    )
     template_fields: Sequence[str] = aws_template_fields("batch_id", "results_s3_uri", "results_detail")
 
     def __init__(
@@ -251,6 +260,8 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         results_s3_uri: str | None = None,
         results_detail: str = "full",
         read_outputs: bool = False,
+        chunk_size: int | str | None = None,
+        partitions: bool | str = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -258,6 +269,8 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         self.results_s3_uri = results_s3_uri
         self.results_detail = results_detail
         self.read_outputs = read_outputs
+        self.chunk_size = chunk_size
+        self.partitions = partitions
 
 
 class OmicsCancelRunBatchOperator(OmicsActionOperator):

@@ -134,6 +134,8 @@ ACTION_ARGUMENTS: Mapping[str, Argument] = {
     "cache_id": _ID,
     "wait_for_completion": _flag(True),
     "read_outputs": _flag(False),
+    "chunk_size": Argument(ArgumentKind.COUNT, 1, unset=True),
+    "partitions": _flag(False),
     "write": _flag(False),
     "name": Argument(ArgumentKind.NAME, unset=True),
     "max_runs": _CAP,
