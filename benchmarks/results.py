@@ -4,7 +4,8 @@
 
     python benchmarks/results.py [--runs 10000 100000] [--detail full listed] [--stretches 0 96]
 
-With stretches, the batch is collected so often while it goes, over two days of the service's clock, and at its end.
+With stretches, the batch is collected up to so often while it goes, as a task would, over two days of the service's
+clock, and at its end.
 Told are the sums over all collections, the minutes that are left for the last one, and the CPU time as a multiple of
 that of one collection at the end. The batch runs on the local HealthOmics, in a process of its own, whose clock is
 stepped to the batch's end; collections are processes as well, and what is counted begins after their imports (Linux
@@ -22,7 +23,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
@@ -110,13 +111,14 @@ def collect_in_stretches(url: str, batch_id: str, runs: int, detail: str) -> dic
         with closing(
             Collection(hook, batch_id, uri, logging.getLogger("benchmark"), detail=ResultsDetail(detail))
         ) as collection:
+            done = 0
             if line.strip() == "end":
                 collected = collection.collect()
                 assert sum(collected.counts.values()) == runs, collected.counts  # noqa: S101
             else:
-                collection.collect_between(COLLECTION_LIMIT, lambda _: {})
+                done = collection.collect_between(COLLECTION_LIMIT, lambda _: {}).done
         seconds += time.process_time() - started
-        print(json.dumps({"seconds": seconds, "memory_mb": _peak_mb() - before}), flush=True)
+        print(json.dumps({"seconds": seconds, "memory_mb": _peak_mb() - before, "done": done}), flush=True)
     return {"seconds": seconds, "memory_mb": _peak_mb() - before}
 
 
@@ -127,6 +129,9 @@ def measure_stretches(runs: int, detail: str, stretches: int) -> Measurement:
     :param detail: how much is collected.
     :param stretches: collections while it goes.
     """
+    from airflow_provider_omics.core.snapshots import BatchSnapshot
+    from airflow_provider_omics.core.wait.stretch import Stretch
+
     seconds = DAYS * 86400.0
     scenario = {
         "limits": {"submissions_per_second": 1_000, "concurrent_dynamic_runs": max(1, runs // 48)},
@@ -143,11 +148,16 @@ def measure_stretches(runs: int, detail: str, stretches: int) -> Measurement:
             assert child.stdin is not None  # noqa: S101
             assert child.stdout is not None  # noqa: S101
             made, least = 0, runs
-            while client.get_batch(batchId=batch_id)["status"] != "PROCESSED":
+            stretch = Stretch(seconds / stretches, began=0.0, until=0.0)
+            looks = 0
+            while True:
                 emulator.advance(seconds / stretches)
-                seen = client.get_batch(batchId=batch_id)
+                seen, looks = client.get_batch(batchId=batch_id), looks + 1
                 if seen["status"] == "PROCESSED":
                     break
+                now = emulator.clock.now().timestamp()
+                if not stretch.is_over(BatchSnapshot.from_response(seen), now, None):
+                    continue
                 summary = seen["runSummary"]
                 pages = [_pages(summary[f"{name}RunCount"]) for name in ("pending", "starting", "running", "stopping")]
                 ended = sum(_pages(summary[f"{name}RunCount"]) for name in ("completed", "failed", "cancelled"))
@@ -155,13 +165,15 @@ def measure_stretches(runs: int, detail: str, stretches: int) -> Measurement:
                 child.stdin.write("stretch\n")
                 child.stdin.flush()
                 told = _told(child.stdout)
+                stretch = stretch.after(now, collected=told["done"], median=None, has_more=False)
+                stretch = replace(stretch, until=now)  # by the next step of the clock
                 made += 1
             before = _ours(emulator)
             child.stdin.write("end\n")
             child.stdin.close()
             told = _told(child.stdout)
             child.wait()
-        calls = _ours(emulator) - 2 * made - 2
+        calls = _ours(emulator) - looks - 1  # with that by which the child has loaded its client
         get_runs = emulator.calls.by_operation().get("GetRun", 0)
         head = emulator.client("s3").head_object(Bucket=BUCKET, Key=f"{runs}-{detail}-stretches.jsonl.gz")
         return Measurement(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord
+from airflow_provider_omics.core.commands import Choice
 from airflow_provider_omics.core.errors import OmicsError, RunError, RunFailed
 from airflow_provider_omics.core.inputs import RunInputs
 from airflow_provider_omics.core.settings.fields import START_RUN_ARGUMENTS
@@ -101,9 +102,9 @@ class RunJob:
         lead = "1 run(s) would be:" if uri is None else f"The run would be one with parameters of {uri}, not looked at:"
         show_request(self.owner, self._checked, lead)
 
-    def choose(self, record: AttemptRecord) -> bool:
+    def choose(self, record: AttemptRecord) -> Choice:
         """Say that there is something to start: a run is not chosen from others."""
-        return True
+        return Choice.ALL_LEFT
 
     def start(self, record: AttemptRecord, request: Mapping[str, Any]) -> Snapshot:
         """Send the request."""

@@ -405,6 +405,11 @@ class StartTask:
             return self.execute()  # the settings are other ones than those that have ended: they are compared
         try:
             result = self.job.conclude(event)
+            if self.owner.record is not None and self.owner.record.canary:
+                self.job.close()
+                self._has_waited = False
+                self.attempt.snapshot = None
+                return self.execute()  # the canary has completed: what it was for is submitted
         except OmicsError as error:
             if not isinstance(error, ServiceError):  # else the judge could not be asked: nothing is known to be bad
                 still_going = event.outcome is not Outcome.ENDED and not event.cancelled

@@ -78,6 +78,9 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         provenance. ``"listed"``: the id of the run and how it ended, from lists of 100 a call.
     :param read_outputs: with ``"full"``, also the outputs of each completed run: the parsed ``outputs.json`` of WDL and
         CWL, for Nextflow the URIs of its objects; default False.
+    :param canary: samples that go first, as a batch of their own: their number, ``runSettingId``s or patterns. The
+        others are submitted only when all of these have completed; else the task ends with their diagnosis, and a clear
+        goes on from there. It needs a memory, as ``rerun`` with names does. Default: all go at once.
     :param ledger: beside the results, write once what each attempt has asked for, who, and with which versions, and
         with ``"full"`` what HealthOmics tells of each run (default). With ``mask_parameters`` it has hashes in the
         place of values.
@@ -140,6 +143,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "collect_every",
         "max_cost_usd",
         "require_estimate",
+        "canary",
         "check_inputs",
         "check_role_arn",
         "read_costs",
@@ -185,6 +189,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         read_outputs: bool = False,
         ledger: bool = True,
         collect_every: timedelta | float | str | None = "auto",
+        canary: int | str | Collection[str] | None = None,
         max_cost_usd: float | str | None = None,
         require_estimate: bool | str = False,
         **kwargs: Any,
@@ -217,6 +222,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.read_outputs = read_outputs
         self.ledger = ledger
         self.collect_every = collect_every
+        self.canary = canary
         self._hide()
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
@@ -255,23 +261,24 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
     :param read_costs: add to each record what its run cost, and write ``sizing.json`` beside the file. Default: the
         connection's ``read_costs``, which is off by default.
     :param report: write the page of the results beside them, ``report.html``, if anything is new (default).
+    :param chunk_size: hand on what has completed: the result has ``new_chunks``, as
+        :func:`~airflow_provider_omics.results.read.completed_chunks` makes them, of the samples that no other DAG run
+        of this task has handed on. Default: nothing is handed on.
+    :param partitions: make these samples, up to 1,000, partitions of the task's assets (Airflow 3.3+), with the
+        ``runSettingId`` as key: sample ids enter Airflow's database by it. Default False.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, status, total_runs, completed_runs, failed_runs, cancelled_runs, not_submitted_runs,
         unknown_runs, new_records, results_uri, report_uri``: of the batch its status, of its records the counts; with
-        ``read_costs`` the same members as of the operator that starts a batch.
+        ``read_costs`` the same members as of the operator that starts a batch; with ``chunk_size`` or ``partitions``
+        also ``new_completed, new_chunks``.
     :raises SettingsError: no place, a place of another form, a file of something else, or an unknown detail.
     :raises ServiceError: HealthOmics or S3 refused a call, or did not answer; its subclasses say how.
     """
 
     action = "collect_batch_results"
     action_arguments = (
-        "batch_id",
-        "results_s3_uri",
-        "results_detail",
-        "read_outputs",
-        "read_costs",
-        "ledger",
-        "report",
+        *("batch_id", "results_s3_uri", "results_detail", "read_outputs", "read_costs"),
+        *("ledger", "report", "chunk_size", "partitions"),
     )
     template_fields: Sequence[str] = aws_template_fields("batch_id", "results_s3_uri", "results_detail", "read_costs")
 
@@ -285,6 +292,8 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         read_costs: bool | str | None = None,
         ledger: bool = True,
         report: bool = True,
+        chunk_size: int | str | None = None,
+        partitions: bool | str = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -295,6 +304,8 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         self.read_outputs = read_outputs
         self.ledger = ledger
         self.report = report
+        self.chunk_size = chunk_size
+        self.partitions = partitions
 
 
 class OmicsCancelRunBatchOperator(OmicsActionOperator):

@@ -59,7 +59,6 @@ from airflow_provider_omics.results.roster import (
     Row,
     Tally,
     key_of,
-    run_key,
     submission_of,
 )
 from airflow_provider_omics.results.store import ResultsStore
@@ -153,39 +152,34 @@ class Between:
 
 @dataclass(frozen=True)
 class Going:
-    """Runs of a batch that is going, as lists showed them, by the keys of a roster.
+    """Ids of runs of a batch that is going, as lists showed them.
 
     :param active: those that have not ended; None: they were not listed.
     :param computing: those of them that compute.
     :param listed_ended: those that have ended; None: they were not listed.
     """
 
-    active: AnyCollection[int | str] | None
-    computing: AnyCollection[int | str]
-    listed_ended: AnyCollection[int | str] | None
+    active: AnyCollection[str] | None
+    computing: AnyCollection[str]
+    listed_ended: AnyCollection[str] | None
 
     def ended(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Pick the rows of runs that have ended since.
 
         :param rows: of the roster.
         """
+        refused = SubmissionStatus.FAILED.value
         for row in rows:
-            if row[0] in (RECORDED, LEFT):
-                continue
-            if row[2] is None:
-                if row[4] == SubmissionStatus.FAILED.value:
-                    yield row
-            elif self._has_ended(key_of(row)):
+            if row[0] not in (RECORDED, LEFT) and (self._has_ended(row[2]) if row[2] else row[4] == refused):
                 yield row
 
     def state_of(self, row: Row) -> str:
         """Tell the state of a row whose end is not in the results."""
-        key = key_of(row)
-        waits = key not in self.computing and not self._has_ended(key)
+        waits = row[2] not in self.computing and not self._has_ended(row[2])
         return RecordStatus.PENDING.value if waits else RecordStatus.RUNNING.value
 
-    def _has_ended(self, key: int | str) -> bool:
-        return key in self.listed_ended if self.listed_ended is not None else key not in (self.active or ())
+    def _has_ended(self, run_id: str) -> bool:
+        return run_id in self.listed_ended if self.listed_ended is not None else run_id not in (self.active or ())
 
 
 def collect_results(hook: OmicsHook, batch_id: str, uri: str, log: Any, **options: Any) -> Collected:
@@ -391,24 +385,24 @@ class Collection:
         lists_active = lists_active_runs(batch, roster.started, tally.ends.total(), self._detail)
         if lists_active and not roster.knows_started(batch):
             self._list_submissions(roster)  # first: a run that is submitted later is in no list of these
-        waiting = self._listed_keys((RunStatus.PENDING,)) if lists_active else None
+        waiting = self._listed_ids((RunStatus.PENDING,)) if lists_active else None
         # The runs of a status that the counts lag behind are at worst looked at in vain.
         counts = {
             RunStatus.STARTING: "starting_runs",
             RunStatus.RUNNING: "running_runs",
             RunStatus.STOPPING: "stopping_runs",
         }
-        computing = self._listed_keys([status for status, count in counts.items() if batch.count(count)])
+        computing = self._listed_ids([status for status, count in counts.items() if batch.count(count)])
         if waiting is not None:
             return Going(waiting | computing, computing, None)
-        ended = self._listed_keys([status for status in ENDED_STATUSES if batch.count(_COUNTS[status])])
+        ended = self._listed_ids([status for status in ENDED_STATUSES if batch.count(_COUNTS[status])])
         if not roster.knows_started(batch):
             missing = ended - {key_of(row) for row in roster.rows()}
             if pages_are_fewer(len(missing), batch):
                 self._list_submissions(roster)
             else:
                 make = self._repeats.make
-                items = (self._hook.list_runs_in_batch(self._batch_id, run_id=str(key), make=make) for key in missing)
+                items = (self._hook.list_runs_in_batch(self._batch_id, run_id=key, make=make) for key in missing)
                 roster.add(map(Submission.from_item, chain.from_iterable(items)))
         if roster.refused < batch.count("failed_submissions"):
             self._list_submissions(roster, SubmissionStatus.FAILED)
@@ -419,14 +413,14 @@ class Collection:
         listed = self._hook.list_runs_in_batch(self._batch_id, submission_status=value, make=self._repeats.make)
         roster.add(map(Submission.from_item, listed))
 
-    def _listed_keys(self, statuses: Iterable[RunStatus]) -> set[int | str]:
-        keys = set()
+    def _listed_ids(self, statuses: Iterable[RunStatus]) -> set[str]:
+        ids = set()
         for status in statuses:  # in the order of a run's life: one that moves meanwhile is seen twice, never missed
             for item in self._hook.list_runs(batch_id=self._batch_id, status=status.value, make=self._repeats.make):
-                keys.add(run_key(item["id"], ""))
+                ids.add(item["id"])
                 if self._detail is ResultsDetail.LISTED and status in ENDED_STATUSES:
                     self._store.add_listed([(item["id"], RunSnapshot.from_response(item).to_payload())])
-        return keys
+        return ids
 
     def _add_ended(
         self,
@@ -441,7 +435,7 @@ class Collection:
         self._take_samples(origin, names)
         if self._detail is ResultsDetail.FULL:  # GetRun tells how each has ended
             self._store.add_listed((row[2], {"id": row[2], "status": UNKNOWN}) for row in found if row[2] is not None)
-        states: dict[int | str, str] = {}
+        states: dict[str, str] = {}
         new: list[RunRecord] = []
         try:
             for number, row in enumerate(found):
@@ -477,9 +471,7 @@ class Collection:
             self._batch, tuple(new), roster.tally, roster.done, has_more=len(states) + self._going < len(found)
         )
 
-    def _close_stretch(
-        self, roster: Roster, going: Going, states: Mapping[int | str, str], origin: BatchOrigin
-    ) -> None:
+    def _close_stretch(self, roster: Roster, going: Going, states: Mapping[str, str], origin: BatchOrigin) -> None:
         """Write the roster for the next stretch; without it that one has more to read."""
         assert self._file is not None  # noqa: S101 - see above
         roster.tally.etag = self._file.etag

@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def read_batch_results(
     """
     skipped, status = _lines(skip_lines), _checked(status)
     store = _store(uri, aws_conn_id, region_name, hook)
-    ended: set[tuple[str | None, int | str]] = set()
+    ended: set[tuple[str | None, str]] = set()
     for number, record in _numbered(uri, last_line, store):
         if unfinished:
             ended.add((record.batch_id, run_key(record.run_id, record.run_setting_id)))
@@ -142,14 +142,27 @@ def completed_chunks(
         default), or the file cannot be read.
     :raises ServiceError: S3 refused.
     """
-    if size < 1:
-        raise SettingsError([Problem("size", repr(size), "a whole number, 1 or more")])
     status = RecordStatus.COMPLETED.value
     common = {"uri": uri, "status": status, "aws_conn_id": aws_conn_id, "region_name": region_name}
     if workflow_id is not None:
         common["workflow_id"] = workflow_id
     numbered = _numbered(uri, None, _store(uri, aws_conn_id, region_name))
     wanted = (number for number, record in numbered if _is_wanted(record, status, workflow_id))
+    return chunks_of(wanted, size, common)
+
+
+def chunks_of(numbers: Iterable[int], size: int, common: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Divide lines of a results file into chunks.
+
+    :param numbers: of the lines, ascending.
+    :param size: lines in a chunk.
+    :param common: arguments of :func:`read_batch_results` that all chunks share.
+    :return: for each chunk the arguments of :func:`read_batch_results`.
+    :raises SettingsError: there would be more than Airflow maps, or the size is none.
+    """
+    if size < 1:
+        raise SettingsError([Problem("size", repr(size), "a whole number, 1 or more")])
+    wanted = iter(numbers)
     chunks: list[dict[str, Any]] = []
     completed = 0
     while lines := list(islice(wanted, size)):

@@ -62,23 +62,21 @@ def submission_of(row: Row) -> Submission:
     return Submission(*row[1:])
 
 
-def key_of(row: Row) -> int | str:
-    """Identify a row in little memory.
+def key_of(row: Row) -> str:
+    """Identify a row.
 
     :param row: the row.
     """
-    return run_key(row[2], row[1])
+    return row[2] or f"/{row[1]}"
 
 
-def run_key(run_id: str | None, run_setting_id: str) -> int | str:
-    """Identify a run in little memory: its id is a number.
+def run_key(run_id: str | None, run_setting_id: str) -> str:
+    """Identify a run as :func:`key_of` does.
 
     :param run_id: its id; None: there is no run.
     :param run_setting_id: identifies the run setting then.
     """
-    if run_id is None:
-        return run_setting_id
-    return int(run_id) if run_id.isdecimal() else run_id
+    return run_id or f"/{run_setting_id}"
 
 
 @dataclass
@@ -222,7 +220,7 @@ class Roster:
         :raises ServiceError: S3 refused, or did not get through.
         """
         tally, line = Tally(reported=self.tally.reported), b"\n"
-        known: dict[int | str, Row] = {}
+        known: dict[str, Row] = {}
         for line in file.read_lines():
             record = parsed_line(line, file.uri, RunRecord.from_json)
             if record.batch_id != batch_id:
@@ -248,7 +246,7 @@ class Roster:
         self._replace(chain(rows, (row_of(RecordStatus.PENDING.value, one) for one in new)))
 
     def settle(
-        self, states: Mapping[int | str, str], state_of: Callable[[Row], str], samples: Iterable[str] | None = None
+        self, states: Mapping[str, str], state_of: Callable[[Row], str], samples: Iterable[str] | None = None
     ) -> None:
         """Note what each has come to.
 
@@ -264,8 +262,9 @@ class Roster:
                     continue  # of a sample that was to be submitted
                 if samples is not None:
                     names.add(row[1])
-                state = states.get(key_of(row)) or (row[0] if row[0] in (RECORDED, LEFT) else state_of(row))
-                yield [state, *row[1:]]
+                if row[0] not in (RECORDED, LEFT):
+                    row[0] = states.get(key_of(row)) or state_of(row)
+                yield row
             for name in samples or ():
                 if name not in names:
                     yield row_of(RecordStatus.NOT_YET_SUBMITTED.value, Submission(name))

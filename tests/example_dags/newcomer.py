@@ -20,6 +20,7 @@ ENDS: dict[str, dict[str, str]] = {
     # Without an id in the form there is nothing to act on, which is no failure.
     "example_omics_cancel.py": dict.fromkeys(("choose", "cancel_run", "cancel_batch", "rest"), "skipped"),
     "example_omics_collect_results.py": dict.fromkeys(("batch", "collect", "report"), "skipped"),
+    "example_omics_sample_by_sample.py": dict.fromkeys(("batch", "collect", "settings", "annotate"), "skipped"),
     "example_omics_asset_alias_next.py": {"sheets": "success", "annotate": "skipped"},
     "example_omics_sensor.py": {
         **dict.fromkeys(("start_one", "start", "wait", "accept"), "success"),

@@ -61,6 +61,7 @@ class RerunRules:
     :param only_changes: the attempt before ended well: what did not complete is tolerated, and submitted again only
         with other settings.
     :param named: ids and patterns that ``rerun`` names; none: it is about all samples.
+    :param canary: ids and patterns of the samples for which the others wait; none: they do not.
     """
 
     everything: bool = False
@@ -72,6 +73,14 @@ class RerunRules:
     trust_foreign: bool = False
     only_changes: bool = False
     named: tuple[str, ...] = ()
+    canary: tuple[str, ...] = ()
+
+    def is_canary(self, run_setting_id: str) -> bool:
+        """Whether the others wait for a sample.
+
+        :param run_setting_id: the sample.
+        """
+        return bool(self.canary) and matches_any(run_setting_id, self.canary)
 
     def fate(self, sample: Sample, known: RunRecord | Unrecorded | None, unclear_before: int = 0) -> Fate:
         """Decide what becomes of a sample; the table is in docs/results.md.

@@ -145,6 +145,8 @@ ACTION_ARGUMENTS: Mapping[str, Argument] = {
     "ledger": _flag(True),
     "read_costs": _flag(None),
     "report": _flag(True),
+    "chunk_size": Argument(ArgumentKind.COUNT, 1, unset=True),
+    "partitions": _flag(False),
     "write": _flag(False),
     "name": Argument(ArgumentKind.NAME, unset=True),
     "max_runs": _CAP,

@@ -25,6 +25,13 @@ LEAST = 60.0
 LAST_CALLS = 60.0
 """Seconds of calls that may be left when a batch ends."""
 
+LIST_SHARE = 0.08
+"""New runs, as a share of the list that tells them: a page brings 100 of it, and a collection shall make no more than
+one call for a list to eight that read a run. It matters for batches of tens of thousands."""
+
+LONGEST = 4
+"""Times ``every`` after which few new runs are collected, too."""
+
 SPARE = 600.0
 """Seconds for the queue of the workers, before and after a collection."""
 
@@ -80,8 +87,11 @@ class Stretch:
             return False
         ended, lasted = ended_runs(seen), now - self.began
         new = ended - self.collected
-        if new <= 0 or now >= self.until:
-            return new > 0
+        if new <= 0:
+            return False
+        if now >= self.until:
+            listed = min(seen.count("pending_runs"), ended)
+            return new >= LIST_SHARE * listed or now >= self.until + (LONGEST - 1) * self.every
         # Towards the end, by the pace of this stretch: less than a stretch to go, and a minute of calls to make.
         is_last = (seen.total_runs - ended) * lasted <= new * self.every
         return is_last and lasted >= min(LEAST, self.every) and new >= LAST_CALLS * self.calls_per_second

@@ -12,6 +12,7 @@ from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
 from airflow_provider_omics.core.batch.rerun import RerunRules
 from airflow_provider_omics.core.batch.sample import RunRecord
 from airflow_provider_omics.core.batch.verdict import Tolerance, naming_problems
+from airflow_provider_omics.core.commands import Choice
 from airflow_provider_omics.core.errors import (
     AccessDenied,
     AttemptError,
@@ -101,6 +102,7 @@ class BatchArguments:
     read_outputs: bool
     ledger: bool
     collect_every: float | str | None
+    canary: Any
     max_cost_usd: float | None
     require_estimate: bool
 
@@ -138,6 +140,8 @@ class BatchJob:
     """All that the user gave."""
     _chosen_for: str | None = None
     _is_tidy: bool = False
+    _is_held: bool = False
+    """Whether the samples that do not go first wait for those that do."""
     _has_results: bool = False
     """Whether the results file has to stand in for a record that is gone."""
     _inputs: Mapping[str, str] = field(default_factory=dict)
@@ -159,10 +163,11 @@ class BatchJob:
             given.previous_results,
             given.rerun_failed_of,
             given.trust_foreign,
+            given.canary,
         )
         report = CohortReport(self.owner, self._layers) if self.owner.arguments.report else None
         self._judge = BatchJudge(
-            self.owner, self._results, given.tolerance, self._retry_rules, given.rerun != "all", report
+            self.owner, self._results, self._tolerance, self._retry_rules, given.rerun != "all", report
         )
 
         self._stretches = BatchStretches(self.owner, self._results, given.collect_every, self._judge.counted)
@@ -202,7 +207,8 @@ class BatchJob:
             for setting in (default, merge_settings(default, rerun.rerun_setting)):  # a rerun may have another
                 check_definition(self.owner, setting)
         self._check_place()
-        named = {"must_succeed": arguments.tolerance().must_succeed, "rerun": rerun.named}
+        tolerance = arguments.tolerance()
+        named = {"must_succeed": tolerance.must_succeed, "rerun": rerun.named, "canary": rerun.canary_patterns}
         if any(named.values()):
             self._check_named(named, batch)
         for warning in batch.checked.warnings:
@@ -345,7 +351,7 @@ class BatchJob:
                 return  # what has completed may have been tidied away
         self._inputs = check_inputs(self.owner, default, lambda: batch.inputs_by_run(default))
 
-    def choose(self, record: AttemptRecord) -> bool:
+    def choose(self, record: AttemptRecord) -> Choice:
         """Choose the samples to submit, by their records."""
         default, settings = self._default(), self._rerun_settings
         merged = settings.merged(default, record)
@@ -359,17 +365,25 @@ class BatchJob:
             trust_foreign=self.arguments.trust_foreign,
             only_changes=record.compared,
             named=settings.named,
+            canary=settings.canary_of(self._all_settings(default)),
         )
         spool, whole = self._all_settings(default), self._whole
         if self.owner.arguments.check_inputs and whole is not None:
             self._inputs = inputs_of_now(self.owner, lambda: whole.inputs_by_run(default))
-        chosen = self._rerun().choose(record, spool, default, rules)
+        chosen, self._is_held = self._rerun().choose(record, spool, default, rules)
         batch = self._take(record, chosen)
         if chosen.total_runs and self.owner.arguments.check_inputs:
             look_up_inputs(self.owner, merged, lambda: batch.inputs_by_run(merged))
         if chosen.total_runs and (self._results.read_costs or self.arguments.limits_cost):
             self._cost_limit().check(lambda: chosen.total_runs, merged)
-        return chosen.total_runs > 0
+        if not chosen.total_runs:
+            return Choice.NOTHING
+        return Choice.CANARY if self._is_held else Choice.ALL_LEFT
+
+    def _tolerance(self) -> Tolerance:
+        """Tolerate nothing of a canary, and of the whole what the user does."""
+        given, record = self.arguments.tolerance(), self.owner.record
+        return Tolerance() if self._is_held or (record is not None and record.canary) else given
 
     def _retry_rules(self, record: AttemptRecord | None) -> RerunRules:
         """Make the rules by which a retry of Airflow's own would choose after this attempt."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from typing import Any
 
 from airflow_provider_omics.core.attempt.identity import TaskIdentity
@@ -22,6 +22,7 @@ from airflow_provider_omics.core.batch.rerun import (
     rerun_setting_problems,
 )
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
+from airflow_provider_omics.core.batch.verdict import named_samples
 from airflow_provider_omics.core.errors import AttemptError, NotFound, Problem, SettingsError
 from airflow_provider_omics.core.settings.checks import ReadModel, clean_setting
 from airflow_provider_omics.core.settings.fields import Place
@@ -66,6 +67,9 @@ class EarlierResults:
         return "previous_results" if self.results_uri else "rerun_failed_of"
 
 
+CANARY = "a number of samples, or runSettingIds or patterns of those that go first, each a text"
+"""The values of the argument ``canary``."""
+
 _NOT_SET = (None, "", "None")  # what a template makes of a param that is not given
 
 
@@ -79,6 +83,7 @@ class RerunSettings:
     :param previous_results: a results file, or nothing.
     :param rerun_failed_of: a batch, or nothing.
     :param trust_foreign: results without a fingerprint count as those of the same settings.
+    :param canary: how many samples go first, or which; or nothing.
     """
 
     rerun: Any
@@ -87,6 +92,7 @@ class RerunSettings:
     previous_results: Any
     rerun_failed_of: Any
     trust_foreign: Any = False
+    canary: Any = None
 
     def check(self) -> None:
         """Look for problems.
@@ -97,6 +103,11 @@ class RerunSettings:
         if self.rerun == "all" and self.earlier is not None:
             allowed = "with rerun='failed' only: 'all' looks at nothing"
             problems.append(Problem(self.earlier.argument, "set", allowed))
+        if self.has_canary:
+            _, canary_problems = self._read_canary()
+            problems += canary_problems
+            if self.rerun != "failed":
+                problems.append(Problem("canary", repr(self.canary), "with rerun='failed' only"))
         try:
             checked_on_changed(self.on_changed)
         except SettingsError as error:
@@ -124,19 +135,46 @@ class RerunSettings:
         :raises SettingsError: earlier results are named, or samples.
         """
         if self.chooses_at_once:
-            argument = "rerun" if self.earlier is None else self.earlier.argument
+            argument = "rerun" if self.named else "canary" if self.earlier is None else self.earlier.argument
             allowed = "needs a place to remember what was chosen: results_s3_uri or staging_s3_uri"
             raise SettingsError([Problem(argument, "set", allowed)])
 
     @property
     def chooses_at_once(self) -> bool:
         """Whether already the first attempt submits some samples only."""
-        return self.earlier is not None or bool(self.named)
+        return self.earlier is not None or bool(self.named) or self.has_canary
 
     @property
     def named(self) -> tuple[str, ...]:
         """Ids and patterns of the samples to run; none: all of them."""
         return read_rerun(self.rerun)[0]
+
+    @property
+    def has_canary(self) -> bool:
+        """Whether some samples go first."""
+        return self.canary not in (*_NOT_SET, 0, "0", (), [])
+
+    @property
+    def canary_patterns(self) -> tuple[str, ...]:
+        """Ids and patterns of the samples that go first, where they are named."""
+        named, _ = self._read_canary() if self.has_canary else ((), [])
+        return named if isinstance(named, tuple) else ()
+
+    def canary_of(self, spool: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+        """Name the samples that go first.
+
+        :param spool: all run settings.
+        """
+        named, _ = self._read_canary() if self.has_canary else ((), [])
+        return named if isinstance(named, tuple) else tuple(one["runSettingId"] for one in islice(spool, named))
+
+    def _read_canary(self) -> tuple[tuple[str, ...] | int, list[Problem]]:
+        value = self.canary
+        if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
+            is_number = not isinstance(value, bool) and int(value) > 0
+            return int(value), [] if is_number else [Problem("canary", repr(value), CANARY)]
+        named, problems = named_samples("canary", value, CANARY)
+        return named, problems or ([] if named else [Problem("canary", repr(value), CANARY)])
 
     @property
     def earlier(self) -> EarlierResults | None:
@@ -163,6 +201,8 @@ class RerunSettings:
         :param record: the attempt; the first one changes nothing, unless earlier results are named.
         """
         is_rerun = record.attempts > 1 or record.chosen
+        if self.has_canary:  # which is the first attempt, and the others are the second
+            is_rerun = record.attempts > 2 or self.earlier is not None or bool(self.named)
         return merge_settings(default, self.rerun_setting) if is_rerun and self.rerun_setting else default
 
 
@@ -195,14 +235,14 @@ class BatchRerun:
 
     def choose(
         self, record: AttemptRecord, spool: RunSettingsSpool, default: Mapping[str, Any], rules: RerunRules
-    ) -> RunSettingsSpool:
+    ) -> tuple[RunSettingsSpool, bool]:
         """Choose the samples that an attempt submits, and keep the choice under its request id.
 
         :param record: the attempt, which is not stored yet.
         :param spool: all run settings, as they are now.
         :param default: the request's ``defaultRunSetting``, without the changes of a rerun.
         :param rules: for all samples.
-        :return: the settings to submit; may be empty.
+        :return: the settings to submit; may be empty; and whether all others wait for these, as they are the canary.
         :raises SettingsError: completed samples have other settings now, and ``on_changed`` is ``"fail"``.
         :raises ServiceError: the records could not be read, or the choice not be stored.
         """
@@ -223,7 +263,11 @@ class BatchRerun:
                     known.keep(found)
             known.write()
             self.memory.keep(record.request_id, chain(self._samples(known, spool, default, fates, rules), gone))
-        return spool.subset(fate.is_submitted for fate in fates)
+        is_held = bool(rules.canary) and any(
+            fate is Fate.LEAVE and not rules.is_canary(setting["runSettingId"])
+            for setting, fate in zip(spool, fates, strict=True)
+        )
+        return spool.subset(fate.is_submitted for fate in fates), is_held
 
     def start_over(
         self, record: AttemptRecord, spool: RunSettingsSpool | None, default: Mapping[str, Any], rules: RerunRules
@@ -351,6 +395,8 @@ class BatchRerun:
             raise SettingsError([self._memory_problem(fates.count(Fate.NOT_KNOWN))])
         if refused:
             raise SettingsError([_changed_problem(refused)])
+        if rules.canary:
+            fates = _after_canary(fates, [rules.is_canary(one["runSettingId"]) for one in spool])
         count = Counter(fates)
         self.log.info(
             "%s",
@@ -409,6 +455,13 @@ class BatchRerun:
             "the place was changed, set it back, or name the old results file in previous_results; rerun='all' "
             "submits all samples again",
         )
+
+
+def _after_canary(fates: list[Fate], canary: list[bool]) -> list[Fate]:
+    """Leave all others until the canary has completed."""
+    if all(fate is Fate.KEEP for fate, is_canary in zip(fates, canary, strict=True) if is_canary):
+        return fates
+    return [fate if is_canary else Fate.LEAVE for fate, is_canary in zip(fates, canary, strict=True)]
 
 
 def samples_of(default: Mapping[str, Any], spool: RunSettingsSpool, inputs: Mapping[str, str]) -> Iterator[Sample]:
