@@ -47,6 +47,7 @@ def get_provider_info() -> dict[str, Any]:
                 "OmicsRunOutputsLink",
                 "OmicsRunBatchLink",
                 "OmicsRunReportLink",
+                "OmicsCohortLink",
                 "OmicsCohortReportLink",
                 "OmicsResultsFileLink",
             )

@@ -69,8 +69,10 @@ with DAG(
     )
 
     @task(trigger_rule="all_done")
-    def report(released: dict[str, Any], result: dict[str, Any]) -> str:
-        """Say what ran, and how many completed; the task runs whatever became of the batch."""
+    def report(released: dict[str, Any] | None, result: dict[str, Any] | None) -> str:
+        """Say what ran, and how many completed; the task runs whatever became of those before it."""
+        if not released or not result:
+            return "nothing ran for the cohort: see the tasks before it"
         version = f"{released['workflow_name']} {released['workflow_version_name']}"
         return f"{version}: {result['completed_runs']} of {result['total_runs']} completed"
 

@@ -243,6 +243,7 @@ class Ended:
     :param pushed_before_deferral: the keys that were there when it deferred; None: it did not defer.
     :param trigger: the trigger as Airflow stores it, None without a deferral.
     :param event: the payload of the trigger's event.
+    :param triggers: all of them, of a task that deferred several times.
     """
 
     result: Any = None
@@ -251,6 +252,7 @@ class Ended:
     pushed_before_deferral: set[str] | None = None
     trigger: tuple[str, dict[str, Any]] | None = None
     event: Any = None
+    triggers: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     @property
     def deferred(self) -> bool:
@@ -279,6 +281,7 @@ def perform(task: Any, **context: Any) -> Ended:
             except TaskDeferred as deferral:
                 ended.pushed_before_deferral = set(record.xcoms)
                 ended.trigger = stored(deferral.trigger)
+                ended.triggers.append(ended.trigger)
                 ended.event = fire(rebuilt(ended.trigger))
                 kwargs = {**(deferral.kwargs or {}), "event": ended.event}
                 step = partial(rendered(task, context).resume_execution, deferral.method_name, kwargs, context)

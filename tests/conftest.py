@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from botocore import hooks, regions, session
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import airflow_provider_omics
 
@@ -127,7 +127,15 @@ _share_data_files()
 _share_what_clients_derive()
 
 # What a contributor waits for tries a fifth of the examples; CI, or HYPOTHESIS_PROFILE=default, tries all of them.
-settings.register_profile("quick", max_examples=20)
+# How long one example takes, or its making, says nothing on a machine that others use too.
+for _profile, _examples in {"default": 100, "ci": 100, "quick": 20}.items():
+    settings.register_profile(
+        _profile,
+        parent=settings.get_profile("ci" if _profile == "ci" else "default"),
+        max_examples=_examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if "CI" in os.environ else "quick"))
 
 

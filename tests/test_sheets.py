@@ -6,6 +6,9 @@ import csv
 import gzip
 import io
 import json
+import tempfile
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -302,3 +305,66 @@ def test_any_bytes_are_rows_or_problems(content: bytes, name: str) -> None:
         rows = list(error.problems)
     for row in rows:
         json.dumps(row) if isinstance(row, tuple) else str(row).encode()
+
+
+# Rows in memory
+
+
+def test_rows_in_the_place_of_a_file() -> None:
+    """They are mapped as those of JSON Lines; dates and decimal numbers are text, and each row has its own columns."""
+    rows = [
+        {"sample": "A", "depth": 30, "day": date(2026, 1, 2), "share": Decimal("0.50"), "pair": ["1", "2"]},
+        {"sample": "B", "depth": None},
+    ]
+    mapping = {"depth": "{depth}", "day": "{day}", "share": "{share}", "pair": "{pair}"}
+
+    settings = run_settings_from_sheet({"rows": rows, "run_setting_id": "{sample}", "parameters": mapping})
+
+    assert settings == [
+        {
+            "runSettingId": "A",
+            "parameters": {"depth": 30, "day": "2026-01-02", "share": "0.50", "pair": ["1", "2"]},
+        },
+        {"runSettingId": "B", "parameters": {}},
+    ]
+
+
+@given(st.lists(st.tuples(st.text(max_size=5), st.one_of(st.none(), st.integers(), st.text(max_size=5))), max_size=6))
+def test_rows_are_read_as_json_lines(cells: list[tuple[str, Any]]) -> None:
+    """The same rows make the same settings, or the same problems, from memory and from a file."""
+    rows = [{"id": name, "value": value} for name, value in cells]
+
+    def outcome(sheet: dict[str, Any]) -> Any:
+        try:
+            return run_settings_from_sheet({**sheet, "run_setting_id": "{id}"})
+        except SettingsError as error:
+            return len(error.problems)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "s.jsonl"
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        assert outcome({"rows": rows}) == outcome({"path": str(path)})
+
+
+@pytest.mark.parametrize(
+    ("sheet", "told"),
+    [
+        ({"rows": [{"id": "A"}, "B"]}, "sample_sheet['rows'] row 2"),
+        ({"rows": [{"id": "A"}, {7: "B"}]}, "sample_sheet['rows'] row 2"),
+        ({"rows": [{"id": "A"}, {"id": "A"}]}, "sample_sheet['rows'] row 2 column id"),
+        ({"rows": [{"id": "A", "x": float("nan")}]}, "NaN"),
+        ({"rows": [{"id": "A", "x": b"raw"}]}, "bytes"),
+        ({"rows": {"id": "A"}}, "sample_sheet['rows']"),
+        ({"rows": [{"id": "A"}], "path": "s.csv"}, "sample_sheet['path']"),
+        ({"rows": [{"id": "A"}], "delimiter": ";", "comment": "#", "section": "Data"}, "sample_sheet['section']"),
+        ({}, "or rows in its place"),
+        ({"rows": []}, "at least one row"),
+    ],
+    ids=str,
+)
+def test_bad_rows(sheet: dict[str, Any], told: str) -> None:
+    """The error names the row, or what cannot stand beside rows."""
+    with pytest.raises(SettingsError) as caught:
+        run_settings_from_sheet({"run_setting_id": "{id}", "parameters": {"x": "{x}"}, **sheet})
+
+    assert told in str(caught.value)

@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         with logs_on_stderr():
             hook = OmicsHook(aws_conn_id=options.conn_id or None, region_name=options.region)
-            releaser = Releaser(hook, log, lambda *_: pause(options.poll_interval))
+            releaser = Releaser(hook, log, lambda *_: pause(options.poll_interval), uuid.uuid4().hex)
             released = releaser.release(options.name, definition, options.version, arguments, staging_s3_uri)
     except OmicsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command prints

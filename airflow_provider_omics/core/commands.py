@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, Generic, TypeVar
 
 from airflow_provider_omics.core.attempt.record import AttemptRecord, EarlierStart
@@ -132,9 +133,18 @@ class IsSuccess(Command[bool]):
     snapshot: Snapshot
 
 
+class Choice(IntEnum):
+    """The samples that an attempt submits."""
+
+    NOTHING = 0
+    ALL_LEFT = 1
+    CANARY = 2
+    """Those that the others wait for."""
+
+
 @dataclass(frozen=True)
-class Choose(Command[bool]):
-    """Choose the samples of the record's attempt, and keep the choice; the answer: whether any is left to submit."""
+class Choose(Command[Choice]):
+    """Choose the samples of the record's attempt, and keep the choice."""
 
     record: AttemptRecord
 

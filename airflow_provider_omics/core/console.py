@@ -1,4 +1,4 @@
-"""Addresses in the AWS console.
+"""Addresses in the AWS console, and of our own page in Airflow.
 
 Sources: the run address is the one that public tools of AWS use (aws-samples, miniwdl-omics-run); the CloudWatch and S3
 addresses are the encoding that the console itself produces. No console page of a batch is documented.
@@ -48,6 +48,21 @@ def log_stream_url(region: str, stream: str) -> str:
         f"{BASE}/cloudwatch/home?region={_encoded(region)}#logsV2:log-groups/log-group/{_encoded(LOG_GROUP)}"
         f"/log-events/{_encoded(stream)}"
     )
+
+
+def cohort_path(airflow_url: str, dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
+    """Make the address of the page of a task's cohort, which Airflow's api-server serves to whoever may read its logs.
+
+    :param airflow_url: address of Airflow (``[api] base_url``); empty: not set.
+    :param dag_id: id of the DAG.
+    :param run_id: id of the DAG run.
+    :param task_id: id of the task.
+    :param map_index: of a mapped task; else -1.
+    :return: the address, without host: behind a proxy only the user's browser knows it.
+    """
+    path = airflow_url.partition("://")[2].partition("/")[2].strip("/")
+    names = "/".join(_encoded(name) for name in (dag_id, run_id, task_id, str(map_index)))
+    return f"{f'/{path}' if path else ''}/omics/cohort/{names}"
 
 
 def s3_object_url(region: str, uri: str) -> str:

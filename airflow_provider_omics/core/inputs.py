@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -202,6 +204,35 @@ class DistinctInputs:
                 elif text.startswith(("http://", "https://")):
                     self.web_addresses += 1
                     self.first_web_address = self.first_web_address or f"{run.argument}{path}"
+
+
+def input_digests(
+    runs: Iterable[RunInputs], etags: Mapping[str, str], states: Mapping[str, InputState]
+) -> dict[str, str]:
+    """Hash the versions of each run's inputs, by which one shows that was replaced under the same key.
+
+    Folders, indices and patterns have no version, and are left out.
+
+    :param runs: the parameters of the runs; those of one run stand together.
+    :param etags: URI -> ETag of the objects that were found.
+    :param states: URI -> state of those inputs that were not found.
+    :return: ``runSettingId`` -> SHA-256 in hexadecimal; without runs of which an input cannot be told, or that have
+        none.
+    """
+    versions: dict[str, dict[str, str]] = {}
+    untold = set()
+    for run in runs:
+        name = run.run_setting_id
+        for _, text in () if name is None else texts_in(run.document):
+            if text in etags:
+                versions.setdefault(str(name), {})[text] = etags[text]
+            elif text in states:
+                untold.add(name)
+    return {name: _digest(found) for name, found in versions.items() if name not in untold}
+
+
+def _digest(versions: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(sorted(versions.items())).encode()).hexdigest()
 
 
 def input_problems(

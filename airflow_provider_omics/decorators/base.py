@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, overload
 
-from airflow.providers.common.compat.sdk import Context, DecoratedOperator, context_merge, determine_kwargs
+from airflow.providers.common.compat.sdk import Context, DecoratedOperator, context_merge
 
 from airflow_provider_omics.operators.masking import Masked
 
 if TYPE_CHECKING:
-    from airflow.sdk.bases.decorator import Task  # noqa: TID251 - for type checkers, which see the newest Airflow
+    from airflow.sdk.bases.decorator import Task, determine_kwargs  # noqa: TID251 - type checkers see the newest Airflow
+else:
+    # common-compat 1.14.0, which Amazon MWAA pins for Airflow 2.11, does not have the name.
+    try:
+        from airflow.sdk.bases.decorator import determine_kwargs  # noqa: TID251 - see above
+    except ImportError:
+        from airflow.utils.operator_helpers import determine_kwargs
 
 Arguments = ParamSpec("Arguments")
 Parameters = ParamSpec("Parameters")

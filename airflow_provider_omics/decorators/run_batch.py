@@ -43,8 +43,8 @@ def omics_run_batch_task(python_callable: Callable[..., Any] | None = None, **kw
         cohort("{{ ds }}")
 
     :param python_callable: the function: it returns a list of run settings, or a sheet (a path, a
-        :class:`~airflow_provider_omics.sheets.SampleSheet`, or a mapping with its fields). It is called once a try,
-        before the start, and never after a deferral.
+        :class:`~airflow_provider_omics.sheets.SampleSheet`, or a mapping with its fields; ``SampleSheet(rows=...)``
+        maps rows that it has at hand). It is called once a try, before the start, and never after a deferral.
     :param kwargs: arguments of :class:`~airflow_provider_omics.operators.run_batch.OmicsStartRunBatchOperator`, but for
         ``run_settings``, ``run_settings_s3_uri`` and ``sample_sheet``.
     :return: the decorator, or the decorated function.

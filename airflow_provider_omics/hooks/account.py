@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from botocore.config import Config
 
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.service_errors import service_errors
@@ -43,12 +44,13 @@ class Account:
         return None if found is None else str(found.method)
 
     def caller(self) -> str:
-        """Ask for the ARN of the caller.
+        """Ask for the ARN of the caller, for which nobody needs a permission; twice, within half a minute.
 
         :raises ServiceError: the call was refused or did not get through.
         """
+        limits = {"connect_timeout": 5, "read_timeout": 10, "retries": {"total_max_attempts": 2}}
         with service_errors("GetCallerIdentity"):
-            return str(self._client("sts").get_caller_identity()["Arn"])
+            return str(self._client("sts", Config(**limits)).get_caller_identity()["Arn"])
 
     def role(self, role_arn: str) -> Mapping[str, Any]:
         """Get a role.
@@ -88,7 +90,7 @@ class Account:
             )
             return bool(answer["EvaluationResults"][0]["EvalDecision"] == "allowed")
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str, limits: Config | None = None) -> Any:
         other: AwsBaseHook = AwsBaseHook(client_type=service, aws_conn_id=self._hook.aws_conn_id)
         other.conn_config = self._hook.conn_config
-        return other.conn
+        return other.conn if limits is None else other.get_client_type(config=other.config.merge(limits))

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Context
+from airflow.providers.common.compat.sdk import Asset, Context
 
 from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.batch.collect import ResultsDetail
@@ -28,11 +28,21 @@ from airflow_provider_omics.core.wait.flow import WaitPlan, wait
 from airflow_provider_omics.core.wait.outcome import error_of
 from airflow_provider_omics.exceptions import task_error
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.costs import cohort_costs
 from airflow_provider_omics.jobs.driver import Driver
+from airflow_provider_omics.jobs.page import write_collected_page
 from airflow_provider_omics.jobs.readiness import check_readiness
 from airflow_provider_omics.results.collect import Collection
 from airflow_provider_omics.results.file import results_place
+from airflow_provider_omics.results.handover import hand_on
+from airflow_provider_omics.results.ledger import Ledger
+
+CHUNK_SIZE = 100
+"""Samples in a chunk, where nobody sets it."""
+
+MAX_PARTITIONS = 1_000
+"""Samples that become partitions in one DAG run: each is a row in Airflow's database."""
 
 _CAPS = {"max_runs": "maxRuns", "max_cpus": "maxCpus", "max_gpus": "maxGpus", "max_duration": "maxDuration"}
 
@@ -44,11 +54,13 @@ class Call:
     :param hook: makes the calls.
     :param log: the task's logger.
     :param identity: the task instance.
+    :param context: Airflow's context of the task.
     """
 
     hook: OmicsHook
     log: Any
     identity: TaskIdentity
+    context: Context
 
 
 def act(action: str, arguments: Mapping[str, Any], hook: OmicsHook, log: Any, context: Context) -> Any:
@@ -66,7 +78,7 @@ def act(action: str, arguments: Mapping[str, Any], hook: OmicsHook, log: Any, co
         values, problems = read_arguments(arguments, ACTION_ARGUMENTS)
         if problems:
             raise SettingsError(problems)
-        return _ACTIONS[action](Call(hook, log, TaskIdentity.of(context["ti"])), **values)
+        return _ACTIONS[action](Call(hook, log, TaskIdentity.of(context["ti"]), context), **values)
     except OmicsError as error:
         if isinstance(error, NotFound) and action in _DONE_WHEN_GONE:
             log.info("Nothing to do: %s", error)
@@ -225,19 +237,52 @@ def _collect_batch_results(
     batch_id: str,
     results_s3_uri: str | None,
     results_detail: str,
-    read_outputs: bool,
     read_costs: bool | None,
+    ledger: bool,
+    report: bool,
+    chunk_size: int | None,
+    partitions: bool,
+    **more: Any,
 ) -> dict[str, Any]:
     detail = ResultsDetail.checked(results_detail)
     uri = results_place(results_s3_uri, call.hook.defaults.results_s3_uri, call.identity)
     if uri is None:
         allowed = "s3://bucket/key.jsonl.gz, or results_s3_uri in the connection"
         raise SettingsError([Problem("results_s3_uri", "not set", allowed)])
-    costs = call.hook.defaults.read_costs if read_costs is None else read_costs
-    options: dict[str, Any] = {"detail": detail, "read_outputs": read_outputs, "read_costs": costs}
-    with closing(Collection(call.hook, batch_id, uri, call.log, **options)) as collection:
-        result = collection.collect().to_result()
-        return {**result, **cohort_costs(collection, call.log).to_result()} if costs else result
+    hook, log, defaults = call.hook, call.log, call.hook.defaults
+    assets = _partitioned_assets(call) if partitions else []
+    costs = defaults.read_costs if read_costs is None else read_costs
+    place = S3Place(uri, defaults.results_kms_key_id)
+    written = Ledger(hook, place, defaults.mask_parameters) if ledger else None
+    options = {**more, "read_costs": costs, "ledger": written}
+    with closing(Collection(hook, batch_id, uri, log, detail=detail, **options)) as collection:
+        collected = collection.collect()
+        cost = cohort_costs(collection, log) if costs else None
+        cohort = (collection, collected, cost)
+        page = write_collected_page(hook, log, call.identity, place, *cohort) if report else None
+    result = {**collected.to_result(), "report_uri": page, **({} if cost is None else cost.to_result())}
+    return result if chunk_size is None and not partitions else {**result, **_hand_on(call, uri, chunk_size, assets)}
+
+
+def _hand_on(call: Call, uri: str, chunk_size: int | None, assets: list[Any]) -> dict[str, Any]:
+    new = hand_on(call.hook, uri, call.identity, chunk_size or CHUNK_SIZE, call.log)
+    call.log.info("%d samples have completed since the last DAG run", len(new.run_setting_ids))
+    if len(new.run_setting_ids) > MAX_PARTITIONS and assets:
+        call.log.warning("More than %d are no partitions of an asset: see new_chunks", MAX_PARTITIONS)
+    else:
+        for asset in assets:
+            call.context["outlet_events"][asset].add_partitions(list(new.run_setting_ids))
+    return {"new_completed": len(new.run_setting_ids), "new_chunks": new.chunks}
+
+
+def _partitioned_assets(call: Call) -> list[Any]:
+    """Find the assets whose partitions are the samples."""
+    assets = [outlet for outlet in getattr(call.context["task"], "outlets", ()) if isinstance(outlet, Asset)]
+    events: Any = call.context.get("outlet_events")
+    if not assets or not all(hasattr(events[asset], "add_partitions") for asset in assets):
+        allowed = "with an Asset among the outlets, from Airflow 3.3 on"
+        raise SettingsError([Problem("partitions", "True", allowed)])
+    return assets
 
 
 def _check(call: Call, **wanted: Any) -> list[dict[str, str]]:

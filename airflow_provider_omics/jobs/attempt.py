@@ -21,7 +21,18 @@ from airflow_provider_omics.core.attempt.identity import (
     name_hash,
 )
 from airflow_provider_omics.core.attempt.record import AttemptRecord, EarlierStart, Ended, Present
-from airflow_provider_omics.core.commands import Answer, Choose, Find, FindEarlier, Flow, IsSuccess, Save, Say, Start
+from airflow_provider_omics.core.commands import (
+    Answer,
+    Choice,
+    Choose,
+    Find,
+    FindEarlier,
+    Flow,
+    IsSuccess,
+    Save,
+    Say,
+    Start,
+)
 from airflow_provider_omics.core.errors import (
     CredentialsExpired,
     InvalidRequest,
@@ -91,8 +102,8 @@ class Startable(Protocol):
     def start(self, record: AttemptRecord, request: Mapping[str, Any]) -> Snapshot:
         """Prepare the start, which may take minutes, send the request, and return the run or batch that has started."""
 
-    def choose(self, record: AttemptRecord) -> bool:
-        """Choose the samples that an attempt submits, and keep the choice; returns whether any is left."""
+    def choose(self, record: AttemptRecord) -> Choice:
+        """Choose the samples that an attempt submits, and keep the choice."""
 
     def is_success(self, ended: Snapshot) -> bool:
         """Whether the ended run or batch counts as a success of the task."""
@@ -256,7 +267,7 @@ class Attempt:
             return
         if is_left:
             self.owner.log.warning(
-                "%s is left going for the next try: the task is not ended by a user", self._name(record)
+                "%s is left going for the next try, or a clear: the task is not ended by a user", self._name(record)
             )
             return
         try:

@@ -141,31 +141,36 @@ def workflow_to_check(owner: Owner, setting: Mapping[str, Any]) -> Workflow | No
     return None if _is_started(owner, "check_workflow") else look_up_workflow(owner.hook, owner.log, setting)
 
 
-def check_inputs(owner: Owner, setting: Mapping[str, Any], runs: Callable[[], Iterable[RunInputs]]) -> None:
+def check_inputs(
+    owner: Owner, setting: Mapping[str, Any], runs: Callable[[], Iterable[RunInputs]]
+) -> Mapping[str, str]:
     """Look up the inputs of each run, unless an earlier try has started them: their inputs may be gone since.
 
     :param owner: the try.
     :param setting: a request of StartRun, or the ``defaultRunSetting`` of a batch.
     :param runs: returns the runs with their inputs.
+    :return: ``runSettingId`` -> hash of its inputs' ETags, of those that were looked up.
     :raises SettingsError: inputs are missing or archived; at most 50 problems.
     :raises ServiceError: S3 or STS did not answer.
     """
-    if not _is_started(owner, "check_inputs"):
-        look_up_inputs(owner, setting, runs)
+    return {} if _is_started(owner, "check_inputs") else look_up_inputs(owner, setting, runs)
 
 
-def look_up_inputs(owner: Owner, setting: Mapping[str, Any], runs: Callable[[], Iterable[RunInputs]]) -> None:
+def look_up_inputs(
+    owner: Owner, setting: Mapping[str, Any], runs: Callable[[], Iterable[RunInputs]]
+) -> Mapping[str, str]:
     """Look up the inputs of each run.
 
     :param owner: the try.
     :param setting: a request of StartRun, or the ``defaultRunSetting`` of a batch.
     :param runs: returns the runs with their inputs.
+    :return: ``runSettingId`` -> hash of its inputs' ETags, of those that were looked up.
     :raises SettingsError: inputs are missing or archived; at most 50 problems.
     :raises ServiceError: S3 or STS did not answer.
     """
     from airflow_provider_omics.jobs import inputs  # for who wants it
 
-    inputs.check_inputs(
+    return inputs.check_inputs(
         runs,
         owner.hook,
         owner.log,
@@ -174,6 +179,19 @@ def look_up_inputs(owner: Owner, setting: Mapping[str, Any], runs: Callable[[], 
         needed_until=datetime.now(timezone.utc) + timedelta(seconds=owner.arguments.restore_margin),
         mask=owner.arguments.masks_parameters,
     )
+
+
+def inputs_of_now(owner: Owner, runs: Callable[[], Iterable[RunInputs]]) -> Mapping[str, str]:
+    """Look up which versions the inputs of runs have, of which some have completed.
+
+    :param owner: the try.
+    :param runs: returns the runs with their inputs.
+    :return: ``runSettingId`` -> hash of its inputs' ETags.
+    :raises ServiceError: S3 or STS did not answer.
+    """
+    from airflow_provider_omics.jobs import inputs  # for who wants it
+
+    return inputs.inputs_of_now(runs, owner.hook, role_arn=owner.arguments.check_role_arn or None)
 
 
 def _is_started(owner: Owner, check: str) -> bool:

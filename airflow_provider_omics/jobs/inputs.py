@@ -15,6 +15,7 @@ from airflow_provider_omics.core.inputs import (
     InputState,
     Place,
     RunInputs,
+    input_digests,
     input_problems,
     place_of,
     state_of_object,
@@ -46,7 +47,7 @@ def check_inputs(
     networking_mode: str | None = None,
     needed_until: datetime | None = None,
     mask: bool = False,
-) -> None:
+) -> dict[str, str]:
     """Look up every distinct ``s3://`` input of the runs, once.
 
     :param runs: returns a stream of the runs' values; called a second time to name those with missing inputs.
@@ -57,17 +58,14 @@ def check_inputs(
     :param networking_mode: of the runs. Web addresses cause a warning unless it is VPC.
     :param needed_until: when a restored copy of an archived object may go. Default: any time.
     :param mask: whether only the bucket of a URI is shown.
+    :return: ``runSettingId`` -> hash of its inputs' ETags, see
+        :func:`airflow_provider_omics.core.inputs.input_digests`.
     :raises SettingsError: inputs that are missing, archived, or denied to the role; at most 50 problems.
     :raises ServiceError: S3 or STS did not answer, or the role could not be assumed.
     """
     inputs = DistinctInputs(runs())
     objects = InputObjects(hook, role_arn, needed_until=needed_until)
-    states: dict[str, InputState] = {}
-    uris = iter(inputs)
-    with ThreadPoolExecutor(PARALLEL_LOOKS, thread_name_prefix="check-inputs") as pool:
-        while chunk := list(islice(uris, CHUNK)):
-            found = zip(chunk, pool.map(objects.look, chunk), strict=True)
-            states.update((uri, state) for uri, state in found if state is not InputState.FOUND)
+    states = _looked_up(inputs, objects)
     if inputs.web_addresses and networking_mode != "VPC":
         log.warning(
             "%d inputs are addresses of the web, the first is %s: runs reach it only with networkingMode VPC",
@@ -96,6 +94,34 @@ def check_inputs(
     if problems:
         raise SettingsError(problems)
     log.info("%d inputs in S3 are looked up", len(inputs) - denied)
+    return input_digests(runs(), objects.etags, states)
+
+
+def inputs_of_now(
+    runs: Callable[[], Iterable[RunInputs]], hook: OmicsHook, *, role_arn: str | None = None
+) -> dict[str, str]:
+    """Look up the inputs of runs of which some have completed: what is gone since is no problem.
+
+    :param runs: returns a stream of the runs' values.
+    :param hook: the hook whose connection is used.
+    :param role_arn: the role to assume for it. Default: as the connection.
+    :return: as :func:`check_inputs`.
+    :raises ServiceError: S3 or STS did not answer, or the role could not be assumed.
+    """
+    objects = InputObjects(hook, role_arn)
+    states = _looked_up(DistinctInputs(runs()), objects)
+    return input_digests(runs(), objects.etags, states)
+
+
+def _looked_up(inputs: DistinctInputs, objects: InputObjects) -> dict[str, InputState]:
+    """Look up all inputs; returns the states of those that were not found."""
+    states: dict[str, InputState] = {}
+    uris = iter(inputs)
+    with ThreadPoolExecutor(PARALLEL_LOOKS, thread_name_prefix="check-inputs") as pool:
+        while chunk := list(islice(uris, CHUNK)):
+            found = zip(chunk, pool.map(objects.look, chunk), strict=True)
+            states.update((uri, state) for uri, state in found if state is not InputState.FOUND)
+    return states
 
 
 class InputObjects:
@@ -110,6 +136,8 @@ class InputObjects:
     def __init__(self, hook: OmicsHook, role_arn: str | None = None, *, needed_until: datetime | None = None) -> None:
         self.below: dict[str, str] = {}
         """URI -> the first object that is archived below it, or that begins like a missing one."""
+        self.etags: dict[str, str] = {}
+        """URI -> S3's mark of its version, of the objects that were found."""
         self.unsure = 0
         """Patterns of which too many keys would have to be listed."""
         self._needed_until = needed_until
@@ -131,7 +159,7 @@ class InputObjects:
         try:
             try:
                 if place.key and not place.key.endswith("/"):
-                    return self._object(place.bucket, place.key)
+                    return self._object(place.bucket, place.key, uri)
             except NotFound:
                 pass
             return self._below(place, uri)
@@ -140,8 +168,11 @@ class InputObjects:
         except AccessDenied:
             return InputState.DENIED
 
-    def _object(self, bucket: str, key: str) -> InputState:
-        return state_of_object(self._store.head(S3Address(bucket, key).uri), self._needed_until)
+    def _object(self, bucket: str, key: str, uri: str | None = None) -> InputState:
+        answer = self._store.head(S3Address(bucket, key).uri)
+        if uri is not None:
+            self.etags[uri] = answer["ETag"]
+        return state_of_object(answer, self._needed_until)
 
     def _below(self, place: Place, uri: str) -> InputState:
         listed: list[Mapping[str, Any]] = []

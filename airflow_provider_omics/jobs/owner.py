@@ -112,6 +112,7 @@ class Owner:
     is_last: bool = False
     patience: float | None = None
     _not_written: set[str] = field(default_factory=set)
+    _told: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def request_id(self) -> str | None:
@@ -223,13 +224,15 @@ class Owner:
         except Exception:
             self.log.warning("The end of the attempt could not be recorded", exc_info=True)
 
-    def show_progress(self, batch: BatchSnapshot) -> None:
+    def show_progress(self, batch: BatchSnapshot, more: Mapping[str, Any] | None = None) -> None:
         """Put the progress of a batch where Airflow keeps the state of tasks (3.3+); a failure does no harm.
 
         :param batch: as last seen.
+        :param more: what else is known of the cohort, kept until more is known. Default: nothing new.
         """
+        self._told = self._told if more is None else more
         if isinstance(self.store, TaskStateAttemptStore):
-            self.try_to_write("progress", self.store.tell, batch.numbers)
+            self.try_to_write("progress", self.store.tell, {**batch.numbers, **self._told})
 
     def check_not_killed(self) -> None:
         """Refuse to go on when the task was ended for good.
@@ -339,8 +342,10 @@ class Owner:
     def push(self, result: dict[str, Any]) -> None:
         """Push the result of a task that is about to fail: a task with trigger rule ``all_done`` needs it.
 
-        :param result: the result.
+        :param result: the result; the names that were looked up, and their ids, come to it.
         """
+        if self.resolved:
+            result = {**result, "resolved": dict(self.resolved)}
         if self.arguments.do_xcom_push:
             self.try_to_write("result in XCom", self.context["ti"].xcom_push, "return_value", result)
 

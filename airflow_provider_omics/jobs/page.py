@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from airflow_provider_omics.core.attempt.identity import TaskIdentity
-from airflow_provider_omics.core.batch.verdict import Verdict
+from airflow_provider_omics.core.batch.verdict import BatchCounts, Verdict
 from airflow_provider_omics.core.cost.usage import RunUsage, run_usage
 from airflow_provider_omics.core.errors import ServiceError
 from airflow_provider_omics.core.failure.batch import BatchDiagnosis
 from airflow_provider_omics.core.failure.diagnosis import RunDiagnosis
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import RunLogsHook
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.jobs.costs import CohortCosts, RunCosts
 from airflow_provider_omics.jobs.owner import Owner
 from airflow_provider_omics.links.omics import OmicsCohortReportLink, OmicsResultsFileLink, OmicsRunReportLink
-from airflow_provider_omics.reports.cohort import CohortFacts, CohortPage, cohort_page
+from airflow_provider_omics.reports.cohort import CohortFacts, CohortPage, cohort_page, going
 from airflow_provider_omics.reports.html import render
 from airflow_provider_omics.reports.run import RunFacts, RunPage, run_page
 from airflow_provider_omics.reports.settings import effective_settings
 from airflow_provider_omics.results.cohort import Cohort
+from airflow_provider_omics.results.collect import Collected, Collection
 from airflow_provider_omics.results.file import JsonLinesFile, report_place, results_place
 
 Layers = Sequence[tuple[str, Mapping[str, Any]]]
 """Origin and settings, weakest first."""
-
-Links = Mapping[type[BaseAwsLink], str | None]
-"""Links to store, with the URI of each; None: that of the page."""
 
 
 @dataclass(eq=False)
@@ -94,7 +92,65 @@ class CohortReport:
             )
             return cohort_page(known, facts)
 
-        self.uri = _written(owner, place, page, {OmicsCohortReportLink: None, OmicsResultsFileLink: place.uri})
+        self.uri = _written(owner.hook, owner.log, place, page)
+        if self.uri is not None:
+            owner.link(OmicsCohortReportLink, uri=self.uri)
+            owner.link(OmicsResultsFileLink, uri=place.uri)
+
+
+def write_collected_page(
+    hook: OmicsHook,
+    log: Any,
+    identity: TaskIdentity,
+    place: S3Place,
+    collection: Collection,
+    collected: Collected,
+    costs: CohortCosts | None = None,
+) -> str | None:
+    """Write the page of a batch whose results somebody collects, and nobody judges here; a failure is a warning.
+
+    A page that is there stays as long as nothing new was collected: that of the batch's own task tells more.
+
+    :param hook: makes the calls.
+    :param log: the task's logger.
+    :param identity: the task instance that collects.
+    :param place: the results file.
+    :param collection: the collection, not closed yet.
+    :param collected: its outcome.
+    :param costs: what the runs cost. Default: not known.
+    :return: where the page lies; None: it was not written.
+    """
+    batch, is_going = collected.batch, collected.going > 0
+    uri = report_place(place.uri)
+    try:
+        if not collected.new and S3Store(hook).exists(uri):
+            return uri
+    except ServiceError as error:
+        log.warning("The report was not written: %s", error)
+        return None
+
+    def page() -> CohortPage:
+        members = collection.members()
+        facts = CohortFacts(
+            title=title(identity),
+            region=hook.conn_region_name,
+            made_at=datetime.now(timezone.utc),
+            counts=BatchCounts.of(batch) if is_going else collection.cohort().counts,
+            problem=None
+            if is_going
+            else f"The batch is {batch.status}; these are its results, which nobody judges here.",
+            going=going(batch) if is_going else {},
+            batch_id=batch.id,
+            results_uri=place.uri,
+            masks=hook.defaults.mask_parameters,
+            prices_as_of=None if costs is None else costs.prices_as_of,
+            sizing=None if costs is None else costs.sizing,
+        )
+        # Of runs that are going there are no records yet.
+        made = cohort_page((one for one in members if not is_going or "run_id" in one), facts)
+        return made if is_going else replace(made, state="ended")
+
+    return _written(hook, log, place, page)
 
 
 def write_run_page(
@@ -132,7 +188,10 @@ def write_run_page(
         )
         return run_page(facts)
 
-    return _written(owner, S3Place(uri, defaults.results_kms_key_id), page, {OmicsRunReportLink: None})
+    written = _written(owner.hook, owner.log, S3Place(uri, defaults.results_kms_key_id), page)
+    if written is not None:
+        owner.link(OmicsRunReportLink, uri=written)
+    return written
 
 
 def title(identity: TaskIdentity) -> str:
@@ -144,24 +203,22 @@ def title(identity: TaskIdentity) -> str:
     return f"{identity.dag_id} / {identity.run_id} / {identity.task_id}{index}"
 
 
-def _written(owner: Owner, place: S3Place, page: Callable[[], CohortPage | RunPage], links: Links) -> str | None:
+def _written(hook: OmicsHook, log: Any, place: S3Place, page: Callable[[], CohortPage | RunPage]) -> str | None:
     """Make a page and write it: whatever goes wrong, the task ends as it would have without."""
     target = S3Place(report_place(place.uri), place.kms_key_id)
     try:
         html = render(page()).encode()
-        S3Store(owner.hook).put(target, html, content_type="text/html; charset=utf-8")
-        for link, uri in links.items():
-            owner.link(link, uri=uri or target.uri)
+        S3Store(hook).put(target, html, content_type="text/html; charset=utf-8")
     except AirflowTaskTimeout:
-        owner.log.warning("The report was not written: execution_timeout passed")
+        log.warning("The report was not written: execution_timeout passed")
         return None
     except ServiceError as error:
-        owner.log.warning("The report was not written: %s", error)
+        log.warning("The report was not written: %s", error)
         return None
     except Exception:
-        owner.log.warning("The report was not written", exc_info=True)
+        log.warning("The report was not written", exc_info=True)
         return None
-    owner.log.info("Report: %s", target.uri)
+    log.info("Report: %s", target.uri)
     return target.uri
 
 

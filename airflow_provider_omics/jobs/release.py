@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context, TaskDeferred
 
+from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.errors import Conflict, NotFound, OmicsError, Problem, SettingsError
 from airflow_provider_omics.core.release.definition import LARGEST_REQUEST
 from airflow_provider_omics.core.release.found import (
@@ -27,6 +28,7 @@ from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.jobs.definition import LONGEST_URI, Definition, check_wdl, read_definition
 from airflow_provider_omics.jobs.driver import pause
+from airflow_provider_omics.jobs.stores import deployment
 from airflow_provider_omics.triggers.workflow import OmicsWorkflowTrigger
 
 _PATIENCE = 300.0
@@ -63,7 +65,7 @@ def release_workflow(task: Any, hook: OmicsHook, context: Context, awaited: Mapp
             verify=task.verify,
             botocore_config=task.botocore_config,
         )
-        carried = {"workflow_id": workflow_id, "version_name": version, "created": releaser.created}
+        carried = {"workflow_id": workflow_id, "version_name": version}
         raise TaskDeferred(
             trigger=trigger,
             method_name="execute_complete",
@@ -71,7 +73,7 @@ def release_workflow(task: Any, hook: OmicsHook, context: Context, awaited: Mapp
             timeout=task.execution_timeout,
         )
 
-    releaser = Releaser(hook, task.log, wait, created=awaited is not None and awaited["created"])
+    releaser = Releaser(hook, task.log, wait, TaskIdentity.of(context["ti"], deployment()).digest())
     try:
         if problems:
             raise SettingsError(problems)
@@ -92,13 +94,13 @@ class Releaser:
     :param hook: makes the calls.
     :param log: takes a line for each thing done.
     :param wait: waits for a moment while HealthOmics creates what was asked for.
-    :param created: whether this release has created its version already, before a wait.
+    :param maker: digest of who releases: by it a later try knows what an earlier one has created.
     """
 
     hook: OmicsHook
     log: Any
     wait: Wait
-    created: bool = False
+    maker: str
 
     def __post_init__(self) -> None:
         self._make = Repeats(self.hook, self.log, _PATIENCE).make
@@ -128,7 +130,7 @@ class Releaser:
         not_checked = check_wdl(read, settings.get("engine"), settings.get("main"))
         if not_checked:
             self.log.info("Not checked before it is sent: %s", not_checked)
-        release = Release(name, version or None, settings, read.digest, read.commit)
+        release = Release(name, version or None, settings, read.digest, self.maker, read.commit)
         # Packed, and put into S3, only where something has to be created.
         source = partial(self._source, read, staging_s3_uri or self.hook.defaults.staging_s3_uri)
         workflow_id = self._workflow(release, source)
@@ -139,7 +141,7 @@ class Releaser:
             "workflow_version_name": found["versionName"],
             "digest": found.get("digest"),
             "source_digest": release.digest,
-            "created": self.created,
+            "created": release.has_made(found),
             "not_checked": not_checked,
         }
 
@@ -239,13 +241,12 @@ class Releaser:
                     raise
                 check_version(release, there)
             else:
-                self.created = True
                 self.log.info("Creating version %s of workflow %s", found, workflow_id)
             version = found
         else:
             check_version(release, found)
             version = found["versionName"]
-            if not self.created:
+            if not release.has_made(found):
                 self.log.info("Version %s of workflow %s has this definition already", version, workflow_id)
         settled = self._settled(workflow_id, version)
         if settled["status"] != "ACTIVE":

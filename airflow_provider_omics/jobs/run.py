@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord
+from airflow_provider_omics.core.commands import Choice
 from airflow_provider_omics.core.errors import OmicsError, RunError, RunFailed
 from airflow_provider_omics.core.inputs import RunInputs
 from airflow_provider_omics.core.settings.fields import START_RUN_ARGUMENTS
@@ -21,6 +22,7 @@ from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import WaitEvent
 from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.core.wait.outcome import error_of, run_result
+from airflow_provider_omics.core.wait.stretch import Stretch
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.attempt import StartRequest
 from airflow_provider_omics.jobs.checks import check_inputs, check_workflow, show_request
@@ -100,9 +102,9 @@ class RunJob:
         lead = "1 run(s) would be:" if uri is None else f"The run would be one with parameters of {uri}, not looked at:"
         show_request(self.owner, self._checked, lead)
 
-    def choose(self, record: AttemptRecord) -> bool:
+    def choose(self, record: AttemptRecord) -> Choice:
         """Say that there is something to start: a run is not chosen from others."""
-        return True
+        return Choice.ALL_LEFT
 
     def start(self, record: AttemptRecord, request: Mapping[str, Any]) -> Snapshot:
         """Send the request."""
@@ -133,6 +135,9 @@ class RunJob:
         from airflow_provider_omics.triggers.run import OmicsRunTrigger  # a wait in a worker needs none
 
         return OmicsRunTrigger(plan.id, plan.uuid, run_timeout=plan.run_timeout, **shared)
+
+    def next_stretch(self, seen: Snapshot, last: Stretch | None) -> None:
+        """Collect nothing before the end: a run has one."""
 
     def let_go(self) -> None:
         """Do nothing: a run that nobody waits for needs nothing more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from importlib import import_module
 from typing import Any, NoReturn, Protocol
@@ -39,6 +39,7 @@ from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
 from airflow_provider_omics.core.wait.flow import WaitPlan, time_limits, wait
 from airflow_provider_omics.core.wait.outcome import closing_line
+from airflow_provider_omics.core.wait.stretch import Stretch
 from airflow_provider_omics.exceptions import task_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
@@ -87,6 +88,16 @@ class Job(Startable, Protocol):
 
         :param plan: of the wait.
         :param shared: arguments that both triggers take.
+        """
+
+    def next_stretch(self, seen: Snapshot, last: Stretch | None) -> Stretch | None:
+        """Collect what has ended in the last stretch of the wait, and begin the next one.
+
+        Trouble is a warning in the log: what waits for hours does not end by it.
+
+        :param seen: what is waited for, going.
+        :param last: the last stretch; None: the wait begins.
+        :return: the next one; None: nothing is collected before the end.
         """
 
     def let_go(self) -> None:
@@ -140,6 +151,8 @@ class StartTask:
     _may_be_adopted: bool = False
     _has_waited: bool = False
     """Whether the wait is over: what is raised from then on says how the run or batch has ended, or was left."""
+    _is_collecting: bool = False
+    """Whether it reads results between two stretches of the wait: then a user's end alone cancels."""
     _began: float = 0.0
     """When this try began, in seconds since the epoch."""
 
@@ -206,11 +219,18 @@ class StartTask:
         try:
             parsed = parse_event(event, self.job.kind)
             seen = None if parsed.cancelled else parsed.snapshot
-            self._open(was_found=connected)
+            self._is_collecting = parsed.outcome is Outcome.STRETCH_OVER
+            carried: dict[str, Any] = {} if parsed.stretch is None else dict(parsed.stretch.carried)
+            # `dag.test()` drops what a task carries beside its trigger.
+            given = {"request_id": request_id, "connected": connected, "try_number": try_number, "resolved": resolved}
+            carried.update((name, value) for name, value in given.items() if value is not None)
+            self._open(was_found=carried.get("connected"))
             owner = self.owner
-            owner.take_up(request_id, parsed.snapshot)
-            owner.resolved = resolved or {}
-            if not owner.is_of_an_earlier_try(try_number):
+            owner.take_up(carried.get("request_id"), parsed.snapshot)
+            owner.resolved = carried.get("resolved") or {}
+            if not owner.is_of_an_earlier_try(carried.get("try_number")):
+                if parsed.outcome is Outcome.STRETCH_OVER:
+                    parsed = self._go_on(parsed)
                 return self._conclude(parsed)
         except Exception as error:
             if not self._has_waited and seen is not None and seen.phase is Phase.ACTIVE:
@@ -228,7 +248,7 @@ class StartTask:
             self.owner.log.warning("What this task has started is left going, as cancel_on_kill is off")
         else:
             state = partial(task_state, self.owner.context["ti"])
-            self.attempt.kill(may_leave=self._may_be_adopted, task_state=state)
+            self.attempt.kill(may_leave=self._may_be_adopted or self._is_collecting, task_state=state)
         self._tidy_after_cancel()
 
     def _tidy_after_cancel(self) -> None:
@@ -268,7 +288,7 @@ class StartTask:
 
     def _wait(self, begun: Begun, started_at: float) -> WaitEvent | None:
         """Wait for the end; None: nobody wants to."""
-        arguments, hook, started = self.owner.arguments, self.owner.hook, begun.snapshot
+        arguments, started = self.owner.arguments, begun.snapshot
         self.job.started(started)
         if begun.vanished:
             error = "an earlier try has started it, and no answer shows its end"
@@ -276,39 +296,83 @@ class StartTask:
         if not arguments.wait_for_completion:
             self.job.let_go()
             return None
-        plan = WaitPlan(
+        limits = time_limits(arguments.execution_timeout, started_at)
+        plan = self._plan(started, self.job.next_stretch(started, None), **limits)
+        return self._wait_for(plan, started)
+
+    def _plan(self, seen: Snapshot, stretch: Stretch | None, **limits: Any) -> WaitPlan:
+        arguments, hook = self.owner.arguments, self.owner.hook
+        return WaitPlan(
             kind=self.job.kind,
-            id=started.id,
-            uuid=started.uuid,
+            id=seen.id,
+            uuid=seen.uuid,
             # The account's budget holds in a worker, too; all that wait in a triggerer share one.
             poll_interval=max(arguments.poll_interval, 1 / hook.defaults.calls_per_second),
             run_timeout=self.job.run_timeout,
             patience=arguments.patience,
             cancel=arguments.cancel_on_kill,
-            **time_limits(arguments.execution_timeout, started_at),
+            stretch=stretch,
+            **limits,
         )
-        if arguments.deferrable and started.phase is Phase.ACTIVE:
-            trigger = self.job.trigger(
-                plan,
-                poll_interval=plan.poll_interval,
-                deadline=plan.deadline,
-                patience=plan.patience,
-                cancel_on_kill=plan.cancel,
-                grace=plan.grace,
-                aws_conn_id=arguments.aws_conn_id,
-                region_name=arguments.region_name,
-                verify=arguments.verify,
-                botocore_config=arguments.botocore_config,
-            )
-            carried = {
-                "request_id": self.owner.request_id,
-                "connected": not hook.misses_connection,
-                "try_number": self.owner.try_number,
-                **({"resolved": self.owner.resolved} if self.owner.resolved else {}),
-            }
-            raise TaskDeferred(trigger=trigger, method_name="execute_complete", kwargs=carried)
-        # The answer of a start lacks fields of an ended run: one more look at least.
-        return self.attempt.drive(wait(plan))
+
+    def _wait_for(self, plan: WaitPlan, seen: Snapshot) -> WaitEvent:
+        """Wait for the end; what has ended before is collected in between."""
+        while True:
+            if self.owner.arguments.deferrable and seen.phase is Phase.ACTIVE:
+                self._defer(plan)
+            self._is_collecting = False
+            # The answer of a start lacks fields of an ended run: one more look at least.
+            event = self.attempt.drive(wait(plan))
+            if event.outcome is not Outcome.STRETCH_OVER:
+                return event
+            seen = event.snapshot
+            plan = replace(plan, stretch=self._collect(seen, plan.stretch))
+
+    def _go_on(self, event: WaitEvent) -> WaitEvent:
+        """Collect what has ended in a stretch, and wait on."""
+        seen, last = event.snapshot, event.stretch
+        carried = {} if last is None else last.carried
+        limits = {name: carried[name] for name in ("deadline", "grace") if carried.get(name) is not None}
+        try:
+            return self._wait_for(self._plan(seen, self._collect(seen, last), **limits), seen)
+        except AirflowTaskTimeout:
+            return self._time_out()
+
+    def _collect(self, seen: Snapshot, last: Stretch | None) -> Stretch | None:
+        self._is_collecting = True
+        stretch = self.job.next_stretch(seen, last)
+        try:
+            self.owner.check_owner()  # it took its time: a later try may have come
+        except NotOwner:
+            raise
+        except OmicsError as error:
+            self.owner.log.warning("Whether a later try has begun cannot be read: %s", error)
+        return stretch
+
+    def _defer(self, plan: WaitPlan) -> NoReturn:
+        arguments, owner = self.owner.arguments, self.owner
+        carried = {
+            "request_id": owner.request_id,
+            "connected": not owner.hook.misses_connection,
+            "try_number": owner.try_number,
+            **({"resolved": owner.resolved} if owner.resolved else {}),
+        }
+        if plan.stretch is not None:
+            limits = {"deadline": plan.deadline, "grace": plan.grace}
+            plan = replace(plan, stretch=replace(plan.stretch, carried={**carried, **limits}))
+        trigger = self.job.trigger(
+            plan,
+            poll_interval=plan.poll_interval,
+            deadline=plan.deadline,
+            patience=plan.patience,
+            cancel_on_kill=plan.cancel,
+            grace=plan.grace,
+            aws_conn_id=arguments.aws_conn_id,
+            region_name=arguments.region_name,
+            verify=arguments.verify,
+            botocore_config=arguments.botocore_config,
+        )
+        raise TaskDeferred(trigger=trigger, method_name="execute_complete", kwargs=carried)
 
     def _time_out(self) -> WaitEvent:
         """End what a task has started that Airflow's own timeout has struck.
@@ -341,6 +405,11 @@ class StartTask:
             return self.execute()  # the settings are other ones than those that have ended: they are compared
         try:
             result = self.job.conclude(event)
+            if self.owner.record is not None and self.owner.record.canary:
+                self.job.close()
+                self._has_waited = False
+                self.attempt.snapshot = None
+                return self.execute()  # the canary has completed: what it was for is submitted
         except OmicsError as error:
             if not isinstance(error, ServiceError):  # else the judge could not be asked: nothing is known to be bad
                 still_going = event.outcome is not Outcome.ENDED and not event.cancelled

@@ -5,9 +5,23 @@ They are written to XCom as soon as a run or batch has its id, so they are there
 
 from __future__ import annotations
 
-from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
+from typing import Any
 
-from airflow_provider_omics.core.console import log_stream_url, run_list_url, run_url, s3_object_url, s3_url
+import airflow
+from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_omics.core.console import (
+    cohort_path,
+    log_stream_url,
+    run_list_url,
+    run_url,
+    s3_object_url,
+    s3_url,
+)
+
+HAS_TAB = not airflow.__version__.startswith(("2.", "3.0."))
+"""Whether Airflow's api-server serves the page of a cohort."""
 
 
 class OmicsRunLink(BaseAwsLink):
@@ -98,6 +112,28 @@ class OmicsRunReportLink(BaseAwsLink):
         :return: the address.
         """
         return s3_object_url(kwargs["region_name"], kwargs["uri"])
+
+
+class OmicsCohortLink(BaseAwsLink):
+    """The page of the cohort in Airflow, from 3.1 on.
+
+    Airflow shows its tab to those only who may see plugins: Viewer and User of the FAB manager may not.
+    """
+
+    name = "Cohort"
+    key = "omics_cohort"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Return the address, called by Airflow.
+
+        :param operator: the operator.
+        :param ti_key: the task instance.
+        :return: the address; empty where Airflow has no such page.
+        """
+        if not HAS_TAB:
+            return ""
+        address = conf.get("api", "base_url", fallback="") or ""
+        return cohort_path(address, ti_key.dag_id, ti_key.run_id, ti_key.task_id, ti_key.map_index)
 
 
 class OmicsCohortReportLink(BaseAwsLink):

@@ -132,7 +132,8 @@ class OmicsStartOperator(OmicsBaseOperator):
     :param check_inputs: look up every S3 object that the parameters name: one that is missing, or archived and not
         restored, is an error, and so is a pattern that nothing fits. The beginning of keys will do, too (a folder, an
         index): the first 1,000 are listed, and 100 that may be archived looked at. Addresses that HealthOmics cannot
-        read (``gs://``, local paths, ...) are warned of. Default False.
+        read (``gs://``, local paths, ...) are warned of. Of a batch an input that was replaced since its sample
+        completed counts as changed. Default False.
     :param check_role_arn: the role that looks them up, such as the runs' own, if its trust policy lets the connection
         assume it: an input that it may not read is an error. Default: the connection itself, whose lack of rights
         proves nothing and only causes a warning.
@@ -237,6 +238,20 @@ class OmicsStartOperator(OmicsBaseOperator):
         value = getattr(self, name)
         put, given = self._given.get(name, (None, None))
         return given if put is value and put is not None else value
+
+    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
+        """Render a template; called by Airflow.
+
+        Text without one stays as it is: native rendering would make 1000 of ``1_000``, and 31 of ``0x1F``.
+
+        :param content: a template, or a container of templates.
+        :param args: see Airflow's method.
+        :param kwargs: see Airflow's method.
+        :return: the rendered content.
+        """
+        if isinstance(content, str) and not any(mark in content for mark in ("{{", "{%", "{#")):
+            return content
+        return super().render_template(content, *args, **kwargs)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start, wait and judge; called by Airflow.

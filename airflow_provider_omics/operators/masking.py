@@ -14,7 +14,7 @@ from typing import Any
 # Outside of parameters only these keys are hidden: a role and an output place are worth seeing.
 _HIDDEN_KEYS: Mapping[str, tuple[str, ...]] = {
     "default_run_setting": ("parameters", "sessionPolicy"),
-    "sample_sheet": ("parameters", "where"),
+    "sample_sheet": ("parameters", "where", "rows"),
 }
 
 # These may be a path alone, which says nothing of what is behind it.

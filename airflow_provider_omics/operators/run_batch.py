@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import XComArg
 
-from airflow_provider_omics.links.omics import OmicsCohortReportLink, OmicsResultsFileLink, OmicsRunBatchLink
+from airflow_provider_omics.links.omics import (
+    OmicsCohortLink,
+    OmicsCohortReportLink,
+    OmicsResultsFileLink,
+    OmicsRunBatchLink,
+)
 from airflow_provider_omics.operators.base import BY_NAME, OmicsActionOperator, OmicsStartOperator
 
 if TYPE_CHECKING:
@@ -73,6 +78,16 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         provenance. ``"listed"``: the id of the run and how it ended, from lists of 100 a call.
     :param read_outputs: with ``"full"``, also the outputs of each completed run: the parsed ``outputs.json`` of WDL and
         CWL, for Nextflow the URIs of its objects; default False.
+    :param canary: samples that go first, as a batch of their own: their number, ``runSettingId``s or patterns. The
+        others are submitted only when all of these have completed; else the task ends with their diagnosis, and a clear
+        goes on from there. It needs a memory, as ``rerun`` with names does. Default: all go at once.
+    :param ledger: beside the results, write once what each attempt has asked for, who, and with which versions, and
+        with ``"full"`` what HealthOmics tells of each run (default). With ``mask_parameters`` it has hashes in the
+        place of values.
+    :param collect_every: where there is a place for results, while the batch is waited for: about how often what has
+        ended since is added to the results, a timedelta or seconds. ``"auto"`` (default): every 30 minutes for a batch
+        over 300 runs, else only at the end; None: only at the end. Each time a deferred task comes back to a worker for
+        some minutes, and Airflow calls ``on_execute_callback`` again.
     :param max_cost_usd: refuse to start runs that may cost more, by an estimate from completed runs of the same
         workflow and version: those of ``previous_results``, else of this task's own last results. Without such runs it
         warns, and starts. Default: no limit.
@@ -125,8 +140,10 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "trust_foreign",
         "results_s3_uri",
         "results_detail",
+        "collect_every",
         "max_cost_usd",
         "require_estimate",
+        "canary",
         "check_inputs",
         "check_role_arn",
         "read_costs",
@@ -142,7 +159,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "rerun": "json",
         "rerun_setting": "json",
     }
-    operator_extra_links = (OmicsRunBatchLink(), OmicsCohortReportLink(), OmicsResultsFileLink())
+    operator_extra_links = (OmicsRunBatchLink(), OmicsCohortLink(), OmicsCohortReportLink(), OmicsResultsFileLink())
 
     def __init__(
         self,
@@ -170,6 +187,9 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         results_s3_uri: str | None = None,
         results_detail: str = "full",
         read_outputs: bool = False,
+        ledger: bool = True,
+        collect_every: timedelta | float | str | None = "auto",
+        canary: int | str | Collection[str] | None = None,
         max_cost_usd: float | str | None = None,
         require_estimate: bool | str = False,
         **kwargs: Any,
@@ -200,6 +220,9 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.results_s3_uri = results_s3_uri
         self.results_detail = results_detail
         self.read_outputs = read_outputs
+        self.ledger = ledger
+        self.collect_every = collect_every
+        self.canary = canary
         self._hide()
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
@@ -233,18 +256,30 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         and how it ended, from lists of 100 a call.
     :param read_outputs: with ``"full"``, also the outputs of each completed run: the parsed ``outputs.json`` of WDL and
         CWL, for Nextflow the URIs of its objects; default False.
+    :param ledger: with ``"full"``, write once beside the results what HealthOmics tells of each run (default); with the
+        connection's ``mask_parameters`` it has hashes in the place of parameters.
     :param read_costs: add to each record what its run cost, and write ``sizing.json`` beside the file. Default: the
         connection's ``read_costs``, which is off by default.
+    :param report: write the page of the results beside them, ``report.html``, if anything is new (default).
+    :param chunk_size: hand on what has completed: the result has ``new_chunks``, as
+        :func:`~airflow_provider_omics.results.read.completed_chunks` makes them, of the samples that no other DAG run
+        of this task has handed on. Default: nothing is handed on.
+    :param partitions: make these samples, up to 1,000, partitions of the task's assets (Airflow 3.3+), with the
+        ``runSettingId`` as key: sample ids enter Airflow's database by it. Default False.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, status, total_runs, completed_runs, failed_runs, cancelled_runs, not_submitted_runs,
-        unknown_runs, new_records, results_uri``: of the batch its status, of its records the counts; with
-        ``read_costs`` the same members as of the operator that starts a batch.
+        unknown_runs, new_records, results_uri, report_uri``: of the batch its status, of its records the counts; with
+        ``read_costs`` the same members as of the operator that starts a batch; with ``chunk_size`` or ``partitions``
+        also ``new_completed, new_chunks``.
     :raises SettingsError: no place, a place of another form, a file of something else, or an unknown detail.
     :raises ServiceError: HealthOmics or S3 refused a call, or did not answer; its subclasses say how.
     """
 
     action = "collect_batch_results"
-    action_arguments = ("batch_id", "results_s3_uri", "results_detail", "read_outputs", "read_costs")
+    action_arguments = (
+        *("batch_id", "results_s3_uri", "results_detail", "read_outputs", "read_costs"),
+        *("ledger", "report", "chunk_size", "partitions"),
+    )
     template_fields: Sequence[str] = aws_template_fields("batch_id", "results_s3_uri", "results_detail", "read_costs")
 
     def __init__(
@@ -255,6 +290,10 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         results_detail: str = "full",
         read_outputs: bool = False,
         read_costs: bool | str | None = None,
+        ledger: bool = True,
+        report: bool = True,
+        chunk_size: int | str | None = None,
+        partitions: bool | str = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -263,6 +302,10 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         self.results_s3_uri = results_s3_uri
         self.results_detail = results_detail
         self.read_outputs = read_outputs
+        self.ledger = ledger
+        self.report = report
+        self.chunk_size = chunk_size
+        self.partitions = partitions
 
 
 class OmicsCancelRunBatchOperator(OmicsActionOperator):

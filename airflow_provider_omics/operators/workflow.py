@@ -41,7 +41,8 @@ class OmicsReleaseWorkflowOperator(OmicsBaseOperator):
     :param readme_path: path of the README in a repository.
     :param readme_uri: an S3 object with the README.
     :param workflow_bucket_owner_id: account that owns the bucket of the definition. Default: not checked.
-    :param tags: tags of the workflow and the version; one more, ``airflow:definition_digest``, is the release's.
+    :param tags: tags of the workflow and the version, at most 48; two more, ``airflow:definition_digest`` and the
+        version's ``airflow:released_by``, are the release's.
     :param staging_s3_uri: where an archive of more than 4.4 MB is put for HealthOmics to read:
         ``s3://bucket/prefix/``; default: the connection's. It stays there.
     :param deferrable: wait in the triggerer instead of a worker; default: ``[operators] default_deferrable``.
@@ -49,7 +50,8 @@ class OmicsReleaseWorkflowOperator(OmicsBaseOperator):
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``workflow_id, workflow_name, workflow_version_name, digest, source_digest, created, not_checked``:
         ``digest`` is AWS's, as runs have it; ``source_digest`` the one by which a release finds what is there;
-        ``created`` whether this try created the version; ``not_checked`` the part that only HealthOmics has checked.
+        ``created`` whether this task created the version in this DAG run, in whichever try; ``not_checked`` the part
+        that only HealthOmics has checked.
     :raises SettingsError: bad input, a name that several workflows have, WDL that is not valid, or a version that has
         another definition; nothing was created.
     :raises WorkflowFailed: HealthOmics could not create the workflow or the version; ``status_message`` says why.
@@ -134,7 +136,7 @@ class OmicsReleaseWorkflowOperator(OmicsBaseOperator):
         """Look anew when the trigger has fired; called by Airflow.
 
         :param event: the payload of the trigger's event, which only wakes the task.
-        :param awaited: the creation that the task has waited for: ``workflow_id, version_name, created``.
+        :param awaited: the creation that the task has waited for: ``workflow_id, version_name``.
         :param try_number: the try that deferred; None: not known.
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.

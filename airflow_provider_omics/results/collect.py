@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection as AnyCollection
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import Any
 
 from airflow_provider_omics.core.batch.collect import (
+    ENDED_STATUSES,
     ResultsDetail,
     attempt_number,
     completed_if_not_listed,
@@ -17,27 +20,47 @@ from airflow_provider_omics.core.batch.collect import (
     is_beside,
     is_settled,
     leaves_out_runs,
+    lists_active_runs,
+    pages_are_fewer,
     statuses_to_list,
     supersedes,
 )
-from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, RunRecord, Sample, Submission, unfit
+from airflow_provider_omics.core.batch.sample import (
+    STATUS_OF_PHASE,
+    BatchOrigin,
+    RecordStatus,
+    RunRecord,
+    Sample,
+    Submission,
+    unfit,
+)
 from airflow_provider_omics.core.cost.cohort import CohortCost, RunPrice, cohort_cost
 from airflow_provider_omics.core.cost.sizing import Sizing
 from airflow_provider_omics.core.errors import AttemptError, NotFound, OmicsError, Problem, SettingsError
 from airflow_provider_omics.core.failure.manifest import run_from_manifest
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
-from airflow_provider_omics.core.statuses import Phase, RunStatus
+from airflow_provider_omics.core.statuses import UNKNOWN, Phase, RunStatus, SubmissionStatus
 from airflow_provider_omics.core.text import visible
 from airflow_provider_omics.core.uris import S3Address, s3_address
 from airflow_provider_omics.core.wait.flow import LIST_LAG
 from airflow_provider_omics.hooks.client import CALL, at_each
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.repeats import Repeats
-from airflow_provider_omics.hooks.s3 import S3Store
+from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.results.cohort import Cohort
 from airflow_provider_omics.results.costs import CostReader
-from airflow_provider_omics.results.file import JsonLinesFile, read_samples, write_merged
+from airflow_provider_omics.results.file import JsonLinesFile, read_samples, write_added, write_merged
+from airflow_provider_omics.results.ledger import Ledger
 from airflow_provider_omics.results.manifests import CALLS_PER_SECOND, ManifestReader
+from airflow_provider_omics.results.roster import (
+    LEFT,
+    RECORDED,
+    Roster,
+    Row,
+    Tally,
+    key_of,
+    submission_of,
+)
 from airflow_provider_omics.results.store import ResultsStore
 
 TOLD = 30.0
@@ -55,11 +78,21 @@ LOOKS = 4
 """How often ListRunsInBatch is asked for all runs in the counts of an ended batch, and GetRun for their ends, as both
 lag."""
 
+LATE_MANIFEST = 600.0
+"""Seconds after the end of a run in which its manifest is looked for again: how late it may come is not documented."""
+
 SUMMARIES = ("logs/outputs.json", "logs/output.json")
 """The user guide has both names, on its pages "Run outputs" and "CloudWatch Logs"."""
 
 MAX_SUMMARY_BYTES = 1_000_000
 """Larger summaries are left out: each stands in one line of the results."""
+
+_COUNTS = {
+    RunStatus.COMPLETED: "completed_runs",
+    RunStatus.FAILED: "failed_runs",
+    RunStatus.CANCELLED: "cancelled_runs",
+}
+"""Final status -> its count in GetBatch."""
 
 MAX_OBJECTS = 1_000
 """Objects of a Nextflow run that are named: those of one list call."""
@@ -97,6 +130,56 @@ class Collected:
             "new_records": self.new,
             "results_uri": self.uri,
         }
+
+
+@dataclass(frozen=True)
+class Between:
+    """The outcome of a collection while the batch goes.
+
+    :param batch: the batch as seen at the beginning.
+    :param new: the records that were added.
+    :param tally: all of the batch that the file has.
+    :param done: runs that need no look any more while the batch goes. Default 0.
+    :param has_more: there is more that has ended, and no time was left for it. Default False.
+    """
+
+    batch: BatchSnapshot
+    new: tuple[RunRecord, ...]
+    tally: Tally
+    done: int = 0
+    has_more: bool = False
+
+
+@dataclass(frozen=True)
+class Going:
+    """Ids of runs of a batch that is going, as lists showed them.
+
+    :param active: those that have not ended; None: they were not listed.
+    :param computing: those of them that compute.
+    :param listed_ended: those that have ended; None: they were not listed.
+    """
+
+    active: AnyCollection[str] | None
+    computing: AnyCollection[str]
+    listed_ended: AnyCollection[str] | None
+
+    def ended(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Pick the rows of runs that have ended since.
+
+        :param rows: of the roster.
+        """
+        refused = SubmissionStatus.FAILED.value
+        for row in rows:
+            if row[0] not in (RECORDED, LEFT) and (self._has_ended(row[2]) if row[2] else row[4] == refused):
+                yield row
+
+    def state_of(self, row: Row) -> str:
+        """Tell the state of a row whose end is not in the results."""
+        waits = row[2] not in self.computing and not self._has_ended(row[2])
+        return RecordStatus.PENDING.value if waits else RecordStatus.RUNNING.value
+
+    def _has_ended(self, run_id: str) -> bool:
+        return run_id in self.listed_ended if self.listed_ended is not None else run_id not in (self.active or ())
 
 
 def collect_results(hook: OmicsHook, batch_id: str, uri: str, log: Any, **options: Any) -> Collected:
@@ -152,8 +235,10 @@ class Collection:
     :param reasons: with LISTED, one GetRun for each run that failed: lists do not tell why. Default False.
     :param store: where the records go; default: a store of its own.
     :param needs_samples: the batch has left samples as they were, and without them nobody can judge it. Default False.
+    :param ledger: gets an entry of each run that has ended, with FULL. Default: there is none.
     :param read_costs: add to each record what its run cost, see :mod:`airflow_provider_omics.results.costs`; it needs
         a file. Default False.
+    :param patience: seconds for which failures are borne. Default: the hook's.
     :raises SettingsError: the arguments do not go together.
     """
 
@@ -170,13 +255,15 @@ class Collection:
         reasons: bool = False,
         store: ResultsStore | None = None,
         needs_samples: bool = False,
+        ledger: Ledger | None = None,
         read_costs: bool = False,
+        patience: float | None = None,
     ) -> None:
         if read_outputs and detail is ResultsDetail.LISTED:
             allowed = "with results_detail='full': lists have no output URI"
             raise SettingsError([Problem("read_outputs", "True", allowed)])
         self._hook = hook
-        self._repeats = Repeats(hook, log)
+        self._repeats = Repeats(hook, log, patience)
         self._batch_id = batch_id
         self._file = None if uri is None else JsonLinesFile(hook, uri, hook.defaults.results_kms_key_id)
         self._store = ResultsStore() if store is None else store
@@ -186,14 +273,18 @@ class Collection:
         self._needs_samples = needs_samples
         self._started_by = started_by
         self._outputs = OutputsReader(hook) if read_outputs else None
+        self._ledger = ledger if detail is ResultsDetail.FULL else None
+        self._answer: Mapping[str, Any] | None = None
         self._pacer = Pacer(hook.defaults.calls_per_second)
         self._manifests = ManifestReader(hook, log, Pacer(CALLS_PER_SECOND).wait)
         self._costs = CostReader(hook, log, uri, self._manifests) if read_costs and uri is not None else None
         self._batch = BatchSnapshot(batch_id, "")
         self._workflow: str | None = None
-        self._new = self._unwritten = self._going = self._lagging = 0
+        self._new = self._unwritten = self._going = self._lagging = self._late = 0
+        self._is_last_look = False
         self._rest_completed = False
         self._leaves_out = False
+        self._adds = False
 
     def close(self) -> None:
         """Remove the temporary store."""
@@ -210,20 +301,24 @@ class Collection:
         self._repeats.make(self._take_file)
         with at_each({CALL: lambda **_: self._pacer.wait()}):
             origin = self._look_at_batch()
-            self._list(self._batch)
+            self._take_samples(origin)
+            roster = self._list(self._batch)
             try:
                 for look in range(LOOKS):
                     if look:
                         time.sleep(LIST_LAG)  # noqa: TID251 - GetRun may lag; tests step the clock
-                    self._lagging = self._going = 0
+                    self._lagging = self._going = self._late = 0
+                    self._is_last_look = look == LOOKS - 1 and has_ended(self._batch)
                     self._read(origin)
-                    if not self._lagging:
+                    if not (self._lagging or (self._late and has_ended(self._batch))):
                         break
             except BaseException:
                 self._save()
                 raise
         if self._file is not None and (self._unwritten or not self._file.exists):
             self._write()
+        if roster is not None:
+            self._clear(roster)
         uri = "" if self._file is None else self._file.uri
         counts = self._store.counts(self._batch_id)
         shown = ", ".join(f"{number} {status}" for status, number in sorted(counts.items())) or "none yet"
@@ -233,6 +328,168 @@ class Collection:
         if not has_ended(self._batch):  # it may not have submitted, or listed, all of its runs yet
             going = max(going, self._batch.total_runs - sum(counts.values()), 1)
         return Collected(uri, self._batch, counts, self._new, going)
+
+    def collect_between(self, seconds: float, explain: Callable[[Sequence[RunRecord]], Mapping[str, str]]) -> Between:
+        """Read runs of a batch that is going, which have ended since, and add them to the file.
+
+        It costs as much as there is new. What it could not read, and runs whose record is gone, are left for later.
+
+        :param seconds: after which no further run is read.
+        :param explain: given new failures, returns ``runSettingId`` -> cause of those of which it knows more.
+        :return: what there is now.
+        :raises SettingsError: the file is no results file.
+        :raises NotFound: there is no such batch (any more).
+        :raises ServiceError: HealthOmics, S3 or CloudWatch Logs refused a call, or did not get through.
+        """
+        until = time.monotonic() + seconds
+        with at_each({CALL: lambda **_: self._pacer.wait()}):
+            origin = self._look_at_batch()
+            roster = self._roster()
+            if roster is None or has_ended(self._batch):
+                return Between(self._batch, (), Tally())
+            with closing(roster):
+                self._bring_up_to_date(roster)
+                going = self._list_going(roster)
+                found = list(
+                    islice(going.ended(roster.rows()), 1 + int(seconds * self._hook.defaults.calls_per_second))
+                )
+                return self._add_ended(roster, going, origin, found, until, explain)
+
+    def _roster(self) -> Roster | None:
+        if self._file is None:
+            return None
+        place = S3Place(self._file.uri, self._hook.defaults.results_kms_key_id)
+        roster = Roster(self._hook, place, self._batch)
+        try:
+            self._repeats.make(roster.read)
+        except SettingsError as error:
+            self._log.warning("%s", error)
+        except BaseException:
+            roster.close()
+            raise
+        return roster
+
+    def _bring_up_to_date(self, roster: Roster) -> None:
+        """Let the roster tell of the results file as it is now."""
+        file = self._file
+        assert file is not None  # noqa: S101 - only a file has a roster
+        if self._repeats.make(file.look) != roster.tally.etag:
+            self._repeats.make(lambda: roster.recount(file, self._batch_id, self._detail is ResultsDetail.FULL))
+        self._adds = not roster.tally.shared
+        if roster.tally.shared:
+            self._repeats.make(self._take_file)
+
+    def _list_going(self, roster: Roster) -> Going:
+        """List the runs that tell which have ended since, and the submissions that are not known yet."""
+        batch, tally = self._batch, roster.tally
+        lists_active = lists_active_runs(batch, roster.started, tally.ends.total(), self._detail)
+        if lists_active and not roster.knows_started(batch):
+            self._list_submissions(roster)  # first: a run that is submitted later is in no list of these
+        waiting = self._listed_ids((RunStatus.PENDING,)) if lists_active else None
+        # The runs of a status that the counts lag behind are at worst looked at in vain.
+        counts = {
+            RunStatus.STARTING: "starting_runs",
+            RunStatus.RUNNING: "running_runs",
+            RunStatus.STOPPING: "stopping_runs",
+        }
+        computing = self._listed_ids([status for status, count in counts.items() if batch.count(count)])
+        if waiting is not None:
+            return Going(waiting | computing, computing, None)
+        ended = self._listed_ids([status for status in ENDED_STATUSES if batch.count(_COUNTS[status])])
+        if not roster.knows_started(batch):
+            missing = ended - {key_of(row) for row in roster.rows()}
+            if pages_are_fewer(len(missing), batch):
+                self._list_submissions(roster)
+            else:
+                make = self._repeats.make
+                items = (self._hook.list_runs_in_batch(self._batch_id, run_id=key, make=make) for key in missing)
+                roster.add(map(Submission.from_item, chain.from_iterable(items)))
+        if roster.refused < batch.count("failed_submissions"):
+            self._list_submissions(roster, SubmissionStatus.FAILED)
+        return Going(None, computing, ended)
+
+    def _list_submissions(self, roster: Roster, status: SubmissionStatus | None = None) -> None:
+        value = None if status is None else status.value
+        listed = self._hook.list_runs_in_batch(self._batch_id, submission_status=value, make=self._repeats.make)
+        roster.add(map(Submission.from_item, listed))
+
+    def _listed_ids(self, statuses: Iterable[RunStatus]) -> set[str]:
+        ids = set()
+        for status in statuses:  # in the order of a run's life: one that moves meanwhile is seen twice, never missed
+            for item in self._hook.list_runs(batch_id=self._batch_id, status=status.value, make=self._repeats.make):
+                ids.add(item["id"])
+                if self._detail is ResultsDetail.LISTED and status in ENDED_STATUSES:
+                    self._store.add_listed([(item["id"], RunSnapshot.from_response(item).to_payload())])
+        return ids
+
+    def _add_ended(
+        self,
+        roster: Roster,
+        going: Going,
+        origin: BatchOrigin,
+        found: list[Row],
+        until: float,
+        explain: Callable[[Sequence[RunRecord]], Mapping[str, str]],
+    ) -> Between:
+        names = {row[1] for row in found}
+        self._take_samples(origin, names)
+        if self._detail is ResultsDetail.FULL:  # GetRun tells how each has ended
+            self._store.add_listed((row[2], {"id": row[2], "status": UNKNOWN}) for row in found if row[2] is not None)
+        states: dict[str, str] = {}
+        new: list[RunRecord] = []
+        try:
+            for number, row in enumerate(found):
+                if number and time.monotonic() >= until:
+                    break
+                records = self._renewed(self._batch, origin, submission_of(row))
+                before, added = self._going, len(new)
+                for record, is_beside in records:
+                    if record.status is RecordStatus.UNKNOWN:
+                        continue
+                    self._store.put(record, beside=is_beside)
+                    if not is_beside:
+                        new.append(record)
+                        self._unwritten += 1
+                if self._going == before:
+                    states[key_of(row)] = RECORDED if len(new) > added else LEFT
+            causes = explain([record for record in new if record.status is RecordStatus.FAILED])
+            for number, record in enumerate(new):
+                if causes.get(record.run_setting_id, record.cause) != record.cause:
+                    new[number] = replace(record, cause=causes[record.run_setting_id])
+                    self._store.put(new[number])
+        except BaseException:
+            self._save()
+            raise
+        if new:
+            self._write()
+        for record in new:
+            roster.tally.add(record.to_json())
+        self._close_stretch(roster, going, states, origin)
+        shown = ", ".join(f"{number} {status}" for status, number in sorted(roster.tally.ends.items())) or "none yet"
+        self._log.info("Results of batch %s so far: %s; %d new", self._batch_id, shown, len(new))
+        return Between(
+            self._batch, tuple(new), roster.tally, roster.done, has_more=len(states) + self._going < len(found)
+        )
+
+    def _close_stretch(self, roster: Roster, going: Going, states: Mapping[str, str], origin: BatchOrigin) -> None:
+        """Write the roster for the next stretch; without it that one has more to read."""
+        assert self._file is not None  # noqa: S101 - see above
+        roster.tally.etag = self._file.etag
+        try:
+            names = None
+            if origin.request_id is not None and self._batch.count("pending_submissions"):
+                samples = read_samples(self._hook, self._file.uri, origin.request_id)
+                names = (one.run_setting_id for one in samples if one.is_submitted)
+            roster.settle(states, going.state_of, names)
+            self._repeats.make(roster.write)
+        except OmicsError as error:
+            self._log.warning("The roster of batch %s was not written: %s", self._batch_id, error)
+
+    def _clear(self, roster: Roster) -> None:
+        try:
+            roster.clear()
+        except OmicsError as error:
+            self._log.warning("The roster of batch %s was not emptied: %s", self._batch_id, error)
 
     def _take_file(self) -> None:
         if self._file is not None:
@@ -287,24 +544,30 @@ class Collection:
         if started_by is not None and origin.dag_id is None:
             names = ("dag_id", "dag_run_id", "try_number", "request_id", "task_id", "map_index")
             origin = replace(origin, **{name: getattr(started_by, name) for name in names})
-        if origin.request_id is not None and self._file is not None:
-            uri, request_id = self._file.uri, origin.request_id
-            needed = self._needs_samples
-            try:
-                self._repeats.make(
-                    lambda: self._store.add_samples(read_samples(self._hook, uri, request_id, required=needed))
-                )
-            except NotFound as error:
-                raise AttemptError(
-                    f"Batch {self._batch_id} has ended, and which samples it left as they were is not known any more: "
-                    f"{error}.",
-                    advice="Clear the task, which reads them from the results file; rerun='all' starts all over.",
-                    request_id=request_id,
-                    resource_id=self._batch_id,
-                ) from error
         self._workflow = origin.workflow
         self._store.set_batch(self._batch_id, self._workflow)
         return origin
+
+    def _take_samples(self, origin: BatchOrigin, wanted: AnyCollection[str] | None = None) -> None:
+        """Read the samples that the batch was started with, or some of them."""
+        if origin.request_id is None or self._file is None:
+            return
+        uri, request_id, needed = self._file.uri, origin.request_id, self._needs_samples
+
+        def take() -> None:
+            samples = read_samples(self._hook, uri, request_id, required=needed, wanted=wanted)
+            self._store.add_samples(samples)
+
+        try:
+            self._repeats.make(take)
+        except NotFound as error:
+            raise AttemptError(
+                f"Batch {self._batch_id} has ended, and which samples it left as they were is not known any more: "
+                f"{error}.",
+                advice="Clear the task, which reads them from the results file; rerun='all' starts all over.",
+                request_id=request_id,
+                resource_id=self._batch_id,
+            ) from error
 
     def _read(self, origin: BatchOrigin) -> None:
         written_at = told_at = time.monotonic()
@@ -334,17 +597,28 @@ class Collection:
         if self._costs is not None:
             self._costs.write(patience)
         if self._file is not None:
-            write_merged(self._file, self._store, self._log, Repeats(self._hook, self._log, patience))
+            write = write_added if self._adds else write_merged
+            repeats = self._repeats if patience is None else Repeats(self._hook, self._log, patience)
+            write(self._file, self._store, self._log, repeats)
         self._unwritten = 0
 
-    def _list(self, batch: BatchSnapshot) -> None:
-        """List runs by status first, then the submissions: so a run that is listed has been submitted."""
+    def _list(self, batch: BatchSnapshot) -> Roster | None:
+        """List runs by status first, then the submissions: so a run that is listed has been submitted.
+
+        :return: the roster, where the batch was collected while it was going.
+        """
         for status in statuses_to_list(batch, self._detail):
             self._list_runs(status)
         if self._detail is ResultsDetail.LISTED and batch.phase is Phase.PROCESSED:
             self._rest_completed = completed_if_not_listed(batch, self._store.count_listed())
             if not self._rest_completed:
                 self._list_runs(RunStatus.COMPLETED)
+        roster = self._roster() if batch.phase is Phase.PROCESSED else None
+        if roster is not None:
+            with closing(roster):
+                if roster.is_whole:
+                    self._store.add_submissions(map(submission_of, roster.rows()))
+                    return roster
         for look in range(LOOKS):
             if look:
                 time.sleep(LIST_LAG)  # noqa: TID251 - the list may lag; tests step the clock
@@ -352,8 +626,9 @@ class Collection:
             self._store.add_submissions(Submission.from_item(item) for item in submissions)
             self._leaves_out = leaves_out_runs(batch, self._store.count_submissions_with_run())
             if not self._leaves_out:
-                return
+                return roster
         self._log.warning("Batch %s has started more runs than ListRunsInBatch lists: the others are UNKNOWN", batch.id)
+        return roster
 
     def _list_runs(self, status: RunStatus) -> None:
         items = self._hook.list_runs(batch_id=self._batch_id, status=status.value, make=self._repeats.make)
@@ -372,15 +647,19 @@ class Collection:
     ) -> Iterator[tuple[RunRecord, bool]]:
         name, workflow = submission.run_setting_id, origin.workflow
         known = in_file = self._store.record(name, workflow)
-        if self._started_by is not None and is_beside(in_file, origin, self._sample(name).fingerprint):
+        if self._started_by is not None and is_beside(in_file, origin, self._sample(name)):
             known = self._store.record(name, workflow, beside=True)
         outputs = self._outputs is not None
-        if is_settled(known, submission, origin, self._detail, reasons=self._reasons, outputs=outputs):
-            record = known if self._lacks_cost(known) else None
-            if record is None:
-                return
+        settled = is_settled(known, submission, origin, self._detail, reasons=self._reasons, outputs=outputs)
+        lacks_entry = self._lacks_entry(known)
+        if settled and not lacks_entry and not self._lacks_cost(known):
+            return
+        if settled and not lacks_entry:
+            record = known
         else:
             record = self._record(batch, origin, submission, attempt_number(known, batch.id))
+            if settled and known is not None:  # it was looked at for the ledger alone, and the run may be gone by now
+                record = replace(known, provenance_uri=None if record is None else record.provenance_uri)
         if record is None:
             self._going += 1
             return
@@ -392,6 +671,12 @@ class Collection:
         if record != known:
             is_other = in_file is not None and in_file.batch_id != batch.id
             yield record, is_other and in_file is not None and supersedes(in_file, record)
+
+    def _lacks_entry(self, known: RunRecord | None) -> bool:
+        """Whether a run has its record, and not yet its entry in the ledger."""
+        if self._ledger is None or known is None or known.batch_id != self._batch_id:
+            return False
+        return known.provenance_uri is None and known.run_uuid is not None
 
     def _lacks_cost(self, known: RunRecord | None) -> bool:
         """Tell whether nothing but the cost of its run is missing in a record of the batch."""
@@ -409,6 +694,7 @@ class Collection:
         if submission.run_id is None:
             is_final = has_ended(batch) or submission.status == "FAILED"
             return self._without_run(submission, sample, origin, attempt) if is_final else None
+        self._answer = None
         run = self._look(batch, submission)
         if run is None:
             return RunRecord.without_run(submission, sample, origin, attempt=attempt)
@@ -420,7 +706,25 @@ class Collection:
             if reader.left_out is not None:
                 named = f"{visible(submission.run_setting_id)} (run {run.id})"
                 self._log.warning("The outputs of %s are left out: %s", named, reader.left_out)
-        return RunRecord.of_run(submission, sample, origin, run, attempt=attempt, outputs=outputs)
+        entry = self._write_down(run) if run.phase in STATUS_OF_PHASE else None
+        return RunRecord.of_run(submission, sample, origin, run, attempt=attempt, outputs=outputs, provenance_uri=entry)
+
+    def _write_down(self, run: RunSnapshot) -> str | None:
+        """Add a run that has ended to the ledger; returns where its entry lies. None: there is none, or not yet."""
+        ledger, uuid, answer = self._ledger, run.uuid, self._answer
+        if ledger is None or uuid is None:
+            return None
+        manifest = self._manifests.read(run.id, uuid)
+        if manifest == () and self._may_come(run):
+            self._late += 1
+            return None
+        return self._repeats.make(lambda: ledger.add_run(uuid, answer, manifest))
+
+    def _may_come(self, run: RunSnapshot) -> bool:
+        """Whether the manifest of a run may come yet: an entry that lacks it lacks it for good."""
+        if run.log_level == "OFF" or self._is_last_look or run.stop_time is None:
+            return False
+        return time.time() - run.stop_time.timestamp() < LATE_MANIFEST
 
     def _without_run(self, submission: Submission, sample: Sample, origin: BatchOrigin, attempt: int) -> RunRecord:
         return RunRecord.without_run(submission, sample, origin, attempt=attempt, may_have_run=self._leaves_out)
@@ -444,11 +748,15 @@ class Collection:
                 if known is None or known.run_id != run_id or known.end is not RecordStatus.UNKNOWN:
                     return RunSnapshot(run_id, RunStatus.COMPLETED.value)
         try:
-            run = RunSnapshot.from_response(self._repeats.make(lambda: self._hook.get_run(run_id)))
+            answer = self._repeats.make(lambda: self._hook.get_run(run_id))
         except NotFound:
             return self._manifest(submission)
+        run = RunSnapshot.from_response(answer)
         is_another = submission.run_uuid is not None and run.uuid not in (None, submission.run_uuid)
-        return self._manifest(submission) if is_another or run.phase is Phase.DELETED else run
+        if is_another or run.phase is Phase.DELETED:
+            return self._manifest(submission)
+        self._answer = answer
+        return run
 
     def _manifest(self, submission: Submission) -> RunSnapshot | None:
         run_id, run_uuid = submission.run_id or "", submission.run_uuid

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection as AnyCollection
 from itertools import count
 from typing import IO, Any, TypeVar, cast
 from urllib.parse import quote
@@ -64,7 +66,7 @@ def samples_place(results_uri: str, request_id: str) -> str:
     :param request_id: the attempt's.
     :return: ``s3://bucket/key/{request_id}.samples.jsonl.gz``.
     """
-    return f"{re.sub(r'[.]jsonl([.]gz)?$', '', results_uri)}/{request_id}.samples.jsonl.gz"
+    return beside(results_uri, f"{request_id}.samples.jsonl.gz")
 
 
 def report_place(results_uri: str) -> str:
@@ -73,7 +75,17 @@ def report_place(results_uri: str) -> str:
     :param results_uri: the results file.
     :return: ``s3://bucket/key/report.html``.
     """
-    return f"{re.sub(r'[.]jsonl([.]gz)?$', '', results_uri)}/report.html"
+    return beside(results_uri, "report.html")
+
+
+def beside(results_uri: str, name: str) -> str:
+    """Return the place of an object that belongs to a results file: in a folder of the file's name.
+
+    :param results_uri: the results file.
+    :param name: of the object, with folders if it has any.
+    :return: ``s3://bucket/key/{name}``.
+    """
+    return f"{re.sub(r'[.]jsonl([.]gz)?$', '', results_uri)}/{name}"
 
 
 class JsonLinesFile:
@@ -109,23 +121,73 @@ class JsonLinesFile:
             if self._fetch(copy):
                 yield from parsed_lines(copy, self.uri, parse, expected)
 
-    def replace(self, lines: Iterable[Mapping[str, Any]]) -> None:
+    def read_lines(self) -> Generator[bytes, None, None]:
+        """Read the lines as they are, all of which are fetched first.
+
+        :return: the lines; none when there is no such file.
+        :raises SettingsError: it is damaged.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        with tempfile.TemporaryFile(prefix="omics-results-") as copy:
+            if self._fetch(copy):
+                yield from _lines_of(copy, self.uri, RESULTS)
+
+    def look(self) -> str | None:
+        """Look at the present version, without reading it; what is appended next is appended to it.
+
+        :return: its mark; None: there is no such file.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        try:
+            self._found(self._store.head(self.uri)["ETag"])
+        except NotFound:
+            self._found(None)
+        return self._etag
+
+    @property
+    def etag(self) -> str | None:
+        """S3's mark of the version that was last read, looked at or written; None: there was no such file."""
+        return self._etag
+
+    def append(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Add lines to the version that was last looked at, and leave the others as they are, packed or not.
+
+        A gzip file may consist of several members (RFC 1952, 2.2), which read as one.
+
+        :param lines: those to add.
+        :raises Conflict: it has been written since.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        with tempfile.TemporaryFile(prefix="omics-results-") as copy:
+            known = self._etag
+            if known is not None and (not self._fetch(copy) or self._etag != known):
+                raise Conflict("PutObject", "PreconditionFailed", f"{self.uri} has been written since it was read")
+            copy.seek(0)
+            if known is not None and (copy.read(2) == _GZIP) is not self.uri.endswith(".gz"):
+                raise Conflict("PutObject", "PreconditionFailed", f"{self.uri} is not packed as its name says")
+            copy.seek(0, os.SEEK_END)
+            self._put(copy, lines)
+
+    def replace(self, lines: Iterable[Mapping[str, Any] | bytes]) -> None:
         """Replace the file, or make it.
 
-        :param lines: its new content.
+        :param lines: its new content, lines as they are among it.
         :raises Conflict: it has been written since it was read.
         :raises ServiceError: S3 refused, or did not get through.
         """
         with tempfile.TemporaryFile(prefix="omics-results-") as copy:
-            if self.uri.endswith(".gz"):
-                # No name and no time within: the same lines make the same file.
-                with gzip.GzipFile(filename="", mode="wb", fileobj=copy, compresslevel=6, mtime=0) as packed:
-                    _write(packed, lines)
-            else:
-                _write(copy, lines)
-            copy.seek(0)
-            is_new = self._is_read and self._etag is None
-            self._found(self._store.put(self._place, copy, if_match=self._etag, if_none_match=is_new))
+            self._put(copy, lines)
+
+    def _put(self, copy: IO[bytes], lines: Iterable[Mapping[str, Any] | bytes]) -> None:
+        if self.uri.endswith(".gz"):
+            # No name and no time within: the same lines make the same file.
+            with gzip.GzipFile(filename="", mode="wb", fileobj=copy, compresslevel=6, mtime=0) as packed:
+                _write(packed, lines)
+        else:
+            _write(copy, lines)
+        copy.seek(0)
+        is_new = self._is_read and self._etag is None
+        self._found(self._store.put(self._place, copy, if_match=self._etag, if_none_match=is_new))
 
     def _fetch(self, copy: IO[bytes]) -> bool:
         try:
@@ -158,7 +220,36 @@ def parsed_lines(
     :return: one value for each line.
     :raises SettingsError: a line is something else.
     """
-    kind, remedy = expected
+    for number, line in enumerate(_lines_of(file, name, expected), 1):
+        yield parsed_line(line, name, parse, expected, number)
+
+
+def parsed_line(
+    line: bytes,
+    name: str,
+    parse: Callable[[Mapping[str, Any]], Line],
+    expected: tuple[str, str] = RESULTS,
+    number: int = 1,
+) -> Line:
+    """Read one line of JSON Lines.
+
+    :param line: the line.
+    :param name: of its file, for messages.
+    :param parse: makes a value of it; raises KeyError, TypeError or ValueError if it is none.
+    :param expected: what the file ought to be, and the remedy; default: a results file.
+    :param number: of the line. Default 1.
+    :raises SettingsError: it is something else.
+    """
+    try:
+        value = json.loads(line)
+        if not isinstance(value, dict):
+            raise TypeError(f"{type(value).__name__}, not an object")  # noqa: TRY301 - one way out of all
+        return parse(value)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise _other(name, number, expected, error) from error
+
+
+def _lines_of(file: IO[bytes], name: str, expected: tuple[str, str]) -> Iterator[bytes]:
     file.seek(0)
     is_packed = file.read(2) == _GZIP
     file.seek(0)
@@ -166,16 +257,17 @@ def parsed_lines(
     for number in count(1):
         try:
             line = next(lines, None)
-            if line is None:
-                return
-            value = json.loads(line)
-            if not isinstance(value, dict):
-                raise TypeError(f"{type(value).__name__}, not an object")  # noqa: TRY301 - one way out of all
-            parsed = parse(value)
-        except (KeyError, TypeError, ValueError, RecursionError, OSError, EOFError, zlib.error) as error:
-            allowed = f"{kind}, one JSON object in each line ({type(error).__name__}: {error}). {remedy}"
-            raise SettingsError([Problem(name, f"line {number}", allowed)]) from error
-        yield parsed
+        except (OSError, EOFError, zlib.error) as error:
+            raise _other(name, number, expected, error) from error
+        if line is None:
+            return
+        yield line
+
+
+def _other(name: str, number: int, expected: tuple[str, str], error: Exception) -> SettingsError:
+    kind, remedy = expected
+    allowed = f"{kind}, one JSON object in each line ({type(error).__name__}: {error}). {remedy}"
+    return SettingsError([Problem(name, f"line {number}", allowed)])
 
 
 def write_merged(file: JsonLinesFile, store: ResultsStore, log: Any, repeats: Repeats) -> None:
@@ -208,6 +300,27 @@ def write_merged(file: JsonLinesFile, store: ResultsStore, log: Any, repeats: Re
     store.written()
 
 
+def write_added(file: JsonLinesFile, store: ResultsStore, log: Any, repeats: Repeats) -> None:
+    """Add the new records of a store to a results file that has none of their samples, by the version looked at.
+
+    Where somebody has written it since, the two are merged, as by :func:`write_merged`.
+
+    :param file: the file, which was looked at.
+    :param store: the new records, and no others.
+    :param log: the task's logger.
+    :param repeats: its patience bounds the tries.
+    :raises Conflict: others write all the time.
+    :raises ServiceError: S3 refused, or did not get through.
+    """
+    try:
+        repeats.make(lambda: file.append(store.lines()))
+    except Conflict:  # or our own write was done, and its answer lost
+        repeats.make(lambda: store.take(file.read(RunRecord.from_json)))
+        write_merged(file, store, log, repeats)
+        return
+    store.written()
+
+
 def write_samples(hook: OmicsHook, results: S3Place, request_id: str, samples: Iterable[Sample]) -> None:
     """Keep the samples of an attempt.
 
@@ -221,20 +334,32 @@ def write_samples(hook: OmicsHook, results: S3Place, request_id: str, samples: I
     file.replace(sample.to_json() for sample in samples)
 
 
-def read_samples(hook: OmicsHook, results_uri: str, request_id: str, *, required: bool = False) -> Iterator[Sample]:
+def read_samples(
+    hook: OmicsHook,
+    results_uri: str,
+    request_id: str,
+    *,
+    required: bool = False,
+    wanted: AnyCollection[str] | None = None,
+) -> Iterator[Sample]:
     """Read the samples of an attempt.
 
     :param hook: the hook whose connection is used.
     :param results_uri: the results file that they belong to.
     :param request_id: the attempt's.
     :param required: they were kept. Default False.
+    :param wanted: only those with these ``runSettingId``s. Default: all.
     :return: its samples; none when they were not kept.
     :raises NotFound: they were kept, and are gone.
     :raises SettingsError: what is there is something else.
     :raises ServiceError: S3 refused, or did not get through.
     """
     file = JsonLinesFile(hook, samples_place(results_uri, request_id), None)
-    yield from file.read(Sample.from_json, SAMPLES)
+    if wanted is None:
+        yield from file.read(Sample.from_json, SAMPLES)
+    else:
+        found = (value for value in file.read(dict, SAMPLES) if value.get("run_setting_id") in wanted)
+        yield from map(Sample.from_json, found)
     if required and not file.exists:
         raise NotFound("GetObject", "NoSuchKey", f"{file.uri} is gone")
 
@@ -253,6 +378,7 @@ def _path(identity: TaskIdentity) -> str:
     return "/".join(quote(name, safe=":+~@=") for name in names) + ".jsonl.gz"
 
 
-def _write(file: Any, lines: Iterable[Mapping[str, Any]]) -> None:
+def _write(file: Any, lines: Iterable[Mapping[str, Any] | bytes]) -> None:
     for line in lines:
-        file.write(json.dumps(line, separators=(",", ":"), allow_nan=False).encode() + b"\n")
+        is_whole = isinstance(line, bytes)
+        file.write(line if is_whole else json.dumps(line, separators=(",", ":"), allow_nan=False).encode() + b"\n")

@@ -199,7 +199,8 @@ class KnownSamples:
             name = record.run_setting_id
             if name not in present and self._before.sample(name) is None:
                 end, reason, workflow = record.end.value, record.cause or record.failure_reason, record.workflow
-                yield Sample(name, record.fingerprint, record.row, end, reason, removed=True, workflow=workflow)
+                gone = Sample(name, record.fingerprint, record.row, end, reason, removed=True, workflow=workflow)
+                yield replace(gone, inputs=record.inputs)
 
     def keep(self, record: RunRecord) -> None:
         """Let the results file have a record that is carried forward, unless one that counts more is there.

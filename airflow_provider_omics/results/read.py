@@ -6,8 +6,8 @@ import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
-from itertools import islice, pairwise
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.uris import S3Address, is_s3_uri, s3_address
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.hooks.s3 import S3Store
-from airflow_provider_omics.results.file import RESULTS, parsed_lines
+from airflow_provider_omics.hooks.s3 import LIST_PAGE, S3Store
+from airflow_provider_omics.results.file import RESULTS, beside, parsed_lines
+from airflow_provider_omics.results.roster import ROSTER, ROSTER_NAME, run_key, unfinished_in
 from airflow_provider_omics.sheets.opening import open_bytes
 
 _STEM = re.compile(r"[.]jsonl([.]gz)?$")
@@ -35,6 +36,7 @@ def read_batch_results(
     first_line: int = 1,
     last_line: int | None = None,
     skip_lines: str = "",
+    unfinished: bool = False,
     aws_conn_id: str | None = "aws_default",
     region_name: str | None = None,
     hook: OmicsHook | None = None,
@@ -52,6 +54,9 @@ def read_batch_results(
     :param first_line: where to begin; default 1.
     :param last_line: where to end. Default: at the end of the file.
     :param skip_lines: lines between them to leave out, as a chunk names them: ``"3,7-9"``. Default: none.
+    :param unfinished: after the records of the file, also a short one of each sample that had not ended when a batch
+        was last collected, with status RUNNING, PENDING or NOT_YET_SUBMITTED. A batch that is collected at its end only
+        has none. Default False.
     :param aws_conn_id: the connection that reads S3. Default: "aws_default".
     :param region_name: AWS Region. Default: the connection's.
     :param hook: reads S3 in their place, with its endpoint, TLS settings and botocore configuration. Default: none.
@@ -60,11 +65,20 @@ def read_batch_results(
     :raises ServiceError: S3 refused.
     """
     skipped, status = _lines(skip_lines), _checked(status)
-    for number, record in _numbered(uri, last_line, aws_conn_id, region_name, hook):
+    store = _store(uri, aws_conn_id, region_name, hook)
+    ended: set[tuple[str | None, str]] = set()
+    for number, record in _numbered(uri, last_line, store):
+        if unfinished:
+            ended.add((record.batch_id, run_key(record.run_id, record.run_setting_id)))
         if number < first_line or number in skipped or run_setting_id not in (None, record.run_setting_id):
             continue
         if _is_wanted(record, status, workflow_id):
             yield record
+    if unfinished:
+        for record in _unfinished(uri, store):
+            is_open = (record.batch_id, run_key(record.run_id, record.run_setting_id)) not in ended
+            if is_open and run_setting_id in (None, record.run_setting_id) and _is_wanted(record, status, workflow_id):
+                yield record
 
 
 def results_files(place: str, store: S3Store | None = None) -> list[str]:
@@ -128,14 +142,27 @@ def completed_chunks(
         default), or the file cannot be read.
     :raises ServiceError: S3 refused.
     """
-    if size < 1:
-        raise SettingsError([Problem("size", repr(size), "a whole number, 1 or more")])
     status = RecordStatus.COMPLETED.value
     common = {"uri": uri, "status": status, "aws_conn_id": aws_conn_id, "region_name": region_name}
     if workflow_id is not None:
         common["workflow_id"] = workflow_id
-    numbered = _numbered(uri, None, aws_conn_id, region_name)
+    numbered = _numbered(uri, None, _store(uri, aws_conn_id, region_name))
     wanted = (number for number, record in numbered if _is_wanted(record, status, workflow_id))
+    return chunks_of(wanted, size, common)
+
+
+def chunks_of(numbers: Iterable[int], size: int, common: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Divide lines of a results file into chunks.
+
+    :param numbers: of the lines, ascending.
+    :param size: lines in a chunk.
+    :param common: arguments of :func:`read_batch_results` that all chunks share.
+    :return: for each chunk the arguments of :func:`read_batch_results`.
+    :raises SettingsError: there would be more than Airflow maps, or the size is none.
+    """
+    if size < 1:
+        raise SettingsError([Problem("size", repr(size), "a whole number, 1 or more")])
+    wanted = iter(numbers)
     chunks: list[dict[str, Any]] = []
     completed = 0
     while lines := list(islice(wanted, size)):
@@ -172,16 +199,38 @@ def _lines(text: str) -> set[int]:
         raise SettingsError([Problem("skip_lines", repr(text), "numbers of lines, as '3,7-9'")]) from None
 
 
-def _numbered(
-    uri: str,
-    last_line: int | None,
-    aws_conn_id: str | None,
-    region_name: str | None,
-    hook: OmicsHook | None = None,
-) -> Iterator[tuple[int, RunRecord]]:
-    store = None
-    if is_s3_uri(uri):
-        store = S3Store.of_connection(aws_conn_id, region_name) if hook is None else S3Store(hook)
+def _store(uri: str, aws_conn_id: str | None, region_name: str | None, hook: OmicsHook | None = None) -> S3Store | None:
+    """Open S3, where the file lies there."""
+    if not is_s3_uri(uri):
+        return None
+    return S3Store.of_connection(aws_conn_id, region_name) if hook is None else S3Store(hook)
+
+
+def _unfinished(uri: str, store: S3Store | None) -> Iterator[RunRecord]:
+    """Read the rosters beside a results file; the names of others begin otherwise, and come later."""
+    folder = beside(uri, "")
+    places = [] if store else [str(path) for path in sorted(Path(folder).glob(f"[0-9]*{ROSTER_NAME}"))]
+    bucket, prefix = s3_address(folder)
+    after = ""
+    while store is not None and after.removeprefix(prefix) < ":":  # the character after the last digit
+        page = store.list_objects(folder, after=after)
+        keys = [item["Key"] for item in page]
+        places += [
+            S3Address(bucket, key).uri
+            for key in keys
+            if key.endswith(ROSTER_NAME) and key.removeprefix(prefix)[0].isdigit()
+        ]
+        if len(page) < LIST_PAGE:
+            break
+        after = keys[-1]
+    for place in places:
+        with tempfile.TemporaryFile(prefix="omics-roster-") as copy:
+            with open_bytes(place, store) as stream:
+                shutil.copyfileobj(stream, copy)
+            yield from chain.from_iterable(parsed_lines(copy, place, unfinished_in, ROSTER))
+
+
+def _numbered(uri: str, last_line: int | None, store: S3Store | None) -> Iterator[tuple[int, RunRecord]]:
     # Fetched first: a slow reader loses no connection.
     with tempfile.TemporaryFile(prefix="omics-results-") as copy:
         with open_bytes(uri, store) as stream:

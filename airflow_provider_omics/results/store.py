@@ -18,13 +18,13 @@ PRAGMA cache_size = -8000;
 CREATE TABLE batch (id TEXT, workflow TEXT);
 CREATE TABLE sample (
   id TEXT PRIMARY KEY, fingerprint TEXT, row TEXT, carried TEXT, reason TEXT, removed INTEGER, unclear INTEGER,
-  run_id TEXT, message TEXT, workflow TEXT
+  run_id TEXT, message TEXT, workflow TEXT, inputs TEXT
 );
 CREATE TABLE submission (id TEXT PRIMARY KEY, run_id TEXT, run_uuid TEXT, status TEXT, reason TEXT, message TEXT);
 CREATE TABLE listed (run_id TEXT PRIMARY KEY, item TEXT);
 CREATE TABLE record (
   id TEXT, workflow TEXT, beside INTEGER, fingerprint TEXT, batch_id TEXT, status TEXT, ended TEXT, line TEXT,
-  changed INTEGER, read TEXT, place INTEGER,
+  changed INTEGER, read TEXT, place INTEGER, inputs TEXT,
   PRIMARY KEY (id, workflow, beside)
 );
 CREATE VIEW counting AS
@@ -33,18 +33,20 @@ CREATE VIEW counting AS
       sample.id, record.rowid AS record_id, record.fingerprint IS sample.fingerprint AS same,
       ROW_NUMBER() OVER (
         PARTITION BY sample.id
-        ORDER BY record.fingerprint = sample.fingerprint AND record.ended = 'COMPLETED' DESC,
+        ORDER BY record.fingerprint = sample.fingerprint AND record.ended = 'COMPLETED'
+            AND COALESCE(record.inputs = sample.inputs, TRUE) DESC,
           record.batch_id IS batch.id DESC, record.beside, record.rowid
       ) AS number
     FROM (
-      SELECT id, fingerprint, workflow FROM sample
+      SELECT id, fingerprint, workflow, inputs FROM sample
       UNION ALL
-      SELECT id, NULL, NULL FROM submission WHERE id NOT IN (SELECT id FROM sample)
+      SELECT id, NULL, NULL, NULL FROM submission WHERE id NOT IN (SELECT id FROM sample)
     ) AS sample
     JOIN record ON record.id = sample.id
     LEFT JOIN batch ON TRUE
     WHERE record.batch_id IS batch.id
-      OR (record.fingerprint IS sample.fingerprint AND record.workflow IS COALESCE(sample.workflow, batch.workflow))
+      OR (record.fingerprint IS sample.fingerprint AND COALESCE(record.inputs = sample.inputs, TRUE)
+        AND record.workflow IS COALESCE(sample.workflow, batch.workflow))
   ) WHERE number = 1;
 CREATE VIEW cohort AS
   SELECT
@@ -65,16 +67,16 @@ CREATE VIEW cohort AS
 # counting: of each sample the record that counts, as core.batch.evidence decides it before the batch is started.
 
 _PUT = """
-INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, NULL, NULL)
+INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, NULL, NULL, ?)
 ON CONFLICT (id, workflow, beside) DO UPDATE SET
   fingerprint = excluded.fingerprint, batch_id = excluded.batch_id, status = excluded.status, ended = excluded.ended,
-  line = excluded.line, changed = 1, read = CASE WHEN changed THEN read ELSE line END
+  inputs = excluded.inputs, line = excluded.line, changed = 1, read = CASE WHEN changed THEN read ELSE line END
 """
 _TAKE = """
-INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, NULL, ?)
+INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, NULL, ?, ?)
 ON CONFLICT (id, workflow, beside) DO UPDATE SET
   fingerprint = excluded.fingerprint, batch_id = excluded.batch_id, status = excluded.status, ended = excluded.ended,
-  line = excluded.line, changed = 0, read = NULL, place = excluded.place
+  inputs = excluded.inputs, line = excluded.line, changed = 0, read = NULL, place = excluded.place
 """
 _LINES = "SELECT line FROM record WHERE NOT beside ORDER BY place IS NULL, place, rowid"
 
@@ -107,10 +109,11 @@ class ResultsStore:
                 item.run_id,
                 item.message,
                 item.workflow,
+                item.inputs,
             )
             for item in samples
         )
-        self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def set_batch(self, batch_id: str, workflow: str | None) -> None:
         """Say which batch is collected, and of which workflow: of two records of a sample the cohort has its own."""
@@ -192,7 +195,7 @@ class ResultsStore:
                     keep = "UPDATE record SET read = ?, place = ? WHERE id = ? AND workflow = ? AND NOT beside"
                     self._database.execute(keep, (row[-1], place, *row[:2]))
                     continue
-            self._database.execute(_TAKE, (*row, place))
+            self._database.execute(_TAKE, (*row, place, record.inputs))
 
     def put(self, record: RunRecord, *, beside: bool = False) -> None:
         """Add a record, or put it in the place of the one of the same workflow and ``runSettingId``.
@@ -200,7 +203,7 @@ class ResultsStore:
         :param record: the record.
         :param beside: it is not for the file, which has a record of the same sample by another task. Default False.
         """
-        self._database.execute(_PUT, _row(record, beside=beside))
+        self._database.execute(_PUT, (*_row(record, beside=beside), record.inputs))
 
     def written(self) -> None:
         """Note that the file has the same records."""

@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_omics.core.errors import NotFound, Problem, ServiceError, SettingsError
 from airflow_provider_omics.core.text import visible
@@ -34,18 +34,31 @@ _OTHERS = {
 }
 
 
+class Digest(Protocol):
+    """A hash that is being computed, as of :mod:`hashlib`."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take in more bytes."""
+
+
 @contextmanager
-def open_bytes(path: str, store: S3Store | None = None) -> Iterator[io.BufferedReader[Any]]:
+def open_bytes(
+    path: str, store: S3Store | None = None, digest: Digest | None = None
+) -> Iterator[io.BufferedReader[Any]]:
     """Open a file as a stream of bytes; gzip, recognised by its first bytes, is unpacked.
 
     :param path: a local path, or ``s3://bucket/key``.
     :param store: reads S3. Default: the store of the connection ``aws_default``.
+    :param digest: gets the bytes of the file, as it is stored, to its end. Default: nobody wants them.
     :return: the stream, as a context: closed at its end.
     :raises SettingsError: there is no such file, it cannot be read, or it is of a kind that is no sheet.
     :raises ServiceError: S3 refused.
     """
     with ExitStack() as stack:
         stream = stack.enter_context(_s3_object(path, store) if is_s3_uri(path) else _local_file(path))
+        if digest is not None:
+            stream = stack.enter_context(io.BufferedReader(_Digested(stream, digest), BUFFER))
+        stored = stream
         head = stream.peek(8)
         for start, what in _OTHERS.items():
             if head.startswith(start):
@@ -55,6 +68,32 @@ def open_bytes(path: str, store: S3Store | None = None) -> Iterator[io.BufferedR
         if head.startswith(_GZIP):
             stream = stack.enter_context(io.BufferedReader(_Unpacked(stream, path), BUFFER))
         yield stream
+        if digest is not None and not stored.closed:  # a reader of text closes what it has read to its end
+            while stored.read(BUFFER):
+                pass
+
+
+class _Digested(io.RawIOBase):
+    """A file whose bytes are hashed while they are read.
+
+    :param file: the file.
+    :param digest: gets them.
+    """
+
+    def __init__(self, file: IO[bytes], digest: Digest) -> None:
+        self._file = file
+        self._digest = digest
+
+    def readable(self) -> bool:
+        """Whether it can be read; called by the buffer around it."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes; called by the buffer around it."""
+        read = self._file.read(len(buffer))
+        buffer[: len(read)] = read
+        self._digest.update(read)
+        return len(read)
 
 
 class _Unpacked(io.RawIOBase):

@@ -8,11 +8,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import date, datetime, time
-from decimal import Decimal
 from typing import Any
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.sheet.cells import plain_cell
 from airflow_provider_omics.core.sheet.runs import SheetRows
 
 BATCH = 1_000
@@ -58,10 +57,4 @@ def _rows(table: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for batch in table.iter_batches(batch_size=BATCH):
         for row in batch.to_pylist():
             number += 1
-            yield number, {column: _plain(value) for column, value in row.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (datetime, date, time)):
-        return value.isoformat()
-    return str(value) if isinstance(value, Decimal) else value
+            yield number, {column: plain_cell(value) for column, value in row.items()}

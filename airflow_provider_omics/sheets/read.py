@@ -6,35 +6,40 @@ and without Airflow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_omics.core.settings.checks import RunSettingRules, run_setting_rules
+from airflow_provider_omics.core.errors import Problem
+from airflow_provider_omics.core.settings.checks import RunSettingRules, run_setting_rules, show_value
+from airflow_provider_omics.core.sheet.cells import plain_cell
 from airflow_provider_omics.core.sheet.runs import SheetRows, SheetRuns
 from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
 from airflow_provider_omics.core.uris import is_s3_uri
 from airflow_provider_omics.sheets.formats import Dress, rows_of
-from airflow_provider_omics.sheets.opening import open_bytes
+from airflow_provider_omics.sheets.opening import Digest, open_bytes
 
 if TYPE_CHECKING:
     from airflow_provider_omics.hooks.s3 import S3Store
 
 
 @contextmanager
-def open_rows(path: str, dress: Dress | None = None, *, store: S3Store | None = None) -> Iterator[SheetRows]:
+def open_rows(
+    path: str, dress: Dress | None = None, *, store: S3Store | None = None, digest: Digest | None = None
+) -> Iterator[SheetRows]:
     """Open a sheet and read its rows, as a stream.
 
     :param path: a local path, or ``s3://bucket/key``; CSV, TSV, JSON Lines, Parquet (if pyarrow is installed), also
         compressed with gzip.
     :param dress: how the file is written. Default: as it looks.
     :param store: reads S3. Default: the store of the connection ``aws_default``.
+    :param digest: gets the bytes of the file, as it is stored, to its end. Default: nobody wants them.
     :return: the rows, as a context: the file is closed at its end.
     :raises SettingsError: the file cannot be read, or its header cannot be used.
     :raises ServiceError: S3 refused.
     """
     file = path.rpartition("/")[2]
-    with open_bytes(path, store) as stream, rows_of(stream, file, dress) as rows:
+    with open_bytes(path, store, digest) as stream, rows_of(stream, file, dress) as rows:
         yield rows
 
 
@@ -47,8 +52,9 @@ def open_runs(
     template: Mapping[str, Mapping[str, Any]] | None = None,
     input_sheet_uri: Callable[[str, str], str] | None = None,
     max_runs: int | None = None,
+    digest: Digest | None = None,
 ) -> Iterator[SheetRuns]:
-    """Open a sheet and give its runs, as a stream that ends with an error if anything is wrong.
+    """Open a sheet, or take its rows, and give its runs, as a stream that ends with an error if anything is wrong.
 
     ::
 
@@ -64,14 +70,31 @@ def open_runs(
     :param input_sheet_uri: returns the ``s3://`` URI of a run's own sheet, from the run's id and the sheet's text; see
         ``SampleSheet``.
     :param max_runs: more runs than this end the reading. Default: as many as a batch may have.
+    :param digest: gets the bytes of the file, as it is stored, to its end. Default: nobody wants them.
     :return: the runs, as a context: the file is closed at its end.
     :raises SettingsError: with all problems (the first 50), at the end of the iteration, or at once if the file cannot
         be read or its header cannot be used.
     :raises ServiceError: S3 refused.
     """
     dress = Dress(sheet.delimiter, sheet.comment, sheet.section)
-    with open_rows(sheet.path, dress, store=store) as rows:
+    given = None if sheet.rows is None else nullcontext(_rows_given(sheet.rows))
+    with given or open_rows(sheet.path, dress, store=store, digest=digest) as rows:
         yield SheetRuns(sheet, rows, rules=rules, template=template, input_sheet_uri=input_sheet_uri, max_runs=max_runs)
+
+
+def _rows_given(rows: Sequence[Any]) -> SheetRows:
+    """Read rows that are in memory, as those of JSON Lines, where each names its own columns."""
+    name = "sample_sheet['rows']"
+
+    def read() -> Iterator[tuple[int, Mapping[str, Any]] | Problem]:
+        for number, row in enumerate(rows, 1):
+            if not isinstance(row, Mapping) or not all(isinstance(column, str) for column in row):
+                shown = show_value(row) if isinstance(row, Mapping) else type(row).__name__
+                yield Problem(f"{name} row {number}", shown, "a dict, column -> value")
+            else:
+                yield number, {column: plain_cell(value) for column, value in row.items()}
+
+    return SheetRows(name, None, read(), unit="row")
 
 
 def run_settings_from_sheet(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -119,7 +120,8 @@ class OmicsWaitTrigger(BaseTrigger):
         """Wait, and fire one event, whatever happens."""
         if self._problems:
             problems = "; ".join(map(str, self._problems))
-            yield TriggerEvent(WaitEvent(Outcome.INVALID, self.plan.unseen(), error=problems).to_payload())
+            event = WaitEvent(Outcome.INVALID, self.plan.unseen(), error=problems, stretch=self.plan.stretch)
+            yield TriggerEvent(event.to_payload())
             return
         _warm_up(lambda: self._task_state(is_urgent=False))
         try:
@@ -135,7 +137,7 @@ class OmicsWaitTrigger(BaseTrigger):
             self.log.exception("The wait for %s %s broke", self.kind, self.plan.id)
             text = f"{type(error).__name__}: {error}"
             event = WaitEvent(Outcome.LOST_CONTACT, self.plan.unseen(), error=text)
-        yield TriggerEvent(event.to_payload())
+        yield TriggerEvent(replace(event, stretch=self.plan.stretch).to_payload())
 
     async def on_kill(self) -> None:
         """Cancel the run or batch after a user's kill (Airflow 3.3+ calls this; older versions do not).

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from airflow_provider_omics.core.errors import Problem
+from airflow_provider_omics.core.wait.stretch import Stretch
 from airflow_provider_omics.triggers.base import OmicsWaitTrigger
 from airflow_provider_omics.waiting.wait import Wait
 
@@ -14,6 +18,8 @@ class OmicsRunBatchTrigger(OmicsWaitTrigger):
     :param batch_id: id of the batch.
     :param batch_uuid: its uuid. None: not known.
     :param staged_s3_uri: the batch's staged settings, which go with it when a user's kill cancels it; default: none.
+    :param stretch: the stretch after which the task collects what has ended, with what it carries, as
+        :meth:`airflow_provider_omics.core.wait.stretch.Stretch.to_json` writes it. Default: the wait lasts to the end.
     :param kwargs: ``poll_interval``, ``deadline``, ``patience``, ``cancel_on_kill``, ``grace``,
         ``aws_conn_id``, ``region_name``, ``verify``, ``botocore_config``: see :class:`OmicsWaitTrigger`.
     """
@@ -21,15 +27,27 @@ class OmicsRunBatchTrigger(OmicsWaitTrigger):
     kind = "batch"
 
     def __init__(
-        self, batch_id: str, batch_uuid: str | None = None, staged_s3_uri: str | None = None, **kwargs: Any
+        self,
+        batch_id: str,
+        batch_uuid: str | None = None,
+        staged_s3_uri: str | None = None,
+        stretch: Mapping[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(resource_id=batch_id, resource_uuid=batch_uuid, **kwargs)
         self.staged_s3_uri = staged_s3_uri
+        if stretch is not None:
+            try:
+                self.plan = replace(self.plan, stretch=Stretch.from_json(stretch))
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                self._problems = (*self._problems, Problem("stretch", repr(stretch), f"a stretch ({error})"))
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments that rebuild this trigger; they are an API across versions."""
         path, arguments = super().serialize()
-        return path, {**arguments, "staged_s3_uri": self.staged_s3_uri}
+        # Without stretches the arguments are those that an older triggerer knows.
+        stretch = {} if self.plan.stretch is None else {"stretch": self.plan.stretch.to_json()}
+        return path, {**arguments, "staged_s3_uri": self.staged_s3_uri, **stretch}
 
     async def _after_cancel(self, place: Wait) -> None:
         uri = self.staged_s3_uri

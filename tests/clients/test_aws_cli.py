@@ -7,6 +7,9 @@ A fault that is its own: ``aws sqs`` of version 1 passes over ``AWS_ENDPOINT_URL
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_omics.emulator.definitions.archive import pack
-from tests.clients.conftest import BUCKET, INSTALLED, ROLE, Program, answer
+from tests.clients.conftest import BUCKET, INSTALLED, ROLE, ROOT, Program, answer
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
@@ -87,6 +90,38 @@ def test_a_workflow(aws: Program, tmp_path: Path) -> None:
     aws("omics", "wait", "workflow-version-active", "--workflow-id", workflow_id, "--version-name", "1.1")
     listed = answer(aws("omics", "list-workflow-versions", "--workflow-id", workflow_id))["items"]
     assert [item["versionName"] for item in listed] == ["1.1"]
+
+
+def test_a_release(aws: Program, emulator: OmicsEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This package's release, seen from beside it: one workflow, one version, its digest and tags, and a run of it."""
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", emulator.connection_json)
+    folder = tmp_path / "greet"
+    folder.mkdir()
+    (folder / "main.wdl").write_text("version 1.0\nworkflow greet {\n  input { String who }\n}\n")
+    words = ("release", "greet", str(folder), "--engine", "WDL", "--tag", "team=genomics", "--poll-interval", "0.1")
+    first, again = (released(words, tmp_path) for _ in range(2))
+
+    ids = ("--workflow-id", first["workflow_id"], "--version-name", first["workflow_version_name"])
+    version = answer(aws("omics", "get-workflow-version", *ids))
+    assert (version["status"], version["digest"]) == ("ACTIVE", first["digest"])
+    assert version["tags"]["airflow:definition_digest"] == first["source_digest"]
+    assert (version["tags"]["team"], list(version["parameterTemplate"])) == ("genomics", ["who"])
+    assert (first["created"], again) == (True, {**first, "created": False})
+    named = answer(aws("omics", "list-workflows", "--name", "greet", "--query", "items[].id"))
+    versions = answer(aws("omics", "list-workflow-versions", "--workflow-id", first["workflow_id"]))["items"]
+    assert (named, len(versions)) == ([first["workflow_id"]], 1)
+    ids = ("--workflow-id", first["workflow_id"], "--workflow-version-name", first["workflow_version_name"])
+    place = ("--role-arn", ROLE, "--output-uri", f"s3://{BUCKET}/runs", "--parameters", '{"who": "Ada"}')
+    assert answer(aws("omics", "start-run", *ids, *place))["status"] == "PENDING"
+
+
+def released(words: tuple[str, ...], home: Path) -> Any:
+    """Run this package's command as a pipeline of continuous integration does."""
+    environment = {**os.environ, "AIRFLOW_HOME": str(home / "airflow"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "airflow_provider_omics", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    return answer(done)
 
 
 def test_prices(aws: Program) -> None:

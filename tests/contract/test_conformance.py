@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowException, BaseOpera
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_omics.core import errors
+from airflow_provider_omics.core.wait.stretch import Stretch
 from airflow_provider_omics.get_provider_info import get_provider_info
 from airflow_provider_omics.hooks.omics import OmicsHook
 
@@ -281,9 +282,10 @@ def test_unknown_argument_is_refused(cls: type) -> None:
 @triggers
 def test_trigger_keeps_every_argument(cls: Any) -> None:
     """What a trigger serialises are the very arguments of its constructor: each given value comes back."""
-    given = {name: f"value of {name}" for name in arguments_of(cls)}
+    given: dict[str, Any] = {name: f"value of {name}" for name in arguments_of(cls)}
     if cls.__name__ == "OmicsRunBatchTrigger":
         del given["run_timeout"]  # of runs only
+        given["stretch"] = Stretch(1800.0, 0.0, 1800.0).to_json()
     path, arguments = cls(**given).serialize()
 
     assert path == f"{cls.__module__}.{cls.__qualname__}"

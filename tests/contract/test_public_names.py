@@ -42,6 +42,7 @@ PUBLIC = {
         "OmicsRunOutputsLink",
         "OmicsRunBatchLink",
         "OmicsRunReportLink",
+        "OmicsCohortLink",
         "OmicsCohortReportLink",
         "OmicsResultsFileLink",
     },

@@ -14,6 +14,7 @@ from airflow_provider_omics.core.inputs import (
     InputState,
     Place,
     RunInputs,
+    input_digests,
     input_problems,
     place_of,
     state_of_object,
@@ -115,6 +116,25 @@ def test_addresses_of_the_web_are_counted() -> None:
 
     assert list(inputs) == ["s3://reads/x"]
     assert (inputs.web_addresses, inputs.first_web_address) == (2, "run_settings['S1']['parameters']['a']")
+
+
+def test_versions_of_inputs() -> None:
+    """The same versions make the same hash; a run of which one input is not known has none, nor has one without."""
+    runs = [
+        run("A", bam="s3://b/1", ref=["s3://b/ref"]),
+        run("B", ref="s3://b/ref", bam="s3://b/1", folder="s3://b/folder/"),
+        run("C", bam="s3://b/2", ref="s3://b/ref"),
+        run("D", bam="s3://b/gone", ref="s3://b/ref"),
+        run("E", text="none"),
+        RunInputs(None, "parameters", {"bam": "s3://b/1"}),
+    ]
+    etags = {"s3://b/1": "x", "s3://b/2": "y", "s3://b/ref": "z"}
+
+    found = input_digests(runs, etags, {"s3://b/gone": InputState.MISSING})
+
+    assert found.keys() == {"A", "B", "C"}
+    assert found["A"] == found["B"] != found["C"]
+    assert input_digests(runs[:1], {**etags, "s3://b/ref": "new"}, {})["A"] != found["A"]
 
 
 def test_malformed_uris_are_not_looked_up() -> None:

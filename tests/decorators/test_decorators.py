@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_omics.decorators import omics_run, omics_run_batch
-from airflow_provider_omics.sheets import SampleSheet
+from airflow_provider_omics.sheets import SampleSheet, each
 from tests.airflow_support import DEFAULT_RUN_SETTING, RUN, samples
 
 if TYPE_CHECKING:
@@ -77,6 +77,29 @@ def test_a_function_returns_a_sheet(
     assert sorted(parameters, key=lambda each: str(each["sample"])) == [
         {"sample": "S1", "note": "{{ ds }}"},
         {"sample": "S2", "note": "b"},
+    ]
+
+
+def test_a_function_returns_rows(emulator: OmicsEmulator, stepped: SteppedTime, run_dag: RunDag) -> None:
+    """Rows in memory with a mapping, as those of a sheet; in them nothing is rendered."""
+    with DAG("rows", schedule=None) as dag:
+
+        @omics_run_batch(default_run_setting=DEFAULT_RUN_SETTING, deferrable=False)
+        def cohort(names: list[str]) -> SampleSheet:
+            rows = [{"sample": name, "lane": lane, "note": "{{ ds }}"} for name in names for lane in (1, 2)]
+            mapping = {"sample": "{sample}", "lanes": each("{lane}"), "notes": each("{note}")}
+            return SampleSheet(
+                rows=rows, run_setting_id="{sample}", group_by_id=True, parameters=mapping, types={"lane": int}
+            )
+
+        cohort(["S1", "S2"])
+
+    outcome = run_dag(dag)
+
+    assert outcome.task_states == {"cohort": "success"}
+    parameters = [emulator.client().get_run(id=run["id"])["parameters"] for run in emulator.service.started_runs()]
+    assert sorted(parameters, key=lambda each: str(each["sample"])) == [
+        {"sample": name, "lanes": [1, 2], "notes": ["{{ ds }}"] * 2} for name in ("S1", "S2")
     ]
 
 

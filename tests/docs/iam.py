@@ -165,6 +165,8 @@ def needed(service: str, operation: str, parameters: Mapping[str, Any]) -> list[
     """Tell what a call needs."""
     if service == "s3":
         return list(_needed_by_s3(operation, parameters))
+    if operation == "GetCallerIdentity":
+        return []  # needs no permission (STS API reference)
     if service == "sts":
         return [Need(f"sts:{operation}", parameters.get("RoleArn", ""))]
     if service == "logs":

@@ -62,6 +62,7 @@ class Deployment:
 
     :param home: its home, an empty folder.
     :param environment: what its processes get beside Airflow's settings.
+    :param dags: the folder of its DAGs. Default: those of these tests.
     """
 
     client_class = AirflowClient
@@ -71,8 +72,9 @@ class Deployment:
     components = 4
     """Components of which Airflow tells the health: database, scheduler, triggerer, DAG processor."""
 
-    def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, home: Path, environment: Mapping[str, str], dags: Path = DAGS) -> None:
         self.home = home
+        self.dags = dags
         self.port = free_port()
         self.url = f"http://{LOOPBACK}:{self.port}"
         self.workers_port = free_port()
@@ -90,7 +92,7 @@ class Deployment:
     def settings(self) -> dict[str, Any]:
         """Give Airflow's settings: ``SECTION__OPTION`` -> value."""
         return {
-            "CORE__DAGS_FOLDER": DAGS,
+            "CORE__DAGS_FOLDER": self.dags,
             "CORE__LOAD_EXAMPLES": False,
             "CORE__EXECUTOR": "LocalExecutor",
             "CORE__PARALLELISM": 40,  # tasks that wait in a worker take a slot and hardly any CPU

@@ -48,9 +48,17 @@ class AirflowClient:
             self._call("GET", f"{self.api}/jobs?job_type={kind}&is_alive=true&job_state=running")["total_entries"]
         )
 
-    def trigger(self, dag_id: str, run_id: str) -> None:
+    def form(self, dag_id: str) -> dict[str, Any]:
+        """Give what the form of a DAG sends when nobody has touched it."""
+        return {
+            name: param["value"]
+            for name, param in self._call("GET", f"{self.api}/dags/{dag_id}/details")["params"].items()
+        }
+
+    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None) -> None:
         """Make a DAG run."""
-        self._call("POST", f"{self.api}/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None})
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
+        self._call("POST", f"{self.api}/dags/{dag_id}/dagRuns", body)
 
     def dag_run_state(self, dag_id: str, run_id: str) -> str:
         """Tell the state of a DAG run."""
@@ -120,9 +128,9 @@ class AirflowClient2(AirflowClient):
         answer = self._http.get(f"{self.api}/health").raise_for_status().json()
         return {name: part["status"] for name, part in answer.items() if part and part["status"]}
 
-    def trigger(self, dag_id: str, run_id: str) -> None:
+    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None) -> None:
         """Make a DAG run."""
-        self._call("POST", f"{self.api}/dags/{dag_id}/dagRuns", {"dag_run_id": run_id})
+        self._call("POST", f"{self.api}/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "conf": conf or {}})
 
     def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
         """Set the state of a task instance, as a user does."""

@@ -369,3 +369,30 @@ def test_collect_results(emulator: OmicsEmulator, run_dag: RunDag) -> None:
     assert second.xcoms["report"]["return_value"] == "1 of 2 completed: NA12878"
     added = [outcome.xcoms["collect"]["return_value"]["new_records"] for outcome in (first, second)]
     assert added == [1, 1]
+
+
+def test_sample_by_sample(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """Each DAG run starts runs for the samples that no earlier one has taken."""
+    emulator.set_scenario({"runs": [{"match": {"run_setting_id": "NA12891"}, "running": 1_000_000_000}]})
+    omics = emulator.client()
+    batch_id = start_batch(emulator)
+    while not omics.list_runs(batchId=batch_id, status="COMPLETED")["items"]:
+        pass
+
+    first = run_dag("example_omics_sample_by_sample.py", conf={"batch_id": batch_id})
+    second = run_dag("example_omics_sample_by_sample.py", conf={"batch_id": batch_id})
+
+    assert first.state == second.state == "success"
+    assert first.task_states["annotate"] == "success"
+    assert second.task_states["annotate"] == "skipped"
+    assert [item["runSettingId"] for item in omics.list_runs_in_batch(batchId="2000002")["runs"]] == ["NA12878"]
+
+
+def test_whole_cohort(emulator: OmicsEmulator, run_dag: RunDag) -> None:
+    """Two samples go first, the others follow, and the next step takes all that completed."""
+    outcome = run_dag("example_omics_whole_cohort.py")
+
+    omics = emulator.client()
+    assert outcome.state == "success"
+    assert outcome.xcoms["joint"]["return_value"] == "8 of 8 samples"
+    assert [len(omics.list_runs_in_batch(batchId=batch)["runs"]) for batch in ("2000001", "2000002")] == [2, 6]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +10,7 @@ import pytest
 
 from airflow_provider_omics.core.settings.fields import Place
 from tests.conftest import EXAMPLE_DAGS, _load
+from tests.example_dags.newcomer import ENDS, EXAMPLES, README, emulator_of_readme
 from tests.model_support import is_sendable
 
 if TYPE_CHECKING:
@@ -20,41 +18,12 @@ if TYPE_CHECKING:
 
     from tests.conftest import RunDag
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = sorted(path.name for path in EXAMPLE_DAGS.glob("example_*.py"))
-ENDS: dict[str, dict[str, str]] = {
-    "example_omics_failure.py": {"run": "failed"},
-    # Without an id in the form there is nothing to act on, which is no failure.
-    "example_omics_cancel.py": dict.fromkeys(("choose", "cancel_run", "cancel_batch", "rest"), "skipped"),
-    "example_omics_collect_results.py": dict.fromkeys(("batch", "collect", "report"), "skipped"),
-    "example_omics_asset_alias_next.py": {"sheets": "success", "annotate": "skipped"},
-    "example_omics_sensor.py": {
-        **dict.fromkeys(("start_one", "start", "wait", "accept"), "success"),
-        "cancel": "skipped",
-    },
-}
-"""How the tasks of an example end; where none are named, all succeed."""
-
 
 @pytest.fixture(scope="module")
 def connection() -> Iterator[str]:
     """The connection that README's command prints; the port is a free one."""
-    (command,) = re.findall(r"^healthomics-emulator .*$", README, re.MULTILINE)
-    module, *options = shlex.split(re.sub(r"--port \d+", "--port 0", command))
-    assert module == "healthomics-emulator"
-    with subprocess.Popen(
-        [sys.executable, "-m", "airflow_provider_omics.emulator", *options],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as emulator:
-        try:
-            assert emulator.stdout is not None
-            announced = (line.partition("=") for line in emulator.stdout)
-            yield next(value for name, _, value in announced if name == "AIRFLOW_CONN_AWS_DEFAULT").strip().strip("'")
-        finally:
-            emulator.terminate()
+    with emulator_of_readme() as printed:
+        yield printed
 
 
 @pytest.fixture

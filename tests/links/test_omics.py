@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_omics.core.console import cohort_path
 from airflow_provider_omics.links.omics import (
+    HAS_TAB,
+    OmicsCohortLink,
     OmicsCohortReportLink,
     OmicsFailedTaskLogsLink,
     OmicsResultsFileLink,
@@ -58,7 +61,7 @@ def test_addresses() -> None:
                 default_run_setting=DEFAULT_RUN_SETTING,
                 run_settings=samples("S1"),
             ),
-            (OmicsRunBatchLink, OmicsCohortReportLink, OmicsResultsFileLink),
+            (OmicsRunBatchLink, OmicsCohortLink, OmicsCohortReportLink, OmicsResultsFileLink),
         ),
     ],
     ids=["run", "batch"],
@@ -74,12 +77,33 @@ def test_links_are_made_of_what_the_operator_stored(
 
     assert tuple(type(link) for link in task.operator_extra_links) == links
     for link in links:
+        if link is OmicsCohortLink:
+            continue  # made of the task instance alone
         stored = json.loads(json.dumps(ended.xcoms[link.key]))
         address = link().format_link(**stored)
         assert address.startswith((CONSOLE, "https://s3.console.aws.amazon.com"))
         assert "us-east-1" in address or link is OmicsRunOutputsLink
         if "run_id" in stored:
             assert stored["run_id"] in address
+
+
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [
+        ("", ""),
+        ("http://localhost:8080", ""),
+        ("https://company.org/air/flow/", "/air/flow"),
+    ],
+)
+def test_page_in_airflow(address: str, path: str) -> None:
+    """The address is that of the route that the plugin serves, behind a path too, and no id can change it."""
+    task = TaskInstanceRecord(task_id="wgs", dag_id="d/../e", run_id="manual__1+00:00")
+
+    assert cohort_path(address, task.dag_id, task.run_id, task.task_id, task.map_index) == (
+        f"{path}/omics/cohort/d%2F..%2Fe/manual__1%2B00%3A00/wgs/-1"
+    )
+    link = OmicsCohortLink().get_link(None, ti_key=task)
+    assert link == (cohort_path("", "d/../e", "manual__1+00:00", "wgs", -1) if HAS_TAB else "")
 
 
 LOGS = f"{CONSOLE}/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/%2Faws%2Fomics%2FWorkflowLog/log-events"

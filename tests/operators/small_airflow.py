@@ -139,6 +139,8 @@ class SmallAirflow:
         self.deferrable = deferrable
         self.has_state_store = has_state_store
         self.arguments: dict[str, Any] = {}
+        self.collects = False
+        """Whether the task collects results while its batch goes: one of two samples ends early."""
         self.state = ""
         self.silent = False
         self.xcom_is_down = False
@@ -227,8 +229,15 @@ class SmallAirflow:
         self.worker.operator.on_kill()
         self.worker_dies()
 
+    @property
+    def is_collecting(self) -> bool:
+        """Whether a worker is collecting what has ended of a batch that goes on."""
+        task = None if self.worker is None else self.worker.operator._task
+        return task is not None and task._is_collecting
+
     def worker_has_no_retry(self) -> bool:
-        return self.try_number > self.max_tries
+        """Tell whether its SIGTERM may cancel: nobody would adopt the batch, and it is not collecting meanwhile."""
+        return self.try_number > self.max_tries and not self.is_collecting
 
     def orphan_is_told_to_end(self, orphan: Process) -> None:
         """SIGTERM and SIGKILL for the process of an earlier try."""
@@ -338,7 +347,10 @@ class SmallAirflow:
         if self.kind == "run":
             operator: Any = OmicsStartRunOperator(**{**RUN, **shared})
         else:
-            batch = {"default_run_setting": DEFAULT_RUN_SETTING, "run_settings": samples("S1")}
+            batch: dict[str, Any] = {"default_run_setting": DEFAULT_RUN_SETTING, "run_settings": samples("S1")}
+            if self.collects:
+                uri = f"s3://{BUCKET}/results/a_task.jsonl.gz"
+                batch |= {"run_settings": samples("S1", "EARLY"), "results_s3_uri": uri, "collect_every": 300.0}
             operator = OmicsStartRunBatchOperator(**{**batch, **shared})
         operator._log = TASK_LOG
         return operator

@@ -26,6 +26,8 @@ from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, RUN, fire, perform, samples
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import SteppedTime
 
@@ -243,6 +245,24 @@ def test_native_rendering(emulator: OmicsEmulator, stepped: SteppedTime) -> None
     assert [task_id for task_id, error in errors.items() if error is not None] == ["lost"]
     assert "render_template_as_native_obj" in str(errors["lost"])
     assert {run["name"] for run in emulator.service.started_runs()} == {"12878", "1e5"}
+
+
+def test_text_without_a_template_stays_text(emulator: OmicsEmulator, stepped: SteppedTime, tmp_path: Path) -> None:
+    """Native rendering reads 1_000 and 0x1F as Python does; what is no template is not rendered, in a sheet neither."""
+    (tmp_path / "s.csv").write_text("id,lane,1\n1_000,0x1F,a\n0b11,0x1F,b\n0x1E,0x1E,c\n")
+    sheet = {"path": str(tmp_path / "s.csv"), "where": {"lane": "0x1F"}, "parameters": {"barcode": "0x1F", "1": "{1}"}}
+    with DAG("native", schedule=None, render_template_as_native_obj=True):
+        batch = start("batch", run_settings=None, sample_sheet=sheet, must_succeed="1_000")
+        run = OmicsStartRunOperator(task_id="run", **{**RUN, "parameters": {"barcode": "0x1F"}, "run_name": "1_000"})
+
+    assert [perform(task).error for task in (batch, run)] == [None, None]
+    *of_batch, alone = emulator.service.started_runs()
+    client = emulator.client()
+    assert {run["runSettingId"]: client.get_run(id=run["id"])["parameters"] for run in of_batch} == {
+        "1_000": {"barcode": "0x1F", "1": "a"},
+        "0b11": {"barcode": "0x1F", "1": "b"},
+    }
+    assert (alone["name"], client.get_run(id=alone["id"])["parameters"]) == ("1_000", {"barcode": "0x1F"})
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def test_batch_that_airflow_did_not_start(emulator: OmicsEmulator, detail: str) 
         "unknown_runs": 0,
         "new_records": 2,
         "results_uri": URI,
+        "report_uri": f"s3://{BUCKET}/wgs/report.html",
     }
     assert {record.run_setting_id: record.status.value for record in read_batch_results(URI)} == {
         "S1": "COMPLETED",
@@ -114,3 +115,36 @@ def test_batch_that_is_gone(emulator: OmicsEmulator) -> None:
     error = perform(collect("2000009", results_s3_uri=URI)).error
 
     assert isinstance(error, NotFound)
+
+
+def page(emulator: OmicsEmulator) -> str:
+    body = emulator.client("s3").get_object(Bucket=BUCKET, Key="wgs/report.html")["Body"]
+    return str(body.read().decode())
+
+
+def test_page_of_what_was_collected(emulator: OmicsEmulator) -> None:
+    """The page beside the results is written anew with them; one that tells more stays, where nothing is new."""
+    emulator.set_scenario({"runs": [{"match": {"run_setting_id": "S2"}, "running": 50_000}]})
+    batch_id = start(emulator, "S1", "S2")
+    emulator.advance(20_000)
+
+    perform(collect(batch_id, results_s3_uri=URI))
+
+    assert "1 of 2 samples completed" in page(emulator)
+    assert "The batch is going" in page(emulator)
+    emulator.advance(100_000)
+    result = perform(collect(batch_id, results_s3_uri=URI)).result
+    assert result["report_uri"] == f"s3://{BUCKET}/wgs/report.html"
+    assert "2 of 2 samples completed" in page(emulator)
+    emulator.client("s3").put_object(Bucket=BUCKET, Key="wgs/report.html", Body=b"of the batch's task")
+    perform(collect(batch_id, results_s3_uri=URI))
+    assert page(emulator) == "of the batch's task"
+
+
+def test_no_page(emulator: OmicsEmulator) -> None:
+    """Who wants no page gets none."""
+    batch_id = start(emulator, "S1")
+    emulator.advance(100_000)
+
+    assert perform(collect(batch_id, results_s3_uri=URI, report=False)).result["report_uri"] is None
+    assert "Contents" not in emulator.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="wgs/report")

@@ -20,6 +20,7 @@ ROOT = f"s3://{BUCKET}"
 RESULTS = f"s3://{BUCKET}/results/"
 
 SETTINGS, RECORD, SAMPLES, FILE = "/run-settings/", "airflow-attempts/", ".samples.jsonl.gz", ".jsonl.gz"
+LEDGER = ("/attempts/", ".json.gz")
 
 
 def kinds_of(emulator: OmicsEmulator) -> dict[str, set[str | None]]:
@@ -28,13 +29,14 @@ def kinds_of(emulator: OmicsEmulator) -> dict[str, set[str | None]]:
     found: dict[str, set[str | None]] = {}
     for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]:
         name = f"/{item['Key']}"
-        kind = next((kind for kind in (SETTINGS, RECORD, SAMPLES, FILE) if kind in name), None)
+        kind = next((kind for kind in (SETTINGS, RECORD, SAMPLES, FILE, *LEDGER) if kind in name), None)
         if kind is not None:
             found.setdefault(kind, set()).add(s3.head_object(Bucket=BUCKET, Key=item["Key"]).get("SSEKMSKeyId"))
     return found
 
 
-BOTH = {SETTINGS: {"alias/staging"}, RECORD: {"alias/staging"}, SAMPLES: {"alias/results"}, FILE: {"alias/results"}}
+OF_RESULTS: dict[str, set[str | None]] = {kind: {"alias/results"} for kind in (SAMPLES, FILE, *LEDGER)}
+BOTH = {SETTINGS: {"alias/staging"}, RECORD: {"alias/staging"}, **OF_RESULTS}
 STAGING_ALONE = {SETTINGS: {"alias/staging"}, RECORD: {"alias/staging"}, SAMPLES: {"alias/staging"}}
 
 
@@ -51,7 +53,7 @@ STAGING_ALONE = {SETTINGS: {"alias/staging"}, RECORD: {"alias/staging"}, SAMPLES
         pytest.param(
             {"results_kms_key_id": "alias/results"},
             {"staging_s3_uri": PREFIX, "results_s3_uri": RESULTS},
-            {SETTINGS: {None}, RECORD: {None}, SAMPLES: {"alias/results"}, FILE: {"alias/results"}},
+            {SETTINGS: {None}, RECORD: {None}, **OF_RESULTS},
             id="results' key alone",
         ),
     ],
@@ -89,4 +91,4 @@ def test_what_is_kept_beside_the_results_has_their_key(
 
     assert task.try_().error is None
 
-    assert kinds_of(emulator) == {kind: {"alias/results"} for kind in (SETTINGS, RECORD, SAMPLES, FILE)}
+    assert kinds_of(emulator) == {SETTINGS: {"alias/results"}, RECORD: {"alias/results"}, **OF_RESULTS}

@@ -73,10 +73,11 @@ class ExactlyOnce(RuleBasedStateMachine):
     @initialize(
         kind=st.sampled_from(["run", "batch"]), deferrable=st.booleans(), has_state_store=st.booleans(),
         minutes=MINUTES, outcome=OUTCOMES, change=CHANGE, crash=st.none() | CRASHES, slow=st.none() | SLOW,
+        collects=st.sampled_from([True, True, False]),
     )  # fmt: skip
     def begin(
         self, *, kind: str, deferrable: bool, has_state_store: bool, minutes: int, outcome: str, change: int,
-        crash: str | None, slow: tuple[str, float] | None,
+        crash: str | None, slow: tuple[str, float] | None, collects: bool,
     ) -> None:  # fmt: skip
         global machine  # noqa: PLW0603
         machine = self
@@ -84,6 +85,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.emulator.reset()
         self.minutes, self.outcome = minutes, outcome
         self._script()
+        collects = collects and kind == "batch"
         omics = {"calls_per_second": 1000} if has_state_store else {"calls_per_second": 1000, "staging_s3_uri": STAGING}
         extra = {"service_config": {"omics": omics}}
         connection = {
@@ -91,6 +93,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         }  # fmt: skip
         os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(connection)
         self.airflow = SmallAirflow(self.emulator, kind=kind, deferrable=deferrable, has_state_store=has_state_store)
+        self.airflow.collects = collects
         self.airflow.after_each_turn = self.check
         self.crash_at: str | None = None
         self.saves = 0
@@ -161,6 +164,22 @@ class ExactlyOnce(RuleBasedStateMachine):
         """The process of an earlier try is found, and told to end."""
         self.airflow.orphan_is_told_to_end(self.airflow.orphans[0])
 
+    @precondition(lambda self: self.airflow.collects and self.airflow.state in ("running", "deferred"))
+    @rule(seconds=st.sampled_from([0.0, 30.0, 70.0]), then=st.sampled_from(["go on", "die", "told to end", "clear"]))
+    def end_stretch(self, *, seconds: float, then: str) -> None:
+        """A stretch of the wait is over; while its worker collects, that dies, or somebody clears the task."""
+        for _ in range(60):
+            if self.airflow.is_collecting or self.airflow.state not in ("running", "deferred"):
+                break
+            self.airflow.pass_time(15.0)
+        if not self.airflow.is_collecting:
+            return
+        self.airflow.pass_time(seconds)
+        if then == "clear":
+            self.clear(discards=False)
+        elif then != "go on" and self.airflow.state == "running":
+            self.lose_worker("killed" if then == "die" else then)
+
     @running("deferred")
     @rule(stalled=st.booleans())
     def replace_triggerer(self, *, stalled: bool) -> None:
@@ -192,11 +211,14 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     # -- the service -----------------------------------------------------------------------------------------------
 
-    @rule(what=st.sampled_from(["lost_response", "lost_request", "outage"]))
+    @rule(what=st.sampled_from(["lost_response", "lost_request", "outage", "cancels refused"]))
     def trouble(self, what: str) -> None:
-        """The next start gets lost on its way or on its way back, or nothing is answered any more."""
+        """The next start gets lost on its way or on its way back, or no call, or no cancel, gets through any more."""
         if what == "outage":
             self.emulator.faults.add(error="InternalServerException")
+        elif what == "cancels refused":
+            for operation in ("CancelRun", "CancelRunBatch"):
+                self.emulator.faults.add(operation=operation, error="AccessDeniedException")
         else:
             operation = "StartRun" if self.airflow.kind == "run" else "StartRunBatch"
             self.emulator.faults.add(operation=operation, times=1, **{what: True})  # type: ignore[arg-type]
@@ -243,7 +265,8 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.airflow.begin_try()
 
     def _script(self) -> None:
-        rules = [{"outcome": self.outcome, "running": self.minutes * 60.0, "cancel_takes": 500.0}]
+        rules: list[dict[str, Any]] = [{"outcome": self.outcome, "running": self.minutes * 60.0, "cancel_takes": 500.0}]
+        rules.insert(0, {**rules[0], "match": {"run_setting_id": "EARLY"}, "running": 120.0})
         active = [dict(fault) for fault in self.emulator.faults.active()]
         self.emulator.set_scenario({**SCENARIO, "runs": rules})
         for fault in active:
@@ -283,6 +306,8 @@ class ExactlyOnce(RuleBasedStateMachine):
     def at_call(self, operation: str, when: str, parameters: dict[str, Any]) -> None:
         """Be told of a call, before and after it."""
         process = self._process()
+        if when == "before" and process is not None and process is self.airflow.worker and self.airflow.is_collecting:
+            self.airflow.sleep(40.0)  # a collection takes minutes, in which anything may happen
         if operation in ("StartRun", "StartRunBatch"):
             self._note_early(process, when)
             self._crash(f"{when} start")
@@ -346,6 +371,8 @@ class MachineTime:
 
     def time(self) -> float:
         return float(machine.airflow.now)
+
+    monotonic = time
 
     def sleep(self, seconds: float) -> None:
         machine.airflow.sleep(seconds)

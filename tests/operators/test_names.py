@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_omics.core.errors import NotFound, SettingsError
+from airflow_provider_omics.core.errors import BatchError, NotFound, SettingsError
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import OUTPUT, ROLE, perform, samples
@@ -96,6 +96,25 @@ def test_a_batch_by_name(emulator: OmicsEmulator, ids: dict[str, str], deferrabl
         assert (started["workflowId"], started["workflowVersionName"]) == (ids["workflow"], "1.0")
         assert (started["runGroupId"], started["cacheId"]) == (ids["group"], ids["cache"])
     assert ended.result["resolved"] == resolved(ids)
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize(
+    "scenario",
+    [{"runs": [{"outcome": "FAILED"}]}, {"batches": [{"failure": {"reason": "no"}}]}],
+    ids=["verdict", "batch"],
+)
+def test_a_failed_batch_tells_what_was_looked_up(
+    emulator: OmicsEmulator, ids: dict[str, str], scenario: dict[str, Any], deferrable: bool
+) -> None:
+    """What it pushes for a task with ``all_done`` has the names and ids, too."""
+    emulator.set_scenario(scenario)
+
+    ended = batch(**NAMED, deferrable=deferrable)
+
+    assert isinstance(ended.error, BatchError)
+    assert ended.xcoms["return_value"]["succeeded"] is False
+    assert ended.xcoms["return_value"]["resolved"] == resolved(ids)
 
 
 def test_names_of_the_connection(emulator: OmicsEmulator, connect: Connect, ids: dict[str, str]) -> None:

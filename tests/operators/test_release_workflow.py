@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import zipfile
 from pathlib import Path
@@ -12,10 +13,10 @@ import pytest
 
 from airflow_provider_omics.__main__ import main
 from airflow_provider_omics.core.errors import Conflict, NotFound, QuotaExceeded, SettingsError, WorkflowFailed
-from airflow_provider_omics.core.release.requests import DIGEST_TAG
+from airflow_provider_omics.core.release.requests import DIGEST_TAG, MAKER_TAG
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.operators.workflow import OmicsReleaseWorkflowOperator
-from tests.airflow_support import BUCKET, Ended, perform
+from tests.airflow_support import BUCKET, Ended, TaskInstanceRecord, perform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,8 @@ RESULT = {
     *("workflow_id", "workflow_name", "workflow_version_name", "digest", "source_digest", "created", "not_checked")
 }
 
+RUNS = itertools.count()
+
 pytestmark = pytest.mark.usefixtures("stepped")
 
 
@@ -49,12 +52,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def release(definition: Any, **changed: Any) -> Ended:
-    """Release a definition."""
+def release(definition: Any, run_id: str = "", **changed: Any) -> Ended:
+    """Release a definition, in a DAG run of its own unless one is named."""
     arguments = {"name": "greet", "definition": definition, "deferrable": False, **changed}
     if isinstance(definition, Path):
         arguments["definition"] = str(definition)
-    return perform(OmicsReleaseWorkflowOperator(task_id="release", **arguments))
+    record = TaskInstanceRecord(task_id="release", run_id=run_id or f"run-{next(RUNS)}")
+    return perform(OmicsReleaseWorkflowOperator(task_id="release", **arguments), ti=record, task_instance=record)
 
 
 def names(emulator: OmicsEmulator) -> list[tuple[str, list[str]]]:
@@ -87,6 +91,7 @@ def test_a_first_release_and_a_second(emulator: OmicsEmulator, folder: Path, def
     )
     assert version["status"] == "ACTIVE"
     assert version["digest"] == first.result["digest"]
+    assert version["tags"].pop(MAKER_TAG)
     assert version["tags"] == {"team": "genomics", DIGEST_TAG: first.result["source_digest"]}
     assert version["parameterTemplate"].keys() == {"name"}
 
@@ -360,7 +365,7 @@ def test_two_that_release_a_version_at_once(
 def test_a_release_that_is_killed_anywhere_is_not_made_twice(
     emulator: OmicsEmulator, folder: Path, monkeypatch: pytest.MonkeyPatch, operation: str, arrives: bool
 ) -> None:
-    """The next try ends with one workflow and one version, whether or not the last call had arrived."""
+    """The next try ends with one workflow and one version, and has created it, whether or not the last call arrived."""
     real = getattr(OmicsHook, operation)
 
     def killed(hook: OmicsHook, *arguments: Any) -> Any:
@@ -370,10 +375,12 @@ def test_a_release_that_is_killed_anywhere_is_not_made_twice(
 
     with monkeypatch.context() as patched:
         patched.setattr(OmicsHook, operation, killed)
-        assert isinstance(release(folder, engine="WDL").error, KeyboardInterrupt)
-    result = release(folder, engine="WDL").result
+        assert isinstance(release(folder, "killed", engine="WDL").error, KeyboardInterrupt)
+    result = release(folder, "killed", engine="WDL").result
+    of_another_run = release(folder, engine="WDL").result
 
     assert names(emulator) == [("greet", [result["workflow_version_name"]])]
+    assert (result["created"], of_another_run["created"]) == (True, False)
 
 
 def test_several_workflows_of_the_name(emulator: OmicsEmulator, folder: Path) -> None:

@@ -30,19 +30,11 @@ SECONDS = 60
 """For what a scheduler, a triggerer and a worker do next."""
 
 
-class PageDeployment(Deployment):
-    """An Airflow with the DAGs of this folder."""
-
-    def settings(self) -> dict[str, Any]:
-        """Return Airflow's settings."""
-        return {**super().settings(), "CORE__DAGS_FOLDER": DAGS}
-
-
 @dataclass(frozen=True)
 class Site:
     """A running Airflow, and what it talks to."""
 
-    airflow: PageDeployment
+    airflow: Deployment
     emulator: OmicsEmulator
 
     def state(self, dag_id: str) -> str | None:
@@ -120,7 +112,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         environment = clean_environment(
             AIRFLOW_CONN_AWS_DEFAULT=json.dumps(emulator.connection), NO_PROXY=LOOPBACK, no_proxy=LOOPBACK
         )
-        airflow = PageDeployment(tmp_path_factory.mktemp("deployment"), environment)
+        airflow = Deployment(tmp_path_factory.mktemp("deployment"), environment, DAGS)
         try:
             airflow.migrate()
             airflow.start_all()

@@ -102,6 +102,8 @@ def test_everything_about_a_sample(emulator: OmicsEmulator) -> None:
         "run_arn": run["arn"],
         "task_id": None,
         "map_index": None,
+        "provenance_uri": None,
+        "inputs": None,
     }
     assert collected.to_result() == {
         "batch_id": batch_id,

@@ -50,7 +50,7 @@ def start_run(emulator: OmicsEmulator, **more: Any) -> dict[str, str]:
     return {"run_id": answer["id"], "run_uuid": answer["uuid"]}
 
 
-def start_batch(emulator: OmicsEmulator) -> dict[str, str]:
+def start_batch(emulator: OmicsEmulator) -> dict[str, Any]:
     answer = emulator.service.call(
         "StartRunBatch",
         {

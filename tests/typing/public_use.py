@@ -90,7 +90,7 @@ def batches() -> None:
         group = OmicsCreateRunGroupOperator(task_id="group", name="bulk", max_runs=40)
         group >> OmicsDeleteRunGroupOperator(task_id="gone", run_group_id="1").as_teardown(setups=group)
     OmicsStartRunBatchOperator(task_id="wrong", must_succeed=7)  # type: ignore[arg-type]  # ids
-    SampleSheet(run_setting_id="{sample}")  # type: ignore[call-arg]  # of which file?
+    SampleSheet(rows=["NA12878"])  # type: ignore[list-item]  # of which column?
 
 
 def results(uri: str) -> list[str]:

@@ -36,7 +36,7 @@ from airflow_provider_omics.core.attempt.earlier import (
     until_ended,
 )
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended, Present
-from airflow_provider_omics.core.commands import INFO, WARNING, Choose, Flow, IsSuccess, Save, Say, Sleep, Start
+from airflow_provider_omics.core.commands import INFO, WARNING, Choice, Choose, Flow, IsSuccess, Save, Say, Sleep, Start
 from airflow_provider_omics.core.errors import Conflict, CredentialsExpired, ServiceError, Unavailable
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
@@ -106,6 +106,9 @@ def begin(record: AttemptRecord | None, present: Present, *, now: float) -> Flow
     if seen.phase is Phase.ACTIVE:
         return Begun(record, seen)
     judged = yield from IsSuccess(seen)
+    if judged.value and record.canary:
+        yield from Say(INFO, f"The canary, {present.kind} {seen.id}, has completed: the others are submitted")
+        return (yield from _start_afresh(present, judged.now, record, seen, compared=True))
     if judged.value and _is_outdated(record, present):
         line = f"{present.kind} {seen.id} of try {record.owner_try} has ended well, and the settings have changed since"
         yield from Say(INFO, f"{line}: what is new or changed makes a further one")
@@ -177,7 +180,8 @@ def _start_afresh(
     record = replace(record, chosen=True, compared=compared)
     answer = yield from Choose(record)
     if answer.value:
-        return (yield from _start(replace(record, requested_at=answer.now), present))
+        is_canary = answer.value == Choice.CANARY
+        return (yield from _start(replace(record, requested_at=answer.now, canary=is_canary), present))
     yield from Say(WARNING, "Nothing is left to submit: nothing is started; rerun='all' forces it")
     attempts, last_id = (1, None) if before is None else (before.attempts, before.resource_id)
     record = replace(

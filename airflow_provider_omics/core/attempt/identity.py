@@ -56,6 +56,11 @@ class TaskIdentity:
         names = (task_instance.dag_id, task_instance.task_id, task_instance.run_id, task_instance.map_index)
         return cls(*names, deployment)
 
+    def digest(self) -> str:
+        """Hash the identity, for where it only has to be recognised: 32 hexadecimal digits."""
+        names = (self.dag_id, self.task_id, self.run_id, self.map_index, self.deployment)
+        return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]
+
     def tags(self) -> dict[str, str]:
         """Write the identity as AWS tags: values hold the characters that AWS allows, at most 256."""
         values = {

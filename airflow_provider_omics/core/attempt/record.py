@@ -44,6 +44,7 @@ class AttemptRecord:
     :param previous_id: the batch that it started; None: there is none, or it was idle.
     :param outdated: a try with other settings has adopted it: once it has ended, it is compared with them.
     :param compared: it submits what is new or changed since the attempt before it, which ended well.
+    :param canary: it submits the canary alone, and the rest follows once that has completed.
     :param resolved: names of workflow, run group and cache that were looked up for it, and their ids; None: none.
     :param settings_etag: S3's mark of the object with the run settings, which is part of the fingerprint; None: there
         is none, or it is not known.
@@ -69,6 +70,7 @@ class AttemptRecord:
     previous_id: str | None = None
     outdated: bool = False
     compared: bool = False
+    canary: bool = False
     resolved: Mapping[str, str] | None = None
     settings_etag: str | None = None
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 
-from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, RunRecord, Submission, is_same_work
+from airflow_provider_omics.core.batch.sample import (
+    BatchOrigin,
+    RecordStatus,
+    RunRecord,
+    Sample,
+    Submission,
+    is_same_work,
+)
 from airflow_provider_omics.core.batch.verdict import BatchCounts
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase, RunStatus
+
+PAGE = 100
+"""Items that one list call brings."""
 
 ENDED_STATUSES = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 
@@ -54,6 +65,39 @@ def statuses_to_list(batch: BatchSnapshot, detail: ResultsDetail) -> tuple[RunSt
         return ENDED_STATUSES
     counts = {RunStatus.FAILED: "failed_runs", RunStatus.CANCELLED: "cancelled_runs"}
     return tuple(status for status, count in counts.items() if batch.count(count))
+
+
+def lists_active_runs(batch: BatchSnapshot, listed: int, collected: int, detail: ResultsDetail) -> bool:
+    """Decide which runs of a batch that is going are listed, to learn which have ended since: the shorter list.
+
+    :param batch: the batch.
+    :param listed: runs whose submission is known: of the others ListRunsInBatch alone knows the ``runSettingId``.
+    :param collected: runs that need no look any more.
+    :param detail: of the results; LISTED takes the end itself from the list.
+    :return: True: those that wait for their turn; False: those that have ended. Those that compute are listed anyway.
+    """
+    if detail is ResultsDetail.LISTED:
+        return False
+    started = batch.count("successful_submissions")
+    counts = [batch.count(name) for name in ("completed_runs", "failed_runs", "cancelled_runs")]
+    active, ended = _pages(batch.count("pending_runs")), sum(map(_pages, counts))
+    if listed < started:
+        active += _pages(started)
+        ended += min(max(0, sum(counts) - collected), _pages(started))
+    return active < ended
+
+
+def pages_are_fewer(missing: int, batch: BatchSnapshot) -> bool:
+    """Decide whether all pages of ListRunsInBatch are fewer calls than one for each run of unknown ``runSettingId``.
+
+    :param missing: how many there are.
+    :param batch: the batch.
+    """
+    return missing > _pages(batch.count("successful_submissions"))
+
+
+def _pages(items: int) -> int:
+    return math.ceil(items / PAGE)
 
 
 def completed_if_not_listed(batch: BatchSnapshot, listed: int) -> bool:
@@ -142,29 +186,30 @@ def supersedes(record: RunRecord, other: RunRecord) -> bool:
     if record.batch_id == other.batch_id:
         return _told(record) > _told(other)
     is_done, was_done = (one.end is RecordStatus.COMPLETED for one in (record, other))
-    if is_done is not was_done and record.maker != other.maker and is_same_work(record.fingerprint, other.fingerprint):
+    if is_done is not was_done and record.maker != other.maker and is_same_work(record, other):
         return is_done
     return is_later(record.batch_created_at, other.batch_created_at)
 
 
-def is_beside(known: RunRecord | None, batch: BatchOrigin, fingerprint: str | None) -> bool:
+def is_beside(known: RunRecord | None, batch: BatchOrigin, sample: Sample) -> bool:
     """Tell whether a task has to look at its own run of a sample, although a later batch has the record of it.
 
     :param known: the record of the sample, if there is one.
     :param batch: the task's own batch.
-    :param fingerprint: that of the sample, as the task submitted it.
+    :param sample: the sample, as the task submitted it.
     :return: whether the record is of another task's batch, and does not tell that this very work has completed.
     """
     if known is None or known.batch_id == batch.batch_id:
         return False
     if known.maker == (batch.dag_id, batch.dag_run_id, batch.task_id, batch.map_index):
         return False
-    return not (known.end is RecordStatus.COMPLETED and is_same_work(known.fingerprint, fingerprint))
+    return not (known.end is RecordStatus.COMPLETED and is_same_work(known, sample))
 
 
 def _told(record: RunRecord) -> tuple[bool, ...]:
     is_removed, is_known = record.status is RecordStatus.REMOVED, record.end is not RecordStatus.UNKNOWN
-    return is_removed, is_known, record.is_full, record.outputs is not None, bool(record.costs)
+    has_ledger, has_costs = record.provenance_uri is not None, bool(record.costs)
+    return is_removed, is_known, record.is_full, record.outputs is not None, has_ledger, has_costs
 
 
 def attempt_number(known: RunRecord | None, batch_id: str) -> int:

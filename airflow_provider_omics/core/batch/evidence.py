@@ -66,16 +66,16 @@ class Evidence:
         own = [record.present() for record in self.records]
         named = [record.present() for record in self.named if record.status is not RecordStatus.REMOVED]
         for record in (*own, *named):
-            if record.status is RecordStatus.COMPLETED and is_same_work(record.fingerprint, sample.fingerprint):
+            if record.status is RecordStatus.COMPLETED and is_same_work(record, sample):
                 yield record
         is_carried = before is not None and before.carried is not None
         if before is not None and before.carried == RecordStatus.COMPLETED:
-            yield from [_left(before)] if is_same_work(before.fingerprint, sample.fingerprint) else ()
+            yield from [_left(before)] if is_same_work(before, sample) else ()
         if self.last_batch is not None and not is_carried:
             for record in own:
                 if record.batch_id == self.last_batch:
-                    known = before.fingerprint if before is not None else None
-                    yield replace(record, fingerprint=record.fingerprint or known)
+                    known, inputs = (None, None) if before is None else (before.fingerprint, before.inputs)
+                    yield replace(record, fingerprint=record.fingerprint or known, inputs=record.inputs or inputs)
         if self.is_going:
             return
         if before is not None and before.carried is not None:
@@ -93,7 +93,7 @@ class Evidence:
         for record in own:
             # What failed elsewhere has not run here.
             may_be_done = record.status is RecordStatus.COMPLETED or (
-                record.status is RecordStatus.UNKNOWN and is_same_work(record.fingerprint, sample.fingerprint)
+                record.status is RecordStatus.UNKNOWN and is_same_work(record, sample)
             )
             if _is_of(record, sample) and (self.is_memory_gone or may_be_done):
                 yield record
@@ -109,7 +109,7 @@ class Evidence:
 
 def _is_of(record: RunRecord, sample: Sample) -> bool:
     """Whether a record can be one of this sample: of its workflow, as far as both are known."""
-    if is_same_work(record.fingerprint, sample.fingerprint):
+    if is_same_work(record, sample):
         return True
     return record.workflow is None or sample.workflow is None or record.workflow == sample.workflow
 
@@ -133,6 +133,7 @@ def _blank(sample: Sample, status: RecordStatus) -> RunRecord:
         None,
         status,
         fingerprint=sample.fingerprint,
+        inputs=sample.inputs,
         row=sample.row,
         workflow_id=workflow or None,
         workflow_owner_id=owner or None,

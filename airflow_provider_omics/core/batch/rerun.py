@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from airflow_provider_omics.core.batch.evidence import Unrecorded
-from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample, is_same_work
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample, has_other_inputs, is_same_work
 from airflow_provider_omics.core.batch.verdict import matches_any, named_samples
 from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.failure.reasons import FailureClass, is_final, reason_of_end
@@ -61,6 +61,7 @@ class RerunRules:
     :param only_changes: the attempt before ended well: what did not complete is tolerated, and submitted again only
         with other settings.
     :param named: ids and patterns that ``rerun`` names; none: it is about all samples.
+    :param canary: ids and patterns of the samples for which the others wait; none: they do not.
     """
 
     everything: bool = False
@@ -72,6 +73,14 @@ class RerunRules:
     trust_foreign: bool = False
     only_changes: bool = False
     named: tuple[str, ...] = ()
+    canary: tuple[str, ...] = ()
+
+    def is_canary(self, run_setting_id: str) -> bool:
+        """Whether the others wait for a sample.
+
+        :param run_setting_id: the sample.
+        """
+        return bool(self.canary) and matches_any(run_setting_id, self.canary)
 
     def fate(self, sample: Sample, known: RunRecord | Unrecorded | None, unclear_before: int = 0) -> Fate:
         """Decide what becomes of a sample; the table is in docs/results.md.
@@ -96,12 +105,12 @@ class RerunRules:
         if self.everything:
             return Fate.AGAIN
         if known.status is RecordStatus.COMPLETED:
-            if is_same_work(known.fingerprint, sample.fingerprint) or self._is_trusted(sample, known):
+            if is_same_work(known, sample) or self._is_trusted(sample, known):
                 return Fate.KEEP
             return {"fail": Fate.REFUSE, "rerun": Fate.CHANGED, "keep": Fate.KEEP}[self.on_changed]
         if known.status is RecordStatus.UNKNOWN:
             return Fate.CARRY
-        if None not in (known.fingerprint, sample.fingerprint) and known.fingerprint != sample.fingerprint:
+        if None not in (known.fingerprint, sample.fingerprint) and not is_same_work(known, sample):
             return Fate.AGAIN  # what was corrected has not failed yet
         if self.only_changes:
             return Fate.CARRY
@@ -109,7 +118,12 @@ class RerunRules:
         return Fate.AGAIN if again else Fate.CARRY
 
     def _is_trusted(self, sample: Sample, known: RunRecord) -> bool:
-        return self.trust_foreign and known.fingerprint is None and known.workflow in (None, sample.workflow)
+        return (
+            self.trust_foreign
+            and known.fingerprint is None
+            and not has_other_inputs(known, sample)
+            and known.workflow in (None, sample.workflow)
+        )
 
     def unclear(self, known: RunRecord | Unrecorded | None, unclear_before: int) -> int:
         """Count how often a sample that is submitted has failed unclear, since its first run or the last clear.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import timezone
 from enum import Enum
 from types import NoneType
-from typing import Any
+from typing import Any, Protocol
 
 from airflow_provider_omics.core.attempt.identity import REQUEST_ID_TAG
 from airflow_provider_omics.core.failure.causes import GENERAL_REASONS, cause_of, read_cause
@@ -31,7 +31,15 @@ class RecordStatus(str, Enum):
     """There was a run; its record is gone, and its end unknown."""
     REMOVED = "REMOVED"
     """Its row has left the sheet since: its end no longer counts."""
+    RUNNING = "RUNNING"
+    """It has not ended. This one and the next two are no ends: only who asks for the unfinished gets them."""
+    PENDING = "PENDING"
+    """It was submitted, and waits for its turn."""
+    NOT_YET_SUBMITTED = "NOT_YET_SUBMITTED"
+    """It is to be submitted."""
 
+
+UNFINISHED = frozenset({RecordStatus.RUNNING, RecordStatus.PENDING, RecordStatus.NOT_YET_SUBMITTED})
 
 STATUS_OF_PHASE = {
     Phase.SUCCEEDED: RecordStatus.COMPLETED,
@@ -92,6 +100,8 @@ class Sample:
     :param run_id: the run that an earlier attempt has left; None: there was none.
     :param message: AWS's message about it.
     :param workflow: the workflow that it is given to, see :func:`workflow_key`; None: not known.
+    :param inputs: hash of its inputs' ETags (:func:`airflow_provider_omics.core.inputs.input_digests`); None: they were
+        not looked up.
     """
 
     run_setting_id: str
@@ -104,21 +114,31 @@ class Sample:
     run_id: str | None = None
     message: str | None = None
     workflow: str | None = None
+    inputs: str | None = None
+
+    @property
+    def is_submitted(self) -> bool:
+        """Whether its batch submits it."""
+        return self.carried is None and not self.removed
 
     @classmethod
-    def of_setting(cls, setting: Mapping[str, Any], row: Mapping[str, Any] | None = None) -> Sample:
+    def of_setting(
+        cls, setting: Mapping[str, Any], row: Mapping[str, Any] | None = None, inputs: str | None = None
+    ) -> Sample:
         """Take it from what its run gets.
 
         :param setting: the batch's default and its own settings, merged.
         :param row: column -> value of the sheet's ``keep_columns``. Default: none.
+        :param inputs: hash of its inputs' ETags. Default: not known.
         """
         workflow = workflow_key(setting.get("workflowId"), setting.get("workflowOwnerId"))
-        return cls(setting["runSettingId"], sample_fingerprint(setting), row or {}, workflow=workflow)
+        name, fingerprint = setting["runSettingId"], sample_fingerprint(setting)
+        return cls(name, fingerprint, row or {}, workflow=workflow, inputs=inputs)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object; ``carried`` and the fields after it only where they are set."""
         values: dict[str, Any] = {"run_setting_id": self.run_setting_id, "fingerprint": self.fingerprint}
-        names = ("carried", "reason", "removed", "unclear", "run_id", "message", "workflow")
+        names = ("carried", "reason", "removed", "unclear", "run_id", "message", "workflow", "inputs")
         more = {name: getattr(self, name) for name in names}
         return {**values, "row": dict(self.row), **{name: value for name, value in more.items() if value}}
 
@@ -131,7 +151,7 @@ class Sample:
         :raises (KeyError, TypeError, ValueError): it is something else.
         """
         carried = value.get("carried")
-        _check_texts(value, ("run_setting_id", "fingerprint", "reason", "run_id", "message"))
+        _check_texts(value, ("run_setting_id", "fingerprint", "reason", "run_id", "message", "inputs"))
         if not isinstance(value["run_setting_id"], str) or not isinstance(value["row"], Mapping):
             raise TypeError("run_setting_id is no text, or row no object")
         return cls(
@@ -145,6 +165,7 @@ class Sample:
             value.get("run_id"),
             value.get("message"),
             value.get("workflow"),
+            value.get("inputs"),
         )
 
 
@@ -295,6 +316,10 @@ class RunRecord:
     :param task_id: id of the task that started the batch. DAG, DAG run and task say where a record comes from, and
         identify nothing.
     :param map_index: its index, of a mapped task.
+    :param provenance_uri: its run's entry in the ledger: GetRun's answer and the manifest, written once; None: it has
+        none, as with ``ledger=False`` and ``results_detail="listed"``.
+    :param inputs: hash of the URIs and ETags of its inputs when it was submitted; None: they were not looked up
+        (``check_inputs``).
     :param costs: with ``read_costs``: the members of :data:`COST_MEMBERS`, which stand in the file beside the others.
     """
 
@@ -329,6 +354,8 @@ class RunRecord:
     run_arn: str | None = None
     task_id: str | None = None
     map_index: int | None = None
+    provenance_uri: str | None = None
+    inputs: str | None = None
     costs: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -341,6 +368,7 @@ class RunRecord:
         *,
         attempt: int = 1,
         outputs: Any = None,
+        provenance_uri: str | None = None,
     ) -> RunRecord | None:
         """Make the record of a run that has ended.
 
@@ -350,6 +378,7 @@ class RunRecord:
         :param run: the run, from GetRun, from its manifest, or with the few fields of a list.
         :param attempt: how often the sample was submitted; default 1.
         :param outputs: its outputs, if they were asked for.
+        :param provenance_uri: its entry in the ledger. Default: it has none.
         :return: the record; None: the run is still going, or its record is deleted.
         """
         status = STATUS_OF_PHASE.get(run.phase)
@@ -375,6 +404,7 @@ class RunRecord:
             engine_version=run.engine_version,
             role_arn=run.role_arn,
             outputs=outputs,
+            provenance_uri=provenance_uri,
         )
 
     @classmethod
@@ -461,6 +491,11 @@ class RunRecord:
         return self.role_arn is not None or self.status is RecordStatus.NOT_SUBMITTED
 
     @property
+    def failed(self) -> bool:
+        """Whether it ended, and not well."""
+        return self.end is not RecordStatus.COMPLETED and self.status not in UNFINISHED
+
+    @property
     def end(self) -> RecordStatus:
         """How it ended, whether or not its row has left the sheet since."""
         return self.status_before_removal or self.status
@@ -492,7 +527,7 @@ class RunRecord:
         """
         if not isinstance(value["run_setting_id"], str) or not isinstance(value.get("row") or {}, Mapping):
             raise TypeError("run_setting_id is no text, or row no object")
-        numbers = ("attempt", "try_number")
+        numbers = ("attempt", "try_number", "map_index")
         _check_texts(value, (f.name for f in fields(cls) if f.name not in (*numbers, "row", "outputs", "costs")))
         if not all(isinstance(value.get(name), (int, NoneType)) for name in numbers):
             raise TypeError(f"{' or '.join(numbers)} is no number")
@@ -519,6 +554,7 @@ def _shared(submission: Submission, sample: Sample, origin: BatchOrigin, attempt
         "submission_status": submission.status,
         "attempt": attempt,
         "fingerprint": sample.fingerprint,
+        "inputs": sample.inputs,
         "row": sample.row,
         "batch_id": origin.batch_id,
         "batch_created_at": origin.batch_created_at,
@@ -557,10 +593,31 @@ def sample_fingerprint(setting: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def is_same_work(fingerprint: str | None, other: str | None) -> bool:
-    """Tell whether two fingerprints are known to be of the same work.
+class Work(Protocol):
+    """What a run computes: of which settings, and of which inputs."""
 
-    :param fingerprint: one; None: not known.
-    :param other: the other one; None: not known, and what is not known is not the same.
+    @property
+    def fingerprint(self) -> str | None:
+        """Hash of the settings; None: not known."""
+
+    @property
+    def inputs(self) -> str | None:
+        """Hash of the inputs' ETags; None: they were not looked up."""
+
+
+def is_same_work(work: Work, other: Work) -> bool:
+    """Tell whether two runs are known to compute the same.
+
+    :param work: one; settings that are not known are not the same.
+    :param other: the other one. Inputs that were not looked up count as the same.
     """
-    return fingerprint is not None and fingerprint == other
+    return work.fingerprint is not None and work.fingerprint == other.fingerprint and not has_other_inputs(work, other)
+
+
+def has_other_inputs(work: Work, other: Work) -> bool:
+    """Tell whether inputs were replaced between two runs, as far as they were looked up before both.
+
+    :param work: one.
+    :param other: the other one.
+    """
+    return None not in (work.inputs, other.inputs) and work.inputs != other.inputs

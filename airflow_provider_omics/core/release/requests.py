@@ -17,6 +17,11 @@ from airflow_provider_omics.core.uris import is_s3_uri
 DIGEST_TAG = "airflow:definition_digest"
 """Tag of a workflow and of each version: the digest of what was released."""
 
+MAKER_TAG = "airflow:released_by"
+"""Tag of each version: a digest of the task instance that created it, which a later try of it recognises."""
+
+_OWN_TAGS = (DIGEST_TAG, MAKER_TAG)
+
 MAX_NAME = 128
 """API reference, ``WorkflowName``."""
 
@@ -128,10 +133,14 @@ def _tag_problems(tags: Any) -> list[Problem]:
         return []
     wrong = [key for key, value in tags.items() if not isinstance(value, str) or len(value) > MAX_TAG_VALUE]
     problems = [Problem(f"tags[{key!r}]", repr(tags[key])[:80], f"text, up to {MAX_TAG_VALUE}") for key in wrong]
-    if DIGEST_TAG in tags:
-        problems.append(Problem(f"tags[{DIGEST_TAG!r}]", repr(tags[DIGEST_TAG]), "left to the release, which sets it"))
-    if len(tags) >= MAX_TAGS:
-        problems.append(Problem("tags", f"{len(tags)} tags", f"at most {MAX_TAGS - 1}: the release adds one"))
+    problems += [
+        Problem(f"tags[{key!r}]", repr(tags[key]), "left to the release, which sets it")
+        for key in _OWN_TAGS
+        if key in tags
+    ]
+    if len(tags) > MAX_TAGS - len(_OWN_TAGS):
+        allowed = f"at most {MAX_TAGS - len(_OWN_TAGS)}: the release adds {len(_OWN_TAGS)}"
+        problems.append(Problem("tags", f"{len(tags)} tags", allowed))
     return problems
 
 
@@ -143,6 +152,7 @@ class Release:
     :param version: name of the version that the user gave; None: one is made of commit and digest.
     :param settings: members of CreateWorkflow and CreateWorkflowVersion, as AWS spells them.
     :param source_digest: digest of the files, or of the repository and its commit.
+    :param maker: digest of who releases; the same in every try of a task.
     :param commit: commit of a repository; None: the definition is none.
     """
 
@@ -150,6 +160,7 @@ class Release:
     version: str | None
     settings: Mapping[str, Any]
     source_digest: str
+    maker: str
     commit: str | None = None
 
     @property
@@ -169,6 +180,13 @@ class Release:
         made = f"{self.commit[:12]}-{self.digest[:8]}" if self.commit else self.digest[:16]
         return f"{made}.{failed + 1}" if failed else made
 
+    def has_made(self, version: Mapping[str, Any]) -> bool:
+        """Tell whether a version is this release's own, of this or an earlier try.
+
+        :param version: the answer of GetWorkflowVersion.
+        """
+        return bool(version.get("tags", {}).get(MAKER_TAG) == self.maker)
+
     def workflow_request(self, source: Mapping[str, Any], failed: int) -> dict[str, Any]:
         """Make the request of CreateWorkflow; of two tasks that make it at once, AWS knows the second one again.
 
@@ -185,13 +203,13 @@ class Release:
         :param version: name of the version.
         """
         ids = {"workflowId": workflow_id, "versionName": version}
-        return {**ids, **self._request(source, f"version/{workflow_id}/{version}/{self.digest}")}
+        request = self._request(source, f"version/{workflow_id}/{version}/{self.digest}")
+        return {**ids, **request, "tags": {**request["tags"], MAKER_TAG: self.maker}}
 
     def _request(self, source: Mapping[str, Any], purpose: str) -> dict[str, Any]:
-        tags = {**self.settings.get("tags", {}), DIGEST_TAG: self.digest}
         return {
             **self.settings,
             **source,
-            "tags": tags,
+            "tags": {**self.settings.get("tags", {}), DIGEST_TAG: self.digest},
             "requestId": str(uuid.uuid5(uuid.NAMESPACE_URL, purpose)),
         }

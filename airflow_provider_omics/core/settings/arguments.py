@@ -23,6 +23,9 @@ from airflow_provider_omics.core.settings.rendering import lost_spelling
 LONGEST = timedelta(days=3653).total_seconds()
 """Seconds, ten years: longer waits are mistakes, and no system call sleeps for 1e300 seconds."""
 
+AUTO = "auto"
+"""The ``collect_every`` that leaves it to the size of the batch."""
+
 MAX_CAP = 100_000
 """Greatest value of each cap of a run group (CreateRunGroup API reference)."""
 
@@ -56,6 +59,7 @@ class Argument:
     :param maximum: the greatest.
     :param above: whether a number lies above ``minimum``, not at it. Default False.
     :param unset: whether it may be left unset: None, empty text, or the text ``"None"``. Default False.
+    :param words: texts that are taken as they are. Default: none.
     :param fallback: stands for a value that cannot be read, for a task that starts nothing any more. Default: None.
     """
 
@@ -64,6 +68,7 @@ class Argument:
     maximum: float = math.inf
     above: bool = False
     unset: bool = False
+    words: tuple[str, ...] = ()
     fallback: Any = None
 
     @property
@@ -75,6 +80,7 @@ class Argument:
         elif self.kind is ArgumentKind.COUNT:
             words += f", {self.minimum:.0f} or more" if self.maximum == math.inf else ""
             words += f" from {self.minimum:.0f} to {self.maximum:,.0f}" if self.maximum != math.inf else ""
+        words = "".join(f"{word!r}, " for word in self.words) + words
         return f"{words}, or None" if self.unset else words
 
 
@@ -99,6 +105,7 @@ WAIT_ARGUMENTS: Mapping[str, Argument] = {
 START_ARGUMENTS: Mapping[str, Argument] = {
     **WAIT_ARGUMENTS,
     "run_timeout": _seconds(None),
+    "collect_every": Argument(ArgumentKind.SECONDS, 0, LONGEST, above=True, unset=True, words=(AUTO,)),
     "wait_for_completion": _flag(True),
     "cancel_on_kill": _flag(True),
     "durable": _flag(True),
@@ -110,8 +117,10 @@ START_ARGUMENTS: Mapping[str, Argument] = {
     "mask_parameters": _flag(None),
     "failure_log_lines": Argument(ArgumentKind.COUNT, fallback=30),
     "retry_permanent_failures": _flag(False),
+    "report": _flag(True),
     "read_costs": _flag(None),
     "keep_staging": _flag(False),
+    "ledger": _flag(True),
     "read_outputs": _flag(False),
     "trust_foreign": _flag(False),
     "max_runs": Argument(ArgumentKind.COUNT, unset=True),
@@ -133,7 +142,11 @@ ACTION_ARGUMENTS: Mapping[str, Argument] = {
     "cache_id": _ID,
     "wait_for_completion": _flag(True),
     "read_outputs": _flag(False),
+    "ledger": _flag(True),
     "read_costs": _flag(None),
+    "report": _flag(True),
+    "chunk_size": Argument(ArgumentKind.COUNT, 1, unset=True),
+    "partitions": _flag(False),
     "write": _flag(False),
     "name": Argument(ArgumentKind.NAME, unset=True),
     "max_runs": _CAP,
@@ -169,6 +182,8 @@ def read_arguments(
         if name not in given:
             continue
         value = given[name]
+        if isinstance(value, str) and value in argument.words:
+            continue
         if argument.unset and value in _UNSET:
             values[name] = None
             continue

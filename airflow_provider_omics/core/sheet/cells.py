@@ -7,6 +7,8 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from airflow_provider_omics.core.sheet.lookalikes import difference, look_alike
@@ -64,6 +66,16 @@ def is_empty(cell: Any, empty: frozenset[str] = frozenset()) -> bool:
     :param empty: other texts that count as nothing. Default: none.
     """
     return cell is None or (isinstance(cell, str) and (not cell or cell.isspace() or cell.strip() in empty))
+
+
+def plain_cell(value: Any) -> Any:
+    """Take a value as a cell: dates and decimal numbers become text, all else stays.
+
+    :param value: of a Parquet file, or of a row that a task has returned.
+    """
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    return str(value) if isinstance(value, Decimal) else value
 
 
 def text_of(cell: Any) -> str:

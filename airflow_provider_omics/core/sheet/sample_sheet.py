@@ -31,6 +31,7 @@ from airflow_provider_omics.core.settings.names import nearest_name
 
 EACH = "$each"
 ONE = "$one"
+_OF_FILES = ("path", "delimiter", "comment", "section")
 TYPES = ("str", "int", "float", "bool", "json")
 
 
@@ -68,7 +69,7 @@ class SampleSheet(dict[str, Any]):
 
     Nothing is looked at here: see :meth:`from_mapping` and :class:`~airflow_provider_omics.core.sheet.runs.SheetRuns`.
 
-    :param path: a local path or ``s3://`` URI of a CSV, TSV, JSON Lines or Parquet file.
+    :param path: a local path or ``s3://`` URI of a CSV, TSV, JSON Lines or Parquet file; or ``rows``.
     :param run_setting_id: format string of the ``runSettingId``, unique in the batch. Default: the first column.
     :param parameters: the workflow's parameters: names -> format strings, trees of them, :func:`each`, :func:`one`.
         Default: each column becomes a parameter of its own name; with ``input_sheet``, none.
@@ -99,9 +100,11 @@ class SampleSheet(dict[str, Any]):
     :param build: a function from the rows of one id (dicts of column -> value, typed as ``types`` says, empty cells
         None) to its run setting as AWS spells it; replaces all other fields that make a setting, but for
         ``run_setting_id``. Default: none.
+    :param rows: the rows themselves, in the place of ``path``: dicts of column -> value, such as a query or another
+        task has returned. Literal rows in a DAG file are rendered like all that stands there.
     """
 
-    path: str
+    path: str = ""
     run_setting_id: str | None = None
     parameters: Mapping[str, Any] | None = None
     name: str | None = None
@@ -120,6 +123,7 @@ class SampleSheet(dict[str, Any]):
     empty: Sequence[str] = ()
     comment: str | None = None
     section: str | None = None
+    rows: Sequence[Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         """Fill the dict."""
@@ -127,7 +131,7 @@ class SampleSheet(dict[str, Any]):
             value = getattr(self, member.name)
             if member.name == "types" and isinstance(value, Mapping):
                 value = {column: getattr(kind, "__name__", kind) for column, kind in value.items()}
-            if member.name == "path" or value != member.default:
+            if value != member.default or (member.name == "path" and self.rows is None):
                 self[member.name] = _plain(value)
 
     @classmethod
@@ -151,12 +155,26 @@ class SampleSheet(dict[str, Any]):
                 near = nearest_name(str(key), known)
                 allowed = f"unknown; did you mean {near!r}?" if near else f"unknown; known are {', '.join(known)}"
                 problems.append(Problem(f"sample_sheet[{key!r}]", show_value(sheet[key]), allowed))
-        path = sheet.get("path")
-        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-            problems.append(Problem("sample_sheet['path']", show_value(path), "a local path or an s3:// URI"))
+        problems += _source_problems(sheet)
         if problems:
             raise SettingsError(problems)
         return cls(**{key: value for key, value in _plain(sheet).items() if value is not None})
+
+
+def _source_problems(sheet: Mapping[str, Any]) -> list[Problem]:
+    """Tell what is wrong with where the rows come from."""
+    path, rows = sheet.get("path"), sheet.get("rows")
+    if rows is None:
+        if isinstance(path, (str, os.PathLike)) and os.fspath(path):
+            return []
+        return [Problem("sample_sheet['path']", show_value(path), "a local path or an s3:// URI, or rows in its place")]
+    if not isinstance(rows, (list, tuple)):
+        return [Problem("sample_sheet['rows']", type(rows).__name__, "a list of dicts, column -> value")]
+    return [
+        Problem(f"sample_sheet[{name!r}]", show_value(sheet[name]), "left out: it is of a file, and rows are given")
+        for name in _OF_FILES
+        if sheet.get(name) not in (None, "")
+    ]
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 from airflow_provider_omics.core.errors import EventError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
+from airflow_provider_omics.core.wait.stretch import Stretch
 
 VERSION = 1
 
@@ -39,6 +40,8 @@ class Outcome(str, Enum):
     """HealthOmics could not be asked for longer than ``patience``; it may still be going."""
     REFUSED = "refused"
     """HealthOmics refuses to answer (no permission, or an invalid request); it may still be going."""
+    STRETCH_OVER = "stretch_over"
+    """The batch is going, and what has ended of it is to be collected; then the wait goes on."""
     INVALID = "invalid"
     """The arguments of the wait cannot be read; nobody has looked, and it may still be going."""
 
@@ -53,6 +56,7 @@ class WaitEvent:
     :param cancelled: for TIMED_OUT: whether the run or batch was cancelled (False also when that was not asked for).
     :param error: for the other outcomes: the last error as text; for INVALID: the problems.
     :param seconds: for LOST_CONTACT and REFUSED: how long no look succeeded.
+    :param stretch: the last stretch of the wait, and what the task carries in it; None: the wait had none.
     """
 
     outcome: Outcome
@@ -61,6 +65,7 @@ class WaitEvent:
     cancelled: bool = False
     error: str | None = None
     seconds: float = 0.0
+    stretch: Stretch | None = None
 
     @property
     def kind(self) -> str:
@@ -78,6 +83,7 @@ class WaitEvent:
             "cancelled": self.cancelled,
             "error": self.error,
             "seconds": self.seconds,
+            **({} if self.stretch is None else {"stretch": self.stretch.to_json()}),
         }
 
 
@@ -105,6 +111,7 @@ def parse_event(payload: object, kind: str) -> WaitEvent:
             cancelled=payload.get("cancelled", False),
             error=payload.get("error"),
             seconds=payload.get("seconds", 0.0),
+            stretch=None if payload.get("stretch") is None else Stretch.from_json(payload["stretch"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EventError(f"{type(error).__name__}: {error}") from error

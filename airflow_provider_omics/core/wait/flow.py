@@ -29,6 +29,7 @@ from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Sn
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.core.wait.patience import Patience
+from airflow_provider_omics.core.wait.stretch import Stretch, ended_runs, runs_at_a_time, time_left
 
 MARGIN = 0.1
 """Part of ``execution_timeout`` kept free, so that the cancel and the typed error come before Airflow's own end."""
@@ -53,6 +54,7 @@ class WaitPlan:
     :param patience: seconds for which failing looks are tolerated before contact counts as lost.
     :param cancel: whether to cancel the run or batch when a time limit passes.
     :param grace: seconds that this cancel may take; Airflow 2 ends a task itself soon after the deadline.
+    :param stretch: ends the wait earlier, with STRETCH_OVER, for a collection. None: it lasts to the end.
     """
 
     kind: str
@@ -64,6 +66,7 @@ class WaitPlan:
     patience: float = 3 * 3600.0
     cancel: bool = True
     grace: float = 60.0
+    stretch: Stretch | None = None
 
     def limits(self, seen: Any) -> dict[str, float]:
         """Moments at which the wait ends, in seconds since the epoch, by the name of the limit that sets them.
@@ -138,7 +141,7 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
         seen, now = answer.value, answer.now
         if not isinstance(seen, ServiceError) and not plan.is_another(seen):
             if isinstance(seen, BatchSnapshot):
-                line = f"Batch {seen.id}: {seen.progress}"
+                line = f"Batch {seen.id}: {seen.progress}{_estimate(plan, seen)}"
                 is_small, is_long_ago = seen.total_runs <= LARGE_BATCH, now - said_at >= PROGRESS_INTERVAL
                 is_due = is_small or is_long_ago or seen.status != last.status
             else:
@@ -157,6 +160,8 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
                 return _ended(plan, seen, limit)
             if limit:
                 return (yield from _time_out(plan, seen, limit))
+            if plan.stretch is not None and plan.stretch.is_over(seen, now, plan.deadline):
+                return WaitEvent(Outcome.STRETCH_OVER, seen, stretch=plan.stretch)
             interval = plan.poll_interval
         else:
             error = seen if isinstance(seen, ServiceError) else id_reused()
@@ -177,6 +182,12 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
             interval = trouble.last_pause(now)
         ahead = (moment - now for moment in plan.limits(last).values() if moment > now)
         yield from Sleep(min([interval * (1 + JITTER * (2 * spread() - 1)), *ahead]))
+
+
+def _estimate(plan: WaitPlan, seen: BatchSnapshot) -> str:
+    median = None if plan.stretch is None else plan.stretch.median
+    left = time_left(seen.total_runs - ended_runs(seen), runs_at_a_time(seen), median)
+    return f"; {left}" if left else ""
 
 
 def _time_out(plan: WaitPlan, last: Snapshot, limit: str) -> Flow[WaitEvent]:

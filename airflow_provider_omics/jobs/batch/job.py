@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection as AnyCollection
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from airflow_provider_omics.core.attempt.flow import Begun
@@ -12,6 +12,7 @@ from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
 from airflow_provider_omics.core.batch.rerun import RerunRules
 from airflow_provider_omics.core.batch.sample import RunRecord
 from airflow_provider_omics.core.batch.verdict import Tolerance, naming_problems
+from airflow_provider_omics.core.commands import Choice
 from airflow_provider_omics.core.errors import (
     AccessDenied,
     AttemptError,
@@ -35,11 +36,13 @@ from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.core.wait.outcome import error_of
+from airflow_provider_omics.core.wait.stretch import Stretch
 from airflow_provider_omics.hooks.client import Requests
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.jobs.attempt import StartRequest
 from airflow_provider_omics.jobs.batch.estimate import CostLimit
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
+from airflow_provider_omics.jobs.batch.provenance import attempt_facts
 from airflow_provider_omics.jobs.batch.selection import BatchRerun, RerunSettings
 from airflow_provider_omics.jobs.batch.source import (
     BatchSettings,
@@ -50,11 +53,13 @@ from airflow_provider_omics.jobs.batch.source import (
     read_object,
 )
 from airflow_provider_omics.jobs.batch.staging import BatchStaging, RunSettingsSpool, with_reading_advice
+from airflow_provider_omics.jobs.batch.stretches import BatchStretches
 from airflow_provider_omics.jobs.batch.verdict import BatchJudge, BatchResults, batch_of
 from airflow_provider_omics.jobs.checks import (
     Workflow,
     check_inputs,
     check_workflow,
+    inputs_of_now,
     look_up_inputs,
     show_request,
     workflow_to_check,
@@ -95,6 +100,9 @@ class BatchArguments:
     results_s3_uri: str | None
     results_detail: str
     read_outputs: bool
+    ledger: bool
+    collect_every: float | str | None
+    canary: Any
     max_cost_usd: float | None
     require_estimate: bool
 
@@ -132,8 +140,14 @@ class BatchJob:
     """All that the user gave."""
     _chosen_for: str | None = None
     _is_tidy: bool = False
+    _is_held: bool = False
+    """Whether the samples that do not go first wait for those that do."""
     _has_results: bool = False
     """Whether the results file has to stand in for a record that is gone."""
+    _inputs: Mapping[str, str] = field(default_factory=dict)
+    """``runSettingId`` -> hash of its inputs' ETags, as they were looked up."""
+    _written_down: str | None = None
+    """Request id of the attempt that is in the ledger."""
     _requests: Requests | None = None
     """Answers to all starts that this try has sent; None: it has come to none."""
 
@@ -141,7 +155,7 @@ class BatchJob:
         given = self.arguments
         is_object = given.run_settings_s3_uri is not None
         self._places = BatchPlaces(self.owner, given.staging_s3_uri, given.results_s3_uri, is_object)
-        self._results = BatchResults(self.owner, self._places, given.results_detail, given.read_outputs)
+        self._results = BatchResults(self.owner, self._places, given.results_detail, given.read_outputs, given.ledger)
         self._rerun_settings = RerunSettings(
             given.rerun,
             given.rerun_setting,
@@ -149,11 +163,14 @@ class BatchJob:
             given.previous_results,
             given.rerun_failed_of,
             given.trust_foreign,
+            given.canary,
         )
         report = CohortReport(self.owner, self._layers) if self.owner.arguments.report else None
         self._judge = BatchJudge(
-            self.owner, self._results, given.tolerance, self._retry_rules, given.rerun != "all", report
+            self.owner, self._results, self._tolerance, self._retry_rules, given.rerun != "all", report
         )
+
+        self._stretches = BatchStretches(self.owner, self._results, given.collect_every, self._judge.counted)
 
     @property
     def place(self) -> S3Place | None:
@@ -190,7 +207,8 @@ class BatchJob:
             for setting in (default, merge_settings(default, rerun.rerun_setting)):  # a rerun may have another
                 check_definition(self.owner, setting)
         self._check_place()
-        named = {"must_succeed": arguments.tolerance().must_succeed, "rerun": rerun.named}
+        tolerance = arguments.tolerance()
+        named = {"must_succeed": tolerance.must_succeed, "rerun": rerun.named, "canary": rerun.canary_patterns}
         if any(named.values()):
             self._check_named(named, batch)
         for warning in batch.checked.warnings:
@@ -331,9 +349,9 @@ class BatchJob:
             if has_started or (self._rerun_settings.chooses_at_once and not self.owner.arguments.dry_run):
                 self.owner.log.info("check_inputs: looked up are the inputs of what is going to be submitted only")
                 return  # what has completed may have been tidied away
-        check_inputs(self.owner, default, lambda: batch.inputs_by_run(default))
+        self._inputs = check_inputs(self.owner, default, lambda: batch.inputs_by_run(default))
 
-    def choose(self, record: AttemptRecord) -> bool:
+    def choose(self, record: AttemptRecord) -> Choice:
         """Choose the samples to submit, by their records."""
         default, settings = self._default(), self._rerun_settings
         merged = settings.merged(default, record)
@@ -347,14 +365,25 @@ class BatchJob:
             trust_foreign=self.arguments.trust_foreign,
             only_changes=record.compared,
             named=settings.named,
+            canary=settings.canary_of(self._all_settings(default)),
         )
-        chosen = self._rerun().choose(record, self._all_settings(default), default, rules)
+        spool, whole = self._all_settings(default), self._whole
+        if self.owner.arguments.check_inputs and whole is not None:
+            self._inputs = inputs_of_now(self.owner, lambda: whole.inputs_by_run(default))
+        chosen, self._is_held = self._rerun().choose(record, spool, default, rules)
         batch = self._take(record, chosen)
         if chosen.total_runs and self.owner.arguments.check_inputs:
             look_up_inputs(self.owner, merged, lambda: batch.inputs_by_run(merged))
         if chosen.total_runs and (self._results.read_costs or self.arguments.limits_cost):
             self._cost_limit().check(lambda: chosen.total_runs, merged)
-        return chosen.total_runs > 0
+        if not chosen.total_runs:
+            return Choice.NOTHING
+        return Choice.CANARY if self._is_held else Choice.ALL_LEFT
+
+    def _tolerance(self) -> Tolerance:
+        """Tolerate nothing of a canary, and of the whole what the user does."""
+        given, record = self.arguments.tolerance(), self.owner.record
+        return Tolerance() if self._is_held or (record is not None and record.canary) else given
 
     def _retry_rules(self, record: AttemptRecord | None) -> RerunRules:
         """Make the rules by which a retry of Airflow's own would choose after this attempt."""
@@ -419,6 +448,7 @@ class BatchJob:
             self.owner.identity,
             self.owner.arguments.patience,
             self.owner.identity if self._has_results else None,
+            self._inputs,
         )
 
     def _prepared(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -457,6 +487,7 @@ class BatchJob:
         """Upload the settings and sheets that belong into S3, and send the request."""
         request = self._prepared(record, request)
         spool = None if self._batch is None else self._batch.spool
+        self._write_down(record, request)
         self._requests = self._requests or Requests(self.operation, REFUSALS)
         try:
             with self._requests.counted():
@@ -464,6 +495,15 @@ class BatchJob:
         except (AccessDenied, InvalidRequest, QuotaExceeded) as error:
             raise with_reading_advice(error, request) from error
         return replace(started, total_runs=0 if spool is None else spool.total_runs)
+
+    def _write_down(self, record: AttemptRecord, request: Mapping[str, Any]) -> None:
+        """Add the attempt to the ledger before its request is sent: of what is paid, nothing shall be missing there."""
+        ledger = self._results.ledger
+        if ledger is None or self._written_down == record.request_id:
+            return
+        submitted, whole = (None if batch is None else batch.spool for batch in (self._batch, self._whole))
+        ledger.add_attempt(request, attempt_facts(self.owner, record, submitted, whole))
+        self._written_down = record.request_id
 
     def not_started(self) -> None:
         """Delete the settings of a start that has failed, unless it may have arrived all the same."""
@@ -486,7 +526,12 @@ class BatchJob:
 
         request_id = self.owner.request_id
         staged = None if request_id is None else self._staging().uri(request_id)
-        return OmicsRunBatchTrigger(plan.id, plan.uuid, staged_s3_uri=staged, **shared)
+        stretch = None if plan.stretch is None else plan.stretch.to_json()
+        return OmicsRunBatchTrigger(plan.id, plan.uuid, staged_s3_uri=staged, stretch=stretch, **shared)
+
+    def next_stretch(self, seen: Snapshot, last: Stretch | None) -> Stretch | None:
+        """Collect what has ended in the last stretch of the wait, and begin the next one."""
+        return self._stretches.next(batch_of(seen), last)
 
     def let_go(self) -> None:
         """Say why the staged settings stay, where nobody waits for the batch."""

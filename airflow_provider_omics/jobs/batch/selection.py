@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from typing import Any
 
 from airflow_provider_omics.core.attempt.identity import TaskIdentity
@@ -22,6 +22,7 @@ from airflow_provider_omics.core.batch.rerun import (
     rerun_setting_problems,
 )
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
+from airflow_provider_omics.core.batch.verdict import named_samples
 from airflow_provider_omics.core.errors import AttemptError, NotFound, Problem, SettingsError
 from airflow_provider_omics.core.settings.checks import ReadModel, clean_setting
 from airflow_provider_omics.core.settings.fields import Place
@@ -66,6 +67,9 @@ class EarlierResults:
         return "previous_results" if self.results_uri else "rerun_failed_of"
 
 
+CANARY = "a number of samples, or runSettingIds or patterns of those that go first, each a text"
+"""The values of the argument ``canary``."""
+
 _NOT_SET = (None, "", "None")  # what a template makes of a param that is not given
 
 
@@ -79,6 +83,7 @@ class RerunSettings:
     :param previous_results: a results file, or nothing.
     :param rerun_failed_of: a batch, or nothing.
     :param trust_foreign: results without a fingerprint count as those of the same settings.
+    :param canary: how many samples go first, or which; or nothing.
     """
 
     rerun: Any
@@ -87,6 +92,7 @@ class RerunSettings:
     previous_results: Any
     rerun_failed_of: Any
     trust_foreign: Any = False
+    canary: Any = None
 
     def check(self) -> None:
         """Look for problems.
@@ -97,6 +103,11 @@ class RerunSettings:
         if self.rerun == "all" and self.earlier is not None:
             allowed = "with rerun='failed' only: 'all' looks at nothing"
             problems.append(Problem(self.earlier.argument, "set", allowed))
+        if self.has_canary:
+            _, canary_problems = self._read_canary()
+            problems += canary_problems
+            if self.rerun != "failed":
+                problems.append(Problem("canary", repr(self.canary), "with rerun='failed' only"))
         try:
             checked_on_changed(self.on_changed)
         except SettingsError as error:
@@ -124,19 +135,46 @@ class RerunSettings:
         :raises SettingsError: earlier results are named, or samples.
         """
         if self.chooses_at_once:
-            argument = "rerun" if self.earlier is None else self.earlier.argument
+            argument = "rerun" if self.named else "canary" if self.earlier is None else self.earlier.argument
             allowed = "needs a place to remember what was chosen: results_s3_uri or staging_s3_uri"
             raise SettingsError([Problem(argument, "set", allowed)])
 
     @property
     def chooses_at_once(self) -> bool:
         """Whether already the first attempt submits some samples only."""
-        return self.earlier is not None or bool(self.named)
+        return self.earlier is not None or bool(self.named) or self.has_canary
 
     @property
     def named(self) -> tuple[str, ...]:
         """Ids and patterns of the samples to run; none: all of them."""
         return read_rerun(self.rerun)[0]
+
+    @property
+    def has_canary(self) -> bool:
+        """Whether some samples go first."""
+        return self.canary not in (*_NOT_SET, 0, "0", (), [])
+
+    @property
+    def canary_patterns(self) -> tuple[str, ...]:
+        """Ids and patterns of the samples that go first, where they are named."""
+        named, _ = self._read_canary() if self.has_canary else ((), [])
+        return named if isinstance(named, tuple) else ()
+
+    def canary_of(self, spool: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+        """Name the samples that go first.
+
+        :param spool: all run settings.
+        """
+        named, _ = self._read_canary() if self.has_canary else ((), [])
+        return named if isinstance(named, tuple) else tuple(one["runSettingId"] for one in islice(spool, named))
+
+    def _read_canary(self) -> tuple[tuple[str, ...] | int, list[Problem]]:
+        value = self.canary
+        if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
+            is_number = not isinstance(value, bool) and int(value) > 0
+            return int(value), [] if is_number else [Problem("canary", repr(value), CANARY)]
+        named, problems = named_samples("canary", value, CANARY)
+        return named, problems or ([] if named else [Problem("canary", repr(value), CANARY)])
 
     @property
     def earlier(self) -> EarlierResults | None:
@@ -163,6 +201,8 @@ class RerunSettings:
         :param record: the attempt; the first one changes nothing, unless earlier results are named.
         """
         is_rerun = record.attempts > 1 or record.chosen
+        if self.has_canary:  # which is the first attempt, and the others are the second
+            is_rerun = record.attempts > 2 or self.earlier is not None or bool(self.named)
         return merge_settings(default, self.rerun_setting) if is_rerun and self.rerun_setting else default
 
 
@@ -179,6 +219,7 @@ class BatchRerun:
     :param identity: the task.
     :param patience: seconds for which runs that have outlived their batch are waited for, since the last one ended.
     :param own: the task, whose results count as well, as no record shows its attempts. Default: they do.
+    :param inputs: ``runSettingId`` -> hash of its inputs' ETags now, of those that were looked up. Default: none were.
     """
 
     hook: OmicsHook
@@ -190,17 +231,18 @@ class BatchRerun:
     identity: TaskIdentity
     patience: float
     own: TaskIdentity | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     def choose(
         self, record: AttemptRecord, spool: RunSettingsSpool, default: Mapping[str, Any], rules: RerunRules
-    ) -> RunSettingsSpool:
+    ) -> tuple[RunSettingsSpool, bool]:
         """Choose the samples that an attempt submits, and keep the choice under its request id.
 
         :param record: the attempt, which is not stored yet.
         :param spool: all run settings, as they are now.
         :param default: the request's ``defaultRunSetting``, without the changes of a rerun.
         :param rules: for all samples.
-        :return: the settings to submit; may be empty.
+        :return: the settings to submit; may be empty; and whether all others wait for these, as they are the canary.
         :raises SettingsError: completed samples have other settings now, and ``on_changed`` is ``"fail"``.
         :raises ServiceError: the records could not be read, or the choice not be stored.
         """
@@ -215,13 +257,17 @@ class BatchRerun:
             gone = list(known.gone(present))
             for sample in gone:
                 known.remove(sample.run_setting_id)
-            for sample, fate in zip(samples_of(default, spool), fates, strict=True):
+            for sample, fate in zip(samples_of(default, spool, self.inputs), fates, strict=True):
                 found = known.of(sample)
                 if not fate.is_submitted and fate is not Fate.LEAVE and isinstance(found, RunRecord):
                     known.keep(found)
             known.write()
             self.memory.keep(record.request_id, chain(self._samples(known, spool, default, fates, rules), gone))
-        return spool.subset(fate.is_submitted for fate in fates)
+        is_held = bool(rules.canary) and any(
+            fate is Fate.LEAVE and not rules.is_canary(setting["runSettingId"])
+            for setting, fate in zip(spool, fates, strict=True)
+        )
+        return spool.subset(fate.is_submitted for fate in fates), is_held
 
     def start_over(
         self, record: AttemptRecord, spool: RunSettingsSpool | None, default: Mapping[str, Any], rules: RerunRules
@@ -236,7 +282,7 @@ class BatchRerun:
         """
         with closing(KnownSamples(self.hook, self.log, self.results_uri, self.identity)) as known:
             gone = [] if spool is None else self._gone(record, known, {setting["runSettingId"] for setting in spool})
-            samples = iter(()) if spool is None else samples_of(default, spool)
+            samples = iter(()) if spool is None else samples_of(default, spool, self.inputs)
             self.memory.keep(record.request_id, chain(samples, gone))
             for sample in gone:
                 known.remove(sample.run_setting_id)
@@ -317,7 +363,7 @@ class BatchRerun:
 
     def _look_at_tasks(self, known: KnownSamples, spool: RunSettingsSpool, default: Mapping[str, Any]) -> None:
         """Look for the failed tasks of runs that only say that one failed: what may pass depends on them."""
-        records = (known.of(sample) for sample in samples_of(default, spool))
+        records = (known.of(sample) for sample in samples_of(default, spool, self.inputs))
         causes, notes = Diagnoser(self.hook, log_lines=0).causes(
             [record for record in records if isinstance(record, RunRecord) and record.run_id and record.lacks_task]
         )
@@ -332,7 +378,7 @@ class BatchRerun:
         again: Counter[RecordStatus] = Counter()
         refused: list[tuple[Sample, RunRecord]] = []
         unknown: list[str] = []
-        for sample in samples_of(default, spool):
+        for sample in samples_of(default, spool, self.inputs):
             name = sample.run_setting_id
             record = known.of(sample)
             fate = rules.fate(sample, record, known.unclear_before(name))
@@ -349,6 +395,8 @@ class BatchRerun:
             raise SettingsError([self._memory_problem(fates.count(Fate.NOT_KNOWN))])
         if refused:
             raise SettingsError([_changed_problem(refused)])
+        if rules.canary:
+            fates = _after_canary(fates, [rules.is_canary(one["runSettingId"]) for one in spool])
         count = Counter(fates)
         self.log.info(
             "%s",
@@ -374,7 +422,7 @@ class BatchRerun:
         fates: list[Fate],
         rules: RerunRules,
     ) -> Iterator[Sample]:
-        for sample, fate in zip(samples_of(default, spool), fates, strict=True):
+        for sample, fate in zip(samples_of(default, spool, self.inputs), fates, strict=True):
             before = known.unclear_before(sample.run_setting_id)
             record = known.of(sample)
             is_left = fate is Fate.LEAVE
@@ -387,6 +435,7 @@ class BatchRerun:
                 yield replace(
                     sample,
                     fingerprint=record.fingerprint,
+                    inputs=record.inputs,
                     carried=record.status.value,
                     reason=record.cause or record.failure_reason,
                     removed=is_left,
@@ -408,24 +457,34 @@ class BatchRerun:
         )
 
 
-def samples_of(default: Mapping[str, Any], spool: RunSettingsSpool) -> Iterator[Sample]:
+def _after_canary(fates: list[Fate], canary: list[bool]) -> list[Fate]:
+    """Leave all others until the canary has completed."""
+    if all(fate is Fate.KEEP for fate, is_canary in zip(fates, canary, strict=True) if is_canary):
+        return fates
+    return [fate if is_canary else Fate.LEAVE for fate, is_canary in zip(fates, canary, strict=True)]
+
+
+def samples_of(default: Mapping[str, Any], spool: RunSettingsSpool, inputs: Mapping[str, str]) -> Iterator[Sample]:
     """Yield the samples of a batch as they are known before they are submitted.
 
     :param default: the request's ``defaultRunSetting``.
     :param spool: the run settings.
+    :param inputs: ``runSettingId`` -> hash of the inputs' ETags, of those that were looked up.
     """
     rows: Iterator[Mapping[str, Any]] = chain(spool.kept_rows(), repeat({}))
     for setting, row in zip(merged_run_settings(default, spool), rows, strict=False):
-        yield Sample.of_setting(setting, row)
+        yield Sample.of_setting(setting, row, inputs.get(setting["runSettingId"]))
 
 
 def _changed_problem(refused: list[tuple[Sample, RunRecord]]) -> Problem:
     """Say which completed samples may not be those of the sheet, and why."""
     others = [sample for sample, record in refused if record.workflow not in (None, sample.workflow)]
     silent = [sample for sample, record in refused if sample not in others and record.fingerprint is None]
-    changed = [sample for sample, _ in refused if sample not in others and sample not in silent]
+    rest = [(sample, record) for sample, record in refused if sample not in others and sample not in silent]
+    changed = [sample for sample, record in rest if sample.fingerprint != record.fingerprint]
     parts = [
         (changed, "have other settings now"),
+        ([sample for sample, _ in rest if sample not in changed], "have inputs that were replaced since"),
         (silent, "have results that do not tell their settings (trust_foreign=True takes these for the same)"),
         (others, "have results of another workflow"),
     ]

@@ -354,8 +354,15 @@ class BatchSheet:
             uris[run_setting_id] = self._input_sheet_uri(run_setting_id, text)
             return uris[run_setting_id]
 
+        digest = hashlib.sha256()
         with open_runs(
-            self._sheet, store=store, rules=rules, template=template, input_sheet_uri=input_sheet_uri, max_runs=most
+            self._sheet,
+            store=store,
+            rules=rules,
+            template=template,
+            input_sheet_uri=input_sheet_uri,
+            max_runs=most,
+            digest=digest,
         ) as runs:
             for run in runs:
                 spool.add(clean_setting(run.setting, Place.PER_RUN))
@@ -371,6 +378,7 @@ class BatchSheet:
             log.info("%s", runs.summary)
             for warning in runs.warnings:
                 log.warning("%s", warning.masked())
+        spool.sheet = {"path": self._sheet.path, "sha256": digest.hexdigest()}
 
     def _input_sheet_uri(self, run_setting_id: str, text: str) -> str:
         # Named by its content: unchanged rows have the same parameter on every try.

@@ -62,6 +62,8 @@ class RunSettingsSpool:
         """Tags of its own that a run has at most."""
         self.size = 0
         """Bytes of the file so far."""
+        self.sheet: Mapping[str, str] | None = None
+        """Path and SHA-256 of the sheet that they were made of; None: there is none."""
 
     def close(self) -> None:
         """Remove the temporary files."""

@@ -40,6 +40,7 @@ from airflow_provider_omics.jobs.report import Report
 from airflow_provider_omics.results.cohort import Cohort, started_run_ids
 from airflow_provider_omics.results.collect import LOOKS, Collected, Collection, paced_calls
 from airflow_provider_omics.results.file import JsonLinesFile, results_place
+from airflow_provider_omics.results.ledger import Ledger
 from airflow_provider_omics.results.store import ResultsStore
 
 SHOWN_FAILURES = 20
@@ -59,12 +60,14 @@ class BatchResults:
     :param places: where the file is.
     :param detail: ``"full"`` or ``"listed"``.
     :param read_outputs: whether the outputs of each completed run are read, too.
+    :param writes_ledger: whether there is a ledger beside them.
     """
 
     owner: Owner
     places: BatchPlaces
     detail: str
     read_outputs: bool
+    writes_ledger: bool
 
     @property
     def read_costs(self) -> bool:
@@ -88,6 +91,14 @@ class BatchResults:
             allowed = "with results_s3_uri, of the task or the connection: costs stand in the records of the runs"
             raise SettingsError([Problem("read_costs", "True", allowed)])
 
+    @property
+    def ledger(self) -> Ledger | None:
+        """The ledger; None: there is none, or no place for it."""
+        place = self.places.results
+        if place is None or not self.writes_ledger:
+            return None
+        return Ledger(self.owner.hook, place, self.owner.arguments.masks_parameters)
+
     def collection(
         self,
         batch_id: str,
@@ -96,6 +107,7 @@ class BatchResults:
         reasons: bool = False,
         store: ResultsStore | None = None,
         needs_samples: bool = False,
+        patience: float | None = None,
     ) -> Collection | None:
         """Open the collection of the results of a batch, whose runs have ended; close it, or the store.
 
@@ -104,6 +116,7 @@ class BatchResults:
         :param reasons: ask why runs failed, whatever the detail of the results.
         :param store: where what is read goes. Default: a store of its own.
         :param needs_samples: the batch has left samples as they were, which have to be read. Default False.
+        :param patience: seconds for which failures are borne. Default: the hook's.
         :return: the collection; None: there is no place for results.
         """
         place, task = self.places.results, self.owner.identity
@@ -128,7 +141,9 @@ class BatchResults:
             reasons=reasons,
             store=store,
             needs_samples=needs_samples,
+            ledger=self.ledger,
             read_costs=self.read_costs,
+            patience=patience,
         )
 
     def collect(self, batch_id: str, request_id: str | None, store: ResultsStore) -> Collected | None:
@@ -244,7 +259,7 @@ class BatchJudge:
     def _verdict(self, batch: BatchSnapshot, collection: Collection | None) -> tuple[Verdict, Cohort]:
         """Judge all samples: by their merged results where they are collected, else by counts and lists."""
         tolerance, trouble = self.tolerance(), None
-        cohort = self._counted(batch) if collection is None else collection.cohort()
+        cohort = self.counted(batch) if collection is None else collection.cohort()
         if collection is None and cohort.counts.not_completed > len(cohort.carried):
             try:
                 make = Repeats(self.owner.hook, self.owner.log).make
@@ -316,8 +331,12 @@ class BatchJudge:
     def _is_idle(self) -> bool:
         return self.owner.record is not None and self.owner.record.idle
 
-    def _counted(self, batch: BatchSnapshot) -> Cohort:
-        """Count a batch's runs and the samples that earlier attempts have left."""
+    def counted(self, batch: BatchSnapshot) -> Cohort:
+        """Count a batch's runs and the samples that earlier attempts have left.
+
+        :param batch: the batch.
+        :raises OmicsError: what they have left cannot be read.
+        """
         request_id, record = self.owner.request_id, self.owner.record
         left = Cohort()
         if request_id is not None and (record is None or record.chosen):
@@ -337,7 +356,7 @@ class BatchJudge:
             :func:`airflow_provider_omics.core.wait.outcome.batch_result`.
         """
         record = self.owner.record
-        cohort = self._counted(batch) if cohort is None else cohort
+        cohort = self.counted(batch) if cohort is None else cohort
         result = batch_result(
             batch,
             counts=cohort.counts,

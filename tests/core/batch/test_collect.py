@@ -12,6 +12,8 @@ from airflow_provider_omics.core.batch.collect import (
     has_ended,
     is_later,
     is_settled,
+    lists_active_runs,
+    pages_are_fewer,
     statuses_to_list,
     supersedes,
 )
@@ -161,3 +163,28 @@ def test_detail_that_does_not_exist() -> None:
     """Another detail is refused with what is allowed."""
     with pytest.raises(SettingsError, match="results_detail = 'fulll': 'full' or 'listed'"):
         ResultsDetail.checked("fulll")
+
+
+@pytest.mark.parametrize(
+    ("listed", "counts", "expected"),
+    [
+        pytest.param(5000, {"pending_runs": 4000, "completed_runs": 900}, False, id="few have ended"),
+        pytest.param(5000, {"pending_runs": 800, "completed_runs": 4000}, True, id="few wait"),
+        pytest.param(5000, {"pending_runs": 0, "completed_runs": 4900}, True, id="none waits"),
+        # 50 pages of submissions come with the list of those that wait, or one call for each that has ended.
+        pytest.param(0, {"pending_runs": 2400, "completed_runs": 2600}, False, id="submissions are not known"),
+        pytest.param(0, {"pending_runs": 100, "completed_runs": 4900}, True, id="nor needed by many"),
+    ],
+)
+def test_the_shorter_list(listed: int, counts: dict[str, int], *, expected: bool) -> None:
+    """The counts of GetBatch say whether fewer runs wait than have ended; lists of ends alone tell how they ended."""
+    seen = batch("INPROGRESS", 5000, successful_submissions=5000, **counts)
+
+    assert lists_active_runs(seen, listed, 0 if listed else 2590, ResultsDetail.FULL) is expected
+    assert not lists_active_runs(seen, listed, 0, ResultsDetail.LISTED)
+
+
+@pytest.mark.parametrize(("missing", "expected"), [(0, False), (3, False), (4, True)])
+def test_pages_of_submissions(missing: int, *, expected: bool) -> None:
+    """Three pages tell of all 300: one call for each is less for up to three."""
+    assert pages_are_fewer(missing, batch("INPROGRESS", successful_submissions=300)) is expected

@@ -173,4 +173,24 @@ def test_record_that_counts_of_two_tasks(mine: RunRecord, theirs: RunRecord, *, 
 )
 def test_own_run_beside_the_record_of_another(known: RunRecord | None, *, expected: bool) -> None:
     """A task looks at its own run where another one's record does not say that its work is done."""
-    assert is_beside(known, BatchOrigin("1", dag_id="mine"), "now") is expected
+    assert is_beside(known, BatchOrigin("1", dag_id="mine"), NOW) is expected
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "status", "expected"),
+    [
+        ("v1", "v1", COMPLETED, Fate.KEEP),
+        ("v1", "v2", COMPLETED, Fate.CHANGED),
+        (None, "v2", COMPLETED, Fate.KEEP),
+        ("v1", None, COMPLETED, Fate.KEEP),
+        ("v1", "v2", FAILED, Fate.AGAIN),
+        ("v1", "v1", FAILED, Fate.CARRY),
+    ],
+)
+def test_versions_of_inputs(before: str | None, now: str | None, status: RecordStatus, expected: Fate) -> None:
+    """An input that was replaced is other work, where both versions are known; else the settings decide."""
+    known = record(status, batch_id="1", inputs=before, failure_reason="INPUT_URI_NOT_FOUND")
+    evidence = Evidence(records=(known,), remembered=replace(NOW, inputs=before), last_batch="1")
+    sample = replace(NOW, inputs=now)
+
+    assert RerunRules(on_changed="rerun").fate(sample, evidence.of(sample)) is expected

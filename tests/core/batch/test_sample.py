@@ -33,6 +33,8 @@ RECORDS = st.builds(
     status=st.sampled_from(RecordStatus),
     output_uri=TEXTS,
     attempt=st.none() | st.integers(1, 9),
+    try_number=st.none() | st.integers(1, 9),
+    map_index=st.none() | st.integers(0, 9),
     row=st.dictionaries(st.text(max_size=5), JSON_VALUES, max_size=3),
     outputs=JSON_VALUES,
 )
@@ -120,8 +122,9 @@ def test_fingerprint_of_an_empty_setting(name: str, empty: object) -> None:
         Sample("S1", "abc", {"patient": "P7"}),
         Sample("S1", "abc", {}, "FAILED", "OUT_OF_MEMORY_ERROR"),
         Sample("S1", None, {}, "COMPLETED", None, removed=True),
+        Sample("S1", "abc", inputs="def"),
     ],
-    ids=["id", "submitted", "left alone", "gone"],
+    ids=["id", "submitted", "left alone", "gone", "looked up"],
 )
 def test_sample_is_read_as_it_was_written(sample: Sample) -> None:
     """What a task remembers of a sample survives JSON."""

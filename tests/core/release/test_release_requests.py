@@ -12,6 +12,7 @@ from airflow_provider_omics.core.release.requests import (
     DESCRIBING,
     DIGEST_TAG,
     FIELDS,
+    MAKER_TAG,
     Release,
     read_settings,
 )
@@ -23,7 +24,8 @@ ZIP = {"definitionZip": b"zip"}
 
 def release(**changed: Any) -> Release:
     """Make a release."""
-    return Release(**{"name": "germline", "version": None, "settings": {}, "source_digest": "ab" * 32, **changed})
+    given = {"name": "germline", "version": None, "settings": {}, "source_digest": "ab" * 32, "maker": "me", **changed}
+    return Release(**given)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,10 @@ def test_the_same_release_is_the_same_request() -> None:
 
     assert one == two
     assert one["requestId"] != other["requestId"]
-    assert one["tags"] == {DIGEST_TAG: release().digest}
+    assert one["tags"] == {DIGEST_TAG: release().digest, MAKER_TAG: "me"}
+    assert release().workflow_request(ZIP, 0) == release(maker="another").workflow_request(ZIP, 0)
+    assert release().has_made(one)
+    assert not release(maker="another").has_made(one)
     assert release().workflow_request(ZIP, 0)["requestId"] != release().workflow_request(ZIP, 1)["requestId"]
 
 
@@ -88,7 +93,8 @@ def test_the_same_release_is_the_same_request() -> None:
         ({"storage_capacity": True}, "storage_capacity"),
         ({"tags": {"a": 1}}, "tags['a']"),
         ({"tags": {DIGEST_TAG: "mine"}}, f"tags['{DIGEST_TAG}']"),
-        ({"tags": {str(number): "" for number in range(50)}}, "tags"),
+        ({"tags": {MAKER_TAG: "me"}}, f"tags['{MAKER_TAG}']"),
+        ({"tags": {str(number): "" for number in range(49)}}, "tags"),
         ({"workflow_bucket_owner_id": "1"}, "workflow_bucket_owner_id"),
     ],
 )

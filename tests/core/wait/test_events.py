@@ -12,6 +12,7 @@ from airflow_provider_omics.core.errors import EventError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
+from airflow_provider_omics.core.wait.stretch import Stretch
 
 TIME = st.none() | st.datetimes(timezones=st.just(timezone.utc))
 TEXT = st.none() | st.text(min_size=1)
@@ -35,6 +36,7 @@ EVENTS = st.builds(
     cancelled=st.booleans(),
     error=TEXT,
     seconds=st.floats(0, 1e6),
+    stretch=st.none() | st.builds(Stretch, every=st.floats(0, 1e6), began=st.just(1.0), until=st.just(2.0)),
 ).filter(lambda event: event.outcome is not Outcome.ENDED or event.snapshot.phase is not Phase.ACTIVE)
 PAYLOAD: dict[str, Any] = WaitEvent(Outcome.ENDED, RunSnapshot("1", "COMPLETED", "uuid-1")).to_payload()
 BATCH_PAYLOAD: dict[str, Any] = WaitEvent(Outcome.ENDED, BatchSnapshot("2", "PROCESSED", "uuid-2")).to_payload()
@@ -61,7 +63,7 @@ def test_the_form_of_a_payload() -> None:
         "error": None,
         "seconds": 0.0,
     }
-    known = {"ended", "timed_out", "vanished", "lost_contact", "refused", "invalid"}
+    known = {"ended", "timed_out", "vanished", "lost_contact", "refused", "invalid", "stretch_over"}
     assert {outcome.value for outcome in Outcome} == known
 
 
