@@ -187,3 +187,31 @@ def test_nothing_left_to_submit(emulator: OmicsEmulator, new_task: Callable[...,
 
     assert len(emulator.service.started_runs()) == 2
     assert again["cost_usd"] == first["cost_usd"] == pytest.approx(2 * USD)
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_batch_that_is_collected_while_it_goes(
+    emulator: OmicsEmulator, new_task: Callable[..., Any], *, deferrable: bool
+) -> None:
+    """Each stretch reads what has ended since, once; a rerun keeps what its earlier attempts cost."""
+    waves = [{"match": {"run_setting_id": f"{wave}*"}, "running": hours * HOUR} for wave, hours in (("A", 1), ("C", 6))]
+    fails = {"match": {"run_setting_id": "A1", "attempt": [1]}, "running": HOUR, "outcome": "FAILED"}
+    emulator.set_scenario({"runs": [fails, *waves]})
+    task = new_task("batch")
+    task.arguments = {
+        "default_run_setting": {**DEFAULT_RUN_SETTING, "storageType": "STATIC"},
+        "run_settings": samples("A1", "A2", "C1", "C2"),
+        "results_s3_uri": FILE,
+        "collect_every": HOUR,
+        "max_failed_runs": 1,
+        "deferrable": deferrable,
+    }
+    first = task.try_(read_costs=True).result
+    task.clear()
+    again = task.try_().result
+
+    assert (first["cost_runs"], first["cost_unpriced_runs"]) == (4, 0)
+    assert (again["cost_runs"], again["cost_unpriced_runs"]) == (5, 0)
+    assert first["cost_usd"] < again["cost_usd"]
+    parts = emulator.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="wgs/usage/")["Contents"]
+    assert len(parts) >= 3
