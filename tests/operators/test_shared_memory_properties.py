@@ -153,9 +153,14 @@ class SharedCohort(RuleBasedStateMachine):
 
     @rule(writer=WRITERS, script=SCRIPTS, versions=st.dictionaries(NAMES, st.integers(1, 2)))
     def write(self, *, writer: str, script: dict[str, str], versions: dict[str, int]) -> None:
-        """Another task or DAG run, a repair, or a task of another workflow runs samples, and writes the same file."""
+        """Another task or DAG run, a repair, or a task of another workflow runs samples, and writes the same file.
+
+        Where none are drawn, they are those of the sheet that have not completed, as in a repair.
+        """
         self._script(script)
-        self._write(writer, versions or dict(self.sheet))
+        done = {(run["sample"], run["version"]) for run in self._books() if run["status"] == "COMPLETED"}
+        left = dict(sorted(self.sheet.items() - done))
+        self._write(writer, versions or left or dict(self.sheet))
 
     @rule(what=DISTURBANCES)
     def disturb(self, *, what: str | int) -> None:
