@@ -23,7 +23,7 @@ _NOT_FAILED = (RecordStatus.COMPLETED, RecordStatus.REMOVED)
 _TABLE = ("sample", "run id", "status", "attempt", "minutes", "output, or why it failed")
 _FIELDS = (
     *("run_setting_id", "run_id", "status", "attempt", "started_at", "stopped_at", "output_uri", "failure_reason"),
-    *("cause", "message", "batch_id", "workflow_id", "workflow_version_name", "run_uuid"),
+    *("cause", "message", "batch_id", "workflow_id", "workflow_version_name", "run_uuid", "cost_usd"),
 )
 """Columns of TSV: they keep their names and order; new ones come at the end."""
 

@@ -44,7 +44,7 @@ ONE = [
     record("s3", None, None, status="NOT_SUBMITTED", stopped_at=None, batch_created_at="2026-11-02T10:00:00+00:00"),
 ]
 TWO = [
-    record("s1", "u1", 2.0),  # carried forward: another file has it
+    record("s1", "u1", 2.0, row={"centre": "B"}),  # carried forward: another file has it
     record("s4", "u4", 0.5, status="FAILED", row={"centre": "B"}, dag_id="other", prices_as_of="2026-11-08"),
     record("s5", "u5", 3.25, stopped_at="2026-12-01T00:00:00+00:00", row={}),
 ]

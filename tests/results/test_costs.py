@@ -159,13 +159,16 @@ def test_service_out_of_reach(
 
 def test_sizing_of_all_collections(emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of several collections, and of several checkpoints, make one sizing; a run in two parts counts once."""
-    monkeypatch.setattr(results_costs, "MOST_TASKS", 1)
+    monkeypatch.setattr(results_costs, "MOST_TASKS", 0)
     big = {"tasks": [{**TASK, "cpus": 8, "memory": 32, "cpus_used": 1.0, "memory_used": 3.0}]}
     batch_id = a_batch(emulator, "S1", "S2", "S3", S1=big, S2=big, S3=big)
     with closing(Collection(quick_hook(), batch_id, URI, TASK_LOG, read_costs=True)) as collection:
         collection.collect()
         written = collection.write_sizing()
-    emulator.client("s3").delete_object(Bucket=BUCKET, Key="results/wgs.jsonl.gz")  # its records are lost
+    s3 = emulator.client("s3")
+    assert len(s3.list_objects_v2(Bucket=BUCKET, Prefix="results/wgs/usage/")["Contents"]) == 3
+    s3.delete_object(Bucket=BUCKET, Key="results/wgs.jsonl.gz")  # its records are lost, and read again in one part
+    monkeypatch.setattr(results_costs, "MOST_TASKS", 20_000)
     with closing(Collection(quick_hook(), batch_id, URI, TASK_LOG, read_costs=True)) as collection:
         collection.collect()
         again = collection.write_sizing()
