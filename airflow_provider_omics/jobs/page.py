@@ -22,7 +22,7 @@ from airflow_provider_omics.hooks.run_logs import RunLogsHook
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.jobs.owner import Owner
 from airflow_provider_omics.links.omics import OmicsCohortReportLink, OmicsResultsFileLink, OmicsRunReportLink
-from airflow_provider_omics.reports.cohort import CohortFacts, CohortPage, cohort_page
+from airflow_provider_omics.reports.cohort import CohortFacts, CohortPage, cohort_page, going
 from airflow_provider_omics.reports.html import render
 from airflow_provider_omics.reports.run import RunFacts, RunPage, run_page
 from airflow_provider_omics.reports.settings import effective_settings
@@ -79,6 +79,7 @@ class CohortReport:
                 counts=cohort.counts,
                 verdict=verdict,
                 problem=None if verdict or batch.phase is Phase.ACTIVE else f"The batch ended {batch.status}.",
+                going=going(batch) if batch.phase is Phase.ACTIVE else {},
                 batch_id=batch.id or None,
                 attempts=1 if owner.record is None else owner.record.attempts,
                 carried_forward=cohort.carried_forward,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -76,6 +76,9 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     :param canary: samples that go first, as a batch of their own: their number, ``runSettingId``s or patterns. The
         others are submitted only when all of these have completed; else the task ends with their diagnosis, and a clear
         goes on from there. It needs a memory, as ``rerun`` with names does. Default: all go at once.
+    :param on_progress: a callback, or a notifier of Airflow's, called on a worker with the task's context, as soon as a
+        collection meets a new cause of failures, at a tenth and half of failures, and at the end; the context has
+        ``omics_progress``, a sentence without ids of samples. If it fails, the log says so. Default: none.
     :param collect_every: where there is a place for results, while the batch is waited for: about how often what has
         ended since is added to the results, a timedelta or seconds. ``"auto"`` (default): every 30 minutes for a batch
         over 300 runs, else only at the end; None: only at the end. Each time a deferred task comes back to a worker for
@@ -172,6 +175,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         read_outputs: bool = False,
         collect_every: timedelta | float | str | None = "auto",
         canary: int | str | Collection[str] | None = None,
+        on_progress: Callable[[Any], object] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -200,6 +204,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.read_outputs = read_outputs
         self.collect_every = collect_every
         self.canary = canary
+        self.on_progress = on_progress
         self._hide()
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:

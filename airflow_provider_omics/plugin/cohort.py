@@ -15,7 +15,7 @@ from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Store
-from airflow_provider_omics.reports.cohort import CohortFacts, cohort_page
+from airflow_provider_omics.reports.cohort import CohortFacts, cohort_page, going
 from airflow_provider_omics.reports.html import render, render_sentence
 
 TIMEOUT = 2
@@ -142,17 +142,3 @@ def _going(recorded: Recorded, batch: Mapping[str, Any]) -> str:
     )
     page = cohort_page((), facts)
     return render(replace(page, reload_after=KEPT_SECONDS) if is_going else replace(page, state="ended"))
-
-
-def going(batch: BatchSnapshot) -> dict[str, int]:
-    """Count the runs of a batch that have not ended, by what they do.
-
-    :param batch: the batch.
-    """
-    counts = {
-        "running": batch.count("running_runs"),
-        "starting": batch.count("starting_runs"),
-        "stopping": batch.count("stopping_runs"),
-        "waiting": batch.count("pending_runs") + batch.count("pending_submissions"),
-    }
-    return {words: number for words, number in counts.items() if number}

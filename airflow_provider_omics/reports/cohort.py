@@ -16,6 +16,7 @@ from airflow_provider_omics.core.cost.cohort import RunPrice, cohort_cost
 from airflow_provider_omics.core.failure.batch import BatchDiagnosis
 from airflow_provider_omics.core.failure.diagnosis import duration
 from airflow_provider_omics.core.failure.groups import FailureGroup, group_failures
+from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.reports.picture import Durations, NamedTimes, TimeCollector, TimePicture
 from airflow_provider_omics.reports.samples import RunTimes, SampleTable, SampleTableWriter
 from airflow_provider_omics.reports.settings import EffectiveSetting
@@ -75,6 +76,20 @@ class CohortFacts:
     settings: Sequence[EffectiveSetting] = ()
     diagnosis: BatchDiagnosis | None = None
     masks: bool = False
+
+
+def going(batch: BatchSnapshot) -> dict[str, int]:
+    """Count the runs of a batch that have not ended, by what they do.
+
+    :param batch: the batch.
+    """
+    counts = {
+        "running": batch.count("running_runs"),
+        "starting": batch.count("starting_runs"),
+        "stopping": batch.count("stopping_runs"),
+        "waiting": batch.count("pending_runs") + batch.count("pending_submissions"),
+    }
+    return {words: number for words, number in counts.items() if number}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.links.omics import OmicsCohortReportLink, OmicsRunBatchLink
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from airflow_provider_omics.plugin import OmicsPlugin, cohort
-from airflow_provider_omics.plugin.cohort import Recorded, SharedPages, cohort_html, going
+from airflow_provider_omics.plugin.cohort import Recorded, SharedPages, cohort_html
+from airflow_provider_omics.reports.cohort import going
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, perform, samples
 from tests.reports.markup import parsed
 
