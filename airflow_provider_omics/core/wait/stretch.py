@@ -29,8 +29,11 @@ LAST_CALLS = 60.0
 """Seconds of calls that may be left when a batch ends."""
 
 LIST_SHARE = 0.08
-"""New runs, as a share of the list that tells them: a page brings 100 of it, and a collection shall make no more than
-one call for a list to eight that read a run. It matters for batches of tens of thousands."""
+"""New runs, as a share of the list that tells them, where it takes more than a minute: a collection shall make no more
+than one call for a list to eight that read a run. It matters for batches of more than 60,000."""
+
+LISTED_AT_ONCE = 100
+"""Runs in a page of a list."""
 
 SMALL_PAGE, PAGE_GROWTH = 5_000, 1.5
 
@@ -98,7 +101,8 @@ class Stretch:
             return False
         if now >= self.until:
             listed = min(seen.count("pending_runs"), ended)
-            return new >= LIST_SHARE * listed or now >= self.until + (LONGEST - 1) * self.every
+            is_short = listed <= LISTED_AT_ONCE * LAST_CALLS * self.calls_per_second
+            return is_short or new >= LIST_SHARE * listed or now >= self.until + (LONGEST - 1) * self.every
         # Towards the end, by the pace of this stretch: less than a stretch to go, and a minute of calls to make.
         is_last = (seen.total_runs - ended) * lasted <= new * self.every
         return is_last and lasted >= min(LEAST, self.every) and new >= LAST_CALLS * self.calls_per_second
