@@ -80,6 +80,7 @@ class CohortReport:
                 counts=cohort.counts,
                 verdict=verdict,
                 problem=None if verdict or batch.phase is Phase.ACTIVE else f"The batch ended {batch.status}.",
+                going=going(batch) if batch.phase is Phase.ACTIVE else {},
                 batch_id=batch.id or None,
                 attempts=1 if owner.record is None else owner.record.attempts,
                 carried_forward=cohort.carried_forward,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -81,6 +81,9 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     :param canary: samples that go first, as a batch of their own: their number, ``runSettingId``s or patterns. The
         others are submitted only when all of these have completed; else the task ends with their diagnosis, and a clear
         goes on from there. It needs a memory, as ``rerun`` with names does. Default: all go at once.
+    :param on_progress: a callback, or a notifier of Airflow's, called on a worker with the task's context, as soon as a
+        collection meets a new cause of failures, at a tenth and half of failures, and at the end; the context has
+        ``omics_progress``, a sentence without ids of samples. If it fails, the log says so. Default: none.
     :param ledger: beside the results, write once what each attempt has asked for, who, and with which versions, and
         with ``"full"`` what HealthOmics tells of each run (default). With ``mask_parameters`` it has hashes in the
         place of values.
@@ -190,6 +193,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         ledger: bool = True,
         collect_every: timedelta | float | str | None = "auto",
         canary: int | str | Collection[str] | None = None,
+        on_progress: Callable[[Any], object] | None = None,
         max_cost_usd: float | str | None = None,
         require_estimate: bool | str = False,
         **kwargs: Any,
@@ -223,6 +227,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self.ledger = ledger
         self.collect_every = collect_every
         self.canary = canary
+        self.on_progress = on_progress
         self._hide()
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:

@@ -344,8 +344,8 @@ class Collection:
         until = time.monotonic() + seconds
         with at_each({CALL: lambda **_: self._pacer.wait()}):
             origin = self._look_at_batch()
-            roster = self._roster()
-            if roster is None or has_ended(self._batch):
+            roster = None if has_ended(self._batch) else self._roster()
+            if roster is None:
                 return Between(self._batch, (), Tally())
             with closing(roster):
                 self._bring_up_to_date(roster)

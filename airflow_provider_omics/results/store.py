@@ -180,14 +180,17 @@ class ResultsStore:
         """Take in the records of the file as it is now.
 
         What was changed here since the file was last read stays, unless somebody has changed it there as well, and the
-        file's is of a later batch, or tells more. Each keeps the line that it has in the file.
+        file's is of a later batch, or tells more. Each keeps the line that it has in the file. A record of the batch
+        that another task has replaced in the file since is kept beside it.
 
         :param records: all of the file.
         """
+        batch = self._one("SELECT id FROM batch")
         for place, record in enumerate(records):
             row = _row(record)
             found = self._one(
-                "SELECT line, changed, read FROM record WHERE id = ? AND workflow = ? AND NOT beside", *row[:2]
+                "SELECT line, changed, read, batch_id FROM record WHERE id = ? AND workflow = ? AND NOT beside",
+                *row[:2],
             )
             if found is not None and found[1]:
                 is_mine = found[2] == row[-1]
@@ -195,6 +198,10 @@ class ResultsStore:
                     keep = "UPDATE record SET read = ?, place = ? WHERE id = ? AND workflow = ? AND NOT beside"
                     self._database.execute(keep, (row[-1], place, *row[:2]))
                     continue
+            if found is not None and batch is not None and record.batch_id != batch[0] == found[3]:
+                before = RunRecord.from_json(json.loads(found[0]))
+                if before.maker != record.maker:
+                    self.put(before, beside=True)
             self._database.execute(_TAKE, (*row, place, record.inputs))
 
     def put(self, record: RunRecord, *, beside: bool = False) -> None:

@@ -12,6 +12,7 @@ from airflow_provider_omics.core.errors import AttemptError, BatchVerdictError, 
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results import read_batch_results
 from airflow_provider_omics.results.collect import collect_results
+from airflow_provider_omics.results.file import JsonLinesFile
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, TASK_LOG, samples
 from tests.operators.reruns import PERMANENT, TRANSIENT, URI, changed, fails, records, script, statuses, submitted
 from tests.operators.tries import Crash, NewTask, Task, at_sleep, crash, stores
@@ -95,6 +96,51 @@ def test_other_settings_of_another_dag_run(new_task: NewTask) -> None:
 
     assert ended.error is None
     assert submitted(task)[2:] == [["S3"]]
+    assert (ended.result["completed_runs"], ended.result["total_runs"]) == (3, 3)
+
+
+def before(patch: pytest.MonkeyPatch, method: str, number: int, act: Callable[[], object]) -> None:
+    """Do something once, before the results file is read or written for this time."""
+    made, left = getattr(JsonLinesFile, method), [number]
+
+    def called(file: JsonLinesFile, *arguments: Any) -> Any:
+        left[0] -= file.uri == URI
+        if left[0] == 0:
+            left[0] = -1
+            patch.setattr(JsonLinesFile, method, made)
+            act()
+        return made(file, *arguments)
+
+    patch.setattr(JsonLinesFile, method, called)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_other_settings_while_samples_are_chosen(
+    new_task: NewTask, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Whenever another task replaces a record with one of other settings, what has completed does not run again."""
+    task, other = new_task("batch"), another(new_task, task_id="other")
+    script(task, fails(TRANSIENT, "S3"))
+    task.try_(run_settings=THREE, results_s3_uri=URI, on_changed="rerun")
+    script(task)
+    before(monkeypatch, "read", number, lambda: other.try_(run_settings=changed("S1")[:1], results_s3_uri=URI))
+
+    ended = task.try_()
+
+    assert ended.error is None
+    assert submitted(task)[-2:] in ([["S1"], ["S3"]], [["S3"], ["S1"]])  # the other task's, and the retry
+
+
+def test_other_settings_while_results_are_written(new_task: NewTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that another task has replaced between the reading and the writing is not lost for the verdict."""
+    task, other = new_task("batch"), another(new_task, task_id="other")
+    run = {"run_settings": changed("S1")[:1], "results_s3_uri": URI}
+    before(monkeypatch, "replace", 1, lambda: other.try_(**run))
+
+    ended = task.try_(run_settings=THREE, results_s3_uri=URI)
+
+    assert len(submitted(task)) == 2
+    assert ended.error is None
     assert (ended.result["completed_runs"], ended.result["total_runs"]) == (3, 3)
 
 

@@ -63,6 +63,7 @@ WRITERS = st.sampled_from(["second DAG run", "second task", "repair", "named rep
 MOMENTS = st.tuples(st.sampled_from(["crash", "killed", "writer", "edit"]), st.integers(1, 30))
 """Something that happens before the call of this number, or at the sleep, of a try."""
 TROUBLES = st.none() | st.just(("batch failed", 0)) | MOMENTS
+DISTURBANCES = st.sampled_from(["refuse cancels", "allow cancels", "remove runs", "lose record"]) | st.integers(0, 11)
 CANNOT_TELL = (Crash, SettingsError, AttemptError)
 
 
@@ -141,46 +142,54 @@ class SharedCohort(RuleBasedStateMachine):
         self.kept = self.kept or on_changed == "keep"
         self._try(script, trouble)
 
-    @rule(name=NAMES, version=st.integers(1, 2))
+    @rule(name=NAMES, version=st.integers(0, 2))
     def edit(self, *, name: str, version: int) -> None:
-        """A row is added, or changed."""
-        self.sheet[name] = version
+        """A row is added or changed, or deleted (0)."""
+        if version:
+            self.sheet[name] = version
+        elif len(self.sheet) > 1:
+            self.sheet.pop(name, None)
         self._put_sheet()
 
-    @rule(name=NAMES)
-    def delete(self, *, name: str) -> None:
-        """A row is deleted."""
-        if len(self.sheet) > 1:
-            self.sheet.pop(name, None)
-            self._put_sheet()
-
-    @rule(writer=WRITERS, script=SCRIPTS, versions=st.dictionaries(NAMES, st.integers(1, 2), min_size=1))
+    @rule(writer=WRITERS, script=SCRIPTS, versions=st.dictionaries(NAMES, st.integers(1, 2)))
     def write(self, *, writer: str, script: dict[str, str], versions: dict[str, int]) -> None:
-        """Another task or DAG run, a repair, or a task of another workflow runs samples, and writes the same file."""
-        self._script(script)
-        self._write(writer, versions)
+        """Another task or DAG run, a repair, or a task of another workflow runs samples, and writes the same file.
 
-    @rule(number=st.integers(0, 12))
-    def expire(self, *, number: int) -> None:
-        """A lifecycle rule takes one of the objects, or somebody the task's record."""
+        Where none are drawn, they are those of the sheet that have not completed, as in a repair.
+        """
+        self._script(script)
+        done = {(run["sample"], run["version"]) for run in self._books() if run["status"] == "COMPLETED"}
+        left = dict(sorted(self.sheet.items() - done))
+        self._write(writer, versions or left or dict(self.sheet))
+
+    @rule(what=DISTURBANCES)
+    def disturb(self, *, what: str | int) -> None:
+        """Something happens to what the task relies on."""
+        if isinstance(what, int):
+            self._expire(what)
+        elif what == "lose record":
+            self.task.lose_record()
+        elif what == "remove runs":
+            self._remove_runs()
+        else:
+            self._refuse_cancels(refused=what == "refuse cancels")
+
+    def _expire(self, number: int) -> None:
+        """Let a lifecycle rule take one of the objects."""
         s3 = clients["s3"]
         keys = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="results/shared").get("Contents", ())]
-        if number < len(keys):
-            s3.delete_object(Bucket=BUCKET, Key=keys[number])
+        if keys:
+            s3.delete_object(Bucket=BUCKET, Key=keys[number % len(keys)])
             self.has_expired = True
-        elif number == 12:
-            self.task.lose_record()
 
-    @rule()
-    def remove_runs(self) -> None:
-        """Retention takes the records of the runs that have ended; their manifests stay."""
+    def _remove_runs(self) -> None:
+        """Let retention take the records of the runs that have ended; their manifests stay."""
         for run in self.emulator.service.started_runs():
             if run["exists"] and run["status"] in ("COMPLETED", "FAILED", "CANCELLED"):
                 self.emulator.service.remove_run(run["id"])
 
-    @rule(refused=st.booleans())
-    def refuse_cancels(self, *, refused: bool) -> None:
-        """Nobody may cancel any more, or one may again."""
+    def _refuse_cancels(self, *, refused: bool) -> None:
+        """Let nobody cancel any more, or everybody again."""
         self.emulator.faults.clear()
         for operation in ("CancelRun", "CancelRunBatch") if refused else ():
             self.emulator.faults.add(operation=operation, error="AccessDeniedException")

@@ -275,3 +275,44 @@ def test_causes_are_told_as_they_appear(
     assert ended.error is None
     assert [(record.status.value, record.cause) for record in found] == [("FAILED", cause)] * 15
     assert [line for line in log_lines(logging.WARNING) if "new:" in line] == [f"Batch 2000001, new: 15 {cause}"]
+
+
+@pytest.mark.parametrize("breaks", [False, True], ids=["heard", "broken"])
+def test_people_are_told(
+    emulator: OmicsEmulator, stepped: SteppedTime, log_lines: Callable[..., list[str]], *, breaks: bool
+) -> None:
+    """A callback hears of a new cause and of the end; one that fails changes nothing."""
+    script(emulator, {**rule("A*", outcome="FAILED", failure_reason="INPUT_URI_NOT_FOUND"), "running": 3000})
+    heard: list[str] = []
+
+    def tell(context: Any) -> None:
+        heard.append(context["omics_progress"])
+        if breaks:
+            raise RuntimeError("no such topic")
+
+    ended = perform(cohort(deferrable=False, max_failed_runs=15, on_progress=tell))
+
+    page = f"s3://{BUCKET}/results/cohort/report.html"
+    failed = "cohort: 15 of 45 failed, 15 INPUT_URI_NOT_FOUND (data owner); "
+    assert ended.error is None
+    assert heard == [f"{failed}30 going", f"{failed}all have ended; {page}"]
+    assert any("no such topic" in line for line in log_lines(logging.WARNING)) is breaks
+
+
+def test_the_page_grows(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """The page is written anew with the results, and tells what goes on."""
+    script(emulator)
+    found: list[str] = []
+
+    def look() -> None:
+        s3 = in_process_client(emulator, "s3")
+        listed = s3.list_objects_v2(Bucket=BUCKET, Prefix="results/cohort/report.html").get("Contents", ())
+        if listed and not found:
+            found.append(s3.get_object(Bucket=BUCKET, Key=listed[0]["Key"])["Body"].read().decode())
+
+    stepped.at_sleep = look
+
+    ended = perform(cohort(deferrable=True))
+
+    assert ended.error is None
+    assert ("30" in found[0], "running" in found[0]) == (True, True)

@@ -26,8 +26,13 @@ LAST_CALLS = 60.0
 """Seconds of calls that may be left when a batch ends."""
 
 LIST_SHARE = 0.08
-"""New runs, as a share of the list that tells them: a page brings 100 of it, and a collection shall make no more than
-one call for a list to eight that read a run. It matters for batches of tens of thousands."""
+"""New runs, as a share of the list that tells them, where it takes more than a minute: a collection shall make no more
+than one call for a list to eight that read a run. It matters for batches of more than 60,000."""
+
+LISTED_AT_ONCE = 100
+"""Runs in a page of a list."""
+
+SMALL_PAGE, PAGE_GROWTH = 5_000, 1.5
 
 LONGEST = 4
 """Times ``every`` after which few new runs are collected, too."""
@@ -49,6 +54,7 @@ class Stretch:
     :param collected: runs of the batch that need no look any more. Default 0.
     :param calls_per_second: how fast a collection reads. Default 5.
     :param median: how long a run has taken, by the median of those that completed; None: none has.
+    :param reported: runs that the page had when it was last written. Default 0.
     :param carried: what the task needs when it is taken up: JSON values. Default: nothing.
     """
 
@@ -59,6 +65,7 @@ class Stretch:
     collected: int = 0
     calls_per_second: float = 5.0
     median: float | None = None
+    reported: int = 0
     carried: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -91,10 +98,18 @@ class Stretch:
             return False
         if now >= self.until:
             listed = min(seen.count("pending_runs"), ended)
-            return new >= LIST_SHARE * listed or now >= self.until + (LONGEST - 1) * self.every
+            is_short = listed <= LISTED_AT_ONCE * LAST_CALLS * self.calls_per_second
+            return is_short or new >= LIST_SHARE * listed or now >= self.until + (LONGEST - 1) * self.every
         # Towards the end, by the pace of this stretch: less than a stretch to go, and a minute of calls to make.
         is_last = (seen.total_runs - ended) * lasted <= new * self.every
         return is_last and lasted >= min(LEAST, self.every) and new >= LAST_CALLS * self.calls_per_second
+
+    @property
+    def needs_page(self) -> bool:
+        """Whether the page is written anew: of a large cohort when it has grown by half, as all records go into it."""
+        return self.collected > self.reported and (
+            self.collected <= SMALL_PAGE or self.collected >= PAGE_GROWTH * self.reported
+        )
 
     def after(self, now: float, *, collected: int, median: float | None, has_more: bool) -> Stretch:
         """Begin the next one.

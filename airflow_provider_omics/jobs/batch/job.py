@@ -53,7 +53,7 @@ from airflow_provider_omics.jobs.batch.source import (
     read_object,
 )
 from airflow_provider_omics.jobs.batch.staging import BatchStaging, RunSettingsSpool, with_reading_advice
-from airflow_provider_omics.jobs.batch.stretches import BatchStretches
+from airflow_provider_omics.jobs.batch.stretches import BatchProgress, BatchStretches
 from airflow_provider_omics.jobs.batch.verdict import BatchJudge, BatchResults, batch_of
 from airflow_provider_omics.jobs.checks import (
     Workflow,
@@ -103,6 +103,7 @@ class BatchArguments:
     ledger: bool
     collect_every: float | str | None
     canary: Any
+    on_progress: Any
     max_cost_usd: float | None
     require_estimate: bool
 
@@ -170,7 +171,11 @@ class BatchJob:
             self.owner, self._results, self._tolerance, self._retry_rules, given.rerun != "all", report
         )
 
-        self._stretches = BatchStretches(self.owner, self._results, given.collect_every, self._judge.counted)
+        call = given.on_progress
+        self._progress = None if call is None else BatchProgress(self.owner, call, report)
+        self._stretches = BatchStretches(
+            self.owner, self._results, given.collect_every, self._judge.counted, report, self._progress
+        )
 
     @property
     def place(self) -> S3Place | None:
@@ -554,7 +559,19 @@ class BatchJob:
         ended_badly = error_of(event, self.owner.hook.conn_region_name)
         if ended_badly is not None:
             raise ended_badly
-        return self._judge.finish(batch)
+        try:
+            result = self._judge.finish(batch)
+        except BatchVerdictError:
+            self._tell_end(self.owner.reported)
+            raise
+        self._tell_end(result)
+        return result
+
+    def _tell_end(self, result: Mapping[str, Any]) -> None:
+        """Tell people how the batch has ended."""
+        if self._progress is not None:
+            causes = {cause["cause"]: cause["count"] for cause in result.get("causes", ())}
+            self._progress.tell(result.get("total_runs", 0), causes, 0)
 
     def killed(self) -> None:
         """Delete the staged settings of a batch that a kill has cancelled."""

@@ -6,8 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+from airflow_provider_omics.core.batch.progress import is_worth_telling, progress_sentence
 from airflow_provider_omics.core.batch.sample import RunRecord
 from airflow_provider_omics.core.errors import NotOwner, OmicsError
 from airflow_provider_omics.core.settings.arguments import AUTO
@@ -24,6 +26,7 @@ from airflow_provider_omics.core.wait.stretch import (
 from airflow_provider_omics.jobs.batch.verdict import BatchResults
 from airflow_provider_omics.jobs.diagnosis import Diagnoser
 from airflow_provider_omics.jobs.owner import Owner
+from airflow_provider_omics.jobs.page import CohortReport
 from airflow_provider_omics.results.cohort import Cohort
 from airflow_provider_omics.results.collect import Between
 
@@ -35,6 +38,34 @@ SHOWN_CAUSES = 5
 
 
 @dataclass(frozen=True)
+class BatchProgress:
+    """Tells people how a cohort goes.
+
+    :param owner: the try.
+    :param callback: called with Airflow's context, which has the sentence as ``omics_progress``.
+    :param report: where the page lies.
+    """
+
+    owner: Owner
+    callback: Callable[[Any], object]
+    report: CohortReport | None
+
+    def tell(self, total: int, causes: Mapping[str, int], going: int) -> None:
+        """Tell it; a callback that fails is a warning in the log.
+
+        :param total: samples of the cohort.
+        :param causes: cause -> how many did not complete by it.
+        :param going: samples that have not ended.
+        """
+        identity = self.owner.identity
+        name = identity.task_id + (f" [{identity.map_index}]" if identity.map_index >= 0 else "")
+        uri = None if self.report is None else self.report.uri
+        sentence = progress_sentence(name, total, sum(causes.values()), causes, going, uri)
+        context: Any = {**self.owner.context, "omics_progress": sentence}
+        self.owner.try_to_write("progress for people", self.callback, context)
+
+
+@dataclass(frozen=True)
 class BatchStretches:
     """The stretches of the wait of one try.
 
@@ -42,12 +73,16 @@ class BatchStretches:
     :param results: where the results of its batch are.
     :param every: seconds of a stretch, about; ``"auto"``: 30 minutes for batches over 300 runs; None: there are none.
     :param counted: counts all samples, those included that earlier attempts have left.
+    :param report: the page. Default: none is wanted.
+    :param progress: tells people. Default: nobody is told.
     """
 
     owner: Owner
     results: BatchResults
     every: float | str | None
     counted: Callable[[BatchSnapshot], Cohort]
+    report: CohortReport | None = None
+    progress: BatchProgress | None = None
 
     def next(self, batch: BatchSnapshot, last: Stretch | None) -> Stretch | None:
         """Collect what has ended in the last stretch, and begin the next one.
@@ -72,7 +107,16 @@ class BatchStretches:
             owner.log.warning("What has ended of batch %s is collected later: %s", batch.id, error)
         except Exception:
             owner.log.warning("What has ended of batch %s is collected later", batch.id, exc_info=True)
-        return last.after(time.time(), collected=collected, median=median, has_more=has_more)
+        stretch = last.after(time.time(), collected=collected, median=median, has_more=has_more)
+        if not stretch.needs_page:
+            return stretch
+        owner.try_to_write("page", self._write_page, batch)
+        return replace(stretch, reported=collected)
+
+    def _write_page(self, batch: BatchSnapshot) -> None:
+        place = self.results.places.results
+        if self.report is not None and place is not None:
+            self.report.write(place, batch, self.counted(batch))
 
     def _first(self) -> Stretch | None:
         if self.every is None or self.results.places.results is None:
@@ -123,3 +167,5 @@ class BatchStretches:
         numbers = {"cohort": counts.as_dict(), "share": round(share, 3), "median_seconds": tally.median}
         causes_so_far = dict(tally.causes.most_common(SHOWN_CAUSES))
         self.owner.show_progress(batch, {**numbers, "estimate": left, "causes": causes_so_far})
+        if self.progress is not None and is_worth_telling(causes, tally.causes, total):
+            self.progress.tell(total, tally.causes, to_go)

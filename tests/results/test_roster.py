@@ -1,0 +1,161 @@
+"""Collections of a batch that is going: what another writer, an earlier attempt or a lost roster change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_omics.core.batch.collect import ResultsDetail
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
+from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.results import read_batch_results
+from airflow_provider_omics.results.collect import Between, Collection
+from airflow_provider_omics.results.file import JsonLinesFile
+from tests.airflow_support import BUCKET, TASK_LOG
+from tests.results.batches import DENIED, URI, calls, collect, delete_manifests, details, records, rule, start, statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_omics.emulator import OmicsEmulator
+
+pytestmark = pytest.mark.usefixtures("stepped")
+
+WAVES = [rule("A*", running=3000), rule("B*", running=9000), rule("C*", running=15000)]
+NAMES = [f"{wave}{number}" for wave in "ABC" for number in range(4)]
+
+
+def between(batch_id: str, uri: str = URI, **more: Any) -> Between:
+    collection = Collection(OmicsHook(), batch_id, uri, TASK_LOG, **more)
+    try:
+        return collection.collect_between(600.0, lambda _: {})
+    finally:
+        collection.close()
+
+
+@pytest.fixture
+def batch_id(emulator: OmicsEmulator) -> str:
+    """A batch of three waves, the first of which has ended."""
+    emulator.set_scenario({"runs": WAVES, "limits": {"submissions_per_second": 100}})
+    started = start(emulator, *NAMES)
+    emulator.advance(6000)
+    emulator.calls.clear()
+    return started
+
+
+def names(found: Between) -> list[str]:
+    return [record.run_setting_id for record in found.new]
+
+
+@details
+def test_each_wave_once(emulator: OmicsEmulator, batch_id: str, detail: ResultsDetail) -> None:
+    """Each collection adds what has ended since; the submissions are listed once, and each run is read once."""
+    found = []
+    for _ in range(2):
+        found.append(names(between(batch_id, detail=detail)))
+        emulator.advance(6000)
+    emulator.advance(100_000)
+
+    last = collect(batch_id, detail=detail)
+
+    assert found == [NAMES[:4], NAMES[4:8]]
+    assert (last.new, list(records())) == (4, NAMES)
+    assert calls(emulator).get("GetRun", 0) == (12 if detail is ResultsDetail.FULL else 0)
+    assert calls(emulator)["ListRunsInBatch"] <= 4
+
+
+@pytest.mark.parametrize("uri", [URI, URI.removesuffix(".gz")], ids=["gzip", "plain"])
+def test_another_writer(emulator: OmicsEmulator, batch_id: str, uri: str) -> None:
+    """What somebody else has added meanwhile stays, and what they have read is not read again."""
+    between(batch_id, uri)
+    emulator.advance(4000)
+    collect(batch_id, uri)
+
+    found = between(batch_id, uri)
+    emulator.advance(100_000)
+    collect(batch_id, uri)
+
+    assert names(found) == []
+    assert list(records(uri)) == NAMES
+    assert calls(emulator)["GetRun"] == 12
+
+
+def test_a_writer_in_the_midst(emulator: OmicsEmulator, batch_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is never replaced by one that lacks what another task has just written: the two are merged."""
+    between(batch_id)
+    emulator.advance(6000)
+    append = JsonLinesFile.append
+
+    def late(self: JsonLinesFile, lines: Any) -> None:
+        monkeypatch.setattr(JsonLinesFile, "append", append)
+        other = JsonLinesFile(OmicsHook(), URI, None)
+        other.look()
+        other.append([RunRecord("X", "1", "u", RecordStatus.COMPLETED, batch_id="1", workflow_id="7").to_json()])
+        append(self, lines)
+
+    monkeypatch.setattr(JsonLinesFile, "append", late)
+
+    between(batch_id)
+
+    assert sorted(records()) == sorted([*NAMES[:8], "X"])
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b'{"batch_uuid": "another"}\n', None], ids=["damaged", "another batch's", "gone"]
+)
+def test_a_lost_roster(emulator: OmicsEmulator, batch_id: str, body: bytes | None) -> None:
+    """It is made anew from the results file: no run is read twice."""
+    between(batch_id)
+    s3, key = emulator.client("s3"), f"results/wgs/{batch_id}.roster.jsonl.gz"
+    s3.delete_object(Bucket=BUCKET, Key=key)
+    if body is not None:
+        s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+    emulator.advance(6000)
+
+    found = between(batch_id)
+
+    assert names(found) == NAMES[4:8]
+    assert (list(records()), calls(emulator)["GetRun"]) == (NAMES[:8], 8)
+
+
+def test_records_of_an_earlier_batch(emulator: OmicsEmulator, batch_id: str) -> None:
+    """Samples that have a record of an earlier batch get the new one in its place, and count their attempts."""
+    emulator.advance(100_000)
+    collect(batch_id)
+    emulator.client().start_run_batch(
+        requestId="two",
+        defaultRunSetting={
+            "workflowId": "1234567",
+            "roleArn": "arn:aws:iam::123456789012:role/omics",
+            "outputUri": f"s3://{BUCKET}/runs",
+        },
+        batchRunSettings={"inlineSettings": [{"runSettingId": name} for name in ("A0", "C1")]},
+    )
+    emulator.advance(6000)
+
+    found = between("2000002")
+
+    assert [(record.run_setting_id, record.attempt) for record in found.new] == [("A0", 2)]
+    assert list(records()) == NAMES
+    assert records()["A0"].batch_id == "2000002"
+
+
+def test_refused_and_gone(emulator: OmicsEmulator, log_lines: Callable[..., list[str]]) -> None:
+    """A refused sample is recorded at once; a run whose record is gone is left to the end."""
+    emulator.set_scenario({"runs": [rule("D", **DENIED), *WAVES]})
+    batch_id = start(emulator, "A0", "A1", "D", "C0")
+    emulator.advance(6000)
+    (gone,) = [run["id"] for run in emulator.service.started_runs() if run["runSettingId"] == "A1"]
+    emulator.service.remove_run(gone)
+    delete_manifests(emulator, gone)
+
+    first, second = between(batch_id), between(batch_id)
+
+    assert statuses() == {"A0": "COMPLETED", "D": "NOT_SUBMITTED"}
+    assert (len(first.new), second.new) == (2, ())
+    unfinished = [one for one in read_batch_results(URI, unfinished=True) if one.run_setting_id not in statuses()]
+    assert {one.run_setting_id: one.status.value for one in unfinished} in (
+        {"C0": "RUNNING"},
+        {"C0": "RUNNING", "A1": "PENDING"},
+    )
