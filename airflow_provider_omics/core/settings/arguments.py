@@ -19,10 +19,12 @@ from typing import Any
 from airflow_provider_omics.core.errors import Problem
 from airflow_provider_omics.core.settings.checks import show_value
 from airflow_provider_omics.core.settings.rendering import lost_spelling
-from airflow_provider_omics.core.wait.stretch import AUTO
 
 LONGEST = timedelta(days=3653).total_seconds()
 """Seconds, ten years: longer waits are mistakes, and no system call sleeps for 1e300 seconds."""
+
+AUTO = "auto"
+"""The ``collect_every`` that leaves it to the size of the batch."""
 
 MAX_CAP = 100_000
 """Greatest value of each cap of a run group (CreateRunGroup API reference)."""

@@ -9,9 +9,6 @@ from typing import Any
 
 from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 
-AUTO = "auto"
-"""The ``collect_every`` that leaves it to the size of the batch."""
-
 EVERY = 1800.0
 """Seconds of a stretch where nobody sets them."""
 

@@ -12,9 +12,9 @@ from typing import Any
 from airflow_provider_omics.core.batch.progress import is_worth_telling, progress_sentence
 from airflow_provider_omics.core.batch.sample import RunRecord
 from airflow_provider_omics.core.errors import NotOwner, OmicsError
+from airflow_provider_omics.core.settings.arguments import AUTO
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.wait.stretch import (
-    AUTO,
     COLLECTION_LIMIT,
     EVERY,
     LARGE_BATCH,
