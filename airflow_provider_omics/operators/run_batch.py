@@ -142,6 +142,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "sample_sheet": "json",
         "tags": "json",
         "must_succeed": "json",
+        "canary": "json",
         "rerun": "json",
         "rerun_setting": "json",
     }
