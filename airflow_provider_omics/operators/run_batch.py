@@ -159,6 +159,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "sample_sheet": "json",
         "tags": "json",
         "must_succeed": "json",
+        "canary": "json",
         "rerun": "json",
         "rerun_setting": "json",
     }

@@ -36,6 +36,7 @@ class OmicsRunBatchTrigger(OmicsWaitTrigger):
     ) -> None:
         super().__init__(resource_id=batch_id, resource_uuid=batch_uuid, **kwargs)
         self.staged_s3_uri = staged_s3_uri
+        self.stretch = stretch
         if stretch is not None:
             try:
                 self.plan = replace(self.plan, stretch=Stretch.from_json(stretch))
@@ -46,7 +47,7 @@ class OmicsRunBatchTrigger(OmicsWaitTrigger):
         """Return the class path and the arguments that rebuild this trigger; they are an API across versions."""
         path, arguments = super().serialize()
         # Without stretches the arguments are those that an older triggerer knows.
-        stretch = {} if self.plan.stretch is None else {"stretch": self.plan.stretch.to_json()}
+        stretch = {} if self.stretch is None else {"stretch": self.stretch}
         return path, {**arguments, "staged_s3_uri": self.staged_s3_uri, **stretch}
 
     async def _after_cancel(self, place: Wait) -> None:

@@ -56,6 +56,7 @@ def test_what_is_not_known_is_left_out() -> None:
         "idle": False,
         "outdated": False,
         "compared": False,
+        "canary": False,
     }
 
 
