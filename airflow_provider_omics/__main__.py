@@ -16,6 +16,7 @@ _COMMANDS = {
     "costs": "add up what runs cost, over all results files of a place",
     "emulator": "run a local HealthOmics, as healthomics-emulator does",
     "release": "create a workflow, or a version of it, unless it is there already",
+    "report": "write the page of a batch from its results file",
     "results": "print the results of a batch: a table, TSV or JSON",
     "sheet": "check a sample sheet and print its run settings, without AWS",
 }
