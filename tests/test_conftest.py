@@ -83,7 +83,9 @@ def test_run_dag_reads_a_file(run_dag: RunDag, tmp_path: Path) -> None:
 
 def test_nothing_is_skipped(tmp_path: Path) -> None:
     """A test that is skipped fails; one that another environment has is left out, and counted as such."""
-    (tmp_path / "conftest.py").write_text("from tests.conftest import *\n")
+    # At the end of the path: an installed wheel comes before the tree.
+    conftest = f"import sys\nsys.path.append({str(ROOT)!r})\nfrom tests.conftest import *\n"
+    (tmp_path / "conftest.py").write_text(conftest)
     (tmp_path / "test_it.py").write_text(
         "import pytest\n"
         "def test_skips():\n    pytest.skip('no')\n"

@@ -60,7 +60,9 @@ def states_at_the_end(newcomer: Deployment, dag_id: str, run_id: str) -> dict[st
     """Wait for the end of a DAG run, and tell the state of each of its tasks."""
     end = time.monotonic() + SECONDS
     while newcomer.client.dag_run_state(dag_id, run_id) not in ("success", "failed"):
-        assert time.monotonic() < end, newcomer.client.task_instances(dag_id, run_id)
+        if time.monotonic() > end:
+            found = newcomer.client.task_instances(dag_id, run_id)
+            pytest.fail(f"{dag_id} goes on: {[(one['task_id'], one['state'], one['try_number']) for one in found]}")
         pause(0.5)
     return {
         item["task_id"] if item["map_index"] < 0 else f"{item['task_id']}[{item['map_index']}]": item["state"]

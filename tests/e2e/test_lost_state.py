@@ -30,7 +30,7 @@ def direct(stage: Stage) -> None:
     stage.trigger("lost")
     for kind in KINDS:
         for mode in ("deferred", "running"):
-            task = stage.task("lost", f"{kind}_cleared_{mode}")
+            task = stage.task("lost", f"{kind}_lost_cleared_{mode}")
             stage.add(clear_without_state(task, mode, stage), task)
         task = stage.task("lost", f"{kind}_killed")
         stage.add(kill_without_state(task, stage), task)
@@ -40,7 +40,8 @@ def direct(stage: Stage) -> None:
 @pytest.mark.parametrize("mode", ["deferred", "running"])
 def test_a_clear_without_state_starts_one_new(stage: Stage, kind: str, mode: str) -> None:
     """As Airflow 3.4 is going to clear: the old run is cancelled, and exactly one new one starts."""
-    assert_outcome(stage.task("lost", f"{kind}_cleared_{mode}"), "success", starts=2, tries=2, cancelled=(0,))
+    task = stage.task("lost", f"{kind}_lost_cleared_{mode}")
+    assert_outcome(task, "success", starts=2, tries=2, cancelled=(0,))
 
 
 @for_each_kind
