@@ -82,7 +82,11 @@ test-matrix: ## run all tests on every supported Airflow, test-e2e included (two
 
 .PHONY: test-e2e
 test-e2e: .venv/.installed ## kill, stall and clear tasks of a running Airflow over the local HealthOmics (10 minutes)
-	.venv/bin/pytest tests/e2e $(ARGS)
+	.venv/bin/pytest tests/e2e --ignore=tests/e2e/test_examples.py $(ARGS)
+
+.PHONY: test-examples
+test-examples: .venv/.installed ## trigger every example through the API of a running Airflow, by its form (3 minutes)
+	.venv/bin/pytest tests/e2e/test_examples.py $(ARGS)
 
 .PHONY: test-page-smoke
 test-page-smoke: .venv-page/.installed ## the tab while a task is deferred, and a rerun clicked in it (needs chromium and chromedriver)

@@ -11,8 +11,8 @@ from tests.e2e.expectations import assert_outcome, assert_result, assert_waited,
 from tests.e2e.stage import KINDS, Script, Stage, Task
 
 AT_ONCE = 15.0
-"""Seconds within which a user's kill must have reached the service: 6 on a quiet machine, 7 beside other tests. A heartbeat
-that is missed takes 20."""
+"""Seconds within which a user's kill must have reached the service: 6 on a quiet machine, 7 beside other tests. A
+missed heartbeat takes 20."""
 
 RETRIES = 2
 """Of every task that is cleared while it waits; a clear raises Airflow's ``max_tries`` above it."""
