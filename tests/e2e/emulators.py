@@ -38,9 +38,11 @@ SCENARIO: dict[str, Any] = {
     "batches": [{"creating": 0.5, "pending": 0.5, "count_lag": 0}],
     "runs": [
         *({"match": {"workflow": str(1_000_000 + n)}, "running": n, **_PACE} for n in SECONDS),
-        {"match": {"workflow": FAILING}, "running": 2, "outcome": "FAILED", **_PACE},
-        {"match": {"workflow": FAILING_ONCE, "attempt": [1]}, "running": 2, "outcome": "FAILED", **_PACE},
-        {"match": {"workflow": FAILING_ONCE}, "running": 2, **_PACE},
+        # Ten seconds: Airflow loses a task that is taken up before the report of its first process is read, and some of
+        # these have no retry.
+        {"match": {"workflow": FAILING}, "running": 10, "outcome": "FAILED", **_PACE},
+        {"match": {"workflow": FAILING_ONCE, "attempt": [1]}, "running": 10, "outcome": "FAILED", **_PACE},
+        {"match": {"workflow": FAILING_ONCE}, "running": 10, **_PACE},
         {"match": {"workflow": ENDLESS_ONCE, "attempt": [1]}, "running": 3600, **_PACE},
         {"match": {"workflow": ENDLESS_ONCE}, "running": 5, **_PACE},
     ],
