@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_omics.commands.connection import add_connection
 from airflow_provider_omics.commands.output import logs_on_stderr
 from airflow_provider_omics.core.findings import Finding, Level, worst
 from airflow_provider_omics.hooks.omics import OmicsHook
@@ -23,10 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "warning or error, with the mend. Nothing is started, and nothing is written unless --write is given."
     )
     parser.epilog = "Exit status: 0 if nothing is an error, 1 if something is, 2 for a wrong command line."
-    parser.add_argument(
-        "--conn-id", default="aws_default", help="Airflow connection; '' for none (default: %(default)s)"
-    )
-    parser.add_argument("--region", help="AWS Region (default: the connection's)")
+    add_connection(parser)
     parser.add_argument("--workflow-id", help="the workflow to look up")
     parser.add_argument("--workflow-type", choices=("PRIVATE", "READY2RUN"), help="READY2RUN for a Ready2Run workflow")
     parser.add_argument("--workflow-owner-id", help="account of the owner of a shared workflow")

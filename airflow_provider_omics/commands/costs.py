@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_omics.commands.connection import add_connection
 from airflow_provider_omics.commands.output import logs_on_stderr
 from airflow_provider_omics.core.batch.sample import RunRecord
 from airflow_provider_omics.core.cost.reckoning import LEFT_OUT
@@ -43,10 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(BY)}, or row.NAME for a column that the sheet keeps (default: %(default)s)",
     )
     parser.add_argument("--csv", action="store_true", help="comma-separated values with a line of headings")
-    parser.add_argument(
-        "--conn-id", default="aws_default", help="Airflow connection; '' for none (default: %(default)s)"
-    )
-    parser.add_argument("--region", help="AWS Region (default: the connection's)")
+    add_connection(parser)
 
 
 def run(options: argparse.Namespace) -> int:

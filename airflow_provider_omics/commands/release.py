@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_omics.commands.connection import add_connection
 from airflow_provider_omics.commands.output import logs_on_stderr
 from airflow_provider_omics.core.errors import OmicsError
 from airflow_provider_omics.hooks.omics import OmicsHook
@@ -59,10 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(_flag(argument), metavar="FILE", help=text)
     for argument, text in _TEXTS.items():
         parser.add_argument(_flag(argument), help=text)
-    parser.add_argument(
-        "--conn-id", default="aws_default", help="Airflow connection; '' for none (default: %(default)s)"
-    )
-    parser.add_argument("--region", help="AWS Region (default: the connection's)")
+    add_connection(parser)
     parser.add_argument("--poll-interval", type=float, default=10.0, help="seconds between two looks (default: 10)")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
+from airflow_provider_omics.commands.connection import add_connection
 from airflow_provider_omics.commands.output import logs_on_stderr
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 from airflow_provider_omics.core.batch.verdict import BatchCounts
@@ -31,10 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("uri", help="the results_uri of the batch's task: an s3:// URI, or a copy of the file")
     parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="file for the page (default: printed)")
     parser.add_argument("--mask", action="store_true", help="leave AWS's messages out, which can hold parameters")
-    parser.add_argument(
-        "--conn-id", default="aws_default", help="Airflow connection; '' for none (default: %(default)s)"
-    )
-    parser.add_argument("--region", help="AWS Region of the links (default: that of the runs, or the connection's)")
+    add_connection(parser, "AWS Region of the links (default: that of the runs, or the connection's)")
 
 
 def run(options: argparse.Namespace) -> int:

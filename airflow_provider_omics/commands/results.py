@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import IO
 
+from airflow_provider_omics.commands.connection import add_connection
 from airflow_provider_omics.commands.output import logs_on_stderr
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
 from airflow_provider_omics.core.errors import OmicsError
@@ -44,10 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--tsv", action="store_true", help="tab-separated values with a line of headings")
     form.add_argument("--json", action="store_true", help="one JSON array with all that the records hold")
-    parser.add_argument(
-        "--conn-id", default="aws_default", help="Airflow connection; '' for none (default: %(default)s)"
-    )
-    parser.add_argument("--region", help="AWS Region (default: the connection's)")
+    add_connection(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,9 +10,8 @@ from tests.e2e.disturbances import clear, clear_when, mark
 from tests.e2e.expectations import assert_outcome, assert_result, assert_waited, for_each_kind, seconds_to_cancel
 from tests.e2e.stage import KINDS, Script, Stage, Task
 
-AT_ONCE = 15.0
-"""Seconds within which a user's kill must have reached the service: 6 on a quiet machine, 7 beside other tests. A
-missed heartbeat takes 20."""
+AT_ONCE = 6.0
+"""Seconds within which a user's kill must have reached the service."""
 
 RETRIES = 2
 """Of every task that is cleared while it waits; a clear raises Airflow's ``max_tries`` above it."""

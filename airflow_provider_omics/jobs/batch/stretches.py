@@ -105,7 +105,7 @@ class BatchStretches:
             raise
         except OmicsError as error:
             owner.log.warning("What has ended of batch %s is collected later: %s", batch.id, error)
-        except Exception:
+        except Exception:  # the batch goes on, and is waited for: the collection at its end raises what lasts
             owner.log.warning("What has ended of batch %s is collected later", batch.id, exc_info=True)
         stretch = last.after(time.time(), collected=collected, median=median, has_more=has_more)
         if not stretch.needs_page:
