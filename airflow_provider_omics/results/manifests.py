@@ -3,7 +3,7 @@
 What a run cost, what its tasks used and where its outputs come from all stand in its manifest, and whoever needs any of
 it asks the one :class:`ManifestReader` of the collection, which keeps the last manifest that it has read.
 
-- Paced: CloudWatch Logs allows an account 25 GetLogEvents calls a second in a Region, and people look at logs, too. The
+- Paced: an account is taken to have 25 GetLogEvents calls a second in a Region, and people look at logs, too. The
   reader has a pace of its own, :data:`CALLS_PER_SECOND`; a manifest takes two calls, so 10,000 take half an hour, most
   of which passes while the collection waits for its turn to call GetRun.
 - Bounded: one manifest is in memory at a time, of 20,000 events at most.
@@ -24,7 +24,7 @@ from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.hooks.run_logs import RunLogsHook
 
 CALLS_PER_SECOND = 10.0
-"""Of 25 that an account has in most Regions (General Reference, "CloudWatch Logs endpoints and quotas")."""
+"""Of 25 that an account is taken to have in a Region: not confirmed by a page of AWS's; see Service Quotas."""
 
 PATIENCE = 75.0
 """Seconds for which a manifest is asked for, as long as a wait asks for it."""
