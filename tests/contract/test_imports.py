@@ -39,7 +39,7 @@ ALLOWED = {
     "jobs": {*BELOW_HOOKS, "jobs", "links", "reports", "results", "sheets", "triggers", "waiting"},
     "sensors": {*BELOW_HOOKS, "links", "sensors", "triggers"},
     "operators": {"core", "hooks", "jobs", "links", "operators"},
-    "commands": {*BELOW_HOOKS, "commands", "emulator", "jobs", "results", "sheets"},
+    "commands": {*BELOW_HOOKS, "commands", "emulator", "jobs", "reports", "results", "sheets"},
     "__main__": {"commands"},
     "decorators": {"core", "decorators", "operators"},
     "emulator": {"emulator"},
