@@ -28,12 +28,14 @@ from airflow_provider_omics.core.errors import (
     AttemptError,
     NotOwner,
     OmicsError,
+    Problem,
     ServiceError,
     SettingsError,
     StartTimedOut,
 )
 from airflow_provider_omics.core.settings.arguments import START_ARGUMENTS, read_arguments
 from airflow_provider_omics.core.settings.by_name import NAMES
+from airflow_provider_omics.core.settings.outputs import read_expected_outputs
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
@@ -490,8 +492,12 @@ def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, co
     task_instance = context["ti"]
     given, problems = read_arguments(given, START_ARGUMENTS)
     known = {field.name: given[field.name] for field in fields(StartArguments) if field.name in given}
+    expected, faults = read_expected_outputs(given.get("expected_outputs"))
+    if expected is not None and not known["wait_for_completion"]:
+        faults.append(Problem("expected_outputs", "set", "with wait_for_completion=True: else nobody looks for them"))
     names = {name: given[name] for name in NAMES if given.get(name)}
-    arguments = StartArguments(**known, names=names, problems=problems)
+    known["expected_outputs"] = expected
+    arguments = StartArguments(**known, names=names, problems=(*problems, *faults))
     identity = TaskIdentity.of(task_instance, deployment())
     hook.patience = arguments.patience
     owner = Owner(hook, log, arguments, context, identity, task_instance.try_number, task_instance.max_tries)
