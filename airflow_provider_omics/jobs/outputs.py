@@ -1,4 +1,4 @@
-"""The expected outputs of a single run."""
+"""The expected outputs of a task's runs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,22 @@ from airflow_provider_omics.core.settings.outputs import ExpectedOutputs, Output
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.jobs.owner import Owner
-from airflow_provider_omics.results.outputs import REFUSALS, OutputsFinder, cut_sentence
+from airflow_provider_omics.results.collect import Pacer
+from airflow_provider_omics.results.outputs import PAGES_PER_SECOND, REFUSALS, OutputsFinder, cut_sentence
+
+
+def outputs_finder(owner: Owner, expected: ExpectedOutputs) -> OutputsFinder:
+    """Make what looks for outputs, at an even pace.
+
+    :param owner: the try.
+    :param expected: the outputs.
+    """
+    make = Repeats(owner.hook, owner.log).make
+    return OutputsFinder(owner.hook, owner.log, expected, make, Pacer(PAGES_PER_SECOND).wait)
 
 
 def look_for_outputs(owner: Owner, run: RunSnapshot, expected: ExpectedOutputs) -> OutputSearch:
-    """Look for the outputs of a run that completed.
+    """Look for the outputs of a single run that completed.
 
     :param owner: the try.
     :param run: the run.
@@ -24,9 +35,8 @@ def look_for_outputs(owner: Owner, run: RunSnapshot, expected: ExpectedOutputs) 
     """
     if run.run_output_uri is None:
         raise _not_known("NoOutputUri", "HealthOmics does not tell where the outputs of the run are", OUTPUTS_NOT_READ)
-    finder = OutputsFinder(owner.hook, owner.log, expected, Repeats(owner.hook, owner.log).make)
     try:
-        search = finder.find(run.run_output_uri, run.start_time)
+        search = outputs_finder(owner, expected).find(run.run_output_uri, run.start_time)
     except REFUSALS as error:
         raise error.with_advice(OUTPUT_REASONS[OUTPUTS_NOT_READ].action) from error
     if search.missing and search.is_cut:

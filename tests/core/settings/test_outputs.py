@@ -26,7 +26,7 @@ def item(key: str, **more: Any) -> dict[str, Any]:
     return {"Key": f"cohort/10000001/{key}", "Size": 7, "ETag": '"e"', **more}
 
 
-def search(uri: str = URI, since: datetime | None = None, **patterns: str) -> OutputSearch:
+def search(uri: str = URI, since: datetime | None = None, /, **patterns: str) -> OutputSearch:
     return OutputSearch(ExpectedOutputs(patterns), uri, since)
 
 
@@ -109,7 +109,7 @@ def test_only_what_may_fit_is_listed(patterns: dict[str, str], prefix: str) -> N
 
 def test_older_objects_are_of_another_run() -> None:
     """What lies there since before the run started does not count; S3 tells whole seconds."""
-    found = search(since=STARTED, vcf="*.vcf", bam="*.bam", bai="*.bai")
+    found = search(URI, STARTED, vcf="*.vcf", bam="*.bam", bai="*.bai")
 
     found.look(
         [
