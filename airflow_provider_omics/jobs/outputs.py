@@ -1,4 +1,4 @@
-"""The expected outputs of a task's runs."""
+"""The expected outputs of the runs of a task."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ from airflow_provider_omics.links.omics import OmicsRunLink, OmicsRunLogsLink, O
 
 if TYPE_CHECKING:
     from airflow_provider_omics.core.failure.diagnosis import RunDiagnosis
-    from airflow_provider_omics.core.settings.outputs import OutputSearch
+    from airflow_provider_omics.core.settings.outputs import ExpectedOutputs, OutputSearch
     from airflow_provider_omics.jobs.costs import RunCosts
 
 
@@ -151,8 +151,8 @@ class RunJob:
         """Whether a run that has ended completed, with the outputs that are expected."""
         if ended.phase is not Phase.SUCCEEDED:
             return False
-        search = self._look_for_outputs(ended)
-        return search is None or not search.missing
+        expected = self.owner.arguments.expected_outputs
+        return expected is None or not self._look_for_outputs(ended, expected).missing
 
     def has_results(self) -> bool:
         """Say that a run has no results file that could tell of an earlier one."""
@@ -166,11 +166,8 @@ class RunJob:
         more = {"files_left_out": self._outputs.left_out} if self._outputs.left_out else {}
         return {**run_result(run), "files": self._outputs.files, **more}
 
-    def _look_for_outputs(self, run: Snapshot) -> OutputSearch | None:
-        """Look for the outputs of a run that completed; None: none are expected."""
-        expected = self.owner.arguments.expected_outputs
-        if expected is None or not expected.patterns:
-            return None
+    def _look_for_outputs(self, run: Snapshot, expected: ExpectedOutputs) -> OutputSearch:
+        """Look once for the expected outputs of a run that completed."""
         from airflow_provider_omics.jobs.outputs import look_for_outputs  # most runs do without
 
         assert isinstance(run, RunSnapshot)  # noqa: S101 - for mypy: `kind` says it
@@ -197,8 +194,8 @@ class RunJob:
         ended_badly = error_of(event, self.owner.hook.conn_region_name)
         if ended_badly is not None:
             raise ended_badly
-        search = self._look_for_outputs(event.snapshot)
-        if search is not None and search.missing:
+        expected = self.owner.arguments.expected_outputs
+        if expected is not None and (search := self._look_for_outputs(event.snapshot, expected)).missing:
             raise self._incomplete(event.snapshot, search)
         result = self.result(event.snapshot)
         costs = self._costs(event.snapshot)

@@ -492,12 +492,13 @@ def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, co
     task_instance = context["ti"]
     given, problems = read_arguments(given, START_ARGUMENTS)
     known = {field.name: given[field.name] for field in fields(StartArguments) if field.name in given}
-    expected, faults = read_expected_outputs(given.get("expected_outputs"))
-    if expected is not None and not known["wait_for_completion"]:
-        faults.append(Problem("expected_outputs", "set", "with wait_for_completion=True: else nobody looks for them"))
+    if given.get("expected_outputs") is not None:
+        known["expected_outputs"], faults = read_expected_outputs(given["expected_outputs"])
+        if known["expected_outputs"] is not None and not given["wait_for_completion"]:
+            faults.append(Problem("expected_outputs", "set", "with wait_for_completion=True: else nobody looks"))
+        problems = (*problems, *faults)
     names = {name: given[name] for name in NAMES if given.get(name)}
-    known["expected_outputs"] = expected
-    arguments = StartArguments(**known, names=names, problems=(*problems, *faults))
+    arguments = StartArguments(**known, names=names, problems=problems)
     identity = TaskIdentity.of(task_instance, deployment())
     hook.patience = arguments.patience
     owner = Owner(hook, log, arguments, context, identity, task_instance.try_number, task_instance.max_tries)

@@ -265,8 +265,7 @@ class Collection:
         expected_outputs: ExpectedOutputs | None = None,
         patience: float | None = None,
     ) -> None:
-        problems = outputs_problems(detail, read_outputs, expected_outputs)
-        if problems:
+        if detail is ResultsDetail.LISTED and (problems := outputs_problems(read_outputs, expected_outputs)):
             raise SettingsError(problems)
         self._hook = hook
         self._repeats = Repeats(hook, log, patience)
@@ -662,7 +661,12 @@ class Collection:
         outputs = self._outputs is not None
         settled = is_settled(known, submission, origin, self._detail, reasons=self._reasons, outputs=outputs)
         lacks_entry = self._lacks_entry(known)
-        if settled and not lacks_entry and not self._lacks_cost(known) and not self._lacks_files(known):
+        if (
+            settled
+            and not lacks_entry
+            and not self._lacks_cost(known)
+            and not (self._files and self._lacks_files(known))
+        ):
             return
         if settled and not lacks_entry:
             record = known
@@ -780,17 +784,12 @@ class Collection:
         return run_from_manifest(self._manifests.read(run_id, run_uuid) or (), run_id, run_uuid)
 
 
-def outputs_problems(
-    detail: ResultsDetail, read_outputs: bool, expected_outputs: ExpectedOutputs | None
-) -> list[Problem]:
+def outputs_problems(read_outputs: bool, expected_outputs: ExpectedOutputs | None) -> list[Problem]:
     """Look for arguments that need the URI of outputs, which lists do not have.
 
-    :param detail: of the results.
     :param read_outputs: whether outputs are read.
     :param expected_outputs: what is expected of each run.
     """
-    if detail is not ResultsDetail.LISTED:
-        return []
     allowed = "with results_detail='full': lists have no output URI"
     given = {"read_outputs": read_outputs, "expected_outputs": expected_outputs is not None}
     return [Problem(name, "set" if name != "read_outputs" else "True", allowed) for name, on in given.items() if on]

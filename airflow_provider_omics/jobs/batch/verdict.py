@@ -83,8 +83,8 @@ class BatchResults:
         :raises SettingsError: there is one.
         """
         expected = self.owner.arguments.expected_outputs
-        problems = outputs_problems(ResultsDetail.checked(self.detail), self.read_outputs, expected)
-        if problems:
+        is_listed = ResultsDetail.checked(self.detail) is ResultsDetail.LISTED
+        if is_listed and (problems := outputs_problems(self.read_outputs, expected)):
             raise SettingsError(problems)
         results_place(self.places.results_s3_uri, None, self.owner.identity)
         if expected is not None and self.places.results is None:
