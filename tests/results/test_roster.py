@@ -263,6 +263,12 @@ def test_no_results_file(emulator: OmicsEmulator, batch_id: str) -> None:
     assert lines_of(emulator) == ['{"sample": "S1"}']
 
 
+@pytest.fixture
+def bucket(emulator: OmicsEmulator) -> tuple[OmicsHook, Any]:
+    """One hook and one client for all examples: each would open connections of its own."""
+    return OmicsHook(), emulator.client("s3")
+
+
 SOME = st.lists(st.sampled_from(["S1", "S2", 'S"3', "S\\4", "Ö"]), unique=True)
 
 
@@ -276,13 +282,13 @@ def a_record(name: str, batch_id: str, number: int) -> RunRecord:
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(SOME, SOME, SOME, st.sampled_from("123"))
 def test_changes_make_the_file_that_merging_makes(
-    emulator: OmicsEmulator, there: list[str], mine: list[str], theirs: list[str], their_batch: str
+    bucket: tuple[OmicsHook, Any], there: list[str], mine: list[str], theirs: list[str], their_batch: str
 ) -> None:
     """Whatever is in the file, whatever is new, and whatever others write at the same time: the result is the same."""
-    hook, made = OmicsHook(), []
+    (hook, s3), made = bucket, []
     for place, writes in (("changes", write_changes), ("merged", write_merged)):
         uri = f"s3://{BUCKET}/{place}.jsonl"
-        emulator.client("s3").delete_object(Bucket=BUCKET, Key=f"{place}.jsonl")
+        s3.delete_object(Bucket=BUCKET, Key=f"{place}.jsonl")
         JsonLinesFile(hook, uri, None).replace(a_record(name, "1", n).to_json() for n, name in enumerate(there))
         file, store = JsonLinesFile(hook, uri, None), ResultsStore()
         store.set_batch("2", "/7")
@@ -299,8 +305,9 @@ def test_changes_make_the_file_that_merging_makes(
             for number, name in enumerate(theirs):
                 others.put(a_record(name, their_batch, 20 + number))
             write_merged(other, others, TASK_LOG, Repeats(hook, TASK_LOG))
+            others.close()
         writes(file, store, TASK_LOG, Repeats(hook, TASK_LOG))
         store.close()
-        made.append(emulator.client("s3").get_object(Bucket=BUCKET, Key=f"{place}.jsonl")["Body"].read())
+        made.append(s3.get_object(Bucket=BUCKET, Key=f"{place}.jsonl")["Body"].read())
 
     assert made[0] == made[1]
