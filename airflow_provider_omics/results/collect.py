@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as AnyCollection
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, islice
 from typing import Any
 
@@ -52,7 +53,7 @@ from airflow_provider_omics.results.cohort import Cohort
 from airflow_provider_omics.results.costs import CostReader
 from airflow_provider_omics.results.file import JsonLinesFile, read_samples, write_added, write_merged
 from airflow_provider_omics.results.ledger import Ledger
-from airflow_provider_omics.results.manifests import CALLS_PER_SECOND, ManifestReader
+from airflow_provider_omics.results.manifests import ManifestReader, calls_per_second
 from airflow_provider_omics.results.outputs import PAGES_PER_SECOND, OutputsFinder
 from airflow_provider_omics.results.roster import (
     LEFT,
@@ -281,7 +282,7 @@ class Collection:
         self._ledger = ledger if detail is ResultsDetail.FULL else None
         self._answer: Mapping[str, Any] | None = None
         self._pacer = Pacer(hook.defaults.calls_per_second)
-        self._manifests = ManifestReader(hook, log, Pacer(CALLS_PER_SECOND).wait)
+        self._manifests = ManifestReader(hook, log, self._pace_logs)
         self._costs = CostReader(hook, log, uri, self._manifests) if read_costs and uri is not None else None
         self._files = None
         if expected_outputs is not None:
@@ -294,6 +295,13 @@ class Collection:
         self._rest_completed = False
         self._leaves_out = False
         self._adds = False
+
+    @cached_property
+    def _log_pacer(self) -> Pacer:
+        return Pacer(calls_per_second(self._hook.conn_region_name))
+
+    def _pace_logs(self) -> None:
+        self._log_pacer.wait()  # made with the first call: before it the hook need not be connected
 
     def close(self) -> None:
         """Remove the temporary store."""
