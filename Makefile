@@ -96,6 +96,12 @@ test-page-smoke: .venv-page/.installed ## the tab while a task is deferred, and 
 test-page: .venv-page/.installed .venv-page/.axe ## the pages in Chromium: scripts, accessibility, valid HTML (needs chromium, chromedriver, npm)
 	.venv-page/bin/pytest tests/page $(ARGS)
 
+.PHONY: test-page-3.1 test-page-3.2
+test-page-3.1: .venv-3.1/.installed ## the tab and its rerun on Airflow 3.1
+test-page-3.2: .venv-3.2/.installed ## the same on 3.2
+test-page-3.1 test-page-3.2: test-page-%:
+	.venv-$*/bin/pytest tests/page -m smoke $(ARGS)
+
 .PHONY: test-mwaa mwaa-files
 test-mwaa: build ## install the wheel beside the pins of Amazon MWAA's images, and run the demo's DAG there
 	.venv/bin/python .ci/mwaa.py test dist/*.whl
@@ -224,7 +230,7 @@ comma := ,
 .venv-3.%/.installed: pyproject.toml | $(UV)
 	@$(make-venv)
 	$(UV) pip install --quiet --python .venv-3.$* --compile-bytecode \
-		--editable '.[emulator]' --group test 'apache-airflow==3.$*.*' $(PINS-3.$*)
+		--editable '.[emulator]' --group test --group page 'apache-airflow==3.$*.*' $(PINS-3.$*)
 	@touch $@
 
 .venv-newest/.installed: pyproject.toml | $(UV)
@@ -236,7 +242,7 @@ comma := ,
 .venv-page/.installed: pyproject.toml | $(UV)
 	@$(make-venv)
 	$(UV) pip install --quiet --python $(@D) --compile-bytecode \
-		--editable '.[emulator]' --group test --group page 'apache-airflow==3.3.*'
+		--editable '.[emulator]' --group test --group page --group fab 'apache-airflow==3.3.*'
 	@touch $@
 
 .venv-page/.axe: .venv-page/.installed

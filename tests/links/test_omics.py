@@ -100,7 +100,7 @@ def test_page_in_airflow(address: str, path: str) -> None:
     task = TaskInstanceRecord(task_id="wgs", dag_id="d/../e", run_id="manual__1+00:00")
 
     assert cohort_path(address, task.dag_id, task.run_id, task.task_id, task.map_index) == (
-        f"{path}/omics/cohort/d%2F..%2Fe/manual__1%2B00%3A00/wgs/-1"
+        f"{path}/omics/tab/d%2F..%2Fe/manual__1%2B00%3A00/wgs/-1"
     )
     link = OmicsCohortLink().get_link(None, ti_key=task)
     assert link == (cohort_path("", "d/../e", "manual__1+00:00", "wgs", -1) if HAS_TAB else "")

@@ -47,6 +47,11 @@ class Site:
         (found,) = self.airflow.client.task_instances(dag_id, "one")
         return found
 
+    def has_results(self, dag_id: str) -> bool:
+        """Whether the DAG's one task has recorded where its results are."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/one/taskInstances/wgs/xcomEntries/omics_results_file"
+        return bool(self.airflow.client._http.get(path).is_success)
+
     def batches(self) -> list[dict[str, Any]]:
         """Return all batches, oldest first."""
         omics = self.emulator.client()
@@ -117,7 +122,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             airflow.migrate()
             airflow.start_all()
             airflow.wait_healthy()
-            airflow.wait_parsed({"rerun", "cancelled"})
+            airflow.wait_parsed({"rerun", "cancelled", "refreshed"})
             yield Site(airflow, emulator)
         finally:
             airflow.stop()
@@ -187,3 +192,62 @@ def test_not_offered_while_runs_go(site: Site, browser: Chrome) -> None:
     assert until(lambda: site.batches()[-1]["status"] == "CANCELLED")
     shown(browser, "rerun").click()
     assert shown(browser, "confirm").text == "Run them again"
+
+
+READER = """
+const table = document.getElementById("table");
+return {
+  filter: document.getElementById("filter").value,
+  status: document.getElementById("status").value,
+  sorted: [...table.tHead.rows[0].cells].map((head) => head.getAttribute("aria-sort")),
+  page: document.getElementById("page").textContent,
+  first: table.tBodies[0].rows[0].cells[0].textContent,
+  top: Math.round(table.getBoundingClientRect().top),
+  left: table.parentElement.scrollLeft,
+  focus: document.activeElement.id,
+  caret: document.getElementById("filter").selectionStart,
+};
+"""
+"""What a reader sees of a page, and where."""
+
+
+@pytest.mark.timeout(240)
+def test_refresh(site: Site, browser: Chrome) -> None:
+    """The tab loads itself anew while the task is deferred: new counts are there, and the reader is where he was."""
+    rules = [("S003", 1_000, "FAILED"), ("S0[0-5]?", 1_000, "COMPLETED"), ("S0??", 20_000, "COMPLETED")]
+    runs = [{"match": {"run_setting_id": name}, "running": ran, "outcome": end} for name, ran, end in rules]
+    site.emulator.set_scenario({"runs": [*runs, {"running": 90_000}], "limits": {"concurrent_dynamic_runs": 200}})
+    deferred(site, "refreshed")
+    site.emulator.advance(HOUR)
+    until(lambda: site.has_results("refreshed"))
+    site.open_tab(browser, "refreshed")
+    shown(browser, "cancel")
+    browser.switch_to.frame("page")
+    wait = WebDriverWait(browser, 2 * SECONDS)
+    wait.until(lambda seen: seen.execute_script("return document.documentElement.dataset.ready") == "true")
+    assert browser.find_element(By.TAG_NAME, "h1").text == "59 of 160 samples completed running"
+    assert "As of " in browser.find_element(By.ID, "samples").find_element(By.XPATH, "..").text
+    assert browser.find_element(By.CSS_SELECTOR, "#status option[value=RUNNING]")
+
+    browser.execute_script("window.before = true")
+    for _ in range(2):
+        browser.find_element(By.CSS_SELECTOR, "th[data-key=sample] button").click()
+    browser.find_element(By.ID, "next").click()
+    browser.find_element(By.ID, "filter").send_keys("s0")
+    browser.find_element(By.ID, "next").click()
+    browser.execute_script(
+        "const table = document.getElementById('table'); document.getElementById('filter').focus();"
+        "scrollTo(0, table.getBoundingClientRect().top + scrollY - 50); table.parentElement.scrollLeft = 5"
+    )
+    before = browser.execute_script(READER)
+    assert (before["filter"], before["page"], before["first"]) == ("s0", "Page 2 of 2", "S049")
+    assert (before["top"], before["left"], before["focus"], before["caret"]) == (50, 5, "filter", 2)
+
+    site.emulator.advance(8 * HOUR)
+    wait.until(
+        lambda seen: seen.execute_script("return !window.before && document.documentElement.dataset.ready") == "true"
+    )
+
+    assert browser.find_element(By.TAG_NAME, "h1").text == "99 of 160 samples completed running"
+    assert browser.execute_script(READER) == before
+    assert site.state("refreshed") == "deferred"

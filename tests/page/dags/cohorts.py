@@ -20,6 +20,18 @@ with DAG("cohorts", schedule=None):
     OmicsStartRunBatchOperator(task_id="started", wait_for_completion=False, **COHORT)
     EmptyOperator(task_id="other")
 
+with DAG("refreshed", schedule=None):
+    OmicsStartRunBatchOperator(
+        task_id="wgs",
+        default_run_setting={"workflowId": "1234567"},
+        run_settings=[{"runSettingId": f"S{n:03}", "parameters": {}} for n in range(160)],
+        deferrable=True,
+        retries=0,
+        poll_interval=1,
+        results_detail="listed",
+        collect_every=4,
+    )
+
 LARGE = {
     **COHORT,
     "run_settings": [{"runSettingId": f"S{n:03}", "parameters": {}} for n in range(500)],
