@@ -76,7 +76,7 @@ test-e2e-2.11 test-e2e-3.0 test-e2e-3.1 test-e2e-3.2: test-e2e-%:
 .PHONY: test-matrix
 test-matrix: ## run all tests on every supported Airflow, test-e2e included (two hours)
 	$(MAKE) test-2.11 test-2.11-newest test-3.0 test-3.1 test-3.2 test-3.3-floors test
-	$(MAKE) test-e2e-2.11 test-e2e-3.0 test-e2e-3.1 test-e2e-3.2 test-e2e
+	$(MAKE) test-e2e-2.11 test-e2e-3.0 test-e2e-3.1 test-e2e-3.2 test-e2e test-page-3.1 test-page-3.2
 
 ##@ Tests on a running Airflow, in a browser, on managed Airflow, by other clients
 

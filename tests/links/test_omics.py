@@ -53,7 +53,14 @@ def test_addresses() -> None:
     [
         (
             OmicsStartRunOperator(task_id="t", **RUN),
-            (OmicsRunLink, OmicsRunLogsLink, OmicsFailedTaskLogsLink, OmicsRunOutputsLink, OmicsRunReportLink),
+            (
+                OmicsRunLink,
+                OmicsRunLogsLink,
+                OmicsFailedTaskLogsLink,
+                OmicsRunOutputsLink,
+                OmicsCohortLink,
+                OmicsRunReportLink,
+            ),
         ),
         (
             OmicsStartRunBatchOperator(
@@ -118,7 +125,8 @@ def test_exact_addresses_of_a_failed_run(emulator: OmicsEmulator, stepped: Stepp
 
     stored = json.loads(json.dumps(perform(task).xcoms))
 
-    links = {link.key: link for link in task.operator_extra_links if not isinstance(link, OmicsRunReportLink)}
+    own_pages = (OmicsCohortLink, OmicsRunReportLink)
+    links = {link.key: link for link in task.operator_extra_links if not isinstance(link, own_pages)}
     assert {key: link.format_link(**stored[key]) for key, link in links.items()} == {
         "omics_run": f"{CONSOLE}/omics/home?region=us-east-1#/runs/10000001",
         "omics_run_logs": f"{LOGS}/run%2F10000001",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_omics.reports.run import RunPage
     from tests.page.servers import Server
 
+HERE = Path(__file__).parent
 AXE = Path(sys.prefix) / "node_modules" / "axe-core" / "axe.min.js"
 # Of a plain `pytest`, in an environment without a browser's driver.
 collect_ignore_glob = [] if find_spec("selenium") else ["test_*.py"]
@@ -39,6 +40,13 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of this folder time: the first one that needs it waits for an Airflow to start."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.timeout(600))
 
 
 def start_browser(profile: Path, *flags: str, scripts: bool = True) -> Chrome:

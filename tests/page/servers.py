@@ -29,7 +29,7 @@ SECRET = "of-the-tests-of-pages-alone-0123456789-0123456789-0123456789-012345678
 SPEED = 2_000
 """Emulated seconds in a second: a run of an hour takes two."""
 
-START_SECONDS = 120
+START_SECONDS = 240
 ROLES = {"simple": ("viewer", "user", "op", "admin"), "fab": ("public", "viewer", "user", "op", "admin")}
 """Manager of rights -> its roles; each has a user of its name, whose password is the name."""
 

@@ -12,9 +12,10 @@ from tests.page.servers import Server, served
 from tests.reports.markup import parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from selenium.webdriver import Chrome
+    from selenium.webdriver.remote.webelement import WebElement
 
 SECONDS = 60
 READS, ACTS = ("cohort", "tab"), ("offer", "rerun", "batch")
@@ -58,53 +59,44 @@ def test_routes(request: pytest.FixtureRequest, manager: str, role: str, reads: 
         assert all("S03" not in answer.text for answer in found.values())
 
 
-def follow_link(server: Server, browser: Chrome, user: str) -> Callable[[], None]:
-    """Follow the task's extra link; returns what closes its window again."""
+def link_of(server: Server, browser: Chrome, user: str) -> WebElement:
+    """Find the task's extra link in Airflow's UI."""
     server.open(browser, user, "judged", "/details")
     wait = WebDriverWait(browser, SECONDS)
-    (link,) = wait.until(lambda seen: seen.find_elements(By.XPATH, "//a[@target='_blank'][.='Cohort']"))
-    before = browser.window_handles
-    link.click()
-    wait.until(lambda seen: len(seen.window_handles) == len(before) + 1)
-    browser.switch_to.window(next(iter(set(browser.window_handles) - set(before))))
-
-    def close() -> None:
-        browser.close()
-        browser.switch_to.window(before[0])
-
-    return close
-
-
-def has_tab(browser: Chrome) -> bool:
-    """Whether Airflow shows the tab; its own are there by now."""
-    WebDriverWait(browser, SECONDS).until(lambda seen: seen.find_elements(By.PARTIAL_LINK_TEXT, "Details"))
-    return bool(browser.find_elements(By.CSS_SELECTOR, "a[href$='/plugin/omics_cohort']"))
+    return wait.until(lambda seen: seen.find_elements(By.CSS_SELECTOR, "a[href*='/omics/tab/']"))[0]
 
 
 @pytest.mark.parametrize(
-    ("manager", "user", "tab"),
+    ("manager", "user", "has_tab"),
     [("server", "viewer", True), ("fab", "viewer", False), ("fab", "user", False), ("fab", "op", True)],
 )
-def test_link(request: pytest.FixtureRequest, browser: Chrome, manager: str, user: str, tab: bool) -> None:
+def test_link(request: pytest.FixtureRequest, browser: Chrome, manager: str, user: str, has_tab: bool) -> None:
     """The extra link leads everybody to the page, those as well to whom Airflow shows no plugins."""
     server: Server = request.getfixturevalue(manager)
 
-    close = follow_link(server, browser, user)
+    link = link_of(server, browser, user)
+    assert link.text == "Cohort"
+    wait = WebDriverWait(browser, SECONDS)
+    tab = (By.CSS_SELECTOR, "a[href$='/plugin/omics_cohort']")
+    if has_tab:
+        wait.until(lambda seen: seen.find_elements(*tab))
+    else:
+        assert not browser.find_elements(*tab)
+    link.click()
 
+    wait.until(lambda seen: "/omics/tab/" in seen.current_url and seen.find_elements(By.TAG_NAME, "h1"))
     if user == "viewer":
         assert browser.find_element(By.TAG_NAME, "h1").text.startswith("19 of 20 samples completed")
         assert not browser.find_elements(By.ID, "rerun")
     else:
-        WebDriverWait(browser, SECONDS).until(lambda seen: seen.find_element(By.ID, "rerun").is_displayed())
-    close()
-    assert has_tab(browser) is tab
+        wait.until(lambda seen: seen.find_element(By.ID, "rerun").is_displayed())
 
 
 def test_user_runs_again(fab: Server, browser: Chrome) -> None:
     """A user without the tab comes to the button by the link, and it does what it says."""
-    close = follow_link(fab, browser, "user")
+    link_of(fab, browser, "user").click()
     wait = WebDriverWait(browser, SECONDS)
-    wait.until(lambda seen: seen.find_element(By.ID, "rerun").is_displayed())
+    wait.until(lambda seen: seen.find_elements(By.ID, "rerun") and seen.find_element(By.ID, "rerun").is_displayed())
 
     browser.find_element(By.ID, "rerun").click()
     wait.until(lambda seen: seen.find_element(By.ID, "reason").is_displayed())
@@ -115,4 +107,3 @@ def test_user_runs_again(fab: Server, browser: Chrome) -> None:
 
     assert fab.instance("judged")["state"] is None
     wait.until(lambda _: str(fab.instance("judged")["note"]).strip() == "inputs are there now")
-    close()

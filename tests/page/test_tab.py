@@ -36,6 +36,15 @@ def test_started(server: Server) -> None:
     assert " of 20 samples completed" in parsed(server.get("started").text).one("h1").text
 
 
+def test_run(server: Server) -> None:
+    """A single run has its own page, which it has written beside its results."""
+    page = parsed(server.get("aligned").text)
+
+    assert page.one("h1").text.endswith("completed succeeded")
+    assert page.one("h2", id="tasks").text == "Tasks"
+    assert page.one("h2", id="settings").text == "Settings in effect"
+
+
 def test_other_tasks(server: Server) -> None:
     """On a task of another kind one line says that there is nothing."""
     assert "This task has started no run and no batch of AWS HealthOmics." in server.get("other").text
