@@ -2,10 +2,12 @@
 
 ::
 
-    python benchmarks/results.py [--runs 10000 100000] [--detail full listed] [--stretches 0 96]
+    python benchmarks/results.py [--runs 10000 100000] [--detail full listed] [--stretches 0 96] [--others 0]
 
 With stretches, the batch is collected up to so often while it goes, as a task would, over two days of the service's
 clock, and at its end.
+With others, the file has so many records of another batch before: first of the same samples, as of a cohort that is run
+again, then of more.
 Told are the sums over all collections, the minutes that are left for the last one, and the CPU time as a multiple of
 that of one collection at the end. The batch runs on the local HealthOmics, in a process of its own, whose clock is
 stepped to the batch's end; collections are processes as well, and what is counted begins after their imports (Linux
@@ -16,6 +18,8 @@ when a limit is broken.
 from __future__ import annotations
 
 import argparse
+import gzip
+import hashlib
 import json
 import os
 import subprocess
@@ -24,7 +28,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -122,12 +126,45 @@ def collect_in_stretches(url: str, batch_id: str, runs: int, detail: str) -> dic
     return {"seconds": seconds, "memory_mb": _peak_mb() - before}
 
 
-def measure_stretches(runs: int, detail: str, stretches: int) -> Measurement:
+def put_others(emulator: Any, runs: int, detail: str, others: int) -> None:
+    """Write the results file as another batch of the cohort has left it.
+
+    :param emulator: the local HealthOmics, with its S3.
+    :param runs: of the batch that comes.
+    :param detail: of its results.
+    :param others: records of the other batch.
+    """
+    from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
+
+    names = chain(_names(runs), (f"O{number:06d}" for number in range(others)))
+    records = (
+        RunRecord(
+            name,
+            f"9{number:07d}",
+            f"48a1c96e-c534-44e6-ac7a-{number:012d}",
+            RecordStatus.FAILED,
+            cause="OUT_OF_MEMORY_ERROR in ALIGN",
+            output_uri=f"s3://{BUCKET}/runs/9{number:07d}",
+            fingerprint=hashlib.sha256(name.encode()).hexdigest(),
+            batch_id="1999999",
+            batch_created_at="2025-01-01T00:00:00.000+00:00",
+            workflow_id="1234567",
+            workflow_digest=f"sha256:{hashlib.sha256(b'workflow').hexdigest()}",
+            role_arn="arn:aws:iam::123456789012:role/omics",
+        )
+        for number, name in enumerate(islice(names, others))
+    )
+    body = gzip.compress(b"".join(json.dumps(one.to_json()).encode() + b"\n" for one in records))
+    emulator.client("s3").put_object(Bucket=BUCKET, Key=f"{runs}-{detail}-stretches.jsonl.gz", Body=body)
+
+
+def measure_stretches(runs: int, detail: str, stretches: int, others: int = 0) -> Measurement:
     """Run a batch for two days on a local HealthOmics in this process, and let another one collect it meanwhile.
 
     :param runs: of the batch.
     :param detail: how much is collected.
     :param stretches: collections while it goes.
+    :param others: records of another batch that its results file has. Default: none.
     """
     from airflow_provider_omics.core.snapshots import BatchSnapshot
     from airflow_provider_omics.core.wait.stretch import Stretch
@@ -141,6 +178,8 @@ def measure_stretches(runs: int, detail: str, stretches: int) -> Measurement:
         ],
     }
     with _batch(runs, scenario) as (emulator, batch_id):
+        if others:
+            put_others(emulator, runs, detail, others)
         emulator.calls.clear()
         command = [sys.executable, __file__, "--stretch", emulator.url, batch_id, str(runs), detail]
         client = emulator.client()
@@ -201,6 +240,10 @@ def _ours(emulator: Any) -> int:
     return sum(made.get(name, 0) for name in ("GetBatch", "GetRun", "ListRuns", "ListRunsInBatch"))
 
 
+def _names(runs: int) -> list[str]:
+    return [f"{'F' if number % 20 == 0 else 'S'}{number:06d}" for number in range(runs)]
+
+
 def _pages(items: int) -> int:
     return -(-items // PAGE)
 
@@ -209,7 +252,7 @@ def _pages(items: int) -> int:
 def _batch(runs: int, scenario: dict[str, Any]) -> Iterator[tuple[Any, str]]:
     from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
 
-    names = [f"{'F' if number % 20 == 0 else 'S'}{number:06d}" for number in range(runs)]
+    names = _names(runs)
     with OmicsEmulator(clock=SteppedClock(), scenario=scenario, buckets=[BUCKET]) as emulator:
         body = json.dumps([{"runSettingId": name, "parameters": {"sample": name}} for name in names])
         emulator.client("s3").put_object(Bucket=BUCKET, Key="settings.json", Body=body)
@@ -294,6 +337,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--detail", nargs="+", choices=["full", "listed"], default=["listed", "full"])
     parser.add_argument("--stretches", type=int, nargs="+", default=[0, 96])
+    parser.add_argument("--others", type=int, default=0)
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--stretch", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -316,7 +360,9 @@ def main() -> int:
     for runs in options.runs:
         at_end = {one.detail: one for one in measure(runs, options.detail)} if 0 in options.stretches else {}
         several = [number for number in options.stretches if number]
-        in_stretches = (measure_stretches(runs, detail, number) for detail in options.detail for number in several)
+        in_stretches = (
+            measure_stretches(runs, detail, number, options.others) for detail in options.detail for number in several
+        )
         for one in chain(at_end.values(), in_stretches):
             found.append(one)
             print(row.format(**asdict(one)), flush=True)

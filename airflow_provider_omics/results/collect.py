@@ -51,7 +51,7 @@ from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.results.cohort import Cohort
 from airflow_provider_omics.results.costs import CostReader
-from airflow_provider_omics.results.file import JsonLinesFile, read_samples, write_added, write_merged
+from airflow_provider_omics.results.file import JsonLinesFile, read_samples, write_changes, write_merged
 from airflow_provider_omics.results.ledger import Ledger
 from airflow_provider_omics.results.manifests import ManifestReader, calls_per_second
 from airflow_provider_omics.results.outputs import PAGES_PER_SECOND, OutputsFinder
@@ -294,7 +294,7 @@ class Collection:
         self._is_last_look = False
         self._rest_completed = False
         self._leaves_out = False
-        self._adds = False
+        self._is_between = self._others_write = False
 
     @cached_property
     def _log_pacer(self) -> Pacer:
@@ -364,6 +364,7 @@ class Collection:
             roster = None if has_ended(self._batch) else self._roster()
             if roster is None:
                 return Between(self._batch, (), Tally())
+            self._is_between = True
             with closing(roster):
                 self._bring_up_to_date(roster)
                 going = self._list_going(roster)
@@ -392,9 +393,6 @@ class Collection:
         assert file is not None  # noqa: S101 - only a file has a roster
         if self._repeats.make(file.look) != roster.tally.etag:
             self._repeats.make(lambda: roster.recount(file, self._batch_id, self._detail is ResultsDetail.FULL))
-        self._adds = not roster.tally.shared
-        if roster.tally.shared:
-            self._repeats.make(self._take_file)
 
     def _list_going(self, roster: Roster) -> Going:
         """List the runs that tell which have ended since, and the submissions that are not known yet."""
@@ -450,6 +448,9 @@ class Collection:
     ) -> Between:
         names = {row[1] for row in found}
         self._take_samples(origin, names)
+        if roster.tally.shared and names:
+            self._repeats.make(lambda: self._take_some(names))
+            self._others_write = self._file is not None and self._file.etag != roster.tally.etag
         if self._detail is ResultsDetail.FULL:  # GetRun tells how each has ended
             self._store.add_listed((row[2], {"id": row[2], "status": UNKNOWN}) for row in found if row[2] is not None)
         states: dict[str, str] = {}
@@ -491,7 +492,7 @@ class Collection:
     def _close_stretch(self, roster: Roster, going: Going, states: Mapping[str, str], origin: BatchOrigin) -> None:
         """Write the roster for the next stretch; without it that one has more to read."""
         assert self._file is not None  # noqa: S101 - see above
-        roster.tally.etag = self._file.etag
+        roster.tally.etag = None if self._others_write else self._file.etag  # None: the next one counts anew
         try:
             names = None
             if origin.request_id is not None and self._batch.count("pending_submissions"):
@@ -511,6 +512,10 @@ class Collection:
     def _take_file(self) -> None:
         if self._file is not None:
             self._store.take(self._file.read(RunRecord.from_json))
+
+    def _take_some(self, names: AnyCollection[str]) -> None:
+        if self._file is not None:
+            self._store.take_some(self._file.read_some(RunRecord.from_json, names))
 
     def cohort(self) -> Cohort:
         """Return all samples of the attempt that started the batch, those that it did not submit included."""
@@ -614,9 +619,11 @@ class Collection:
         if self._costs is not None:
             self._costs.write(patience)
         if self._file is not None:
-            write = write_added if self._adds else write_merged
             repeats = self._repeats if patience is None else Repeats(self._hook, self._log, patience)
-            write(self._file, self._store, self._log, repeats)
+            if self._is_between:
+                self._others_write |= write_changes(self._file, self._store, self._log, repeats)
+            else:
+                write_merged(self._file, self._store, self._log, repeats)
         self._unwritten = 0
 
     def _list(self, batch: BatchSnapshot) -> Roster | None:

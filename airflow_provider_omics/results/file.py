@@ -11,7 +11,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from collections.abc import Collection as AnyCollection
-from itertools import count
+from itertools import chain, count
 from typing import IO, Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -105,6 +105,8 @@ class JsonLinesFile:
         """Whether there was such a file when it was last read or written."""
         self._place = S3Place(uri, kms_key_id)
         self._store = S3Store(hook)
+        self.is_closed = True
+        """Whether its last line, as far as its lines were read, is a whole one: else nothing can be appended."""
         self._is_read = False
         self._etag: str | None = None
 
@@ -128,9 +130,27 @@ class JsonLinesFile:
         :raises SettingsError: it is damaged.
         :raises ServiceError: S3 refused, or did not get through.
         """
+        line = b"\n"
         with tempfile.TemporaryFile(prefix="omics-results-") as copy:
             if self._fetch(copy):
-                yield from _lines_of(copy, self.uri, RESULTS)
+                for line in _lines_of(copy, self.uri, RESULTS):
+                    yield line
+        self.is_closed = line.endswith(b"\n")
+
+    def read_some(
+        self, parse: Callable[[Mapping[str, Any]], Line], names: AnyCollection[str]
+    ) -> Iterator[tuple[int, Line]]:
+        """Read the lines of some samples; of the others no more is read than whose they are.
+
+        :param parse: makes a value of a line; raises KeyError, TypeError or ValueError if it is none.
+        :param names: their ``runSettingId``s.
+        :return: number, from 0, and value of each line of theirs.
+        :raises SettingsError: a line is something else.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        for number, line in enumerate(self.read_lines()):
+            if _name_of(line, self.uri, number + 1) in names:
+                yield number, parsed_line(line, self.uri, parse, number=number + 1)
 
     def look(self) -> str | None:
         """Look at the present version, without reading it; what is appended next is appended to it.
@@ -167,6 +187,21 @@ class JsonLinesFile:
                 raise Conflict("PutObject", "PreconditionFailed", f"{self.uri} is not packed as its name says")
             copy.seek(0, os.SEEK_END)
             self._put(copy, lines)
+
+    def change(self, changed: Mapping[int, Mapping[str, Any]], new: Iterable[Mapping[str, Any]]) -> None:
+        """Put lines in the place of others, and add some, to the version that was last looked at.
+
+        :param changed: number of a line, from 0 -> what it becomes; the others stay as they are.
+        :param new: lines to add.
+        :raises Conflict: it has been written since.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        known = self._etag
+        with tempfile.TemporaryFile(prefix="omics-results-") as copy:
+            if known is not None and (not self._fetch(copy) or self._etag != known):
+                raise Conflict("PutObject", "PreconditionFailed", f"{self.uri} has been written since it was read")
+            kept = enumerate(_lines_of(copy, self.uri, RESULTS)) if known is not None else ()
+            self.replace(chain((changed.get(number, _closed(line)) for number, line in kept), new))
 
     def replace(self, lines: Iterable[Mapping[str, Any] | bytes]) -> None:
         """Replace the file, or make it.
@@ -264,6 +299,22 @@ def _lines_of(file: IO[bytes], name: str, expected: tuple[str, str]) -> Iterator
         yield line
 
 
+_NAME = b'{"run_setting_id":"'
+
+
+def _name_of(line: bytes, name: str, number: int) -> str:
+    """Tell whose record a line is; of one as this package writes it, without parsing it."""
+    if line.startswith(_NAME):
+        run_setting_id = line[len(_NAME) : max(line.find(b'"', len(_NAME)), len(_NAME))]
+        if b"\\" not in run_setting_id and run_setting_id.isascii():  # an escaped text is read as JSON
+            return run_setting_id.decode()
+    return parsed_line(line, name, lambda value: str(value["run_setting_id"]), number=number)
+
+
+def _closed(line: bytes) -> bytes:
+    return line if line.endswith(b"\n") else line + b"\n"
+
+
 def _other(name: str, number: int, expected: tuple[str, str], error: Exception) -> SettingsError:
     kind, remedy = expected
     allowed = f"{kind}, one JSON object in each line ({type(error).__name__}: {error}). {remedy}"
@@ -300,25 +351,40 @@ def write_merged(file: JsonLinesFile, store: ResultsStore, log: Any, repeats: Re
     store.written()
 
 
-def write_added(file: JsonLinesFile, store: ResultsStore, log: Any, repeats: Repeats) -> None:
-    """Add the new records of a store to a results file that has none of their samples, by the version looked at.
+def write_changes(file: JsonLinesFile, store: ResultsStore, log: Any, repeats: Repeats) -> bool:
+    """Write what has changed in a store into a results file: what is new is appended, and other lines stay unread.
 
-    Where somebody has written it since, the two are merged, as by :func:`write_merged`.
+    As by :func:`write_merged`, no newer record is replaced by an older one, and what others write meanwhile stays.
 
     :param file: the file, which was looked at.
-    :param store: the new records, and no others.
+    :param store: new records, and the file's records of the same samples.
     :param log: the task's logger.
     :param repeats: its patience bounds the tries.
+    :return: whether somebody else has written the file meanwhile.
     :raises Conflict: others write all the time.
     :raises ServiceError: S3 refused, or did not get through.
     """
-    try:
-        repeats.make(lambda: file.append(store.lines()))
-    except Conflict:  # or our own write was done, and its answer lost
-        repeats.make(lambda: store.take(file.read(RunRecord.from_json)))
-        write_merged(file, store, log, repeats)
-        return
+    is_first, others_write = True, False
+
+    def write() -> None:
+        nonlocal is_first, others_write
+        if not is_first:  # a write whose answer was lost may have been done
+            store.take_some(file.read_some(RunRecord.from_json, store.names()))
+        is_first = False
+        changed, new = store.changes()
+        try:
+            if changed or not file.is_closed:
+                file.change(changed, new)
+            else:
+                file.append(new)
+        except Conflict:
+            log.info("%s was written by another task meanwhile; adding to it", file.uri)
+            others_write = True
+            raise
+
+    repeats.make(write, (Conflict, Unavailable))
     store.written()
+    return others_write
 
 
 def write_samples(hook: OmicsHook, results: S3Place, request_id: str, samples: Iterable[Sample]) -> None:

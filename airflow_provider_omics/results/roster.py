@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -219,9 +220,13 @@ class Roster:
         :raises SettingsError: it is something else.
         :raises ServiceError: S3 refused, or did not get through.
         """
-        tally, line = Tally(reported=self.tally.reported), b"\n"
+        tally = Tally(reported=self.tally.reported)
         known: dict[str, Row] = {}
+        is_of_batch = re.compile(rb'"batch_id":\s*"' + re.escape(batch_id.encode()) + b'"').search
         for line in file.read_lines():
+            if b'"run_setting_id"' in line and b'"status"' in line and not is_of_batch(line):
+                tally.shared = True  # without a look at more, as others may have 100,000
+                continue
             record = parsed_line(line, file.uri, RunRecord.from_json)
             if record.batch_id != batch_id:
                 tally.shared = True
@@ -230,7 +235,7 @@ class Roster:
             is_settled = not record.is_lost and (record.is_full or not is_full)
             one = Submission(record.run_setting_id, record.run_id, record.run_uuid, record.submission_status)
             known[run_key(one.run_id, one.run_setting_id)] = row_of(RECORDED if is_settled else LEFT, one)
-        tally.etag, tally.shared = file.etag, tally.shared or not line.endswith(b"\n")
+        tally.etag, tally.shared = file.etag, tally.shared or not file.is_closed
         open_rows = ([_open(row), *row[1:]] for row in self.rows() if key_of(row) not in known)
         self.tally = tally
         self._replace(chain(known.values(), open_rows))

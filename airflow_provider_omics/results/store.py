@@ -185,8 +185,15 @@ class ResultsStore:
 
         :param records: all of the file.
         """
+        self.take_some(enumerate(records))
+
+    def take_some(self, numbered: Iterable[tuple[int, RunRecord]]) -> None:
+        """Take in some records of the file as it is now, as :meth:`take` does.
+
+        :param numbered: number of a line, from 0, and its record.
+        """
         batch = self._one("SELECT id FROM batch")
-        for place, record in enumerate(records):
+        for place, record in numbered:
             row = _row(record)
             found = self._one(
                 "SELECT line, changed, read, batch_id FROM record WHERE id = ? AND workflow = ? AND NOT beside",
@@ -245,6 +252,18 @@ class ResultsStore:
         with closing(self._database.execute(_LINES)) as rows:
             for (line,) in rows:
                 yield json.loads(line)
+
+    def names(self) -> set[str]:
+        """Return the ``runSettingId``s of all records."""
+        return {name for (name,) in self._database.execute("SELECT DISTINCT id FROM record")}
+
+    def changes(self) -> tuple[dict[int, dict[str, Any]], list[dict[str, Any]]]:
+        """Give the records that the file does not have: line of the file -> what it becomes, and those to add."""
+        query = "SELECT place, line FROM record WHERE changed AND NOT beside ORDER BY place IS NULL, place, rowid"
+        rows = [(place, json.loads(line)) for place, line in self._database.execute(query)]
+        return {place: line for place, line in rows if place is not None}, [
+            line for place, line in rows if place is None
+        ]
 
     def counts(self, batch_id: str) -> dict[str, int]:
         """Count the records of a batch by status."""

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_omics.core.batch.collect import ResultsDetail
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
+from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.results import read_batch_results
 from airflow_provider_omics.results.collect import Between, Collection
-from airflow_provider_omics.results.file import JsonLinesFile
+from airflow_provider_omics.results.file import JsonLinesFile, write_changes, write_merged
 from airflow_provider_omics.results.read import cohort_records
+from airflow_provider_omics.results.store import ResultsStore
 from tests.airflow_support import BUCKET, TASK_LOG
 from tests.results.batches import DENIED, URI, calls, collect, delete_manifests, details, records, rule, start, statuses
 
@@ -175,3 +182,141 @@ def test_each_sample_once_while_some_run_again(emulator: OmicsEmulator, batch_id
 
     ended = {"A": "COMPLETED", "B": "RUNNING", "C": "RUNNING"}
     assert sorted(found) == sorted([("X0", "COMPLETED"), *((name, ended[name[0]]) for name in NAMES)])
+
+
+OTHERS = [
+    '{"run_setting_id":"O1","run_id":"1","run_uuid":"u","status":"COMPLETED","batch_id":"1","workflow_id":"7"}',
+    '{ "status": "FAILED",  "run_setting_id": "\\u00d6 \\"2\\"", "batch_id": "1", "workflow_id": "7", "later": [1] }',
+    '{"run_setting_id":"B0","run_id":"2","run_uuid":"v","status":"FAILED","batch_id":"1","workflow_id":"1234567"}',
+]
+"""Lines of a shared file: one as this package writes it, one of another program, and one of a sample of the batch."""
+
+
+def lines_of(emulator: OmicsEmulator) -> list[str]:
+    body = emulator.client("s3").get_object(Bucket=BUCKET, Key="results/wgs.jsonl.gz")["Body"].read()
+    return gzip.decompress(body).decode().splitlines()
+
+
+@pytest.mark.parametrize("ending", ["\n", ""], ids=["closed", "open"])
+def test_a_shared_file(emulator: OmicsEmulator, batch_id: str, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    """Records of others stay to the letter, and are not read; one of a sample of the batch is replaced in its line."""
+    packed = gzip.compress(("\n".join(OTHERS) + ending).encode())
+    emulator.client("s3").put_object(Bucket=BUCKET, Key="results/wgs.jsonl.gz", Body=packed)
+    parsed: list[str] = []
+    from_json = RunRecord.from_json
+
+    def counted(value: Any) -> RunRecord:
+        parsed.append(value["run_setting_id"])
+        return from_json(value)
+
+    monkeypatch.setattr(RunRecord, "from_json", counted)
+
+    first = between(batch_id)
+    after_first = lines_of(emulator)
+    emulator.advance(6000)
+    second = between(batch_id)
+    after_second = lines_of(emulator)
+    monkeypatch.undo()
+
+    assert (names(first), names(second)) == (NAMES[:4], NAMES[4:8])
+    assert [record.attempt for record in second.new] == [2, 1, 1, 1]
+    assert after_first[:3] == OTHERS
+    assert [line == before for line, before in zip(after_second, OTHERS, strict=False)] == [True, True, False]
+    assert [json.loads(line)["run_setting_id"] for line in after_second[2:]] == ["B0", *NAMES[:4], *NAMES[5:8]]
+    assert set(parsed) <= set(NAMES)
+    assert (second.tally.shared, dict(second.tally.ends)) == (True, {"COMPLETED": 8})
+
+
+@pytest.mark.parametrize(
+    ("shared", "writes"), [(0, "append"), (2, "append"), (3, "change")], ids=["own file", "shared", "replaced"]
+)
+def test_others_write_in_the_midst(
+    emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch, shared: int, writes: str
+) -> None:
+    """Whatever others write between two calls stays, of a sample of the batch too: each has one record."""
+    emulator.set_scenario({"runs": [*WAVES, rule("D", running=90_000)], "limits": {"submissions_per_second": 100}})
+    batch_id = start(emulator, *NAMES, "D")
+    emulator.advance(6000)
+    body = gzip.compress("".join(f"{line}\n" for line in OTHERS[:shared]).encode())
+    emulator.client("s3").put_object(Bucket=BUCKET, Key="results/wgs.jsonl.gz", Body=body)
+    between(batch_id)
+    emulator.advance(6000)
+    write = getattr(JsonLinesFile, writes)
+
+    def late(self: JsonLinesFile, *lines: Any) -> None:
+        monkeypatch.setattr(JsonLinesFile, writes, write)
+        other = JsonLinesFile(OmicsHook(), URI, None)
+        other.look()
+        theirs = [
+            RunRecord(name, "7", "w", RecordStatus.FAILED, batch_id="1", workflow_id="1234567").to_json()
+            for name in ("B1", "C0", "X")
+        ]
+        other.append(theirs)
+        write(self, *lines)
+
+    monkeypatch.setattr(JsonLinesFile, writes, late)
+
+    found = between(batch_id)
+    emulator.advance(6000)
+    last = between(batch_id)
+
+    assert (names(found), names(last)) == (NAMES[4:8], NAMES[8:])
+    assert [record.attempt for record in last.new] == [2, 1, 1, 1]
+    known = records()
+    assert {known[name].batch_id for name in NAMES} == {batch_id}
+    assert known["X"].batch_id == "1"
+    assert dict(last.tally.ends) == {"COMPLETED": 12}
+
+
+def test_no_results_file(emulator: OmicsEmulator, batch_id: str) -> None:
+    """Nothing is added to what is something else."""
+    body = gzip.compress(b'{"sample": "S1"}\n')
+    emulator.client("s3").put_object(Bucket=BUCKET, Key="results/wgs.jsonl.gz", Body=body)
+
+    with pytest.raises(SettingsError, match="a results file"):
+        between(batch_id)
+
+    assert lines_of(emulator) == ['{"sample": "S1"}']
+
+
+SOME = st.lists(st.sampled_from(["S1", "S2", 'S"3', "S\\4", "Ö"]), unique=True)
+
+
+def a_record(name: str, batch_id: str, number: int) -> RunRecord:
+    created = f"2026-01-0{batch_id}T00:00:00.000+00:00"
+    status = RecordStatus.COMPLETED if number % 2 else RecordStatus.FAILED
+    shared = {"batch_id": batch_id, "batch_created_at": created, "workflow_id": "7"}
+    return RunRecord(name, str(number), f"u{number}", status, fingerprint=name, dag_id=batch_id, **shared)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(SOME, SOME, SOME, st.sampled_from("123"))
+def test_changes_make_the_file_that_merging_makes(
+    emulator: OmicsEmulator, there: list[str], mine: list[str], theirs: list[str], their_batch: str
+) -> None:
+    """Whatever is in the file, whatever is new, and whatever others write at the same time: the result is the same."""
+    hook, made = OmicsHook(), []
+    for place, writes in (("changes", write_changes), ("merged", write_merged)):
+        uri = f"s3://{BUCKET}/{place}.jsonl"
+        emulator.client("s3").delete_object(Bucket=BUCKET, Key=f"{place}.jsonl")
+        JsonLinesFile(hook, uri, None).replace(a_record(name, "1", n).to_json() for n, name in enumerate(there))
+        file, store = JsonLinesFile(hook, uri, None), ResultsStore()
+        store.set_batch("2", "/7")
+        file.look()
+        if writes is write_changes:
+            store.take_some(file.read_some(RunRecord.from_json, mine))
+        else:
+            store.take(file.read(RunRecord.from_json))
+        for number, name in enumerate(mine):
+            store.put(a_record(name, "2", 10 + number))
+        if theirs:
+            other, others = JsonLinesFile(hook, uri, None), ResultsStore()
+            others.take(other.read(RunRecord.from_json))
+            for number, name in enumerate(theirs):
+                others.put(a_record(name, their_batch, 20 + number))
+            write_merged(other, others, TASK_LOG, Repeats(hook, TASK_LOG))
+        writes(file, store, TASK_LOG, Repeats(hook, TASK_LOG))
+        store.close()
+        made.append(emulator.client("s3").get_object(Bucket=BUCKET, Key=f"{place}.jsonl")["Body"].read())
+
+    assert made[0] == made[1]
