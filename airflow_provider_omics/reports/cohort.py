@@ -60,6 +60,7 @@ class CohortFacts:
     :param attempts: how often the task has submitted samples.
     :param carried_forward: samples that earlier attempts have left.
     :param results_uri: the results file; None: there is none.
+    :param samples_as_of: when the records were collected, where the counts are newer. Default: with the counts.
     :param settings: the effective settings.
     :param diagnosis: why samples failed: the failed tasks of a few are known from it.
     :param prices_as_of: when the prices were read that costs rest on; None: not known.
@@ -78,6 +79,7 @@ class CohortFacts:
     attempts: int = 1
     carried_forward: int = 0
     results_uri: str | None = None
+    samples_as_of: datetime | None = None
     settings: Sequence[EffectiveSetting] = ()
     diagnosis: BatchDiagnosis | None = None
     prices_as_of: str | None = None
@@ -214,6 +216,7 @@ class CohortPage:
     more_groups: tuple[int, int]
     """Causes that are not shown, and their samples."""
     samples: SampleTable
+    samples_as_of: datetime | None
     removed: int
     """Samples whose rows have left the sheet: they no longer count."""
     picture: TimePicture | None
@@ -285,6 +288,7 @@ def cohort_page(records: Iterable[Mapping[str, Any]], facts: CohortFacts) -> Coh
         groups=shown,
         more_groups=(len(rest), sum(len(group.failures) for group in rest)),
         samples=table.finish(),
+        samples_as_of=facts.samples_as_of,
         removed=removed,
         picture=times.picture(),
         durations=durations,
@@ -350,6 +354,7 @@ def _counts(counts: BatchCounts, going: Mapping[str, int]) -> tuple[Count, ...]:
         ("failed", "failed", counts.failed_runs),
         ("cancelled", "cancelled", counts.cancelled_runs),
         ("unsubmitted", "not submitted", counts.failed_submissions),
+        ("incomplete", "without expected outputs", counts.incomplete_runs),
         ("unknown", "of unknown outcome", counts.unknown_runs),
     )
     known = sum(number for *_, number in ended) + sum(going.values())
@@ -389,6 +394,7 @@ def _ended(counts: BatchCounts) -> int:
         + counts.cancelled_runs
         + counts.failed_submissions
         + counts.unknown_runs
+        + counts.incomplete_runs
     )
 
 

@@ -18,8 +18,8 @@ from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.uris import S3Address, is_s3_uri, s3_address
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import LIST_PAGE, S3Store
-from airflow_provider_omics.results.file import RESULTS, beside, is_results_file, parsed_lines
-from airflow_provider_omics.results.roster import ROSTER, ROSTER_NAME, run_key, unfinished_in
+from airflow_provider_omics.results.file import RESULTS, JsonLinesFile, beside, is_results_file, parsed_lines
+from airflow_provider_omics.results.roster import ROSTER, ROSTER_NAME, roster_place, run_key, unfinished_in
 from airflow_provider_omics.sheets.opening import open_bytes
 
 _OTHERS = re.compile(r"[.]samples[.]jsonl[.]gz$|/usage/[^/]+$")
@@ -78,6 +78,30 @@ def read_batch_results(
             is_open = (record.batch_id, run_key(record.run_id, record.run_setting_id)) not in ended
             if is_open and run_setting_id in (None, record.run_setting_id) and _is_wanted(record, status, workflow_id):
                 yield record
+
+
+def cohort_records(hook: OmicsHook, uri: str, batch_id: str | None) -> Iterator[Mapping[str, Any]]:
+    """Iterate over the samples of a cohort whose last batch may be going, one record each, in little memory.
+
+    :param hook: reads S3.
+    :param uri: the results file.
+    :param batch_id: the batch that is going, whose samples that have not ended come last; None: it has ended.
+    :return: the records, as lines of the file; what an earlier batch has left of a sample that runs again is not among
+        them.
+    :raises SettingsError: one of the files is another.
+    :raises ServiceError: S3 refused.
+    """
+    going: dict[str, RunRecord] = {}
+    if batch_id is not None:
+        roster = JsonLinesFile(hook, roster_place(uri, batch_id), None).read(unfinished_in, ROSTER)
+        going = {record.run_setting_id: record for record in chain.from_iterable(roster)}
+    for record in JsonLinesFile(hook, uri, None).read(dict):
+        if record.get("batch_id") == batch_id:
+            going.pop(record["run_setting_id"], None)
+        elif record["run_setting_id"] in going:
+            continue
+        yield record
+    yield from (record.to_json() for record in going.values())
 
 
 def results_files(place: str, store: S3Store | None = None) -> list[str]:

@@ -12,6 +12,7 @@ from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results import read_batch_results
 from airflow_provider_omics.results.collect import Between, Collection
 from airflow_provider_omics.results.file import JsonLinesFile
+from airflow_provider_omics.results.read import cohort_records
 from tests.airflow_support import BUCKET, TASK_LOG
 from tests.results.batches import DENIED, URI, calls, collect, delete_manifests, details, records, rule, start, statuses
 
@@ -159,3 +160,18 @@ def test_refused_and_gone(emulator: OmicsEmulator, log_lines: Callable[..., list
         {"C0": "RUNNING"},
         {"C0": "RUNNING", "A1": "PENDING"},
     )
+
+
+def test_each_sample_once_while_some_run_again(emulator: OmicsEmulator, batch_id: str) -> None:
+    """A cohort of which a part runs again has one record of each sample: how it ended, or that it is going again."""
+    earlier = [
+        RunRecord("B0", "900", None, RecordStatus.FAILED, batch_id="1"),
+        RunRecord("X0", "901", None, RecordStatus.COMPLETED, batch_id="1"),
+    ]
+    JsonLinesFile(OmicsHook(), URI, None).replace(record.to_json() for record in earlier)
+    between(batch_id)
+
+    found = [(record["run_setting_id"], record["status"]) for record in cohort_records(OmicsHook(), URI, batch_id)]
+
+    ended = {"A": "COMPLETED", "B": "RUNNING", "C": "RUNNING"}
+    assert sorted(found) == sorted([("X0", "COMPLETED"), *((name, ended[name[0]]) for name in NAMES)])

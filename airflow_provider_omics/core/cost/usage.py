@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_omics.core.failure.manifest import manifest_objects, moment
+from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import RunStatus
 
 
@@ -184,6 +185,16 @@ def usage_of(objects: Iterable[Mapping[str, Any]], run_id: str, run_uuid: str | 
         storage_maximum=_number(metrics.get("storageMaximumGiB")),
         tasks=tuple(tasks),
     )
+
+
+def listed_usage(run: RunSnapshot, items: Iterable[Mapping[str, Any]]) -> RunUsage:
+    """Read what the tasks of a run have asked for, which is all that is known before there is a manifest.
+
+    :param run: the run.
+    :param items: of ListRunTasks.
+    """
+    tasks = tuple(_task_usage(item, str(item["taskId"])) for item in items)
+    return RunUsage(run.id, run.uuid, str(run.arn).split(":")[3] if run.arn else "", run.status, tasks=tasks)
 
 
 def _task_usage(entry: Mapping[str, Any], task_id: str) -> TaskUsage:
