@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
                     table.add([_needed(record) for record in read_batch_results(uri, hook=hook)], beside(uri, "")[:-1])
                 except SettingsError as error:
                     unread.append(f"{visible(uri)} is left out: {error}")
-            in_ledgers = _add_ledgers(table, options, hook, store, unread)
+            in_ledgers = _add_ledgers(table, options, store, unread)
     except OmicsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command prints
         return 1
@@ -97,11 +97,9 @@ def run(options: argparse.Namespace) -> int:
     return 1 if unread else 0
 
 
-def _add_ledgers(
-    table: SpendingTable, options: argparse.Namespace, hook: OmicsHook, store: S3Store | None, unread: list[str]
-) -> int:
+def _add_ledgers(table: SpendingTable, options: argparse.Namespace, store: S3Store | None, unread: list[str]) -> int:
     """Add what only ledgers tell; returns how many runs have an entry."""
-    prices = _Prices(hook, options.conn_id or None)
+    prices = _Prices(options.conn_id or None)
     first = _first_day(options.month)
     number = 0
     for entry in ledger_entries(options.place, store):
@@ -124,8 +122,7 @@ def _add_ledgers(
 class _Prices:
     """The prices of each Region, read when they are first needed."""
 
-    def __init__(self, hook: OmicsHook, conn_id: str | None) -> None:
-        self._hook = hook
+    def __init__(self, conn_id: str | None) -> None:
         self._conn_id = conn_id
         self._of: dict[str, Rates | None] = {}
 

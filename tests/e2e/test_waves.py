@@ -8,7 +8,7 @@ from collections import Counter
 
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results import read_batch_results
-from tests.e2e.deployment import RETRIES_THE_KILLED
+from tests.e2e.deployment import CLEARS_THE_RUNNING, RETRIES_THE_KILLED
 from tests.e2e.emulators import BUCKET, WAVE, SteppedEmulator
 from tests.e2e.stage import Script, Stage, Task
 
@@ -51,7 +51,7 @@ class Reader:
 
 
 def disturb(task: Task, emulator: SteppedEmulator, stage: Stage) -> Script:
-    """Let a batch end in waves; kill the worker in the second collection, clear the task in the third."""
+    """Let a batch end in waves; kill the worker in the second collection, clear the task in the third, or before it."""
     reader = Reader(emulator)
 
     def is_at_work() -> bool:
@@ -72,11 +72,7 @@ def disturb(task: Task, emulator: SteppedEmulator, stage: Stage) -> Script:
     def is_at_work_again() -> bool:
         reader.look()
         emulator.advance(1)
-        return task.statuses[1:] == ["INPROGRESS"] and rests(processes + 2)
-
-    def has_ended() -> bool:
-        emulator.advance(1)
-        return task.state == "success"
+        return task.statuses[1:] == ["INPROGRESS"] and rests(processes)
 
     yield is_at_work
     yield lambda: rests(1)
@@ -97,14 +93,20 @@ def disturb(task: Task, emulator: SteppedEmulator, stage: Stage) -> Script:
     yield lambda: reader.has("A", "B")
     task.notes["second wave"] = task.statuses
     yield lambda: rests(processes)
-    emulator.hold("GetRun")
-    emulator.advance(WAVE)
-    yield is_collecting
+    if CLEARS_THE_RUNNING:
+        emulator.hold("GetRun")
+        emulator.advance(WAVE)
+        yield is_collecting
+        processes += 1
+    else:
+        emulator.advance(WAVE)
     stage.client.clear(task.dag_id, task.run_id, task.name)
     yield is_cancelled
     emulator.let_go()
+    processes += 1
     yield is_at_work_again
-    yield has_ended
+    emulator.advance(WAVE)
+    yield lambda: task.state == "success"
     task.notes["end"] = reader.look()
 
 
