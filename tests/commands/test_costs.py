@@ -387,5 +387,6 @@ def test_ledgers_in_s3(
         (row,) = table(capfd, f"s3://{BUCKET}/{place}")
         assert (row["total_usd"], row["attempts"], row["unpriced_runs"]) == ("3.200000", "3", "0")
 
-    # Entries are written after the end of their runs: these are older than the month.
+    # Entries are written after the end of their runs: one that is older than the month is not read.
+    s3.put_object(Bucket=BUCKET, Key="results/wgs/runs/u9.json.gz", Body=b"never read")
     assert table(capfd, f"s3://{BUCKET}/results/", "--month", "2099-01") == []
