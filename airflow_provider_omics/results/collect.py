@@ -742,10 +742,10 @@ class Collection:
             if reader.left_out is not None:
                 named = f"{visible(submission.run_setting_id)} (run {run.id})"
                 self._log.warning("The outputs of %s are left out: %s", named, reader.left_out)
-        entry = self._write_down(run) if run.phase in STATUS_OF_PHASE else None
+        entry = self._write_down(submission, run) if run.phase in STATUS_OF_PHASE else None
         return RunRecord.of_run(submission, sample, origin, run, attempt=attempt, outputs=outputs, provenance_uri=entry)
 
-    def _write_down(self, run: RunSnapshot) -> str | None:
+    def _write_down(self, submission: Submission, run: RunSnapshot) -> str | None:
         """Add a run that has ended to the ledger; returns where its entry lies. None: there is none, or not yet."""
         ledger, uuid, answer = self._ledger, run.uuid, self._answer
         if ledger is None or uuid is None:
@@ -754,7 +754,7 @@ class Collection:
         if manifest == () and self._may_come(run):
             self._late += 1
             return None
-        return self._repeats.make(lambda: ledger.add_run(uuid, answer, manifest))
+        return self._repeats.make(lambda: ledger.add_run(uuid, submission.run_setting_id, answer, manifest))
 
     def _may_come(self, run: RunSnapshot) -> bool:
         """Whether the manifest of a run may come yet: an entry that lacks it lacks it for good."""

@@ -18,11 +18,10 @@ from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.uris import S3Address, is_s3_uri, s3_address
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import LIST_PAGE, S3Store
-from airflow_provider_omics.results.file import RESULTS, JsonLinesFile, beside, parsed_lines
+from airflow_provider_omics.results.file import RESULTS, JsonLinesFile, beside, is_results_file, parsed_lines
 from airflow_provider_omics.results.roster import ROSTER, ROSTER_NAME, roster_place, run_key, unfinished_in
 from airflow_provider_omics.sheets.opening import open_bytes
 
-_STEM = re.compile(r"[.]jsonl([.]gz)?$")
 _OTHERS = re.compile(r"[.]samples[.]jsonl[.]gz$|/usage/[^/]+$")
 """What lies beside results files, whether or not they are still there."""
 
@@ -117,15 +116,14 @@ def results_files(place: str, store: S3Store | None = None) -> list[str]:
     if is_s3_uri(place):
         bucket = s3_address(place).bucket
         keys = (item["Key"] for item in (store or S3Store.of_connection()).all_objects(place))
-        found = [S3Address(bucket, key).uri for key in keys if _STEM.search(key)]
+        found = [S3Address(bucket, key).uri for key in keys if is_results_file(key)]
     else:
         path = Path(place)
         if not path.exists():
             raise SettingsError([Problem("place", repr(place), "s3://bucket/prefix/, a folder or a file")])
         paths = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
-        found = [str(each) for each in paths if _STEM.search(each.name)]
-    beside = tuple(f"{_STEM.sub('', each)}/" for each in found)
-    folders = set(beside)
+        found = [str(each) for each in paths if is_results_file(each.name)]
+    folders = {beside(each, "") for each in found}
     return [each for each in found if not _OTHERS.search(each) and not _is_below(each, folders)]
 
 

@@ -53,7 +53,7 @@ SCENARIO: dict[str, Any] = {
 WAVE = 1000.0
 """Seconds from one wave of a batch to the next, by a stepped clock."""
 
-_AT_ONCE = {"pending": 0.2, "starting": 0.2, "stopping": 0.2}
+_AT_ONCE = {"pending": 0.2, "starting": 0.2, "stopping": 0.2, "cancel_takes": 1}
 
 WAVES: dict[str, Any] = {
     "accept_unknown_workflows": True,
@@ -63,7 +63,7 @@ WAVES: dict[str, Any] = {
         {"match": {"run_setting_id": "B*"}, "running": 2 * WAVE - 50, **_AT_ONCE},
         {"match": {"run_setting_id": "C1"}, "running": 3 * WAVE - 50, **_AT_ONCE},
         {"match": {"run_setting_id": "C2", "attempt": [1]}, "running": 1000 * WAVE, **_AT_ONCE},
-        {"match": {"run_setting_id": "C2"}, "running": 5, **_AT_ONCE},
+        {"match": {"run_setting_id": "C2"}, "running": WAVE - 50, **_AT_ONCE},
     ],
 }
 """A batch that ends in three waves; one sample of the last goes on until it is started again."""

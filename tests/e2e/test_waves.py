@@ -8,7 +8,7 @@ from collections import Counter
 
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.results import read_batch_results
-from tests.e2e.deployment import RETRIES_THE_KILLED
+from tests.e2e.deployment import CLEARS_THE_RUNNING, RETRIES_THE_KILLED
 from tests.e2e.emulators import BUCKET, WAVE, SteppedEmulator
 from tests.e2e.stage import Script, Stage, Task
 
@@ -51,7 +51,7 @@ class Reader:
 
 
 def disturb(task: Task, emulator: SteppedEmulator, stage: Stage) -> Script:
-    """Let a batch end in waves; kill the worker in the second collection, clear the task in the third."""
+    """Let a batch end in waves; kill the worker in the second collection, clear the task in the third, or before it."""
     reader = Reader(emulator)
 
     def is_at_work() -> bool:
@@ -72,11 +72,7 @@ def disturb(task: Task, emulator: SteppedEmulator, stage: Stage) -> Script:
     def is_at_work_again() -> bool:
         reader.look()
         emulator.advance(1)
-        return task.statuses[1:] == ["INPROGRESS"] and rests(processes + 2)
-
-    def has_ended() -> bool:
-        emulator.advance(1)
-        return task.state == "success"
+        return task.statuses[1:] == ["INPROGRESS"] and rests(processes)
 
     yield is_at_work
     yield lambda: rests(1)
@@ -97,14 +93,20 @@ def disturb(task: Task, emulator: SteppedEmulator, stage: Stage) -> Script:
     yield lambda: reader.has("A", "B")
     task.notes["second wave"] = task.statuses
     yield lambda: rests(processes)
-    emulator.hold("GetRun")
-    emulator.advance(WAVE)
-    yield is_collecting
+    if CLEARS_THE_RUNNING:
+        emulator.hold("GetRun")
+        emulator.advance(WAVE)
+        yield is_collecting
+        processes += 1
+    else:
+        emulator.advance(WAVE)
     stage.client.clear(task.dag_id, task.run_id, task.name)
     yield is_cancelled
     emulator.let_go()
+    processes += 1
     yield is_at_work_again
-    yield has_ended
+    emulator.advance(WAVE)
+    yield lambda: task.state == "success"
     task.notes["end"] = reader.look()
 
 
@@ -131,4 +133,5 @@ def test_each_sample_is_there_once_whatever_happens_between_the_waves(stage: Sta
     assert task.tries >= 2 + RETRIES_THE_KILLED
     counts = {name: task.result[name] for name in ("succeeded", "total_runs", "completed_runs", "carried_forward")}
     assert counts == {"succeeded": True, "total_runs": 6, "completed_runs": 6, "carried_forward": 5}
-    assert "2 of 6 samples have ended (33 %)" in (task.logs / "attempt=1.log").read_text()
+    logs = "".join(log.read_text() for log in task.logs.glob("attempt=*.log"))
+    assert "2 of 6 samples have ended (33 %)" in logs

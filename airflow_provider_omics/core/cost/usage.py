@@ -143,9 +143,20 @@ def run_usage(messages: Iterable[str], run_id: str, run_uuid: str | None = None)
     :param run_uuid: its uuid; None: any, which can be wrong where the id was used before.
     :return: the usage; None: the manifest has no object of the run.
     """
+    return usage_of(manifest_objects(messages), run_id, run_uuid)
+
+
+def usage_of(objects: Iterable[Mapping[str, Any]], run_id: str, run_uuid: str | None = None) -> RunUsage | None:
+    """Read the usage of a run from the objects of its manifest.
+
+    :param objects: the objects, in any order; those of other runs are passed over.
+    :param run_id: id of the run.
+    :param run_uuid: its uuid; None: any.
+    :return: the usage; None: there is no object of the run.
+    """
     run: Mapping[str, Any] | None = None
     tasks: list[TaskUsage] = []
-    for entry in manifest_objects(messages):
+    for entry in objects:
         arn = entry.get("arn")
         if not isinstance(arn, str):
             continue
