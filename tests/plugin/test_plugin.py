@@ -287,6 +287,26 @@ def test_viewers_wait_for_one_answer() -> None:
     assert (answers, made) == (["page"] * 3, ["slow"])
 
 
+def test_costly_pages_are_kept_longer(
+    emulator: OmicsEmulator, stepped: SteppedTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that takes long to make is made less often: others need the server, too."""
+    monkeypatch.setattr(cohort, "time", stepped)
+    pages = SharedPages()
+
+    def slow() -> str:
+        emulator.advance(10)
+        return "slow"
+
+    assert pages.get("a", slow) == "slow"
+    emulator.advance(190)
+    assert pages.get("a", lambda: "made anew") == "slow"
+    emulator.advance(20)
+    assert pages.get("a", lambda: "made anew") == "made anew"
+    emulator.advance(31)
+    assert pages.get("a", lambda: "once more") == "once more"
+
+
 def test_few_pages_are_kept() -> None:
     """A server that is asked for many cohorts keeps the newest."""
     pages = SharedPages()
