@@ -107,9 +107,10 @@ def cohort_html(recorded: Recorded) -> str:
             return _PAGES.get(repr(recorded), lambda: render(_batch_page(recorded, batch)))
         if run is not None:
             return _PAGES.get(repr(recorded), lambda: render(_run_page(recorded, run)))
+        sentence = "This task has started no run and no batch of AWS HealthOmics."
     except OmicsError as error:
-        return render_sentence(title, f"The cohort cannot be shown here: {error}")
-    return render_sentence(title, "This task has started no run and no batch of AWS HealthOmics.")
+        sentence = f"The cohort cannot be shown here: {error}"
+    return render_sentence(title, sentence, KEPT_SECONDS if recorded.is_going else None)
 
 
 def hook_of(values: Mapping[str, Any]) -> OmicsHook:

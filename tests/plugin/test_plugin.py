@@ -238,6 +238,14 @@ def test_other_tasks() -> None:
 
     assert page.one("h1").text == "<b>dag</b> / task"
     assert page.one("main").one("p").text == "This task has started no run and no batch of AWS HealthOmics."
+    assert not list(page.all("meta", **{"http-equiv": "refresh"}))
+
+
+def test_not_started_yet() -> None:
+    """A task that goes on may start a batch any moment: the line loads itself anew until it has."""
+    page = parsed(cohort_html(Recorded("dag / task", is_going=True)))
+
+    assert page.one("meta", **{"http-equiv": "refresh"}).attributes["content"] == "30"
 
 
 @in_steps
