@@ -158,7 +158,7 @@ def test_refresh(site: Site, browser: Chrome) -> None:
 
 def test_run(site: Site, browser: Chrome) -> None:
     """A single run has its tasks over time while its task is deferred."""
-    tasks = [{"name": "FASTQC", "duration": 600}, {"name": "ALIGN", "duration": 90_000}]
+    tasks = [{"name": "FASTQC", "duration": 600}, {"name": "ALIGN", "duration": 9_000}]
     site.emulator.set_scenario({"runs": [{"running": 100_000, "tasks": tasks}]})
     site.defer("single")
     site.emulator.advance(HOUR)
