@@ -77,6 +77,8 @@ POINTS = (
     Point("ours-500", "ours", 500),
     Point("ours-500-role", "ours", 500, renewed=True),
     Point("ours-2000", "ours", 2000),
+    # The ends of 10,000 runs are confirmed over 2,000 s: ten times as fast, they are over in minutes.
+    Point("ours-10000", "ours", 10_000, running=1200, speed=10),
     Point("ours-1-among-20000", "ours", 1, others=20_000),
     Point("ours-500-among-20000", "ours", 500, others=20_000),
     Point("stock-50-hour", "stock", 50, running=3600, speed=30),
@@ -313,12 +315,14 @@ def broken(results: list[Result]) -> list[str]:
                 lines.append(f"{r.point.name}: the end was seen after {r.delays[1]:.1f} s, not {INTERVAL + 2}")
             if r.calls["ListRuns"]:
                 lines.append(f"{r.point.name}: {r.calls['ListRuns']:.0f} calls of ListRuns for one wait")
-        limit = {500: 0.1, 2000: 0.15}.get(r.point.waits)
+        if r.point.pattern == "ours" and r.point.waits >= 10_000 and r.told["memory_kb"] >= 20:
+            lines.append(f"{r.point.name}: {r.told['memory_kb']:.1f} KB a wait, not 20")
+        limit = {500: 0.1, 2000: 0.15, 10_000: 0.15}.get(r.point.waits)
         if r.point.pattern == "ours" and limit and r.told["longest_block"] > limit:
             lines.append(f"{r.point.name}: the loop was blocked for {r.told['longest_block']:.2f} s, not {limit}")
     for ours, stock, limits in (
         ("ours-1", "stock-1", {"looks": 1.0}),
-        ("ours-500", "stock-500", {"cpu_ms": 15.0, "memory_kb": 20.0, "looks": 2.5}),
+        ("ours-500", "stock-500", {"cpu_ms_of_waits": 15.0, "memory_kb": 20.0, "looks": 2.5}),
         ("ours-500-hour", "stock-50-hour", {"looks": 20.0}),
     ):
         if ours in by_name and stock in by_name:
@@ -342,8 +346,8 @@ def main() -> int:
     parser.add_argument("--profile", help="write a profile of the waiting process there (of the last point)")
     options = parser.parse_args()
     print(
-        f"{'point':>22} {'CPU ms':>8} {'memory KB':>10} {'all MB':>7} {'GetRun':>8} {'ListRuns':>9} {'block s':>8} "
-        f"{'delay s':>8} {'99 %':>7} {'429s':>5} {'s':>5}",
+        f"{'point':>22} {'CPU ms':>8} {'of waits':>9} {'memory KB':>10} {'all MB':>7} "
+        f"{'GetRun':>8} {'ListRuns':>9} {'block s':>8} {'delay s':>8} {'99 %':>7} {'429s':>5} {'s':>5}",
         flush=True,
     )
     results = []
@@ -354,7 +358,8 @@ def main() -> int:
         results.append(result)
         told = result.told
         print(
-            f"{point.name:>22} {told['cpu_ms']:>8.1f} {told['memory_kb']:>10.1f} {told['resident_mb']:>7.0f} "
+            f"{point.name:>22} {told['cpu_ms']:>8.1f} {told['cpu_ms_of_waits']:>9.1f} "
+            f"{told['memory_kb']:>10.1f} {told['resident_mb']:>7.0f} "
             f"{result.calls['GetRun']:>8.2f} "
             f"{result.calls['ListRuns']:>9.3f} {told['longest_block']:>8.3f} {result.delays[0]:>8.1f} "
             f"{result.delays[1]:>7.1f} {result.throttled:>5} {told['seconds']:>5.0f}",

@@ -15,6 +15,7 @@
     │       └── CredentialsExpired   renewed credentials help
     ├── RunError             a run did not end well
     │   ├── RunFailed  RunCancelled  RunDeleted
+    │   ├── RunIncomplete      it completed without an output that was expected
     │   ├── RunVanished        its record is gone, and its end cannot be found out
     │   └── RunTimedOut        execution_timeout or run_timeout
     ├── BatchError           a batch did not end well
@@ -290,6 +291,10 @@ class RunError(OmicsError):
 
 class RunFailed(RunError):
     """The run ended FAILED."""
+
+
+class RunIncomplete(RunError):
+    """The run completed without an output that ``expected_outputs`` names; ``status_message`` says which, and where."""
 
 
 class RunCancelled(RunError):

@@ -28,8 +28,13 @@ from botocore.utils import parse_timestamp
 
 from airflow_provider_omics.core.errors import ServiceError
 from airflow_provider_omics.core.settings.checks import InstalledModel
-from airflow_provider_omics.core.settings.connection import KINDS, ConnectionDefaults
-from airflow_provider_omics.core.settings.connection_extra import OBJECTS, misplaced_keys, parsed_extra
+from airflow_provider_omics.core.settings.connection import (
+    KINDS,
+    OBJECTS,
+    ConnectionDefaults,
+    misplaced_keys,
+    parsed_extra,
+)
 from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.hooks.service_errors import (
     UNMADE,

@@ -175,13 +175,27 @@ class S3Store:
         :raises NotFound: there is no such bucket.
         :raises ServiceError: S3 refused, or did not get through.
         """
-        after = ""
+        token: str | None = None
         while True:
-            items = self.list_objects(uri, after=after)
+            items, token = self.list_page(uri, token)
             yield from items
-            if len(items) < LIST_PAGE:
+            if token is None:
                 return
-            after = items[-1]["Key"]
+
+    def list_page(self, uri: str, token: str | None = None) -> tuple[list[Mapping[str, Any]], str | None]:
+        """List a page of the objects whose keys begin in the same way. A page may have fewer keys than there are left.
+
+        :param uri: ``s3://bucket/beginning``.
+        :param token: of the page before. Default: the first page.
+        :return: the items of ListObjectsV2, by key, and the token of the next page; None: there is none.
+        :raises NotFound: there is no such bucket.
+        :raises ServiceError: S3 refused, or did not get through.
+        """
+        bucket, prefix = s3_address(uri)
+        with self._calls("ListObjectsV2", uri) as client:
+            place = {"ContinuationToken": token} if token else {}
+            answer = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=LIST_PAGE, **place)
+            return [*answer.get("Contents", ())], answer.get("NextContinuationToken")
 
     def put(
         self,

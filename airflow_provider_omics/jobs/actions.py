@@ -22,6 +22,7 @@ from airflow_provider_omics.core.errors import (
     SettingsError,
 )
 from airflow_provider_omics.core.settings.arguments import ACTION_ARGUMENTS, read_arguments
+from airflow_provider_omics.core.settings.outputs import read_expected_outputs
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome
 from airflow_provider_omics.core.wait.flow import WaitPlan, wait
@@ -237,6 +238,7 @@ def _collect_batch_results(
     batch_id: str,
     results_s3_uri: str | None,
     results_detail: str,
+    expected_outputs: Any,
     read_costs: bool | None,
     ledger: bool,
     report: bool,
@@ -245,6 +247,9 @@ def _collect_batch_results(
     **more: Any,
 ) -> dict[str, Any]:
     detail = ResultsDetail.checked(results_detail)
+    expected, problems = read_expected_outputs(expected_outputs)
+    if problems:
+        raise SettingsError(problems)
     uri = results_place(results_s3_uri, call.hook.defaults.results_s3_uri, call.identity)
     if uri is None:
         allowed = "s3://bucket/key.jsonl.gz, or results_s3_uri in the connection"
@@ -254,7 +259,7 @@ def _collect_batch_results(
     costs = defaults.read_costs if read_costs is None else read_costs
     place = S3Place(uri, defaults.results_kms_key_id)
     written = Ledger(hook, place, defaults.mask_parameters) if ledger else None
-    options = {**more, "read_costs": costs, "ledger": written}
+    options = {**more, "read_costs": costs, "ledger": written, "expected_outputs": expected}
     with closing(Collection(hook, batch_id, uri, log, detail=detail, **options)) as collection:
         collected = collection.collect()
         cost = cohort_costs(collection, log) if costs else None

@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
 from airflow_provider_omics.core.errors import AttemptError, NotOwner, OmicsError, Problem, Unavailable
+from airflow_provider_omics.core.settings.outputs import ExpectedOutputs
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.wait.flow import WaitPlan, cancel
 from airflow_provider_omics.hooks.omics import OmicsHook
@@ -68,6 +69,7 @@ class StartArguments:
     do_xcom_push: bool
     masks_parameters: bool
     workflow_digest: str | None
+    expected_outputs: ExpectedOutputs | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     """``workflow_name`` and the others that were given, by argument."""
     problems: Sequence[Problem] = ()

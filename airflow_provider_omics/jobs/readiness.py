@@ -14,8 +14,7 @@ from airflow_provider_omics.core import findings
 from airflow_provider_omics.core.errors import OmicsError, Problem, SettingsError
 from airflow_provider_omics.core.findings import Finding, Level, PlaceFacts
 from airflow_provider_omics.core.settings.checks import run_setting_rules
-from airflow_provider_omics.core.settings.connection import KINDS, ConnectionDefaults
-from airflow_provider_omics.core.settings.connection_extra import misplaced_keys
+from airflow_provider_omics.core.settings.connection import KINDS, ConnectionDefaults, misplaced_keys
 from airflow_provider_omics.core.settings.requests import merge_settings
 from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet
 from airflow_provider_omics.core.uris import is_s3_uri

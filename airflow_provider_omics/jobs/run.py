@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.core.commands import Choice
-from airflow_provider_omics.core.errors import OmicsError, RunError, RunFailed
+from airflow_provider_omics.core.console import run_url
+from airflow_provider_omics.core.errors import OmicsError, RunError, RunFailed, RunIncomplete
+from airflow_provider_omics.core.failure.reasons import INCOMPLETE
 from airflow_provider_omics.core.inputs import RunInputs
 from airflow_provider_omics.core.settings.fields import START_RUN_ARGUMENTS
 from airflow_provider_omics.core.settings.requests import (
@@ -32,6 +34,7 @@ from airflow_provider_omics.links.omics import OmicsRunLink, OmicsRunLogsLink, O
 
 if TYPE_CHECKING:
     from airflow_provider_omics.core.failure.diagnosis import RunDiagnosis
+    from airflow_provider_omics.core.settings.outputs import ExpectedOutputs, OutputSearch
     from airflow_provider_omics.jobs.costs import RunCosts
 
 
@@ -63,6 +66,8 @@ class RunJob:
     arguments: RunArguments
     owner: Owner
     _checked: CheckedRequest | None = None
+    _outputs: OutputSearch | None = None
+    """The expected outputs of the run that has ended; None: nobody has looked for them."""
 
     @property
     def run_timeout(self) -> float | None:
@@ -143,8 +148,11 @@ class RunJob:
         """Do nothing: a run that nobody waits for needs nothing more."""
 
     def is_success(self, ended: Snapshot) -> bool:
-        """Whether a run that has ended completed."""
-        return ended.phase is Phase.SUCCEEDED
+        """Whether a run that has ended completed, with the outputs that are expected."""
+        if ended.phase is not Phase.SUCCEEDED:
+            return False
+        expected = self.owner.arguments.expected_outputs
+        return expected is None or not self._look_for_outputs(ended, expected).missing
 
     def has_results(self) -> bool:
         """Say that a run has no results file that could tell of an earlier one."""
@@ -153,7 +161,29 @@ class RunJob:
     def result(self, run: Snapshot) -> dict[str, Any]:
         """Make the task's result."""
         assert isinstance(run, RunSnapshot)  # noqa: S101 - for mypy: `kind` says it
-        return run_result(run)
+        if self._outputs is None:
+            return run_result(run)
+        more = {"files_left_out": self._outputs.left_out} if self._outputs.left_out else {}
+        return {**run_result(run), "files": self._outputs.files, **more}
+
+    def _look_for_outputs(self, run: Snapshot, expected: ExpectedOutputs) -> OutputSearch:
+        """Look once for the expected outputs of a run that completed."""
+        from airflow_provider_omics.jobs.outputs import look_for_outputs  # most runs do without
+
+        assert isinstance(run, RunSnapshot)  # noqa: S101 - for mypy: `kind` says it
+        if self._outputs is None:
+            self._outputs = look_for_outputs(self.owner, run, expected)
+        return self._outputs
+
+    def _incomplete(self, run: Snapshot, search: OutputSearch) -> RunIncomplete:
+        return RunIncomplete(
+            "The run completed without expected outputs.",
+            run_id=run.id,
+            run_uuid=run.uuid,
+            status=run.status,
+            status_message=search.sentence,
+            console_url=run_url(self.owner.hook.conn_region_name, run.id),
+        )
 
     def nothing_left(self, begun: Begun) -> dict[str, Any]:
         """Make the result of a task to which nothing is left to do."""
@@ -164,6 +194,9 @@ class RunJob:
         ended_badly = error_of(event, self.owner.hook.conn_region_name)
         if ended_badly is not None:
             raise ended_badly
+        expected = self.owner.arguments.expected_outputs
+        if expected is not None and (search := self._look_for_outputs(event.snapshot, expected)).missing:
+            raise self._incomplete(event.snapshot, search)
         result = self.result(event.snapshot)
         costs = self._costs(event.snapshot)
         if costs is not None:
@@ -178,14 +211,17 @@ class RunJob:
             return
         self.owner.reported = self.result(seen)
         diagnosis = None
-        if isinstance(error, RunFailed):
+        if isinstance(error, (RunFailed, RunIncomplete)):
             # A diagnosis takes as long to load as all the rest of a task; most runs do without.
             from airflow_provider_omics.core.failure.diagnosis import RunDiagnosis
             from airflow_provider_omics.jobs.report import Report
 
             report = Report(self.owner)
-            known = RunDiagnosis(seen, self.owner.hook.conn_region_name)
-            diagnosis = report.diagnose(lambda diagnoser: diagnoser.run(seen), known)
+            run = seen
+            if isinstance(error, RunIncomplete):
+                run = replace(seen, status=INCOMPLETE.code, status_message=error.status_message)
+            known = RunDiagnosis(run, self.owner.hook.conn_region_name)
+            diagnosis = report.diagnose(lambda diagnoser: diagnoser.run(run), known)
             report.explain(error, diagnosis)
         costs = None if seen.phase is Phase.ACTIVE else self._costs(seen, diagnosis)
         if costs is not None and costs.members:

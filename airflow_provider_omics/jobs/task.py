@@ -28,12 +28,14 @@ from airflow_provider_omics.core.errors import (
     AttemptError,
     NotOwner,
     OmicsError,
+    Problem,
     ServiceError,
     SettingsError,
     StartTimedOut,
 )
 from airflow_provider_omics.core.settings.arguments import START_ARGUMENTS, read_arguments
 from airflow_provider_omics.core.settings.by_name import NAMES
+from airflow_provider_omics.core.settings.outputs import read_expected_outputs
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent, parse_event
@@ -490,6 +492,11 @@ def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, co
     task_instance = context["ti"]
     given, problems = read_arguments(given, START_ARGUMENTS)
     known = {field.name: given[field.name] for field in fields(StartArguments) if field.name in given}
+    if given.get("expected_outputs") is not None:
+        known["expected_outputs"], faults = read_expected_outputs(given["expected_outputs"])
+        if known["expected_outputs"] is not None and not given["wait_for_completion"]:
+            faults.append(Problem("expected_outputs", "set", "with wait_for_completion=True: else nobody looks"))
+        problems = (*problems, *faults)
     names = {name: given[name] for name in NAMES if given.get(name)}
     arguments = StartArguments(**known, names=names, problems=problems)
     identity = TaskIdentity.of(task_instance, deployment())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import airflow
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import AirflowException, Context, conf
+from airflow.providers.common.compat.sdk import AirflowException, Context, XComArg, conf
 
 from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.core.settings.arguments import START_ARGUMENTS, read_arguments
@@ -149,6 +149,10 @@ class OmicsStartOperator(OmicsBaseOperator):
     :param read_costs: read what the run, or each run of the batch, cost and used, from its manifest in CloudWatch Logs
         and the prices of the connection's ``prices_uri`` or the AWS Price List. A batch needs a place for results.
         Default: the connection's ``read_costs``, which is off by default.
+    :param expected_outputs: outputs that each run has to leave: name -> pattern of a key below its output URI,
+        ``{"vcf": "**/*.vcf.gz"}`` (``*`` within a name, ``**`` for folders or none). A run that completed without one
+        of them counts as failed: a batch has it as INCOMPLETE, a single run raises ``RunIncomplete``. It costs a list
+        of the run's objects, the first 10,000. A batch needs a place for results. Default: nobody looks.
     :param retry_permanent_failures: let Airflow spend its retries on any failure. Default False: a failure that comes
         back with the same settings (permanent, sizing) ends the task, an unclear one is tried once more, and what may
         pass by itself is tried as often as ``retries`` says.
@@ -182,6 +186,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         failure_log_lines: int = 30,
         report: bool = True,
         read_costs: bool | str | None = None,
+        expected_outputs: Mapping[str, str] | XComArg | None = None,
         retry_permanent_failures: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -209,6 +214,7 @@ class OmicsStartOperator(OmicsBaseOperator):
         self.failure_log_lines = failure_log_lines
         self.report = report
         self.read_costs = read_costs
+        self.expected_outputs = expected_outputs
         self.retry_permanent_failures = retry_permanent_failures
         self._task: StartTask | None = None
         self._given: dict[str, tuple[Any, Any]] = {}

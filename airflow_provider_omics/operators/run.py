@@ -65,10 +65,12 @@ class OmicsStartRunOperator(OmicsStartOperator):
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``run_id, run_uuid, run_arn, status, run_output_uri, started_at, stopped_at, workflow_id, workflow_uuid,
         workflow_version_name, workflow_digest, engine_version, role_arn``; with a ``results_s3_uri`` in the connection
-        also ``report_uri``; with ``read_costs`` ``cost_usd``, its parts and what is not known of it; where names were
-        looked up, ``resolved`` has them with their ids.
+        also ``report_uri``; with ``expected_outputs`` ``files``: name -> the first 25 objects, each with ``uri``,
+        ``size`` and ``etag``, and ``files_left_out``, where there are more; with ``read_costs`` ``cost_usd``, its
+        parts and what is not known of it; where names were looked up, ``resolved`` has them with their ids.
     :raises SettingsError: bad settings: all problems at once; nothing was sent.
     :raises RunFailed: it ended FAILED; ``failure_reason`` and ``diagnosis`` say why.
+    :raises RunIncomplete: it completed without an output that ``expected_outputs`` names.
     :raises RunCancelled: someone else cancelled it.
     :raises (RunDeleted, RunVanished): its record was deleted, or is gone and its end unknown.
     :raises RunTimedOut: ``execution_timeout`` or ``run_timeout`` passed.
@@ -84,13 +86,21 @@ class OmicsStartRunOperator(OmicsStartOperator):
     named_by = ("run_name",)
     masked_fields: ClassVar[tuple[str, ...]] = ("parameters", "session_policy")
     template_fields: Sequence[str] = aws_template_fields(
-        *START_RUN_ARGUMENTS, *BY_NAME, "check_inputs", "check_role_arn", "read_costs", "dry_run", "cancel_on_kill"
+        *START_RUN_ARGUMENTS,
+        *BY_NAME,
+        "check_inputs",
+        "check_role_arn",
+        "read_costs",
+        "expected_outputs",
+        "dry_run",
+        "cancel_on_kill",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "parameters": "json",
         "tags": "json",
         "engine_settings": "json",
         "session_policy": "json",
+        "expected_outputs": "json",
     }
     operator_extra_links = (
         OmicsRunLink(),

@@ -98,11 +98,11 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
-        unknown_runs, failed_submissions, succeeded, failed_run_setting_ids, causes, attempts, carried_forward,
-        results_uri, report_uri``: of the last batch its id and status, of all samples the counts; with ``read_costs``
-        ``cost_usd``, over all runs of all attempts, ``cost_failed_usd``, ``cost_runs``, ``cost_unpriced_runs``,
-        ``cost_by_cause``, ``prices_as_of`` and ``sizing_uri``; where names were looked up, ``resolved`` has
-        them with their ids.
+        unknown_runs, failed_submissions, incomplete_runs, succeeded, failed_run_setting_ids, causes, attempts,
+        carried_forward, results_uri, report_uri``: of the last batch its id and status, of all samples the counts; with
+        ``read_costs`` ``cost_usd``, over all runs of all attempts, ``cost_failed_usd``, ``cost_runs``,
+        ``cost_unpriced_runs``, ``cost_by_cause``, ``prices_as_of`` and ``sizing_uri``; where names were looked up,
+        ``resolved`` has them with their ids.
     :raises SettingsError: bad settings or a bad sheet: all problems at once; nothing was sent.
     :raises BatchVerdictError: every run has ended, and more than tolerated did not complete; ``diagnosis`` says why.
     :raises BatchFailed: the batch itself FAILED, not its runs.
@@ -150,6 +150,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "check_inputs",
         "check_role_arn",
         "read_costs",
+        "expected_outputs",
         "dry_run",
         "cancel_on_kill",
     )
@@ -162,6 +163,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         "canary": "json",
         "rerun": "json",
         "rerun_setting": "json",
+        "expected_outputs": "json",
     }
     operator_extra_links = (OmicsRunBatchLink(), OmicsCohortLink(), OmicsCohortReportLink(), OmicsResultsFileLink())
 
@@ -262,6 +264,9 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         and how it ended, from lists of 100 a call.
     :param read_outputs: with ``"full"``, also the outputs of each completed run: the parsed ``outputs.json`` of WDL and
         CWL, for Nextflow the URIs of its objects; default False.
+    :param expected_outputs: with ``"full"``, outputs that each run has to leave: name -> pattern of a key below its
+        output URI, ``{"vcf": "**/*.vcf.gz"}``. Records of runs that completed without one are INCOMPLETE; an empty dict
+        takes these for COMPLETED again. Default: nobody looks, and what was found before stays.
     :param ledger: with ``"full"``, write once beside the results what HealthOmics tells of each run (default); with the
         connection's ``mask_parameters`` it has hashes in the place of parameters.
     :param read_costs: add to each record what its run cost, and write ``sizing.json`` beside the file. Default: the
@@ -274,19 +279,22 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         ``runSettingId`` as key: sample ids enter Airflow's database by it. Default False.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, status, total_runs, completed_runs, failed_runs, cancelled_runs, not_submitted_runs,
-        unknown_runs, new_records, results_uri, report_uri``: of the batch its status, of its records the counts; with
-        ``read_costs`` the same members as of the operator that starts a batch; with ``chunk_size`` or ``partitions``
-        also ``new_completed, new_chunks``.
+        unknown_runs, incomplete_runs, new_records, results_uri, report_uri``: of the batch its status, of its records
+        the counts; with ``read_costs`` the same members as of the operator that starts a batch; with ``chunk_size`` or
+        ``partitions`` also ``new_completed, new_chunks``.
     :raises SettingsError: no place, a place of another form, a file of something else, or an unknown detail.
     :raises ServiceError: HealthOmics or S3 refused a call, or did not answer; its subclasses say how.
     """
 
     action = "collect_batch_results"
     action_arguments = (
-        *("batch_id", "results_s3_uri", "results_detail", "read_outputs", "read_costs"),
+        *("batch_id", "results_s3_uri", "results_detail", "read_outputs", "expected_outputs", "read_costs"),
         *("ledger", "report", "chunk_size", "partitions"),
     )
-    template_fields: Sequence[str] = aws_template_fields("batch_id", "results_s3_uri", "results_detail", "read_costs")
+    template_fields: Sequence[str] = aws_template_fields(
+        "batch_id", "results_s3_uri", "results_detail", "expected_outputs", "read_costs"
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"expected_outputs": "json"}
 
     def __init__(
         self,
@@ -295,6 +303,7 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
         results_s3_uri: str | None = None,
         results_detail: str = "full",
         read_outputs: bool = False,
+        expected_outputs: Mapping[str, str] | XComArg | None = None,
         read_costs: bool | str | None = None,
         ledger: bool = True,
         report: bool = True,
@@ -304,6 +313,7 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.read_costs = read_costs
+        self.expected_outputs = expected_outputs
         self.batch_id = batch_id
         self.results_s3_uri = results_s3_uri
         self.results_detail = results_detail

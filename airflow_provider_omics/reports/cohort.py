@@ -354,6 +354,7 @@ def _counts(counts: BatchCounts, going: Mapping[str, int]) -> tuple[Count, ...]:
         ("failed", "failed", counts.failed_runs),
         ("cancelled", "cancelled", counts.cancelled_runs),
         ("unsubmitted", "not submitted", counts.failed_submissions),
+        ("incomplete", "without expected outputs", counts.incomplete_runs),
         ("unknown", "of unknown outcome", counts.unknown_runs),
     )
     known = sum(number for *_, number in ended) + sum(going.values())
@@ -393,6 +394,7 @@ def _ended(counts: BatchCounts) -> int:
         + counts.cancelled_runs
         + counts.failed_submissions
         + counts.unknown_runs
+        + counts.incomplete_runs
     )
 
 

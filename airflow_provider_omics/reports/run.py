@@ -117,8 +117,8 @@ def run_page(facts: RunFacts) -> RunPage:
         title=facts.title,
         made_at=facts.made_at,
         region=facts.region,
-        state={Phase.SUCCEEDED: "succeeded", Phase.ACTIVE: "running"}.get(run.phase, "failed"),
-        headline=f"Run {run.id} {run.status.lower()}" if run.phase is not Phase.ACTIVE else f"Run {run.id} is going",
+        state=_state(facts),
+        headline=_headline(facts),
         verdict=_verdict(run, tasks),
         groups=() if facts.diagnosis is None else (_cause(facts.diagnosis, masks=facts.masks),),
         log_lines=() if facts.masks else lines,
@@ -131,6 +131,19 @@ def run_page(facts: RunFacts) -> RunPage:
         links=_links(facts),
         masks=facts.masks,
     )
+
+
+def _state(facts: RunFacts) -> str:
+    if facts.diagnosis is not None and facts.diagnosis.is_incomplete:
+        return "failed"
+    return {Phase.SUCCEEDED: "succeeded", Phase.ACTIVE: "running"}.get(facts.run.phase, "failed")
+
+
+def _headline(facts: RunFacts) -> str:
+    if facts.diagnosis is not None and facts.diagnosis.is_incomplete:
+        return facts.diagnosis.headline
+    run = facts.run
+    return f"Run {run.id} is going" if run.phase is Phase.ACTIVE else f"Run {run.id} {run.status.lower()}"
 
 
 def _verdict(run: RunSnapshot, tasks: Sequence[TaskUsage]) -> str:

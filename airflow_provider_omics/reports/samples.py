@@ -33,7 +33,10 @@ LONGEST_CELL = 200
 
 _ENDED_BADLY = {
     status.value
-    for status in (RecordStatus.FAILED, RecordStatus.CANCELLED, RecordStatus.NOT_SUBMITTED, RecordStatus.UNKNOWN)
+    for status in (
+        *(RecordStatus.FAILED, RecordStatus.CANCELLED, RecordStatus.NOT_SUBMITTED),
+        *(RecordStatus.INCOMPLETE, RecordStatus.UNKNOWN),
+    )
 }
 
 

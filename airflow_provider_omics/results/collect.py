@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as AnyCollection
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, islice
 from typing import Any
 
@@ -38,6 +39,7 @@ from airflow_provider_omics.core.cost.cohort import CohortCost, RunPrice, cohort
 from airflow_provider_omics.core.cost.sizing import Sizing
 from airflow_provider_omics.core.errors import AttemptError, NotFound, OmicsError, Problem, SettingsError
 from airflow_provider_omics.core.failure.manifest import run_from_manifest
+from airflow_provider_omics.core.settings.outputs import ExpectedOutputs
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase, RunStatus, SubmissionStatus
 from airflow_provider_omics.core.text import visible
@@ -51,7 +53,8 @@ from airflow_provider_omics.results.cohort import Cohort
 from airflow_provider_omics.results.costs import CostReader
 from airflow_provider_omics.results.file import JsonLinesFile, read_samples, write_added, write_merged
 from airflow_provider_omics.results.ledger import Ledger
-from airflow_provider_omics.results.manifests import CALLS_PER_SECOND, ManifestReader
+from airflow_provider_omics.results.manifests import ManifestReader, calls_per_second
+from airflow_provider_omics.results.outputs import PAGES_PER_SECOND, OutputsFinder
 from airflow_provider_omics.results.roster import (
     LEFT,
     RECORDED,
@@ -127,6 +130,7 @@ class Collected:
             "cancelled_runs": count[RecordStatus.CANCELLED],
             "not_submitted_runs": count[RecordStatus.NOT_SUBMITTED],
             "unknown_runs": count[RecordStatus.UNKNOWN],
+            "incomplete_runs": count[RecordStatus.INCOMPLETE],
             "new_records": self.new,
             "results_uri": self.uri,
         }
@@ -238,6 +242,8 @@ class Collection:
     :param ledger: gets an entry of each run that has ended, with FULL. Default: there is none.
     :param read_costs: add to each record what its run cost, see :mod:`airflow_provider_omics.results.costs`; it needs
         a file. Default False.
+    :param expected_outputs: with FULL, what each run that completed has to have left; an empty one takes what is
+        INCOMPLETE for COMPLETED. Default: nobody looks, and what was found before stays.
     :param patience: seconds for which failures are borne. Default: the hook's.
     :raises SettingsError: the arguments do not go together.
     """
@@ -257,11 +263,11 @@ class Collection:
         needs_samples: bool = False,
         ledger: Ledger | None = None,
         read_costs: bool = False,
+        expected_outputs: ExpectedOutputs | None = None,
         patience: float | None = None,
     ) -> None:
-        if read_outputs and detail is ResultsDetail.LISTED:
-            allowed = "with results_detail='full': lists have no output URI"
-            raise SettingsError([Problem("read_outputs", "True", allowed)])
+        if detail is ResultsDetail.LISTED and (problems := outputs_problems(read_outputs, expected_outputs)):
+            raise SettingsError(problems)
         self._hook = hook
         self._repeats = Repeats(hook, log, patience)
         self._batch_id = batch_id
@@ -276,8 +282,12 @@ class Collection:
         self._ledger = ledger if detail is ResultsDetail.FULL else None
         self._answer: Mapping[str, Any] | None = None
         self._pacer = Pacer(hook.defaults.calls_per_second)
-        self._manifests = ManifestReader(hook, log, Pacer(CALLS_PER_SECOND).wait)
+        self._manifests = ManifestReader(hook, log, self._pace_logs)
         self._costs = CostReader(hook, log, uri, self._manifests) if read_costs and uri is not None else None
+        self._files = None
+        if expected_outputs is not None:
+            pace = Pacer(PAGES_PER_SECOND).wait
+            self._files = OutputsFinder(hook, log, expected_outputs, self._repeats.make, pace)
         self._batch = BatchSnapshot(batch_id, "")
         self._workflow: str | None = None
         self._new = self._unwritten = self._going = self._lagging = self._late = 0
@@ -285,6 +295,13 @@ class Collection:
         self._rest_completed = False
         self._leaves_out = False
         self._adds = False
+
+    @cached_property
+    def _log_pacer(self) -> Pacer:
+        return Pacer(calls_per_second(self._hook.conn_region_name))
+
+    def _pace_logs(self) -> None:
+        self._log_pacer.wait()  # made with the first call: before it the hook need not be connected
 
     def close(self) -> None:
         """Remove the temporary store."""
@@ -444,7 +461,7 @@ class Collection:
                 records = self._renewed(self._batch, origin, submission_of(row))
                 before, added = self._going, len(new)
                 for record, is_beside in records:
-                    if record.status is RecordStatus.UNKNOWN:
+                    if record.is_lost:
                         continue
                     self._store.put(record, beside=is_beside)
                     if not is_beside:
@@ -652,7 +669,12 @@ class Collection:
         outputs = self._outputs is not None
         settled = is_settled(known, submission, origin, self._detail, reasons=self._reasons, outputs=outputs)
         lacks_entry = self._lacks_entry(known)
-        if settled and not lacks_entry and not self._lacks_cost(known):
+        if (
+            settled
+            and not lacks_entry
+            and not self._lacks_cost(known)
+            and not (self._files and self._lacks_files(known))
+        ):
             return
         if settled and not lacks_entry:
             record = known
@@ -665,6 +687,8 @@ class Collection:
             return
         if known is not None and known.cause and known.is_same_end(record):
             record = replace(record, cause=known.cause)  # that was looked up when it was collected before
+        if self._files is not None and record.batch_id == batch.id:
+            record = self._files.judge(record)
         if self._costs is not None:
             record = self._costs.add(record, known)
             self._lagging += batch.phase is Phase.PROCESSED and self._costs.is_awaited(record)
@@ -682,6 +706,11 @@ class Collection:
         """Tell whether nothing but the cost of its run is missing in a record of the batch."""
         of_batch = known is not None and known.batch_id == self._batch_id
         return of_batch and known is not None and self._costs is not None and self._costs.lacks(known)
+
+    def _lacks_files(self, known: RunRecord | None) -> bool:
+        """Tell whether the expected outputs of a record of the batch have yet to be looked for."""
+        of_batch = known is not None and known.batch_id == self._batch_id
+        return of_batch and known is not None and self._files is not None and self._files.lacks(known)
 
     def _sample(self, run_setting_id: str) -> Sample:
         return self._store.sample(run_setting_id) or Sample(run_setting_id)
@@ -761,6 +790,17 @@ class Collection:
     def _manifest(self, submission: Submission) -> RunSnapshot | None:
         run_id, run_uuid = submission.run_id or "", submission.run_uuid
         return run_from_manifest(self._manifests.read(run_id, run_uuid) or (), run_id, run_uuid)
+
+
+def outputs_problems(read_outputs: bool, expected_outputs: ExpectedOutputs | None) -> list[Problem]:
+    """Look for arguments that need the URI of outputs, which lists do not have.
+
+    :param read_outputs: whether outputs are read.
+    :param expected_outputs: what is expected of each run.
+    """
+    allowed = "with results_detail='full': lists have no output URI"
+    given = {"read_outputs": read_outputs, "expected_outputs": expected_outputs is not None}
+    return [Problem(name, "set" if name != "read_outputs" else "True", allowed) for name, on in given.items() if on]
 
 
 class Pacer:

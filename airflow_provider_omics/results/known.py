@@ -9,13 +9,15 @@ from typing import Any
 from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.batch.collect import supersedes
 from airflow_provider_omics.core.batch.evidence import Evidence, Unrecorded
-from airflow_provider_omics.core.batch.sample import RunRecord, Sample
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
 from airflow_provider_omics.core.errors import NotFound, Problem, SettingsError
+from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.results.collect import Collected, collect_into
 from airflow_provider_omics.results.file import JsonLinesFile, write_merged
+from airflow_provider_omics.results.outputs import OutputsFinder
 from airflow_provider_omics.results.store import ResultsStore
 
 
@@ -141,6 +143,47 @@ class KnownSamples:
             allowed = f"a batch that has ended; it is {batch.status}: wait for it, or cancel it"
             raise SettingsError([Problem("rerun_failed_of", repr(batch_id), allowed)])
 
+    def judge_outputs(self, finder: OutputsFinder, samples: Iterable[Sample]) -> None:
+        """Look for the expected outputs of what has completed, where nobody has looked for these yet.
+
+        :param finder: looks for them.
+        :param samples: as they are now.
+        :raises ServiceError: a call did not get through.
+        """
+        blind = 0
+        for sample in samples:
+            found = self.of(sample)
+            if isinstance(found, Unrecorded) or not finder.lacks(found):
+                continue
+            stores = [store for store in (self._own, self._others) if _has(store, found)]
+            blind += not stores
+            for store in stores:
+                record = store.record(found.run_setting_id, found.workflow)
+                assert record is not None  # noqa: S101 - for mypy: it has it
+                judged = finder.judge(self._with_place(record.present()))
+                judged = judged.removed() if record.status is RecordStatus.REMOVED else judged
+                if store is self._own:
+                    self._put(judged)
+                else:
+                    store.put(judged)
+        if blind:
+            self._log.warning("%d samples count as completed, and nothing tells where their outputs are", blind)
+
+    def _with_place(self, record: RunRecord) -> RunRecord:
+        """Ask where the outputs of a run are, of which only lists have told."""
+        if record.output_uri is not None or record.run_id is None:
+            return record
+        run_id = record.run_id
+        try:
+            answer = Repeats(self._hook, self._log).make(lambda: self._hook.get_run(run_id))
+        except NotFound:
+            return record
+        run = RunSnapshot.from_response(answer)
+        if record.run_uuid not in (None, run.uuid):
+            return record
+        started = run.start_time.isoformat() if run.start_time else None
+        return replace(record, output_uri=run.run_output_uri, started_at=record.started_at or started)
+
     def add_causes(self, causes: Mapping[str, str]) -> None:
         """Add the causes of failures.
 
@@ -235,3 +278,9 @@ class KnownSamples:
         if self._file is not None and self._own.record(record.run_setting_id, record.workflow) != record:
             self._own.put(record)
             self._changed = True
+
+
+def _has(store: ResultsStore, found: RunRecord) -> bool:
+    """Whether a store has the record of this very run."""
+    record = store.record(found.run_setting_id, found.workflow)
+    return record is not None and (record.run_id, record.run_uuid) == (found.run_id, found.run_uuid)

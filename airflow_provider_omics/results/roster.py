@@ -227,7 +227,7 @@ class Roster:
                 tally.shared = True
                 continue
             tally.add(record.to_json())
-            is_settled = record.status is not RecordStatus.UNKNOWN and (record.is_full or not is_full)
+            is_settled = not record.is_lost and (record.is_full or not is_full)
             one = Submission(record.run_setting_id, record.run_id, record.run_uuid, record.submission_status)
             known[run_key(one.run_id, one.run_setting_id)] = row_of(RECORDED if is_settled else LEFT, one)
         tally.etag, tally.shared = file.etag, tally.shared or not line.endswith(b"\n")

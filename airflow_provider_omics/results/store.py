@@ -264,13 +264,15 @@ class ResultsStore:
     def not_completed(self) -> Iterator[tuple[Sample, str | None, RunRecord | None]]:
         """Yield the samples that did not complete: each with its status and its record, where it has one.
 
-        First those of the batch that were not submitted, then those that failed, then the cancelled ones, then those
-        that nobody can tell of; then in the same order those that earlier attempts have left.
+        First those of the batch that were not submitted, then those that failed, then those that are incomplete, then
+        the cancelled ones, then those that nobody can tell of; then in the same order those that earlier attempts have
+        left.
         """
         query = """
             SELECT id, carried, reason, unclear, run_id, message, ended, line FROM cohort WHERE ended IS NOT 'COMPLETED'
             ORDER BY carried IS NOT NULL,
-              CASE ended WHEN 'NOT_SUBMITTED' THEN 0 WHEN 'FAILED' THEN 1 WHEN 'CANCELLED' THEN 2 ELSE 3 END, place
+              CASE ended WHEN 'NOT_SUBMITTED' THEN 0 WHEN 'FAILED' THEN 1 WHEN 'INCOMPLETE' THEN 2
+                WHEN 'CANCELLED' THEN 3 ELSE 4 END, place
         """
         with closing(self._database.execute(query)) as rows:
             for name, carried, reason, unclear, run_id, message, ended, line in rows:

@@ -70,7 +70,7 @@ FUNCTIONS = {
         *("OmicsError", "SettingsError", "AttemptError", "StartTimedOut", "LostContact", "NotOwner", "EventError"),
         *("ServiceError", "AccessDenied", "NotFound", "Conflict", "QuotaExceeded", "InvalidRequest"),
         *("Unavailable", "Throttled", "CredentialsExpired"),
-        *("RunError", "RunFailed", "RunCancelled", "RunDeleted", "RunVanished", "RunTimedOut"),
+        *("RunError", "RunFailed", "RunIncomplete", "RunCancelled", "RunDeleted", "RunVanished", "RunTimedOut"),
         *("BatchError", "BatchFailed", "BatchCancelled", "BatchDeleted", "BatchVanished", "BatchVerdictError"),
         *("BatchTimedOut", "WorkflowFailed", "Problem", "FINAL", "airflow_error"),
     },

@@ -346,6 +346,16 @@ def costs(stage: Stage) -> None:
     assert ended.result["cost_by_cause"] == []
 
 
+def expected_outputs(stage: Stage) -> None:
+    """Look for what a run has to leave."""
+    stage.emulator.set_scenario({"runs": [{"outputs": ["a.vcf.gz"]}]})
+
+    ended = stage.perform(OmicsStartRunOperator(**RUN, expected_outputs={"vcf": "*.vcf.gz"}))
+
+    assert ended.error is None
+    assert len(ended.result["files"]["vcf"]) == 1
+
+
 def results_of_lists(stage: Stage) -> None:
     """Collect what has ended of a batch that is going, where lists alone tell how."""
     stage.emulator.set_scenario({"runs": [{"match": {"run_setting_id": "NA12891"}, "running": 90_000}]})

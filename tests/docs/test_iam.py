@@ -70,6 +70,7 @@ FEATURES = {
         (flows.staging_with_key, flows.attempts_with_key), beside=("runs", "batches", "staging", "attempts")
     ),
     "attempts": Feature((flows.attempts,), beside=("runs",)),
+    "expected_outputs": Feature((flows.expected_outputs,), beside=("runs",)),
     "costs": Feature((flows.costs,), beside=("batches", "results"), spared=("failures",)),
     "results": Feature(
         (flows.results, flows.results_of_own_batch, flows.results_of_lists), beside=("batches",), spared=("failures",)

@@ -55,6 +55,7 @@ def test_batch_that_airflow_did_not_start(emulator: OmicsEmulator, detail: str) 
         "cancelled_runs": 0,
         "not_submitted_runs": 0,
         "unknown_runs": 0,
+        "incomplete_runs": 0,
         "new_records": 2,
         "results_uri": URI,
         "report_uri": f"s3://{BUCKET}/wgs/report.html",

@@ -68,6 +68,7 @@ def test_processed_batch_is_returned(emulator: OmicsEmulator, stepped: SteppedTi
         "cancelled_runs": 0,
         "unknown_runs": 0,
         "failed_submissions": 0,
+        "incomplete_runs": 0,
         "succeeded": True,
         "failed_run_setting_ids": [],
         "attempts": 1,

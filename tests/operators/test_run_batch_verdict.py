@@ -106,6 +106,7 @@ def test_verdict_names_the_failed_runs_with_reasons(
         "cancelled_runs": 0,
         "unknown_runs": 0,
         "failed_submissions": 1,
+        "incomplete_runs": 0,
     }
     assert all(text in str(error) for text in ("BAD1", "BAD2", "ALIGN ran out of memory", "cannot read it", "#/runs"))
 

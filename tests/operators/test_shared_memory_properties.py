@@ -110,6 +110,7 @@ class SharedCohort(RuleBasedStateMachine):
             "results_detail": detail,
             "on_changed": on_changed,
             "cancel_on_kill": cancels,
+            "poll_interval": 300,
         }
         self.kept = on_changed == "keep"
         self.has_expired = False

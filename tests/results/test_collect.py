@@ -114,6 +114,7 @@ def test_everything_about_a_sample(emulator: OmicsEmulator) -> None:
         "cancelled_runs": 0,
         "not_submitted_runs": 0,
         "unknown_runs": 0,
+        "incomplete_runs": 0,
         "new_records": 1,
         "results_uri": URI,
     }

@@ -155,7 +155,7 @@ def is_settled(
         return False
     if record.status is RecordStatus.REMOVED:
         return True  # it counts no more, and only a new attempt can take that back
-    if record.status is RecordStatus.UNKNOWN:
+    if record.is_lost:
         return False
     if reasons and record.status is RecordStatus.FAILED and record.failure_code is None:
         return record.is_full
@@ -207,9 +207,10 @@ def is_beside(known: RunRecord | None, batch: BatchOrigin, sample: Sample) -> bo
 
 
 def _told(record: RunRecord) -> tuple[bool, ...]:
-    is_removed, is_known = record.status is RecordStatus.REMOVED, record.end is not RecordStatus.UNKNOWN
+    is_removed, is_known = record.status is RecordStatus.REMOVED, not record.present().is_lost
+    has_files, has_outputs = record.expected_outputs is not None, record.outputs is not None
     has_ledger, has_costs = record.provenance_uri is not None, bool(record.costs)
-    return is_removed, is_known, record.is_full, record.outputs is not None, has_ledger, has_costs
+    return is_removed, is_known, record.is_full, has_files, has_outputs, has_ledger, has_costs
 
 
 def attempt_number(known: RunRecord | None, batch_id: str) -> int:

@@ -55,9 +55,10 @@ class Evidence:
         """Find the result that counts for a sample.
 
         :param sample: as it is now.
-        :return: its result, or why there is none. The first of these that there is: the same work, completed by anyone;
-            the result of the last attempt; a run of it that is going; what the last attempt had left as it was; of what
-            others have written, a result of the same workflow; of what the user names, a result of another workflow.
+        :return: its result, or why there is none. The first of these that there is: the same work, completed by anyone,
+            with the outputs that are expected; the result of the last attempt; a run of it that is going; what the last
+            attempt had left as it was; of what others have written, a result of the same workflow; of what the user
+            names, a result of another workflow.
         """
         return next(self._counting(sample), None) or self._unrecorded()
 
@@ -69,8 +70,10 @@ class Evidence:
             if record.status is RecordStatus.COMPLETED and is_same_work(record, sample):
                 yield record
         is_carried = before is not None and before.carried is not None
-        if before is not None and before.carried == RecordStatus.COMPLETED:
-            yield from [_left(before)] if is_same_work(before, sample) else ()
+        if before is not None and before.carried == RecordStatus.COMPLETED and is_same_work(before, sample):
+            # Its outputs were looked for since, and the file tells that not all are there.
+            yield from (record for record in own if record.has_completed and is_same_work(record, sample))
+            yield _left(before)
         if self.last_batch is not None and not is_carried:
             for record in own:
                 if record.batch_id == self.last_batch:

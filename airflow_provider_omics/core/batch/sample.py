@@ -13,7 +13,13 @@ from types import NoneType
 from typing import Any, Protocol
 
 from airflow_provider_omics.core.attempt.identity import REQUEST_ID_TAG
-from airflow_provider_omics.core.failure.causes import GENERAL_REASONS, cause_of, read_cause
+from airflow_provider_omics.core.failure.causes import (
+    GENERAL_REASONS,
+    OUTPUTS_NOT_READ,
+    OUTPUTS_TOO_MANY,
+    cause_of,
+    read_cause,
+)
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import Phase, SubmissionStatus
 from airflow_provider_omics.core.text import visible
@@ -27,8 +33,10 @@ class RecordStatus(str, Enum):
     CANCELLED = "CANCELLED"
     NOT_SUBMITTED = "NOT_SUBMITTED"
     """No run was ever created for it."""
+    INCOMPLETE = "INCOMPLETE"
+    """Its run completed, without all outputs that were expected of it."""
     UNKNOWN = "UNKNOWN"
-    """There was a run; its record is gone, and its end unknown."""
+    """There was a run; its record is gone, and its end unknown, or it completed, and its outputs are not known."""
     REMOVED = "REMOVED"
     """Its row has left the sheet since: its end no longer counts."""
     RUNNING = "RUNNING"
@@ -278,6 +286,10 @@ COST_MEMBERS = (
 sample's earlier attempts, with what each cost."""
 
 
+RARE = ("outputs", "expected_outputs", "files", "files_left_out")
+"""Members of a record that stand in the file only where they are set."""
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """The result of one run setting. An unknown value is None; times are in ISO 8601.
@@ -285,10 +297,10 @@ class RunRecord:
     :param run_setting_id: the user's own id of it: the sample.
     :param run_id: its run; None when it was never submitted.
     :param run_uuid: uuid of the run; ids are used again, uuids are not.
-    :param status: COMPLETED, FAILED, CANCELLED, NOT_SUBMITTED or UNKNOWN.
+    :param status: COMPLETED, FAILED, CANCELLED, NOT_SUBMITTED, INCOMPLETE or UNKNOWN.
     :param submission_status: from ListRunsInBatch; None: it was never tried.
     :param failure_reason: AWS's code, of a run or a submission that failed.
-    :param message: AWS's message.
+    :param message: AWS's message; of a run that is INCOMPLETE, or whose outputs are not known, what was not found.
     :param cause: why it did not complete, in a few words: ``"OUT_OF_MEMORY_ERROR in ALIGN"``; the task where it was
         looked up (of the first failures of a batch).
     :param output_uri: where its outputs are (GetRun's ``runOutputUri``); None with ``results_detail="listed"``.
@@ -320,6 +332,11 @@ class RunRecord:
         none, as with ``ledger=False`` and ``results_detail="listed"``.
     :param inputs: hash of the URIs and ETags of its inputs when it was submitted; None: they were not looked up
         (``check_inputs``).
+    :param expected_outputs: with ``expected_outputs``: name -> pattern, as its outputs were last looked for; None:
+        nobody has looked.
+    :param files: name -> the first 25 objects that fit, each with ``uri``, ``size`` in bytes and ``etag``; of a name
+        whose output is missing, none. None: they are not known.
+    :param files_left_out: name -> how many more fit, of the first 10,000 objects of the run.
     :param costs: with ``read_costs``: the members of :data:`COST_MEMBERS`, which stand in the file beside the others.
     """
 
@@ -356,6 +373,9 @@ class RunRecord:
     map_index: int | None = None
     provenance_uri: str | None = None
     inputs: str | None = None
+    expected_outputs: Mapping[str, str] | None = None
+    files: Mapping[str, Any] | None = None
+    files_left_out: Mapping[str, int] | None = None
     costs: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -486,6 +506,18 @@ class RunRecord:
         return (self.run_id, self.run_uuid, self.status) == (other.run_id, other.run_uuid, other.status)
 
     @property
+    def has_completed(self) -> bool:
+        """Whether its run completed, whatever is known of its outputs, and its row is in the sheet."""
+        return self.status in (RecordStatus.COMPLETED, RecordStatus.INCOMPLETE) or (
+            self.status is RecordStatus.UNKNOWN and self.cause in (OUTPUTS_NOT_READ, OUTPUTS_TOO_MANY)
+        )
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nobody can tell how its run ended."""
+        return self.status is RecordStatus.UNKNOWN and not self.has_completed
+
+    @property
     def is_full(self) -> bool:
         """Whether it is complete: only GetRun returns the role, and it always does."""
         return self.role_arn is not None or self.status is RecordStatus.NOT_SUBMITTED
@@ -511,8 +543,9 @@ class RunRecord:
     def to_json(self) -> dict[str, Any]:
         """Return the record as a JSON object, ``run_setting_id`` first; rare fields only where they are set."""
         values = {**vars(self), "status": self.status.value, "row": dict(self.row)}
-        if self.outputs is None:
-            del values["outputs"]
+        for name in RARE:
+            if values[name] is None:
+                del values[name]
         before, costs = values.pop("status_before_removal"), values.pop("costs")
         values.update(costs)
         return values if before is None else {**values, "status_before_removal": before.value}
@@ -528,14 +561,16 @@ class RunRecord:
         if not isinstance(value["run_setting_id"], str) or not isinstance(value.get("row") or {}, Mapping):
             raise TypeError("run_setting_id is no text, or row no object")
         numbers = ("attempt", "try_number", "map_index")
-        _check_texts(value, (f.name for f in fields(cls) if f.name not in (*numbers, "row", "outputs", "costs")))
+        _check_texts(value, (f.name for f in fields(cls) if f.name not in (*numbers, *RARE, "row", "costs")))
         if not all(isinstance(value.get(name), (int, NoneType)) for name in numbers):
             raise TypeError(f"{' or '.join(numbers)} is no number")
         known = {f.name: value[f.name] for f in fields(cls) if f.name in value and f.name != "costs"}
         costs = {name: value[name] for name in COST_MEMBERS if name in value}
         known["costs"] = {} if unfit(costs) else costs
-        if unfit(value.get("outputs")):
-            known["outputs"] = None  # of a file that others have written: one value, not the file
+        for name in RARE:
+            is_mapping = name == "outputs" or isinstance(value.get(name), (Mapping, NoneType))
+            if not is_mapping or unfit(value.get(name)):
+                known[name] = None  # of a file that others have written: one value, not the file
         known["row"] = {name: None if unfit(cell) else cell for name, cell in (value.get("row") or {}).items()}
         ids = {"run_id": value.get("run_id"), "run_uuid": value.get("run_uuid")}
         before = value.get("status_before_removal")

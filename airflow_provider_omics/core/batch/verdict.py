@@ -127,7 +127,8 @@ class BatchCounts:
     """The runs of a batch by outcome; once it has ended they add up to ``total_runs``.
 
     ``unknown_runs`` are those that no count accounts for, and those whose record was deleted: nobody can tell how
-    they ended, so they are not successes. Runs that are still going are in the total only.
+    they ended, so they are not successes. ``incomplete_runs`` have completed without an output that was expected: only
+    the records of results tell them. Runs that are still going are in the total only.
     """
 
     total_runs: int
@@ -136,6 +137,7 @@ class BatchCounts:
     cancelled_runs: int
     failed_submissions: int
     unknown_runs: int
+    incomplete_runs: int = 0
 
     @classmethod
     def of(cls, batch: BatchSnapshot) -> BatchCounts:
@@ -157,9 +159,9 @@ class BatchCounts:
     def of_statuses(cls, statuses: Mapping[str, int]) -> BatchCounts:
         """Count samples whose end is known from their results.
 
-        :param statuses: COMPLETED, FAILED, CANCELLED, NOT_SUBMITTED or UNKNOWN -> how many.
+        :param statuses: COMPLETED, FAILED, CANCELLED, NOT_SUBMITTED, UNKNOWN or INCOMPLETE -> how many.
         """
-        names = ("COMPLETED", "FAILED", "CANCELLED", "NOT_SUBMITTED", "UNKNOWN")
+        names = ("COMPLETED", "FAILED", "CANCELLED", "NOT_SUBMITTED", "UNKNOWN", "INCOMPLETE")
         return cls(sum(statuses.values()), *(statuses.get(name, 0) for name in names))
 
     def __add__(self, other: BatchCounts) -> BatchCounts:
@@ -179,6 +181,7 @@ class BatchCounts:
             "FAILED": self.failed_runs,
             "CANCELLED": self.cancelled_runs,
             "NOT_SUBMITTED": self.failed_submissions,
+            "INCOMPLETE": self.incomplete_runs,
             "UNKNOWN": self.unknown_runs,
         }
         return {(status, None): count for status, count in counts.items() if count}
@@ -192,6 +195,7 @@ class BatchCounts:
             "cancelled_runs": self.cancelled_runs,
             "unknown_runs": self.unknown_runs,
             "failed_submissions": self.failed_submissions,
+            "incomplete_runs": self.incomplete_runs,
         }
 
 
@@ -225,6 +229,7 @@ class Verdict:
             "failed": counts.failed_runs,
             "cancelled": counts.cancelled_runs,
             "not submitted": counts.failed_submissions,
+            "without expected outputs": counts.incomplete_runs,
             "of unknown outcome": counts.unknown_runs,
         }
         shown = ", ".join(f"{number} {name}" for name, number in parts.items() if number)

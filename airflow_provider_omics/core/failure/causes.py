@@ -12,7 +12,11 @@ GENERAL_REASONS: tuple[str | None, ...] = (None, "RUN_TASK_FAILED", "WORKFLOW_RU
 NO_REASON = "no reason given"
 """In place of a code, where AWS has none."""
 
-_WITHOUT_CODE = (NO_REASON, "CANCELLED", "UNKNOWN")
+OUTPUTS_NOT_READ, OUTPUTS_TOO_MANY = "OUTPUTS_NOT_READ", "OUTPUTS_TOO_MANY"
+"""This package's own codes of runs that completed, and whose expected outputs may be there: S3 refused to list them,
+or more lies there than is listed."""
+
+_WITHOUT_CODE = (NO_REASON, "CANCELLED", "INCOMPLETE", "UNKNOWN")
 
 
 def deciding_code(of_run: str | None, of_task: str | None) -> str | None:
@@ -31,7 +35,7 @@ def deciding_code(of_run: str | None, of_task: str | None) -> str | None:
 def cause_of(status: str, code: str | None, task: str | None = None) -> str:
     """Write a cause in a few words: ``"FILE_SYSTEM_OUT_OF_SPACE in MARKDUPLICATES"``.
 
-    :param status: FAILED, NOT_SUBMITTED, CANCELLED or UNKNOWN.
+    :param status: FAILED, NOT_SUBMITTED, CANCELLED, INCOMPLETE or UNKNOWN.
     :param code: the code that decides; None: there is none.
     :param task: name of the task that failed; None: none did, or it is not known.
     """

@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow_provider_omics.core.console import log_stream_url, run_url, s3_url
 from airflow_provider_omics.core.failure.causes import deciding_code
-from airflow_provider_omics.core.failure.reasons import FailureClass, FailureReason, run_reason
+from airflow_provider_omics.core.failure.reasons import INCOMPLETE, FailureClass, FailureReason, run_reason
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.text import clean_line, clean_message, visible
 
@@ -136,9 +136,14 @@ class RunDiagnosis(Diagnosis):
         return deciding_code(self.run.failure_reason, self.failed_tasks[0].reason if self.failed_tasks else None)
 
     @property
+    def is_incomplete(self) -> bool:
+        """Whether the run completed without its expected outputs; the tasks that failed were ignored, or retried."""
+        return self.run.status == INCOMPLETE.code
+
+    @property
     def reason(self) -> FailureReason:
         """The cause, explained."""
-        return run_reason(self.code)
+        return INCOMPLETE if self.is_incomplete else run_reason(self.code)
 
     @property
     def failure_class(self) -> FailureClass:
@@ -148,6 +153,8 @@ class RunDiagnosis(Diagnosis):
     @property
     def headline(self) -> str:
         """The failure in one line: ``"Run 10000001 failed: OUT_OF_MEMORY_ERROR in ALIGN"``."""
+        if self.is_incomplete:
+            return f"Run {self.run.id} completed without expected outputs"
         where = f" in {self.failed_tasks[0].name}" if self.failed_tasks else ""
         return f"Run {self.run.id} failed: {clean_line(self.reason.code, 64)}{where}"
 
@@ -172,7 +179,7 @@ class RunDiagnosis(Diagnosis):
         """
         facts = {
             "why": self.reason.explanation,
-            "AWS says": clean_message(self.run.status_message),
+            "found" if self.is_incomplete else "AWS says": clean_message(self.run.status_message),
             "whose move": f"{self.reason.owner.value} ({self.reason.failure_class.value} failure)",
             "what to do": self.reason.action,
             "retry": retry,

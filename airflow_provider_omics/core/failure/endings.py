@@ -33,6 +33,7 @@ from airflow_provider_omics.core.errors import (
     RunDeleted,
     RunError,
     RunFailed,
+    RunIncomplete,
     RunTimedOut,
     RunVanished,
     ServiceError,
@@ -42,7 +43,7 @@ from airflow_provider_omics.core.errors import (
     Unavailable,
     WorkflowFailed,
 )
-from airflow_provider_omics.core.failure.reasons import FailureClass, Owner
+from airflow_provider_omics.core.failure.reasons import INCOMPLETE, OUTPUT_REASONS, FailureClass, Owner
 from airflow_provider_omics.core.text import clean_line
 
 SHOWN_LINES = 10
@@ -83,6 +84,7 @@ _ENDINGS: dict[type[OmicsError], tuple[str, Owner, FailureClass, str]] = {
     ),
     ServiceError: ("failed", _AWS, _UNCLEAR, "See the message."),
     RunFailed: ("failed", _AUTHOR, _UNCLEAR, "Read the end of its logs."),
+    RunIncomplete: ("completed without expected outputs", _AUTHOR, _UNCLEAR, INCOMPLETE.action),
     RunCancelled: ("was cancelled, and not by this task", _PLATFORM, _UNCLEAR, _ASK),
     RunDeleted: ("was deleted while it was waited for", _PLATFORM, _PERMANENT, _ASK),
     RunVanished: ("is gone, and nothing tells its end", _PLATFORM, _PERMANENT, _LOOK),
@@ -181,8 +183,10 @@ def _lines(error: OmicsError, diagnosis: Mapping[str, Any]) -> Iterator[str]:
         yield from _problems(error)
         yield _line("action", diagnosis["action"])
         return
+    is_ours = diagnosis.get("cause") in (INCOMPLETE.code, *OUTPUT_REASONS)
     facts: dict[str, Any] = {
         "cause": diagnosis["explanation"],
+        "found": None,
         "AWS says": diagnosis.get("status_message") or diagnosis.get("message"),
         "action": diagnosis["action"],
     }
@@ -209,6 +213,8 @@ def _lines(error: OmicsError, diagnosis: Mapping[str, Any]) -> Iterator[str]:
     else:
         facts["last error"] = error.cause if isinstance(error, LostContact) else None
         facts["request id"] = getattr(error, "request_id", None)
+    if is_ours:
+        facts["found"], facts["AWS says"] = facts["AWS says"], None
     yield from (_line(name, fact) for name, fact in facts.items() if fact)
 
 

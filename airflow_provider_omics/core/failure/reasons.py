@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from airflow_provider_omics.core.failure.causes import NO_REASON
+from airflow_provider_omics.core.failure.causes import NO_REASON, OUTPUTS_NOT_READ, OUTPUTS_TOO_MANY
 
 
 class FailureClass(str, Enum):
@@ -308,6 +308,13 @@ _OTHER_ENDS = _table(
         "Ask who cancelled it, and why.",
     ),
     (
+        "INCOMPLETE",
+        _UNCLEAR,
+        _AUTHOR,
+        "The run completed without outputs that were expected: its workflow ignores errors, or writes elsewhere.",
+        "Look for errors in its logs that the workflow has ignored; correct the workflow, or the pattern.",
+    ),
+    (
         "UNKNOWN",
         _PERMANENT,
         _PLATFORM,
@@ -323,6 +330,24 @@ _OTHER_ENDS = _table(
     ),
 )
 
+OUTPUT_REASONS = _table(
+    (
+        OUTPUTS_NOT_READ,
+        _PERMANENT,
+        _PLATFORM,
+        "The run completed, and whether its expected outputs are there cannot be looked up.",
+        "Grant the connection s3:ListBucket on the bucket of the outputs: the next try looks again, starting nothing.",
+    ),
+    (
+        OUTPUTS_TOO_MANY,
+        _PERMANENT,
+        _AUTHOR,
+        "The run completed, and left more objects than are looked at, among which are not all expected outputs.",
+        "Let the patterns begin with a folder, which alone is listed then; the next try looks again.",
+    ),
+)
+"""By the codes of runs that completed, and of whose expected outputs nothing is known."""
+
 
 def run_reason(code: str | None) -> FailureReason:
     """Explain the ``failureReason`` of a run or task.
@@ -330,7 +355,7 @@ def run_reason(code: str | None) -> FailureReason:
     :param code: the code; None: the service gave none.
     :return: its row of the table; an unknown code is shown as it is, and unclear.
     """
-    return RUN_REASONS.get(code or "") or _unknown(code)
+    return RUN_REASONS.get(code or "") or OUTPUT_REASONS.get(code or "") or _unknown(code)
 
 
 def submission_reason(code: str | None) -> FailureReason:
@@ -345,14 +370,17 @@ def submission_reason(code: str | None) -> FailureReason:
 def reason_of_end(status: str, code: str | None) -> FailureReason:
     """Explain how a run of a batch ended otherwise than COMPLETED.
 
-    :param status: FAILED, NOT_SUBMITTED, CANCELLED or UNKNOWN.
-    :param code: the code that goes with FAILED and NOT_SUBMITTED.
+    :param status: FAILED, NOT_SUBMITTED, CANCELLED, INCOMPLETE or UNKNOWN.
+    :param code: the code that goes with FAILED and NOT_SUBMITTED, and with UNKNOWN where the outputs are not known.
     :return: the explanation.
     """
     if status == "NOT_SUBMITTED":
         return submission_reason(code)
-    return _OTHER_ENDS.get(status) or run_reason(code)
+    return OUTPUT_REASONS.get(code or "") or _OTHER_ENDS.get(status) or run_reason(code)
 
+
+INCOMPLETE = _OTHER_ENDS["INCOMPLETE"]
+"""For a run that completed without its expected outputs."""
 
 BATCH_FAILED = _OTHER_ENDS["BATCH_FAILED"]
 """For a batch that ended FAILED: the service has a sentence for it, and no code."""

@@ -39,8 +39,8 @@ def output_objects(run: Run) -> dict[str, bytes]:
     """Return the objects that an ended run leaves, unless it was cancelled.
 
     :param run: the run.
-    :return: key -> body. The engine log always; a completed run adds a result and, for WDL and CWL, the summary
-        ``logs/outputs.json`` (User Guide, "Run outputs").
+    :return: key -> body. The engine log always; a completed run adds a result, what its rule names, and for WDL and CWL
+        the summary ``logs/outputs.json`` (User Guide, "Run outputs").
     """
     folder = _folder(run)
     objects = {f"{folder}logs/engine.log": logs.engine_log(run).encode()}
@@ -48,6 +48,7 @@ def output_objects(run: Run) -> dict[str, bytes]:
         result = f"{folder}out/results.json"
         summary = {"run": run.id, "name": run.name, "workflow": run.workflow.name, "parameters": run.parameters}
         objects[result] = json.dumps(summary).encode()
+        objects |= {f"{folder}{key}": f"{key} of {run.name}\n".encode() for key in run.rule.outputs}
         if run.workflow.engine != "NEXTFLOW":
             bucket = run.output_uri.removeprefix("s3://").split("/", 1)[0]
             name = "results" if run.workflow.engine == "CWL" else f"{run.workflow.name}.results"

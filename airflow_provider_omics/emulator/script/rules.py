@@ -96,6 +96,7 @@ class RunRule:
     cancel_takes: float = field(default=20.0, metadata=_SECONDS)
     vanish_after: float | None = field(default=None, metadata=_SECONDS)
     engine_log: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
     tasks: tuple[TaskRule, ...] = ()
     submission_failure: SubmissionFailure | None = None
 

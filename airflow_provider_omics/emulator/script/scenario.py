@@ -43,6 +43,7 @@ rules the first that matches decides alone; a rule without ``match`` matches all
         cancel_takes: 20          # from CancelRun to CANCELLED
         vanish_after: 3600        # seconds after its end the service forgets the run, as retention does
         engine_log: ["[ab/12cd] Submitted process > ALIGN (S1)"]
+        outputs: [vcf/S1.vcf.gz]  # keys below its output URI that it leaves as well, if it completes
         tasks:                    # one after the other; unset: three plausible ones, the second fails with the run,
                                   # unless its failure_reason is one of before the first task or after the last
           - name: FASTQC          # required

@@ -65,6 +65,7 @@ from airflow_provider_omics.jobs.checks import (
     workflow_to_check,
 )
 from airflow_provider_omics.jobs.names import check_definition, with_ids
+from airflow_provider_omics.jobs.outputs import outputs_finder
 from airflow_provider_omics.jobs.owner import Lineage, Owner
 from airflow_provider_omics.jobs.page import CohortReport
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
@@ -442,7 +443,7 @@ class BatchJob:
 
     def _rerun(self) -> BatchRerun:
         place, earlier = self._places.results, self._rerun_settings.earlier
-        uri = None if place is None else place.uri
+        uri, expected = None if place is None else place.uri, self.owner.arguments.expected_outputs
         return BatchRerun(
             self.owner.hook,
             self.owner.log,
@@ -454,6 +455,7 @@ class BatchJob:
             self.owner.arguments.patience,
             self.owner.identity if self._has_results else None,
             self._inputs,
+            None if expected is None else outputs_finder(self.owner, expected),
         )
 
     def _prepared(self, record: AttemptRecord, request: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -77,6 +78,7 @@ def _caller(owner: Owner) -> str | None:
         return None
 
 
+@functools.cache  # ten milliseconds: it reads the metadata of each from disk
 def _versions() -> Mapping[str, str | None]:
     found: dict[str, str | None] = {}
     for name in DISTRIBUTIONS:

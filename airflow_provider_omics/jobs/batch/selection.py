@@ -37,6 +37,7 @@ from airflow_provider_omics.jobs.diagnosis import Diagnoser
 from airflow_provider_omics.jobs.driver import pause
 from airflow_provider_omics.results.collect import Collected
 from airflow_provider_omics.results.known import KnownSamples
+from airflow_provider_omics.results.outputs import OutputsFinder
 from airflow_provider_omics.results.read import read_batch_results
 from airflow_provider_omics.results.store import ResultsStore
 
@@ -220,6 +221,7 @@ class BatchRerun:
     :param patience: seconds for which runs that have outlived their batch are waited for, since the last one ended.
     :param own: the task, whose results count as well, as no record shows its attempts. Default: they do.
     :param inputs: ``runSettingId`` -> hash of its inputs' ETags now, of those that were looked up. Default: none were.
+    :param finder: looks for the expected outputs of what has completed. Default: none are expected.
     """
 
     hook: OmicsHook
@@ -232,6 +234,7 @@ class BatchRerun:
     patience: float
     own: TaskIdentity | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
+    finder: OutputsFinder | None = None
 
     def choose(
         self, record: AttemptRecord, spool: RunSettingsSpool, default: Mapping[str, Any], rules: RerunRules
@@ -248,6 +251,8 @@ class BatchRerun:
         """
         with closing(KnownSamples(self.hook, self.log, self.results_uri, self.identity)) as known:
             self._read(record, known)
+            if self.finder is not None and not rules.everything:
+                known.judge_outputs(self.finder, samples_of(default, spool, self.inputs))
             if not (rules.cleared or rules.retry_permanent):
                 self._look_at_tasks(known, spool, default)
             fates = self._fates(known, spool, default, rules)
@@ -411,7 +416,7 @@ class BatchRerun:
         )
         if unknown:
             shown = ", ".join(map(visible, unknown[:SHOWN_CHANGES])) + (", ..." if len(unknown) > SHOWN_CHANGES else "")
-            self.log.warning("Nobody can tell whether these completed, so they are not submitted again: %s", shown)
+            self.log.warning("Nobody can tell whether these completed well, so they are not submitted again: %s", shown)
         return fates
 
     def _samples(

@@ -38,7 +38,7 @@ from airflow_provider_omics.jobs.owner import Owner
 from airflow_provider_omics.jobs.page import CohortReport
 from airflow_provider_omics.jobs.report import Report
 from airflow_provider_omics.results.cohort import Cohort, started_run_ids
-from airflow_provider_omics.results.collect import LOOKS, Collected, Collection, paced_calls
+from airflow_provider_omics.results.collect import LOOKS, Collected, Collection, outputs_problems, paced_calls
 from airflow_provider_omics.results.file import JsonLinesFile, results_place
 from airflow_provider_omics.results.ledger import Ledger
 from airflow_provider_omics.results.store import ResultsStore
@@ -82,11 +82,14 @@ class BatchResults:
 
         :raises SettingsError: there is one.
         """
-        detail = ResultsDetail.checked(self.detail)
-        if self.read_outputs and detail is ResultsDetail.LISTED:
-            allowed = "with results_detail='full': lists have no output URI"
-            raise SettingsError([Problem("read_outputs", "True", allowed)])
+        expected = self.owner.arguments.expected_outputs
+        is_listed = ResultsDetail.checked(self.detail) is ResultsDetail.LISTED
+        if is_listed and (problems := outputs_problems(self.read_outputs, expected)):
+            raise SettingsError(problems)
         results_place(self.places.results_s3_uri, None, self.owner.identity)
+        if expected is not None and self.places.results is None:
+            allowed = "with results_s3_uri, of the task or the connection: what is missing stands in the records"
+            raise SettingsError([Problem("expected_outputs", "set", allowed)])
         if self.owner.arguments.read_costs and self.places.results is None:
             allowed = "with results_s3_uri, of the task or the connection: costs stand in the records of the runs"
             raise SettingsError([Problem("read_costs", "True", allowed)])
@@ -143,6 +146,7 @@ class BatchResults:
             needs_samples=needs_samples,
             ledger=self.ledger,
             read_costs=self.read_costs,
+            expected_outputs=self.owner.arguments.expected_outputs,
             patience=patience,
         )
 

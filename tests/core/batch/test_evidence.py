@@ -16,6 +16,7 @@ from airflow_provider_omics.core.batch.sample import BatchOrigin, RecordStatus, 
 
 NOW = Sample("S1", "now", workflow="/1234567")
 COMPLETED, FAILED, UNKNOWN = RecordStatus.COMPLETED, RecordStatus.FAILED, RecordStatus.UNKNOWN
+INCOMPLETE = RecordStatus.INCOMPLETE
 
 
 def record(status: RecordStatus, fingerprint: str | None = "now", batch_id: str = "9", **more: Any) -> RunRecord:
@@ -53,6 +54,12 @@ ELSEWHERE = {"workflow_id": "7777777"}
         pytest.param({**LAST, "is_going": True}, Unrecorded.GOING, id="going"),
         pytest.param({"last_batch": "1", "remembered": LEFT}, (FAILED, "now"), id="left failed"),
         pytest.param({"remembered": DONE, "records": (record(COMPLETED, "x"),)}, (COMPLETED, "now"), id="left done"),
+        pytest.param(
+            {"remembered": DONE, "records": (record(INCOMPLETE),)}, (INCOMPLETE, "now"), id="left, incomplete"
+        ),
+        pytest.param(
+            {"remembered": DONE, "records": (record(INCOMPLETE, "x"),)}, (COMPLETED, "now"), id="left, other incomplete"
+        ),
         pytest.param({"remembered": LEFT, "records": (record(COMPLETED, "x"),)}, (FAILED, "now"), id="left, others"),
         pytest.param(
             {"remembered": replace(NOW, carried="UNKNOWN"), "records": (record(FAILED),)},

@@ -208,14 +208,25 @@ def test_bad_rerun(value: object) -> None:
 @pytest.mark.parametrize(
     ("everything", "named", "expected"),
     [
-        (False, (), (3, "submit 3: 1 failed, 1 cancelled, 1 not submitted; keep 1; leave 1 that did not complete")),
-        (True, (), (5, "submit 5: 1 completed, 1 failed, 1 cancelled, 1 not submitted, 1 unknown; keep 0")),
+        (
+            False,
+            (),
+            (
+                4,
+                "submit 4: 1 failed, 1 cancelled, 1 not submitted, 1 incomplete; keep 1; leave 1 that did not complete",
+            ),
+        ),
+        (
+            True,
+            (),
+            (6, "submit 6: 1 completed, 1 failed, 1 cancelled, 1 not submitted, 1 incomplete, 1 unknown; keep 0"),
+        ),
         (
             False,
             ("*ED",),
             (
                 3,
-                "submit 3: 1 failed, 1 cancelled, 1 not submitted; keep 1; 1 that rerun does not name stay as they are",
+                "submit 3: 1 failed, 1 cancelled, 1 not submitted; keep 1; 2 that rerun does not name stay as they are",
             ),
         ),
     ],
