@@ -27,6 +27,9 @@ TIMEOUT = 2
 
 AT_ONCE = 4
 KEPT_SECONDS = 30
+KEPT_SHARE = 20
+"""A page is kept for so many times the seconds that it took, if they are more: one of 100,000 samples takes several."""
+
 MAX_KEPT = 50
 """Pages that are kept for other viewers."""
 
@@ -65,7 +68,7 @@ class SharedPages:
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, key: str, make: Callable[[], str]) -> str:
-        """Return a page that was made within :data:`KEPT_SECONDS`, or make it.
+        """Return a page that was made a moment ago, or make it.
 
         :param key: of the page.
         :param make: makes it.
@@ -73,11 +76,13 @@ class SharedPages:
         with self._guard:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
-            made_at, page = self._kept.get(key, (0.0, ""))
-            if not page or time.monotonic() - made_at > KEPT_SECONDS:
+            began = time.monotonic()
+            until, page = self._kept.get(key, (0.0, ""))
+            if not page or began > until:
                 page = make()
+                now = time.monotonic()
                 with self._guard:
-                    self._kept[key] = (time.monotonic(), page)
+                    self._kept[key] = (now + max(KEPT_SECONDS, KEPT_SHARE * (now - began)), page)
                     for old in list(self._kept)[:-MAX_KEPT]:
                         del self._kept[old]
                         self._locks.pop(old, None)
@@ -102,9 +107,10 @@ def cohort_html(recorded: Recorded) -> str:
             return _PAGES.get(repr(recorded), lambda: render(_batch_page(recorded, batch)))
         if run is not None:
             return _PAGES.get(repr(recorded), lambda: render(_run_page(recorded, run)))
+        sentence = "This task has started no run and no batch of AWS HealthOmics."
     except OmicsError as error:
-        return render_sentence(title, f"The cohort cannot be shown here: {error}")
-    return render_sentence(title, "This task has started no run and no batch of AWS HealthOmics.")
+        sentence = f"The cohort cannot be shown here: {error}"
+    return render_sentence(title, sentence, KEPT_SECONDS if recorded.is_going else None)
 
 
 def hook_of(values: Mapping[str, Any]) -> OmicsHook:

@@ -190,7 +190,7 @@ def _picture(tasks: Sequence[TaskUsage], made_at: datetime) -> TimePicture | Non
     first, last = min(starts), max(ends)
     longest = sorted(lines, key=lambda line: (line.kind != "failed", -(line.times.ran or 0)))[:MAX_TASK_BARS]
     left_out = len(lines) - len(longest)
-    words = f"{len(lines):,} tasks in {duration(last - first)}"
+    words = f"{len(lines):,} {'task' if len(lines) == 1 else 'tasks'} in {duration(last - first)}"
     hits = sum(task.is_cached for task in tasks)
     words += f"; {hits:,} more came from the run cache" if hits else ""
     words += f"; the {len(longest)} longest, and those that failed, have a bar." if left_out else "."

@@ -41,7 +41,7 @@ CONNECTION: dict[str, Any] = {
         },
     },
 }
-SIZES = {"cohort-report": (1400, 1000), "cohort-report-phone": (500, 900)}
+SIZES = {"cohort-report": (1400, 1250), "cohort-report-phone": (500, 900)}
 
 
 def cohort(samples: int = 500) -> Iterator[dict[str, Any]]:
@@ -81,7 +81,7 @@ def tab(chrome: Chrome, folder: Path) -> None:
     home.mkdir()
     with running_site(home) as site:
         site.defer_collected()
-        chrome.set_window_size(1500, 1000)
+        chrome.set_window_size(1500, 1300)
         site.open_tab(chrome, "germline")
         wait = WebDriverWait(chrome, 60)
         wait.until(lambda seen: seen.find_element(By.ID, "cancel").is_displayed())

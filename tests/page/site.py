@@ -33,6 +33,9 @@ SECONDS = 60
 WAVES = {"NA12003": (1_000, "FAILED"), "NA120[0-5]?": (1_000, "COMPLETED"), "NA120??": (20_000, "COMPLETED")}
 """Of the DAG ``germline``: samples, how many seconds they run, and how they end."""
 
+LIMITS = {"concurrent_dynamic_runs": 300}
+"""Where no run shall wait for others to end."""
+
 
 @dataclass(frozen=True)
 class Site:
@@ -80,8 +83,7 @@ class Site:
         rules = [
             {"match": {"run_setting_id": name}, "running": ran, "outcome": end} for name, (ran, end) in WAVES.items()
         ]
-        limits = {"concurrent_dynamic_runs": 200}
-        self.emulator.set_scenario({"runs": [*rules, {"running": 90_000}], "limits": limits})
+        self.emulator.set_scenario({"runs": [*rules, {"running": 90_000}], "limits": LIMITS})
         self.defer("germline")
         self.emulator.advance(HOUR)
         until(lambda: self.has_results("germline"))

@@ -8,7 +8,7 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.page.site import HOUR, SECONDS, Site, running_site, until
+from tests.page.site import HOUR, LIMITS, SECONDS, Site, running_site, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,8 +158,8 @@ def test_refresh(site: Site, browser: Chrome) -> None:
 
 def test_run(site: Site, browser: Chrome) -> None:
     """A single run has its tasks over time while its task is deferred."""
-    tasks = [{"name": "FASTQC", "duration": 600}, {"name": "ALIGN", "duration": 90_000}]
-    site.emulator.set_scenario({"runs": [{"running": 100_000, "tasks": tasks}]})
+    tasks = [{"name": "FASTQC", "duration": 600}, {"name": "ALIGN", "duration": 9_000}]
+    site.emulator.set_scenario({"runs": [{"running": 100_000, "tasks": tasks}], "limits": LIMITS})
     site.defer("single")
     site.emulator.advance(HOUR)
     site.open_tab(browser, "single")

@@ -238,6 +238,14 @@ def test_other_tasks() -> None:
 
     assert page.one("h1").text == "<b>dag</b> / task"
     assert page.one("main").one("p").text == "This task has started no run and no batch of AWS HealthOmics."
+    assert not list(page.all("meta", **{"http-equiv": "refresh"}))
+
+
+def test_not_started_yet() -> None:
+    """A task that goes on may start a batch any moment: the line loads itself anew until it has."""
+    page = parsed(cohort_html(Recorded("dag / task", is_going=True)))
+
+    assert page.one("meta", **{"http-equiv": "refresh"}).attributes["content"] == "30"
 
 
 @in_steps
@@ -285,6 +293,26 @@ def test_viewers_wait_for_one_answer() -> None:
         viewer.join()
 
     assert (answers, made) == (["page"] * 3, ["slow"])
+
+
+def test_costly_pages_are_kept_longer(
+    emulator: OmicsEmulator, stepped: SteppedTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that takes long to make is made less often: others need the server, too."""
+    monkeypatch.setattr(cohort, "time", stepped)
+    pages = SharedPages()
+
+    def slow() -> str:
+        emulator.advance(10)
+        return "slow"
+
+    assert pages.get("a", slow) == "slow"
+    emulator.advance(190)
+    assert pages.get("a", lambda: "made anew") == "slow"
+    emulator.advance(20)
+    assert pages.get("a", lambda: "made anew") == "made anew"
+    emulator.advance(31)
+    assert pages.get("a", lambda: "once more") == "once more"
 
 
 def test_few_pages_are_kept() -> None:
