@@ -285,8 +285,17 @@ SOME = st.lists(st.sampled_from(["S1", "S2", 'S"3', "S\\4", "Ö"]), unique=True)
 def a_record(name: str, batch_id: str, number: int) -> RunRecord:
     created = f"2026-01-0{batch_id}T00:00:00.000+00:00"
     status = RecordStatus.COMPLETED if number % 2 else RecordStatus.FAILED
-    shared = {"batch_id": batch_id, "batch_created_at": created, "workflow_id": "7"}
-    return RunRecord(name, str(number), f"u{number}", status, fingerprint=name, dag_id=batch_id, **shared)
+    return RunRecord(
+        name,
+        str(number),
+        f"u{number}",
+        status,
+        fingerprint=name,
+        dag_id=batch_id,
+        batch_id=batch_id,
+        batch_created_at=created,
+        workflow_id="7",
+    )
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
