@@ -337,7 +337,7 @@ def _verdict(facts: CohortFacts) -> str:
     if verdict is None:
         return facts.problem or "The batch is going; there is no verdict yet."
     bad, allowed = verdict.counts.not_completed, verdict.allowed
-    tolerance = f"at most {allowed:,} may fail" if allowed else "none may fail"
+    tolerance = f"at most {allowed:,} may fail" if allowed else "no failure is tolerated"
     if verdict.missed:
         names, more = ", ".join(verdict.missed[:SHOWN_SAMPLES]), len(verdict.missed) - SHOWN_SAMPLES
         return f"The task failed: {names}{f' and {more:,} more' if more > 0 else ''} must succeed, and did not."
@@ -408,6 +408,14 @@ def _group(group: FailureGroup, facts: CohortFacts) -> CauseGroup:
         if (found := examples.get(failure.run_setting_id)) is not None and found.run.log_level != "OFF"
         for task in found.failed_tasks[:1]
     )
+    if not logs:  # nobody has diagnosed them, as while the batch goes on
+        logs = tuple(
+            NamedLink(
+                f"log of run {one.run_id} of {one.run_setting_id}", log_stream_url(facts.region, f"run/{one.run_id}")
+            )
+            for one in group.failures[:1]
+            if one.run_id is not None
+        )
     reason = group.reason
     return CauseGroup(
         cause=group.cause,
