@@ -76,7 +76,7 @@ test-e2e-2.11 test-e2e-3.0 test-e2e-3.1 test-e2e-3.2: test-e2e-%:
 .PHONY: test-matrix
 test-matrix: ## run all tests on every supported Airflow, test-e2e included (two hours)
 	$(MAKE) test-2.11 test-2.11-newest test-3.0 test-3.1 test-3.2 test-3.3-floors test
-	$(MAKE) test-e2e-2.11 test-e2e-3.0 test-e2e-3.1 test-e2e-3.2 test-e2e
+	$(MAKE) test-e2e-2.11 test-e2e-3.0 test-e2e-3.1 test-e2e-3.2 test-e2e test-page-3.1 test-page-3.2
 
 ##@ Tests on a running Airflow, in a browser, on managed Airflow, by other clients
 
@@ -95,6 +95,12 @@ test-page-smoke: .venv-page/.installed ## the tab while a task is deferred, and 
 .PHONY: test-page
 test-page: .venv-page/.installed .venv-page/.axe ## the pages in Chromium: scripts, accessibility, valid HTML (needs chromium, chromedriver, npm)
 	.venv-page/bin/pytest tests/page $(ARGS)
+
+.PHONY: test-page-3.1 test-page-3.2
+test-page-3.1: .venv-3.1/.installed ## the tab and its rerun on Airflow 3.1
+test-page-3.2: .venv-3.2/.installed ## the same on 3.2
+test-page-3.1 test-page-3.2: test-page-%:
+	.venv-$*/bin/pytest tests/page -m smoke $(ARGS)
 
 .PHONY: test-mwaa mwaa-files
 test-mwaa: build ## install the wheel beside the pins of Amazon MWAA's images, and run the demo's DAG there
@@ -224,7 +230,7 @@ comma := ,
 .venv-3.%/.installed: pyproject.toml | $(UV)
 	@$(make-venv)
 	$(UV) pip install --quiet --python .venv-3.$* --compile-bytecode \
-		--editable '.[emulator]' --group test 'apache-airflow==3.$*.*' $(PINS-3.$*)
+		--editable '.[emulator]' --group test --group page 'apache-airflow==3.$*.*' $(PINS-3.$*)
 	@touch $@
 
 .venv-newest/.installed: pyproject.toml | $(UV)
@@ -236,7 +242,7 @@ comma := ,
 .venv-page/.installed: pyproject.toml | $(UV)
 	@$(make-venv)
 	$(UV) pip install --quiet --python $(@D) --compile-bytecode \
-		--editable '.[emulator]' --group test --group page 'apache-airflow==3.3.*'
+		--editable '.[emulator]' --group test --group page --group fab 'apache-airflow==3.3.*'
 	@touch $@
 
 .venv-page/.axe: .venv-page/.installed

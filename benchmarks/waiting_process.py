@@ -25,9 +25,11 @@ import boto3
 from botocore.exceptions import EndpointConnectionError
 
 HEARTBEAT = 0.05
-"""Seconds between two beats; the watchdog of Airflow's triggerer beats half as often. What a beat is late by is how long
-the event loop was blocked, less the time for which its thread was ready to run and had no processor: that is others'
-use of the machine (the emulator's, for one)."""
+"""Seconds between two beats; the watchdog of Airflow's triggerer beats half as often.
+
+What a beat is late by is how long the event loop was blocked, less the time for which its thread was ready to run and
+had no processor: that is others' use of the machine (the emulator's, for one).
+"""
 
 
 @dataclass

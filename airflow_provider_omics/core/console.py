@@ -51,7 +51,7 @@ def log_stream_url(region: str, stream: str) -> str:
 
 
 def cohort_path(airflow_url: str, dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
-    """Make the address of the page of a task's cohort, which Airflow's api-server serves to whoever may read its logs.
+    """Make the address of a task's tab, which Airflow's api-server serves to whoever may read the task's logs.
 
     :param airflow_url: address of Airflow (``[api] base_url``); empty: not set.
     :param dag_id: id of the DAG.
@@ -62,7 +62,7 @@ def cohort_path(airflow_url: str, dag_id: str, run_id: str, task_id: str, map_in
     """
     path = airflow_url.partition("://")[2].partition("/")[2].strip("/")
     names = "/".join(_encoded(name) for name in (dag_id, run_id, task_id, str(map_index)))
-    return f"{f'/{path}' if path else ''}/omics/cohort/{names}"
+    return f"{f'/{path}' if path else ''}/omics/tab/{names}"
 
 
 def s3_object_url(region: str, uri: str) -> str:

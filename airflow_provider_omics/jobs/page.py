@@ -96,7 +96,9 @@ class CohortReport:
         self.uri = _written(owner.hook, owner.log, place, page)
         if self.uri is not None:
             owner.link(OmicsCohortReportLink, uri=self.uri)
-            owner.link(OmicsResultsFileLink, uri=place.uri)
+            # Beside the file and GetBatch, what the tab needs to draw the page while the batch is going.
+            more = {"masks": owner.arguments.masks_parameters, "carried": cohort.carried_statuses}
+            owner.link(OmicsResultsFileLink, uri=place.uri, **more)
 
 
 def write_collected_page(

@@ -115,7 +115,7 @@ class OmicsRunReportLink(BaseAwsLink):
 
 
 class OmicsCohortLink(BaseAwsLink):
-    """The page of the cohort in Airflow, from 3.1 on.
+    """The tab of a task in Airflow, from 3.1 on: its cohort, or its single run.
 
     Airflow shows its tab to those only who may see plugins: Viewer and User of the FAB manager may not.
     """

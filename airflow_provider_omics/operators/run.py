@@ -10,6 +10,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from airflow_provider_omics.core.settings.fields import START_RUN_ARGUMENTS
 from airflow_provider_omics.links.omics import (
+    OmicsCohortLink,
     OmicsFailedTaskLogsLink,
     OmicsRunLink,
     OmicsRunLogsLink,
@@ -106,6 +107,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
         OmicsRunLogsLink(),
         OmicsFailedTaskLogsLink(),
         OmicsRunOutputsLink(),
+        OmicsCohortLink(),
         OmicsRunReportLink(),
     )
 

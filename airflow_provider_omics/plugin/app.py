@@ -20,7 +20,13 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 
-from airflow_provider_omics.links.omics import OmicsCohortReportLink, OmicsResultsFileLink, OmicsRunBatchLink
+from airflow_provider_omics.links.omics import (
+    OmicsCohortReportLink,
+    OmicsResultsFileLink,
+    OmicsRunBatchLink,
+    OmicsRunLink,
+    OmicsRunReportLink,
+)
 from airflow_provider_omics.plugin.actions import batch_answer, offer, rerun_answer
 from airflow_provider_omics.plugin.cohort import Recorded, cohort_html
 from airflow_provider_omics.reports.html import policy, render_tab, tab_policy
@@ -30,7 +36,11 @@ MAY_READ = [Depends(requires_access_dag(method="GET", access_entity=DagAccessEnt
 MAY_CHANGE = [*MAY_READ, Depends(_may_change)]
 """Rights on a task's logs, and those that Airflow's own routes need that clear a task and set its state."""
 
-LINKS = (OmicsRunBatchLink, OmicsCohortReportLink, OmicsResultsFileLink)
+LINKS = (OmicsRunBatchLink, OmicsCohortReportLink, OmicsResultsFileLink, OmicsRunLink, OmicsRunReportLink)
+"""By what a task has recorded for its links, its page is made."""
+
+UNDERWAY = ("running", "deferred", "queued", "scheduled")
+"""States of a task whose report is not its last one, if it has one."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +100,10 @@ def find(dag_id: str, run_id: str, task_id: str, map_index: str, session: Sessio
     recorded = Recorded(
         title=f"{dag_id} / {run_id} / {task_id}{f' [{index}]' if index >= 0 else ''}",
         batch=known.get(OmicsRunBatchLink.key),
-        report=known.get(OmicsCohortReportLink.key),
+        report=known.get(OmicsCohortReportLink.key) or known.get(OmicsRunReportLink.key),
         results=known.get(OmicsResultsFileLink.key),
+        run=known.get(OmicsRunLink.key),
+        is_going=found.state in UNDERWAY,
     )
     names = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": str(index)}
     return Found(names, None if found.state is None else str(found.state), recorded, (fields or {}).get("rerun"))

@@ -60,6 +60,7 @@ class CohortFacts:
     :param attempts: how often the task has submitted samples.
     :param carried_forward: samples that earlier attempts have left.
     :param results_uri: the results file; None: there is none.
+    :param samples_as_of: when the records were collected, where the counts are newer. Default: with the counts.
     :param settings: the effective settings.
     :param diagnosis: why samples failed: the failed tasks of a few are known from it.
     :param prices_as_of: when the prices were read that costs rest on; None: not known.
@@ -78,6 +79,7 @@ class CohortFacts:
     attempts: int = 1
     carried_forward: int = 0
     results_uri: str | None = None
+    samples_as_of: datetime | None = None
     settings: Sequence[EffectiveSetting] = ()
     diagnosis: BatchDiagnosis | None = None
     prices_as_of: str | None = None
@@ -214,6 +216,7 @@ class CohortPage:
     more_groups: tuple[int, int]
     """Causes that are not shown, and their samples."""
     samples: SampleTable
+    samples_as_of: datetime | None
     removed: int
     """Samples whose rows have left the sheet: they no longer count."""
     picture: TimePicture | None
@@ -285,6 +288,7 @@ def cohort_page(records: Iterable[Mapping[str, Any]], facts: CohortFacts) -> Coh
         groups=shown,
         more_groups=(len(rest), sum(len(group.failures) for group in rest)),
         samples=table.finish(),
+        samples_as_of=facts.samples_as_of,
         removed=removed,
         picture=times.picture(),
         durations=durations,
@@ -333,7 +337,7 @@ def _verdict(facts: CohortFacts) -> str:
     if verdict is None:
         return facts.problem or "The batch is going; there is no verdict yet."
     bad, allowed = verdict.counts.not_completed, verdict.allowed
-    tolerance = f"at most {allowed:,} may fail" if allowed else "none may fail"
+    tolerance = f"at most {allowed:,} may fail" if allowed else "no failure is tolerated"
     if verdict.missed:
         names, more = ", ".join(verdict.missed[:SHOWN_SAMPLES]), len(verdict.missed) - SHOWN_SAMPLES
         return f"The task failed: {names}{f' and {more:,} more' if more > 0 else ''} must succeed, and did not."
@@ -404,6 +408,14 @@ def _group(group: FailureGroup, facts: CohortFacts) -> CauseGroup:
         if (found := examples.get(failure.run_setting_id)) is not None and found.run.log_level != "OFF"
         for task in found.failed_tasks[:1]
     )
+    if not logs:  # nobody has diagnosed them, as while the batch goes on
+        logs = tuple(
+            NamedLink(
+                f"log of run {one.run_id} of {one.run_setting_id}", log_stream_url(facts.region, f"run/{one.run_id}")
+            )
+            for one in group.failures[:1]
+            if one.run_id is not None
+        )
     reason = group.reason
     return CauseGroup(
         cause=group.cause,

@@ -36,14 +36,16 @@ def render(page: CohortPage | RunPage) -> str:
     return _environment().get_template(page.template).render(values)
 
 
-def render_sentence(title: str, sentence: str) -> str:
+def render_sentence(title: str, sentence: str, reload_after: int | None = None) -> str:
     """Render a page that has one sentence, in the place of one that cannot be shown.
 
     :param title: of the page.
     :param sentence: any text.
+    :param reload_after: seconds after which it loads itself anew. Default: never.
     """
-    values = {"title": title, "sentence": sentence, "policy": policy(), "style": _text("page.css")}
-    return _environment().get_template("sentence.html").render(values)
+    values = {"title": title, "sentence": sentence, "reload_after": reload_after}
+    frame = {"policy": policy(), "style": _text("page.css")}
+    return _environment().get_template("sentence.html").render({**values, **frame})
 
 
 def render_tab(task: Mapping[str, str], page: str) -> str:

@@ -1,6 +1,7 @@
 "use strict";
 (() => {
   const PAGE = 50;
+  const TYPING_MS = 3000;
   const byId = (id) => document.getElementById(id);
 
   // In a frame without the right to open windows, a link is opened by the outermost page; else its address is shown.
@@ -24,8 +25,56 @@
     });
   }
 
+  // What a reader has chosen outlives a reload, whoever makes it: this page, the tab around it, or the reader.
+  const keptAs = `omics ${location.pathname}`;
+  const takeKept = () => {
+    try {
+      const text = sessionStorage.getItem(keptAs);
+      sessionStorage.removeItem(keptAs);
+      return (performance.getEntriesByType("navigation")[0].type === "reload" && JSON.parse(text)) || {};
+    } catch (error) {
+      return {}; // a frame may have no storage
+    }
+  };
+  const keep = (chosen) => {
+    try {
+      sessionStorage.setItem(keptAs, JSON.stringify(chosen));
+    } catch (error) {
+      // the same
+    }
+  };
+  // A place is one in a section: by the next time more may stand above it.
+  const place = () => {
+    const above = [...document.querySelectorAll("h2[id]")].filter((head) => head.getBoundingClientRect().top < 100);
+    const head = above.at(-1);
+    return { section: head ? head.id : null, top: head ? head.getBoundingClientRect().top : -scrollY };
+  };
+  const goTo = ({ section, top }) => {
+    const head = section && byId(section);
+    scrollTo({ top: head ? scrollY + head.getBoundingClientRect().top - top : -top, behavior: "instant" });
+  };
+  const seconds = Number(document.documentElement.dataset.reloadAfter);
+  if (seconds) {
+    let typed = -Infinity;
+    addEventListener("input", () => {
+      typed = performance.now();
+    });
+    const reload = () => {
+      const isBusy = document.hidden || performance.now() - typed < TYPING_MS;
+      if (isBusy) setTimeout(reload, 500);
+      else location.reload();
+    };
+    setTimeout(reload, seconds * 1000);
+  }
+  const before = takeKept();
+  if (before.place) history.scrollRestoration = "manual";
+
   const table = byId("table");
-  if (!table || typeof DecompressionStream === "undefined") return;
+  if (!table || typeof DecompressionStream === "undefined") {
+    addEventListener("pagehide", () => keep({ place: place() }));
+    if (before.place) goTo(before.place);
+    return;
+  }
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
   const filter = byId("filter");
@@ -145,6 +194,24 @@
     return lists.sample.map((_, index) => Object.fromEntries(names.map((name) => [name, lists[name][index]])));
   };
 
+  const nameOf = (head) => head && `${head.dataset.key || "kept"}/${head.textContent}`;
+  const headNamed = (name) => heads.find((head) => nameOf(head) === name);
+  const sortBy = (head, down) => {
+    state.key = head;
+    state.down = down;
+    heads.forEach((other) => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+  };
+  const restore = () => {
+    filter.value = before.filter || "";
+    const isKnown = [...status.options].some((option) => option.value === (before.status || ""));
+    if (!isKnown) status.append(new Option(words(before.status), before.status));
+    status.value = before.status || "";
+    state.cause = before.cause || null;
+    const head = before.sort && headNamed(before.sort);
+    if (head) sortBy(head, before.down);
+  };
+
   const begin = async () => {
     for (const chunk of document.querySelectorAll("script.rows")) {
       for (const row of await unpack(chunk.textContent)) state.rows.push(row);
@@ -158,10 +225,7 @@
       button.append(...head.childNodes);
       head.append(button);
       button.addEventListener("click", () => {
-        state.down = state.key === head && !state.down;
-        state.key = head;
-        heads.forEach((other) => other.removeAttribute("aria-sort"));
-        head.setAttribute("aria-sort", state.down ? "descending" : "ascending");
+        sortBy(head, state.key === head && !state.down);
         choose();
       });
     });
@@ -191,27 +255,33 @@
         filter.focus({ preventScroll: true });
       });
     }
-    const seconds = Number(document.documentElement.dataset.reloadAfter);
-    if (seconds) {
-      const key = `omics ${location.pathname}`;
-      const before = JSON.parse(sessionStorage.getItem(key) || "{}");
-      sessionStorage.removeItem(key);
-      filter.value = before.filter || "";
-      status.value = before.status || "";
-      state.cause = before.cause || null;
-      state.next = before.at || 0;
-      setTimeout(() => {
-        const now = { filter: filter.value, status: status.value, cause: state.cause, at: state.at };
-        sessionStorage.setItem(key, JSON.stringify(now));
-        location.reload();
-      }, seconds * 1000);
-    }
+    addEventListener("pagehide", () => {
+      const { activeElement } = document;
+      keep({
+        filter: filter.value,
+        status: status.value,
+        cause: state.cause,
+        sort: state.key && nameOf(state.key),
+        down: state.down,
+        at: state.at,
+        place: place(),
+        left: table.parentElement.scrollLeft,
+        focus: document.hasFocus() ? activeElement.id || nameOf(activeElement.closest("th")) : null,
+        selection: activeElement === filter ? [filter.selectionStart, filter.selectionEnd] : null,
+      });
+    });
+    restore();
     byId("controls").hidden = false;
     choose();
-    if (state.next) {
-      state.at = state.next;
-      draw();
+    state.at = before.at || 0;
+    draw();
+    if (before.place) {
+      goTo(before.place);
+      table.parentElement.scrollLeft = before.left;
     }
+    const focused = before.focus && (byId(before.focus) || headNamed(before.focus)?.firstElementChild);
+    if (focused) focused.focus({ preventScroll: true });
+    if (focused && before.selection) filter.setSelectionRange(...before.selection);
     document.documentElement.dataset.ready = "true";
   };
   begin();

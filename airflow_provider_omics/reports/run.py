@@ -31,6 +31,7 @@ class RunFacts:
     :param made_at: when the page is made, aware.
     :param run: the run, as last seen.
     :param usage: what it used, from its manifest; None: not known.
+    :param has_more_tasks: whether it has more tasks than ``usage``. Default False.
     :param diagnosis: why it failed; None: it did not, or nobody knows.
     :param settings: the effective settings.
     :param cost: sentences about its cost; empty: not known.
@@ -42,6 +43,7 @@ class RunFacts:
     made_at: datetime
     run: RunSnapshot
     usage: RunUsage | None = None
+    has_more_tasks: bool = False
     diagnosis: RunDiagnosis | None = None
     settings: Sequence[EffectiveSetting] = ()
     cost: Sequence[str] = ()
@@ -89,7 +91,8 @@ class RunPage:
     log_lines: tuple[str, ...]
     picture: TimePicture | None
     tasks: tuple[TaskRow, ...]
-    more_tasks: int
+    more_tasks: int | None
+    """Tasks that are not shown; None: nobody has counted them."""
     settings: tuple[EffectiveSetting, ...]
     provenance: tuple[Fact, ...]
     cost: tuple[str, ...]
@@ -116,12 +119,12 @@ def run_page(facts: RunFacts) -> RunPage:
         region=facts.region,
         state=_state(facts),
         headline=_headline(facts),
-        verdict=_verdict(run),
+        verdict=_verdict(run, tasks),
         groups=() if facts.diagnosis is None else (_cause(facts.diagnosis, masks=facts.masks),),
         log_lines=() if facts.masks else lines,
         picture=_picture(tasks, facts.made_at),
         tasks=tuple(_row(task, facts) for task in ordered[:MAX_TASKS]),
-        more_tasks=max(len(ordered) - MAX_TASKS, 0),
+        more_tasks=None if facts.has_more_tasks else max(len(ordered) - MAX_TASKS, 0),
         settings=tuple(facts.settings),
         provenance=_provenance(run, usage),
         cost=tuple(facts.cost),
@@ -143,7 +146,10 @@ def _headline(facts: RunFacts) -> str:
     return f"Run {run.id} is going" if run.phase is Phase.ACTIVE else f"Run {run.id} {run.status.lower()}"
 
 
-def _verdict(run: RunSnapshot) -> str:
+def _verdict(run: RunSnapshot, tasks: Sequence[TaskUsage]) -> str:
+    if run.phase is Phase.ACTIVE and tasks:
+        ended = sum(task.stopped is not None for task in tasks)
+        return f"Its status is {run.status}; {ended:,} of {len(tasks):,} tasks that it has begun have ended."
     if run.start_time is None or run.stop_time is None:
         return f"Its status is {run.status}."
     ran = duration((run.stop_time - run.start_time).total_seconds())
@@ -184,7 +190,7 @@ def _picture(tasks: Sequence[TaskUsage], made_at: datetime) -> TimePicture | Non
     first, last = min(starts), max(ends)
     longest = sorted(lines, key=lambda line: (line.kind != "failed", -(line.times.ran or 0)))[:MAX_TASK_BARS]
     left_out = len(lines) - len(longest)
-    words = f"{len(lines):,} tasks in {duration(last - first)}"
+    words = f"{len(lines):,} {'task' if len(lines) == 1 else 'tasks'} in {duration(last - first)}"
     hits = sum(task.is_cached for task in tasks)
     words += f"; {hits:,} more came from the run cache" if hits else ""
     words += f"; the {len(longest)} longest, and those that failed, have a bar." if left_out else "."
@@ -220,7 +226,7 @@ def _row(task: TaskUsage, facts: RunFacts) -> TaskRow:
         name=task.name,
         status="CACHED" if task.is_cached else task.status,
         waited=waited,
-        ran=None if task.is_cached else task.seconds,
+        ran=None if task.is_cached or (task.started is None and task.stopped is None) else task.seconds,
         instance=task.instance_type or "",
         vcpus=_used(task.vcpus, task.vcpus_maximum, ""),
         memory=_used(task.memory, task.memory_maximum, " GiB"),

@@ -89,6 +89,12 @@ class Cohort:
                 failed.append(_slim(record, RecordStatus(ended), record.message))
         return cls(counts, tuple(failed), tuple(carried), carried_forward, unclear, unrecorded)
 
+    @property
+    def carried_statuses(self) -> dict[str, int]:
+        """Those that earlier attempts have left, by status: how many."""
+        bad = Counter(record.status.value for record in self.carried)
+        return {RecordStatus.COMPLETED.value: self.carried_forward - bad.total(), **bad}
+
     def with_counts(self, batch: BatchSnapshot) -> Cohort:
         """Add the runs of a batch, counted and not named.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as AnyCollection
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, islice
 from typing import Any
 
@@ -52,7 +53,7 @@ from airflow_provider_omics.results.cohort import Cohort
 from airflow_provider_omics.results.costs import CostReader
 from airflow_provider_omics.results.file import JsonLinesFile, read_samples, write_changes, write_merged
 from airflow_provider_omics.results.ledger import Ledger
-from airflow_provider_omics.results.manifests import CALLS_PER_SECOND, ManifestReader
+from airflow_provider_omics.results.manifests import ManifestReader, calls_per_second
 from airflow_provider_omics.results.outputs import PAGES_PER_SECOND, OutputsFinder
 from airflow_provider_omics.results.roster import (
     LEFT,
@@ -281,7 +282,7 @@ class Collection:
         self._ledger = ledger if detail is ResultsDetail.FULL else None
         self._answer: Mapping[str, Any] | None = None
         self._pacer = Pacer(hook.defaults.calls_per_second)
-        self._manifests = ManifestReader(hook, log, Pacer(CALLS_PER_SECOND).wait)
+        self._manifests = ManifestReader(hook, log, self._pace_logs)
         self._costs = CostReader(hook, log, uri, self._manifests) if read_costs and uri is not None else None
         self._files = None
         if expected_outputs is not None:
@@ -294,6 +295,13 @@ class Collection:
         self._rest_completed = False
         self._leaves_out = False
         self._is_between = self._others_write = False
+
+    @cached_property
+    def _log_pacer(self) -> Pacer:
+        return Pacer(calls_per_second(self._hook.conn_region_name))
+
+    def _pace_logs(self) -> None:
+        self._log_pacer.wait()  # made with the first call: before it the hook need not be connected
 
     def close(self) -> None:
         """Remove the temporary store."""
@@ -734,10 +742,10 @@ class Collection:
             if reader.left_out is not None:
                 named = f"{visible(submission.run_setting_id)} (run {run.id})"
                 self._log.warning("The outputs of %s are left out: %s", named, reader.left_out)
-        entry = self._write_down(run) if run.phase in STATUS_OF_PHASE else None
+        entry = self._write_down(submission, run) if run.phase in STATUS_OF_PHASE else None
         return RunRecord.of_run(submission, sample, origin, run, attempt=attempt, outputs=outputs, provenance_uri=entry)
 
-    def _write_down(self, run: RunSnapshot) -> str | None:
+    def _write_down(self, submission: Submission, run: RunSnapshot) -> str | None:
         """Add a run that has ended to the ledger; returns where its entry lies. None: there is none, or not yet."""
         ledger, uuid, answer = self._ledger, run.uuid, self._answer
         if ledger is None or uuid is None:
@@ -746,7 +754,7 @@ class Collection:
         if manifest == () and self._may_come(run):
             self._late += 1
             return None
-        return self._repeats.make(lambda: ledger.add_run(uuid, answer, manifest))
+        return self._repeats.make(lambda: ledger.add_run(uuid, submission.run_setting_id, answer, manifest))
 
     def _may_come(self, run: RunSnapshot) -> bool:
         """Whether the manifest of a run may come yet: an entry that lacks it lacks it for good."""

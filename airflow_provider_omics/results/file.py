@@ -27,6 +27,7 @@ from airflow_provider_omics.results.store import ResultsStore
 Line = TypeVar("Line")
 
 _GZIP = b"\x1f\x8b"
+_ENDING = re.compile(r"[.]jsonl([.]gz)?$")
 
 RESULTS = (
     "a results file",
@@ -85,7 +86,15 @@ def beside(results_uri: str, name: str) -> str:
     :param name: of the object, with folders if it has any.
     :return: ``s3://bucket/key/{name}``.
     """
-    return f"{re.sub(r'[.]jsonl([.]gz)?$', '', results_uri)}/{name}"
+    return f"{_ENDING.sub('', results_uri)}/{name}"
+
+
+def is_results_file(uri: str) -> bool:
+    """Tell whether a place is named as a results file is.
+
+    :param uri: an S3 URI, or a path.
+    """
+    return _ENDING.search(uri) is not None
 
 
 class JsonLinesFile:

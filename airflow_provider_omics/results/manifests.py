@@ -3,9 +3,9 @@
 What a run cost, what its tasks used and where its outputs come from all stand in its manifest, and whoever needs any of
 it asks the one :class:`ManifestReader` of the collection, which keeps the last manifest that it has read.
 
-- Paced: an account is taken to have 25 GetLogEvents calls a second in a Region, and people look at logs, too. The
-  reader has a pace of its own, :data:`CALLS_PER_SECOND`; a manifest takes two calls, so 10,000 take half an hour, most
-  of which passes while the collection waits for its turn to call GetRun.
+- Paced: an account has 25 GetLogEvents calls a second in most Regions, 10 in some, and people look at logs, too. The
+  reader has a pace of its own, :func:`calls_per_second`; a manifest takes two calls, so 10,000 take half an hour or an
+  hour, most of which passes while the collection waits for its turn to call GetRun.
 - Bounded: one manifest is in memory at a time, of 20,000 events at most.
 - Resumable: what is made of a manifest goes into the record of its run, or into an object of the run's name, in the
   same step. A collection reads the manifests of runs whose record does not have it; one that was lost goes on from its
@@ -24,10 +24,25 @@ from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.hooks.run_logs import RunLogsHook
 
 CALLS_PER_SECOND = 10.0
-"""Of 25 that an account is taken to have in a Region: not confirmed by a page of AWS's; see Service Quotas."""
+"""Of 25 that an account has in most Regions (CloudWatch Logs user guide, "CloudWatch Logs quotas")."""
+
+SLOW_CALLS_PER_SECOND = 5.0
+"""Of 10 that it has in :data:`SLOW_REGIONS` (the same page)."""
+
+SLOW_REGIONS = frozenset({"us-west-2", "eu-central-1", "eu-west-1", "il-central-1"})
+"""Those with HealthOmics; ap-northeast-3, ap-southeast-3 and ca-west-1 have none."""
 
 PATIENCE = 75.0
 """Seconds for which a manifest is asked for, as long as a wait asks for it."""
+
+
+def calls_per_second(region: str | None) -> float:
+    """Tell how fast manifests are read.
+
+    :param region: of the runs; None: not known.
+    :return: GetLogEvents calls a second: less than half of the quota, or half where that is small.
+    """
+    return SLOW_CALLS_PER_SECOND if region in SLOW_REGIONS else CALLS_PER_SECOND
 
 
 class ManifestReader:

@@ -18,11 +18,10 @@ from airflow_provider_omics.core.errors import Problem, SettingsError
 from airflow_provider_omics.core.uris import S3Address, is_s3_uri, s3_address
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import LIST_PAGE, S3Store
-from airflow_provider_omics.results.file import RESULTS, beside, parsed_lines
-from airflow_provider_omics.results.roster import ROSTER, ROSTER_NAME, run_key, unfinished_in
+from airflow_provider_omics.results.file import RESULTS, JsonLinesFile, beside, is_results_file, parsed_lines
+from airflow_provider_omics.results.roster import ROSTER, ROSTER_NAME, roster_place, run_key, unfinished_in
 from airflow_provider_omics.sheets.opening import open_bytes
 
-_STEM = re.compile(r"[.]jsonl([.]gz)?$")
 _OTHERS = re.compile(r"[.]samples[.]jsonl[.]gz$|/usage/[^/]+$")
 """What lies beside results files, whether or not they are still there."""
 
@@ -81,6 +80,30 @@ def read_batch_results(
                 yield record
 
 
+def cohort_records(hook: OmicsHook, uri: str, batch_id: str | None) -> Iterator[Mapping[str, Any]]:
+    """Iterate over the samples of a cohort whose last batch may be going, one record each, in little memory.
+
+    :param hook: reads S3.
+    :param uri: the results file.
+    :param batch_id: the batch that is going, whose samples that have not ended come last; None: it has ended.
+    :return: the records, as lines of the file; what an earlier batch has left of a sample that runs again is not among
+        them.
+    :raises SettingsError: one of the files is another.
+    :raises ServiceError: S3 refused.
+    """
+    going: dict[str, RunRecord] = {}
+    if batch_id is not None:
+        roster = JsonLinesFile(hook, roster_place(uri, batch_id), None).read(unfinished_in, ROSTER)
+        going = {record.run_setting_id: record for record in chain.from_iterable(roster)}
+    for record in JsonLinesFile(hook, uri, None).read(dict):
+        if record.get("batch_id") == batch_id:
+            going.pop(record["run_setting_id"], None)
+        elif record["run_setting_id"] in going:
+            continue
+        yield record
+    yield from (record.to_json() for record in going.values())
+
+
 def results_files(place: str, store: S3Store | None = None) -> list[str]:
     """Find the results files of a place.
 
@@ -93,15 +116,14 @@ def results_files(place: str, store: S3Store | None = None) -> list[str]:
     if is_s3_uri(place):
         bucket = s3_address(place).bucket
         keys = (item["Key"] for item in (store or S3Store.of_connection()).all_objects(place))
-        found = [S3Address(bucket, key).uri for key in keys if _STEM.search(key)]
+        found = [S3Address(bucket, key).uri for key in keys if is_results_file(key)]
     else:
         path = Path(place)
         if not path.exists():
             raise SettingsError([Problem("place", repr(place), "s3://bucket/prefix/, a folder or a file")])
         paths = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
-        found = [str(each) for each in paths if _STEM.search(each.name)]
-    beside = tuple(f"{_STEM.sub('', each)}/" for each in found)
-    folders = set(beside)
+        found = [str(each) for each in paths if is_results_file(each.name)]
+    folders = {beside(each, "") for each in found}
     return [each for each in found if not _OTHERS.search(each) and not _is_below(each, folders)]
 
 

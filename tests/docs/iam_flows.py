@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_omics.core.errors import ServiceError, SettingsError
 from airflow_provider_omics.core.release.requests import DIGEST_TAG
-from airflow_provider_omics.links.omics import OmicsCohortReportLink, OmicsResultsFileLink, OmicsRunBatchLink
+from airflow_provider_omics.links.omics import (
+    OmicsCohortReportLink,
+    OmicsResultsFileLink,
+    OmicsRunBatchLink,
+    OmicsRunLink,
+)
 from airflow_provider_omics.operators.run import OmicsCancelRunOperator, OmicsDeleteRunOperator, OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import (
     OmicsCancelRunBatchOperator,
@@ -406,15 +412,17 @@ def results_with_key(stage: Stage) -> None:
 
 
 def tab(stage: Stage) -> None:
-    """Show the cohort of a task that has ended, and ask what a rerun would submit."""
+    """Show the cohort of a task that has ended, while it went on, and a run; ask what a rerun would submit."""
     stage.emulator.set_scenario({"runs": [{"match": {"run_setting_id": "NA12891"}, "outcome": "FAILED"}]})
     xcoms = perform(batch_of("NA12878", "NA12891", results_s3_uri=RESULTS)).xcoms
-    known = Recorded(
-        "tab", *(xcoms[link.key] for link in (OmicsRunBatchLink, OmicsCohortReportLink, OmicsResultsFileLink))
-    )
+    links = {"batch": OmicsRunBatchLink, "report": OmicsCohortReportLink, "results": OmicsResultsFileLink}
+    known = Recorded("tab", **{name: xcoms[link.key] for name, link in links.items()})
+    run = Recorded("tab", run=perform(OmicsStartRunOperator(**RUN)).xcoms[OmicsRunLink.key])
     stage.begin()
 
     assert "1 of 2 samples completed" in cohort_html(known)
+    assert "1 of 2 samples completed" in cohort_html(replace(known, is_going=True))
+    assert "completed" in cohort_html(run)
     assert rerun_answer(known, "failed", "failed")["is_offered"]
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.deployment import VERSION, Deployment, clean_environment
 from tests.e2e.deployment_2 import Deployment2
-from tests.e2e.emulators import BUCKET, EmulatorProcess
+from tests.e2e.emulators import BUCKET, WAVES, EmulatorProcess, SteppedEmulator
 from tests.e2e.processes import MARK, kill_all, marked
 from tests.e2e.stage import KINDS, Stage
 
@@ -27,8 +27,12 @@ HERE = Path(__file__).parent
 OLDER = "test_older_airflow.py"
 IS_OLDER = VERSION < (3, 3)
 
-# What Airflow before 3.3 can show stands in a module of its own.
-collect_ignore = [path.name for path in HERE.glob("test_*.py") if (path.name == OLDER) is not IS_OLDER]
+# What Airflow before 3.3 can show stands in a module of its own, but for the waves, which all can.
+collect_ignore = [
+    path.name
+    for path in HERE.glob("test_*.py")
+    if path.name != "test_waves.py" and (path.name == OLDER) is not IS_OLDER
+]
 
 DAG_IDS = {
     "workers",
@@ -42,6 +46,7 @@ DAG_IDS = {
     "deployments",
     "triggerers",
     "outage",
+    "waves",
 }
 
 THROTTLED_STARTS = 6  # with pauses of 2, 4, ... 64 seconds: two minutes
@@ -66,6 +71,7 @@ DIRECTED = (
     "test_workers",
     "test_deployments",
     "test_service",
+    "test_waves",
     "test_users",
     "test_lost_state",
     "test_limits",
@@ -124,9 +130,20 @@ def emulators(session_mark: str, folder: Path) -> Iterator[dict[str, EmulatorPro
 
 
 @pytest.fixture(scope="session")
-def environment(session_mark: str, emulators: dict[str, EmulatorProcess]) -> dict[str, str]:
+def stepped() -> Iterator[SteppedEmulator]:
+    """A local HealthOmics whose clock the scripts step; these have its connection, too."""
+    emulator = SteppedEmulator(WAVES)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("AIRFLOW_CONN_OMICS_WAVES", json.dumps(emulator.connection))
+        yield emulator
+    emulator.stop()
+
+
+@pytest.fixture(scope="session")
+def environment(session_mark: str, emulators: dict[str, EmulatorProcess], stepped: SteppedEmulator) -> dict[str, str]:
     """What Airflow's processes need beside its settings: the mark, and a connection to each emulator."""
     connections = {name: emulator.connection for name, emulator in emulators.items()}
+    connections["waves"] = stepped.connection
     calm = connections["calm"]
     staging = {"omics": {"staging_s3_uri": f"s3://{BUCKET}/staging/"}}
     connections["staging"] = {**calm, "extra": {**calm["extra"], "service_config": staging}}
@@ -144,7 +161,7 @@ def deployment(folder: Path, environment: dict[str, str]) -> Iterator[Deployment
         running.migrate()
         running.start_all()
         running.wait_healthy()
-        running.wait_parsed({"older"} if IS_OLDER else DAG_IDS)
+        running.wait_parsed({"older", "waves"} if IS_OLDER else DAG_IDS)
         yield running
     finally:
         running.stop()
@@ -162,12 +179,17 @@ def throttled(deployment: Deployment, emulators: dict[str, EmulatorProcess]) -> 
 
 
 @pytest.fixture(scope="session")
-def stage(request: pytest.FixtureRequest, deployment: Deployment, emulators: dict[str, EmulatorProcess]) -> Stage:
+def stage(
+    request: pytest.FixtureRequest,
+    deployment: Deployment,
+    emulators: dict[str, EmulatorProcess],
+    stepped: SteppedEmulator,
+) -> Stage:
     """All cases that do not disturb each other, played together: those of the modules that were asked for."""
     modules: dict[str, Any] = {item.path.stem: getattr(item, "module", None) for item in request.session.items}
     if "test_throttling" in modules:
         request.getfixturevalue("throttled")  # it takes long, beside all that comes before it
-    played = Stage(deployment, emulators)
+    played = Stage(deployment, emulators, stepped)
     # Those with the longest cases first.
     for name in sorted(modules, key=lambda name: DIRECTED.index(name) if name in DIRECTED else len(DIRECTED)):
         if hasattr(modules[name], "direct"):

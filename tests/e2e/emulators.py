@@ -1,15 +1,17 @@
-"""A local HealthOmics in a process of its own, and what its control path tells."""
+"""Local HealthOmics: in processes of their own, by what their control path tells, and one with a stepped clock."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
 from tests.e2e.processes import Program, pause
 
 BUCKET = "omics-e2e"
@@ -47,6 +49,24 @@ SCENARIO: dict[str, Any] = {
         {"match": {"workflow": ENDLESS_ONCE}, "running": 5, **_PACE},
     ],
 }
+
+WAVE = 1000.0
+"""Seconds from one wave of a batch to the next, by a stepped clock."""
+
+_AT_ONCE = {"pending": 0.2, "starting": 0.2, "stopping": 0.2, "cancel_takes": 1}
+
+WAVES: dict[str, Any] = {
+    "accept_unknown_workflows": True,
+    "batches": [{"creating": 0.5, "pending": 0.5, "count_lag": 0}],
+    "runs": [
+        {"match": {"run_setting_id": "A*"}, "running": WAVE - 50, **_AT_ONCE},
+        {"match": {"run_setting_id": "B*"}, "running": 2 * WAVE - 50, **_AT_ONCE},
+        {"match": {"run_setting_id": "C1"}, "running": 3 * WAVE - 50, **_AT_ONCE},
+        {"match": {"run_setting_id": "C2", "attempt": [1]}, "running": 1000 * WAVE, **_AT_ONCE},
+        {"match": {"run_setting_id": "C2"}, "running": WAVE - 50, **_AT_ONCE},
+    ],
+}
+"""A batch that ends in three waves; one sample of the last goes on until it is started again."""
 
 
 class EmulatorProcess:
@@ -110,3 +130,49 @@ class EmulatorProcess:
 
     def _get(self, path: str) -> Any:
         return self._http.get(path).raise_for_status().json()
+
+
+class SteppedEmulator:
+    """An emulator in this process, in which nothing ends before a script says so.
+
+    :param scenario: script of outcomes.
+    """
+
+    def __init__(self, scenario: Mapping[str, Any]) -> None:
+        clock = SteppedClock(datetime.now(timezone.utc))
+        self._emulator = OmicsEmulator(clock=clock, scenario=scenario, buckets=[BUCKET]).start()
+        self._s3 = self._emulator.client("s3")
+        staging = {"omics": {"staging_s3_uri": f"s3://{BUCKET}/staging/"}}
+        connection = self._emulator.connection
+        self.connection = {**connection, "extra": {**connection["extra"], "service_config": staging}}
+
+    def started(self) -> list[dict[str, Any]]:
+        """Tell all runs and batches that were ever started; ``kind`` says which."""
+        service = self._emulator.service
+        runs = [{**run, "kind": "run"} for run in service.started_runs()]
+        return runs + [{**batch, "kind": "batch"} for batch in service.started_batches()]
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._emulator.advance(seconds)
+
+    def hold(self, operation: str) -> None:
+        """Refuse an operation from now on: whoever asks for it waits and asks again."""
+        self._emulator.faults.add(operation=operation, error="ThrottlingException")
+
+    def holds(self) -> bool:
+        """Whether somebody has asked for what is held."""
+        return any(fault["struck"] for fault in self._emulator.faults.active())
+
+    def let_go(self) -> None:
+        """Answer at once from now on."""
+        self._emulator.faults.clear()
+
+    def has_object(self, uri: str) -> bool:
+        """Whether there is such an object in S3."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        return bool(self._s3.list_objects_v2(Bucket=bucket, Prefix=key)["KeyCount"])
+
+    def stop(self) -> None:
+        """End it."""
+        self._emulator.stop()

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from tests.e2e.deployment import Deployment
-from tests.e2e.emulators import CANCEL_TAKES, EmulatorProcess
+from tests.e2e.emulators import CANCEL_TAKES, EmulatorProcess, SteppedEmulator
 from tests.e2e.processes import pause
 from tests.e2e.rest import AirflowClient
 
@@ -113,11 +113,18 @@ class Stage:
 
     :param deployment: where they run.
     :param emulators: what they start runs on, by name.
+    :param stepped: one more, whose clock the scripts step. Default: none.
     """
 
-    def __init__(self, deployment: Deployment, emulators: Mapping[str, EmulatorProcess]) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        emulators: Mapping[str, EmulatorProcess],
+        stepped: SteppedEmulator | None = None,
+    ) -> None:
         self.deployment = deployment
         self.emulators = emulators
+        self.stepped = stepped
         self.tasks: dict[tuple[str, str], Task] = {}
         self.dag_runs: dict[str, str] = {}
         self._queue: list[str] = []
@@ -143,6 +150,12 @@ class Stage:
     def triggerers(self) -> int:
         """Count the triggerers that are alive."""
         return self.client.alive_jobs("TriggererJob")
+
+    def reports(self, task: Task) -> int:
+        """Count the processes of a task whose end the scheduler knows: Airflow loses a task that is taken up before."""
+        log = (self.deployment.home / "scheduler.log").read_text()
+        key = f"TaskInstanceKey(dag_id='{task.dag_id}', task_id='{task.name}', run_id='{task.run_id}'"
+        return sum(log.count(f"executor event with state {state} for task instance {key}") for state in ENDED[:2])
 
     def add(self, script: Script, *tasks: Task) -> None:
         """Add a script; its troubles are noted with the tasks that it is about."""
@@ -204,7 +217,10 @@ class Stage:
                     self._see(dag_id, seen)
         except httpx.TransportError:
             pass  # the api-server is down, on purpose: what was seen last holds
-        self._assign([item for emulator in self.emulators.values() for item in emulator.started()])
+        emulators: list[EmulatorProcess | SteppedEmulator] = [*self.emulators.values()]
+        if self.stepped is not None:
+            emulators.append(self.stepped)
+        self._assign([item for emulator in emulators for item in emulator.started()])
 
     def _see(self, dag_id: str, seen: Mapping[str, Any]) -> None:
         index = seen["map_index"]

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.deployment import VERSION, Deployment
+from tests.e2e.deployment import RETRIES_THE_KILLED
 from tests.e2e.disturbances import clear, clear_when, kill_worker, mark
-from tests.e2e.emulators import EmulatorProcess
 from tests.e2e.expectations import assert_outcome, assert_waited, for_each_kind, seconds_to_cancel
 from tests.e2e.stage import KINDS, Script, Stage, Task
 
 AT_ONCE = 12.0
 """Seconds within which a user's kill must have reached the service: Airflow itself takes 2 to 5 to tell of it."""
-
-RETRIES_THE_KILLED = VERSION != (3, 0)
-"""Airflow 3.0 fails a task whose process was killed, whatever its retries: its supervisor reports no other state."""
 
 WAITING = [f"{kind}_waits_{number}" for kind in KINDS for number in range(5)]
 
@@ -33,10 +29,8 @@ def restart_triggerer(stage: Stage, tasks: list[Task], ended_by_users: list[Task
     stage.deployment.start_triggerer()
 
 
-@pytest.fixture(scope="module")
-def older(deployment: Deployment, emulators: dict[str, EmulatorProcess]) -> Stage:
-    """All cases, played together; the triggerer is killed when users have marked and cleared."""
-    stage = Stage(deployment, {"calm": emulators["calm"]})
+def direct(stage: Stage) -> None:
+    """Say what is done to the tasks of this module; the triggerer is killed when users have marked and cleared."""
     stage.trigger("older")
     for kind in KINDS:
         for mode in ("deferred", "running"):
@@ -57,15 +51,13 @@ def older(deployment: Deployment, emulators: dict[str, EmulatorProcess]) -> Stag
     waiting = [stage.task("older", name) for name in WAITING]
     ended = [task for task in stage.tasks.values() if task.name.endswith("_deferred")]
     stage.add(restart_triggerer(stage, waiting, ended), *waiting)
-    stage.play(700)
-    return stage
 
 
 @for_each_kind
 @pytest.mark.parametrize("case", ["killed_waiting", "killed_before_saving"])
-def test_a_worker_that_dies(older: Stage, kind: str, case: str) -> None:
+def test_a_worker_that_dies(stage: Stage, kind: str, case: str) -> None:
     """The next try adopts what a dead worker started; where Airflow makes none, a clear cancels it and starts anew."""
-    task = older.task("older", f"{kind}_{case}")
+    task = stage.task("older", f"{kind}_{case}")
     if RETRIES_THE_KILLED:
         assert_outcome(task, "success", tries=2)
     elif case == "killed_waiting":
@@ -75,50 +67,50 @@ def test_a_worker_that_dies(older: Stage, kind: str, case: str) -> None:
 
 
 @for_each_kind
-def test_a_retry_after_a_failed_run_starts_another(older: Stage, kind: str) -> None:
+def test_a_retry_after_a_failed_run_starts_another(stage: Stage, kind: str) -> None:
     """A run or batch that failed while its task was deferred is started anew by the next try."""
-    assert_outcome(older.task("older", f"{kind}_failed_run"), "success", starts=2, tries=2)
+    assert_outcome(stage.task("older", f"{kind}_failed_run"), "success", starts=2, tries=2)
 
 
 @for_each_kind
 @pytest.mark.parametrize("mode", ["deferred", "running"])
 @pytest.mark.parametrize("state", ["failed", "success"])
-def test_marking_a_task_cancels_what_it_waits_for(older: Stage, kind: str, mode: str, state: str) -> None:
+def test_marking_a_task_cancels_what_it_waits_for(stage: Stage, kind: str, mode: str, state: str) -> None:
     """A task marked failed or success, deferred or on a worker, has its run cancelled, and stays marked."""
-    task = older.task("older", f"{kind}_marked_{state}_{mode}")
+    task = stage.task("older", f"{kind}_marked_{state}_{mode}")
     assert_outcome(task, state, tries=1, cancelled=(0,))
     assert seconds_to_cancel(task) < AT_ONCE
 
 
 @for_each_kind
-def test_a_clear_cancels_the_old_run_and_starts_one_new(older: Stage, kind: str) -> None:
+def test_a_clear_cancels_the_old_run_and_starts_one_new(stage: Stage, kind: str) -> None:
     """After a clear the new try cancels the old run by the record, and starts exactly one new."""
-    task = older.task("older", f"{kind}_cleared_deferred")
+    task = stage.task("older", f"{kind}_cleared_deferred")
     assert_outcome(task, "success", starts=2, tries=2, cancelled=(0,))
     assert_waited(task)
 
 
-def test_a_run_cleared_after_success_is_started_again(older: Stage) -> None:
+def test_a_run_cleared_after_success_is_started_again(stage: Stage) -> None:
     """A run's task that succeeded and was cleared starts a new run."""
-    assert_outcome(older.task("older", "run_cleared_after_success"), "success", starts=2, tries=2)
+    assert_outcome(stage.task("older", "run_cleared_after_success"), "success", starts=2, tries=2)
 
 
-def test_a_batch_cleared_after_success_submits_nothing(older: Stage) -> None:
+def test_a_batch_cleared_after_success_submits_nothing(stage: Stage) -> None:
     """A batch's task that succeeded and was cleared returns the stored result and starts nothing."""
-    assert_outcome(older.task("older", "batch_cleared_after_success"), "success", starts=1, tries=2)
+    assert_outcome(stage.task("older", "batch_cleared_after_success"), "success", starts=1, tries=2)
 
 
 @pytest.mark.parametrize("name", WAITING)
-def test_tasks_outlive_their_triggerer(older: Stage, name: str) -> None:
+def test_tasks_outlive_their_triggerer(stage: Stage, name: str) -> None:
     """A task whose triggerer is killed waits on with the next one: nothing is started again, nothing cancelled."""
-    assert_outcome(older.task("older", name), "success", tries=1)
+    assert_outcome(stage.task("older", name), "success", tries=1)
 
 
 @for_each_kind
-def test_execution_timeout_cancels(older: Stage, kind: str) -> None:
+def test_execution_timeout_cancels(stage: Stage, kind: str) -> None:
     """A deferred task that reaches its execution_timeout cancels the run or batch and fails with a typed error."""
-    task = older.task("older", f"{kind}_execution_timeout")
+    task = stage.task("older", f"{kind}_execution_timeout")
     assert_outcome(task, "failed", tries=1, cancelled=(0,))
-    log = older.client.log(task.dag_id, task.run_id, task.name, 1)
+    log = stage.client.log(task.dag_id, task.run_id, task.name, 1)
     assert f"{kind.capitalize()}TimedOut" in log
     assert "execution_timeout passed; it was cancelled" in log

@@ -53,7 +53,14 @@ def test_addresses() -> None:
     [
         (
             OmicsStartRunOperator(task_id="t", **RUN),
-            (OmicsRunLink, OmicsRunLogsLink, OmicsFailedTaskLogsLink, OmicsRunOutputsLink, OmicsRunReportLink),
+            (
+                OmicsRunLink,
+                OmicsRunLogsLink,
+                OmicsFailedTaskLogsLink,
+                OmicsRunOutputsLink,
+                OmicsCohortLink,
+                OmicsRunReportLink,
+            ),
         ),
         (
             OmicsStartRunBatchOperator(
@@ -100,7 +107,7 @@ def test_page_in_airflow(address: str, path: str) -> None:
     task = TaskInstanceRecord(task_id="wgs", dag_id="d/../e", run_id="manual__1+00:00")
 
     assert cohort_path(address, task.dag_id, task.run_id, task.task_id, task.map_index) == (
-        f"{path}/omics/cohort/d%2F..%2Fe/manual__1%2B00%3A00/wgs/-1"
+        f"{path}/omics/tab/d%2F..%2Fe/manual__1%2B00%3A00/wgs/-1"
     )
     link = OmicsCohortLink().get_link(None, ti_key=task)
     assert link == (cohort_path("", "d/../e", "manual__1+00:00", "wgs", -1) if HAS_TAB else "")
@@ -118,7 +125,8 @@ def test_exact_addresses_of_a_failed_run(emulator: OmicsEmulator, stepped: Stepp
 
     stored = json.loads(json.dumps(perform(task).xcoms))
 
-    links = {link.key: link for link in task.operator_extra_links if not isinstance(link, OmicsRunReportLink)}
+    own_pages = (OmicsCohortLink, OmicsRunReportLink)
+    links = {link.key: link for link in task.operator_extra_links if not isinstance(link, own_pages)}
     assert {key: link.format_link(**stored[key]) for key, link in links.items()} == {
         "omics_run": f"{CONSOLE}/omics/home?region=us-east-1#/runs/10000001",
         "omics_run_logs": f"{LOGS}/run%2F10000001",

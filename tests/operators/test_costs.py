@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import logging
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import Asset
 
+from airflow_provider_omics.__main__ import main
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsCollectBatchResultsOperator, OmicsStartRunBatchOperator
 from airflow_provider_omics.results import read_batch_results
@@ -215,3 +218,24 @@ def test_batch_that_is_collected_while_it_goes(
     assert first["cost_usd"] < again["cost_usd"]
     parts = emulator.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="wgs/usage/")["Contents"]
     assert len(parts) >= 3
+
+
+@pytest.mark.parametrize("read_costs", [True, False])
+@pytest.mark.parametrize("mask_parameters", [True, False])
+def test_the_command_finds_what_the_ledger_has(
+    emulator: OmicsEmulator, capfd: pytest.CaptureFixture[str], *, read_costs: bool, mask_parameters: bool
+) -> None:
+    """All attempts of a cohort cost the same, whether tasks have read costs or the ledger tells of them afterwards."""
+    emulator.set_scenario(SCENARIO)
+    more = {"read_costs": read_costs, "mask_parameters": mask_parameters}
+    perform(batch(max_failed_runs=1, **more))
+    emulator.set_scenario({"runs": [{"tasks": [TASK]}]})
+    perform(batch("S2", rerun="all", **more))  # its record takes the place of the one that failed
+    capfd.readouterr()
+
+    assert main(["costs", FILE, "--csv"]) == 0
+
+    (row,) = csv.DictReader(io.StringIO(capfd.readouterr().out))
+    assert (row["samples"], row["attempts"], row["unpriced_runs"]) == ("3", "4", "0")
+    assert float(row["failed_usd"]) == pytest.approx(USD)
+    assert float(row["total_usd"]) == pytest.approx(4 * USD)

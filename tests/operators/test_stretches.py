@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import pytest
+from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 from airflow.providers.common.compat.sdk import DAG, TaskDeferred
 
 from airflow_provider_omics.core.errors import BatchTimedOut
 from airflow_provider_omics.emulator import in_process_client
+from airflow_provider_omics.emulator.http.loopback import LOOPBACK, LoopbackServer
 from airflow_provider_omics.jobs.batch.stretches import BatchStretches
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from airflow_provider_omics.results import RunRecord, read_batch_results
@@ -35,8 +39,10 @@ from tests.operators.tries import Crash, crash
 from tests.results.batches import rule
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
     from airflow_provider_omics.emulator import OmicsEmulator
-    from tests.airflow_support import SteppedTime
+    from tests.airflow_support import Connect, SteppedTime
     from tests.conftest import RunDag
     from tests.operators.tries import NewTask
 
@@ -297,6 +303,43 @@ def test_people_are_told(
     assert ended.error is None
     assert heard == [f"{failed}30 going", f"{failed}all have ended; {page}"]
     assert any("no such topic" in line for line in log_lines(logging.WARNING)) is breaks
+
+
+@pytest.fixture
+def topic(connect: Connect) -> Iterator[list[dict[str, str]]]:
+    """What has been published to SNS, as its protocol has it: the connection's SNS is a server on loopback."""
+    heard: list[dict[str, str]] = []
+
+    def publish(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        heard.append(dict(parse_qsl(environ["wsgi.input"].read().decode())))
+        start_response("200 OK", [("Content-Type", "text/xml")])
+        return [b"<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>"]
+
+    server = LoopbackServer(publish)
+    server.start()
+    connect(service_config={"sns": {"endpoint_url": f"http://{LOOPBACK}:{server.port}"}})
+    yield heard
+    server.stop()
+
+
+def test_a_topic_is_told(emulator: OmicsEmulator, stepped: SteppedTime, topic: list[dict[str, str]]) -> None:
+    """Each message of a notifier is its own, and none has an id of a sample: the Amazon provider's, for SNS."""
+    script(emulator, {**rule("A*", outcome="FAILED", failure_reason="INPUT_URI_NOT_FOUND"), "running": 3000})
+    arn = "arn:aws:sns:us-east-1:123456789012:cohorts"
+    notifier = SnsNotifier(target_arn=arn, subject="{{ ti.task_id }}", message="{{ omics_progress }}")
+    with DAG("stretches", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
+        task = cohort(deferrable=False, max_failed_runs=15, on_progress=notifier)
+
+    ended = perform(task, dag=dag)
+
+    assert ended.error is None
+    assert {message["Action"] for message in topic} == {"Publish"}
+    assert {(message["TargetArn"], message["Subject"]) for message in topic} == {(arn, "cohort")}
+    failed = "cohort: 15 of 45 failed, 15 INPUT_URI_NOT_FOUND (data owner); "
+    page = f"s3://{BUCKET}/results/cohort/report.html"
+    told = [json.loads(message["Message"])["default"] for message in topic]
+    assert told == [f"{failed}30 going", f"{failed}all have ended; {page}"]
+    assert not any(name in str(topic) for name in NAMES)
 
 
 def test_the_page_grows(emulator: OmicsEmulator, stepped: SteppedTime) -> None:

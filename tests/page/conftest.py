@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
     from airflow_provider_omics.reports.cohort import CohortPage
     from airflow_provider_omics.reports.run import RunPage
+    from tests.page.servers import Server
 
+HERE = Path(__file__).parent
 AXE = Path(sys.prefix) / "node_modules" / "axe-core" / "axe.min.js"
 # Of a plain `pytest`, in an environment without a browser's driver.
 collect_ignore_glob = [] if find_spec("selenium") else ["test_*.py"]
+if not find_spec("airflow.providers.fab"):
+    collect_ignore_glob.append("test_roles.py")  # on Airflow 3.1 and 3.2
 if not AXE.exists():
     collect_ignore_glob.append("test_pages.py")  # `make test-page-smoke` does without npm
 
@@ -36,6 +40,13 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of this folder time: the first one that needs it waits for an Airflow to start."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.timeout(600))
 
 
 def start_browser(profile: Path, *flags: str, scripts: bool = True) -> Chrome:
@@ -59,6 +70,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     chrome = start_browser(tmp_path_factory.mktemp("profile"), "--window-size=1280,900")
     yield chrome
     chrome.quit()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with Airflow's simple manager of rights, for all tests."""
+    from tests.page.servers import served
+
+    with served(tmp_path_factory.mktemp("simple")) as running:
+        yield running
 
 
 @pytest.fixture

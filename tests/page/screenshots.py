@@ -16,6 +16,7 @@ from airflow_provider_omics.reports.html import render
 from tests.e2e.deployment import Deployment, clean_environment
 from tests.e2e.processes import LOOPBACK, is_listening, pause
 from tests.page.conftest import start_browser
+from tests.page.site import running_site
 from tests.reports.cohorts import BEGAN, failed, page_of, record
 
 if TYPE_CHECKING:
@@ -40,13 +41,13 @@ CONNECTION: dict[str, Any] = {
         },
     },
 }
-SIZES = {"cohort-report": (1200, 1000), "cohort-report-phone": (500, 900)}
+SIZES = {"cohort-report": (1400, 1250), "cohort-report-phone": (500, 900)}
 
 
-def cohort() -> Iterator[dict[str, Any]]:
-    """Make 500 samples in waves of 100 at a time: 15 failed for two causes, a few took long."""
+def cohort(samples: int = 500) -> Iterator[dict[str, Any]]:
+    """Make samples in waves of 100 at a time: of 500, 15 failed for two causes, a few took long."""
     chance = random.Random(8)
-    for number in range(500):
+    for number in range(samples):
         started = BEGAN + timedelta(minutes=8 + 310 * (number // 100) + chance.random() * 20)
         minutes = chance.gauss(300, 14) * (1.6 if number % 149 == 9 else 1)
         row = {"population": chance.choice(["GBR", "FIN", "YRI"])}
@@ -72,6 +73,22 @@ def reports(chrome: Chrome, folder: Path) -> None:
         chrome.set_window_size(width, height)
         chrome.get(page.as_uri())
         chrome.save_screenshot(str(IMAGES / f"{name}.png"))
+
+
+def tab(chrome: Chrome, folder: Path) -> None:
+    """Make the picture of the tab of a deferred task in Airflow."""
+    home = folder / "site"
+    home.mkdir()
+    with running_site(home) as site:
+        site.defer_collected()
+        chrome.set_window_size(1500, 1300)
+        site.open_tab(chrome, "germline")
+        wait = WebDriverWait(chrome, 60)
+        wait.until(lambda seen: seen.find_element(By.ID, "cancel").is_displayed())
+        chrome.switch_to.frame("page")
+        wait.until(lambda seen: seen.execute_script("return document.documentElement.dataset.ready") == "true")
+        chrome.save_screenshot(str(IMAGES / "cohort-tab.png"))
+        chrome.switch_to.default_content()
 
 
 def connection_form(chrome: Chrome, folder: Path) -> None:
@@ -108,6 +125,7 @@ def main() -> None:
         chrome = start_browser(Path(folder) / "profile", "--hide-scrollbars")
         try:
             reports(chrome, Path(folder))
+            tab(chrome, Path(folder))
             connection_form(chrome, Path(folder))
         finally:
             chrome.quit()

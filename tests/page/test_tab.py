@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
-import sys
-import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -17,114 +10,12 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from airflow_provider_omics.emulator import OmicsEmulator, ScaledClock
-from tests.e2e.deployment import clean_environment
-from tests.e2e.processes import LOOPBACK, Program, free_port
 from tests.reports.markup import parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from selenium.webdriver import Chrome
 
-DAGS = Path(__file__).parent / "dags"
-SECRET = "of-the-tests-of-pages-alone-0123456789-0123456789-0123456789-0123456789"
-SPEED = 2_000
-"""Emulated seconds in a second: a run of an hour takes two."""
-
-START_SECONDS = 90
-
-
-@dataclass(frozen=True)
-class Server:
-    """An api-server with one DAG run in its database.
-
-    :param address: ``http://127.0.0.1:1234``.
-    :param run_id: of the DAG run.
-    :param tokens: user -> token.
-    """
-
-    address: str
-    run_id: str
-    tokens: dict[str, str]
-
-    def get(
-        self, task_id: str, user: str | None = "admin", *, dag_id: str = "cohorts", route: str = "cohort"
-    ) -> httpx.Response:
-        """Ask for the page of a task, or another route of it, as the browser does."""
-        path = f"/omics/{route}/{dag_id}/{quote(self.run_id, safe='')}/{task_id}/%7BMAP_INDEX%7D"
-        cookies = {} if user is None else {"_token": self.tokens[user]}
-        return httpx.get(self.address + path, cookies=cookies, timeout=60)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Run the DAG without a scheduler, then serve what it has left."""
-    home = tmp_path_factory.mktemp("airflow")
-    port = free_port()
-    scenario = {"runs": [{"match": {"run_setting_id": "S03"}, "outcome": "FAILED"}]}
-    with OmicsEmulator(clock=ScaledClock(SPEED), scenario=scenario, default_bucket="omics-results") as emulator:
-        environment = clean_environment(
-            AIRFLOW_HOME=str(home),
-            AIRFLOW__CORE__DAGS_FOLDER=str(DAGS),
-            AIRFLOW__CORE__LOAD_EXAMPLES="False",
-            AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS="admin:admin,viewer:viewer",
-            AIRFLOW__API_AUTH__JWT_SECRET=SECRET,
-            AIRFLOW__API__SECRET_KEY=SECRET,
-            AIRFLOW_CONN_AWS_DEFAULT=json.dumps(emulator.connection),
-            NO_PROXY=LOOPBACK,
-        )
-
-        def airflow(*command: str) -> str:
-            done = subprocess.run(
-                [sys.executable, "-m", "airflow", *command],
-                cwd=home,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, done.stdout
-            return done.stdout
-
-        airflow("db", "migrate")
-        (run_id,) = set(re.findall(r"run_id=(manual__[^\s,]+)", airflow("dags", "test", "cohorts")))
-        command = [
-            sys.executable,
-            "-m",
-            "airflow",
-            "api-server",
-            "--host",
-            LOOPBACK,
-            "--port",
-            str(port),
-            "--workers",
-            "1",
-        ]
-        program = Program("api-server", command, environment, home / "api-server.log")
-        try:
-            address = f"http://{LOOPBACK}:{port}"
-            until = time.monotonic() + START_SECONDS
-            while not _answers(address):
-                assert time.monotonic() < until, program.log.read_text()
-            passwords = dict(re.findall(r"Password for user '(\w+)': (\S+)", program.log.read_text()))
-            tokens = {
-                name: httpx.post(f"{address}/auth/token", json={"username": name, "password": word}).json()[
-                    "access_token"
-                ]
-                for name, word in passwords.items()
-            }
-            yield Server(address, run_id, tokens)
-        finally:
-            program.kill()
-
-
-def _answers(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/api/v2/monitor/health", timeout=1).is_success
-    except httpx.TransportError:
-        return False
+    from tests.page.servers import Server
 
 
 @pytest.mark.parametrize("user", ["admin", "viewer"])
@@ -145,9 +36,18 @@ def test_started(server: Server) -> None:
     assert " of 20 samples completed" in parsed(server.get("started").text).one("h1").text
 
 
+def test_run(server: Server) -> None:
+    """A single run has its own page, which it has written beside its results."""
+    page = parsed(server.get("aligned").text)
+
+    assert page.one("h1").text.endswith("completed succeeded")
+    assert page.one("h2", id="tasks").text == "Tasks"
+    assert page.one("h2", id="settings").text == "Settings in effect"
+
+
 def test_other_tasks(server: Server) -> None:
     """On a task of another kind one line says that there is nothing."""
-    assert "This task has started no batch of AWS HealthOmics." in server.get("other").text
+    assert "This task has started no run and no batch of AWS HealthOmics." in server.get("other").text
 
 
 @pytest.mark.parametrize(
@@ -182,7 +82,7 @@ def test_actions_refused(server: Server, route: str, user: str | None, dag_id: s
 def test_buttons(server: Server) -> None:
     """Who may not change the task has no button, nor has a task without a batch; the others have their page below."""
     assert parsed(server.get("judged", "viewer", route="tab").text).one("h1").text.startswith("19 of 20 samples")
-    assert "started no batch" in server.get("other", route="tab").text
+    assert "started no run and no batch" in server.get("other", route="tab").text
     answer = server.get("judged", route="tab")
     assert str(parsed(answer.text).one("iframe").attributes["src"]).startswith("../../../../cohort/cohorts/")
     assert "connect-src 'self'" in answer.headers["content-security-policy"]
@@ -204,9 +104,7 @@ def test_changes_nothing(server: Server, method: str) -> None:
 
 def test_tab(server: Server, browser: Chrome) -> None:
     """The tab stands beside Logs; inside its sandbox the table works, and a link opens."""
-    browser.get(f"{server.address}/api/v2/version")
-    browser.add_cookie({"name": "_token", "value": server.tokens["admin"], "path": "/"})
-    browser.get(f"{server.address}/dags/cohorts/runs/{quote(server.run_id)}/tasks/judged")
+    server.open(browser, "admin", "judged")
     wait = WebDriverWait(browser, 60)
     wait.until(lambda seen: seen.find_elements(By.LINK_TEXT, "Cohort"))[0].click()
     frame = wait.until(lambda seen: seen.find_elements(By.TAG_NAME, "iframe"))[0]

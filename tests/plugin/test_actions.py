@@ -30,9 +30,9 @@ def recorded(emulator: OmicsEmulator, **arguments: Any) -> Recorded:
         **arguments,
     )
     xcoms = perform(task).xcoms
-    return Recorded(
-        "dag / wgs", *(xcoms.get(link.key) for link in (OmicsRunBatchLink, OmicsCohortReportLink, OmicsResultsFileLink))
-    )
+    links = (OmicsRunBatchLink, OmicsCohortReportLink, OmicsResultsFileLink)
+    batch, report, results = (xcoms.get(link.key) for link in links)
+    return Recorded("dag / wgs", batch, report, results)
 
 
 @pytest.mark.parametrize(

@@ -6,24 +6,33 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from importlib.metadata import distribution
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_omics.core.snapshots import BatchSnapshot
-from airflow_provider_omics.links.omics import OmicsCohortReportLink, OmicsRunBatchLink
+from airflow_provider_omics.links.omics import (
+    OmicsCohortReportLink,
+    OmicsResultsFileLink,
+    OmicsRunBatchLink,
+    OmicsRunLink,
+    OmicsRunReportLink,
+)
+from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from airflow_provider_omics.plugin import OmicsPlugin, cohort
 from airflow_provider_omics.plugin.cohort import Recorded, SharedPages, cohort_html
 from airflow_provider_omics.reports.cohort import going
-from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, perform, samples
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, RUN, TaskInstanceRecord, perform, samples
 from tests.reports.markup import parsed
 
 if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.airflow_support import Connect, SteppedTime
 
-stepped = pytest.mark.usefixtures("stepped")
+in_steps = pytest.mark.usefixtures("stepped")
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +94,7 @@ def test_behind_a_path(address: str, href: str) -> None:
     assert done.stdout.rpartition("HREF")[2].strip() == href
 
 
-@stepped
+@in_steps
 def test_ended(emulator: OmicsEmulator) -> None:
     """Once the batch has ended the tab is the page beside the results."""
     stored = emulator.client("s3")
@@ -96,7 +105,7 @@ def test_ended(emulator: OmicsEmulator) -> None:
     assert html == stored.get_object(Bucket=BUCKET, Key="wgs/report.html")["Body"].read().decode()
 
 
-@stepped
+@in_steps
 def test_going(emulator: OmicsEmulator) -> None:
     """While the batch is going the tab has its counts, and loads itself anew; AWS is asked once for all viewers."""
     emulator.set_scenario({"runs": [{"match": {"run_setting_id": "S2"}, "running": 90_000}]})
@@ -114,7 +123,104 @@ def test_going(emulator: OmicsEmulator) -> None:
     assert emulator.calls.by_operation() == {"GetBatch": 1}
 
 
-@stepped
+@in_steps
+def test_going_with_results(emulator: OmicsEmulator, stepped: SteppedTime) -> None:
+    """Once a stretch of the wait was collected, the samples are there as well: counts of now, samples as of then."""
+    waves = {"A?": 3_000, "B?": 9_000, "C?": 90_000}
+    rules = [{"match": {"run_setting_id": name}, "running": seconds} for name, seconds in waves.items()]
+    failing = {"match": {"run_setting_id": "A1"}, "outcome": "FAILED", "running": 3_000}
+    emulator.set_scenario({"runs": [failing, *rules]})
+    instance = TaskInstanceRecord(task_id="wgs")
+    pages: list[str] = []
+
+    def look() -> None:
+        xcoms = instance.xcoms
+        if not pages and OmicsResultsFileLink.key in xcoms:
+            emulator.advance(6_000)
+            links = {"batch": OmicsRunBatchLink, "report": OmicsCohortReportLink, "results": OmicsResultsFileLink}
+            values = {name: xcoms[link.key] for name, link in links.items()}
+            pages.append(cohort_html(Recorded("dag / wgs", **values, is_going=True)))
+
+    stepped.at_sleep = look
+    task = OmicsStartRunBatchOperator(
+        task_id="wgs",
+        default_run_setting=DEFAULT_RUN_SETTING,
+        run_settings=samples("A1", "A2", "B1", "B2", "C1", "C2"),
+        results_s3_uri=f"s3://{BUCKET}/wgs.jsonl.gz",
+        collect_every=1_200,
+        max_failed_runs=1,
+    )
+
+    ended = perform(task, ti=instance)
+
+    page = parsed(pages[0])
+    assert ended.error is None
+    assert page.one("h1").text == "3 of 6 samples completed running"
+    assert page.one("h2", id="why").text == "Why they failed"
+    rows = [row.all("td") for row in page.one("table", id="table").one("tbody").all("tr")]
+    assert [next(iter(cells)).text for cells in rows] == ["failed", "completed", *["running"] * 4]
+    assert page.one("html").attributes["data-reload-after"] == "30"
+    judged = Recorded("dag / wgs", report=instance.xcoms[OmicsCohortReportLink.key])
+    assert parsed(cohort_html(judged)).one("h1").text == "5 of 6 samples completed succeeded"
+    assert instance.xcoms[OmicsResultsFileLink.key]["carried"] == {"COMPLETED": 0}
+
+
+@in_steps
+def test_earlier_attempts_count(emulator: OmicsEmulator) -> None:
+    """What earlier attempts have left counts, and messages are hidden unless the task says that they may be seen."""
+    known = recorded(waits=False)
+    emulator.advance(30_000)
+    place = {**(known.batch or {}), "uri": f"s3://{BUCKET}/nothing.jsonl.gz"}
+    results = {**place, "carried": {"COMPLETED": 3, "FAILED": 1}}
+
+    page = parsed(cohort_html(replace(known, results=results, is_going=True)))
+
+    assert page.one("h1").text.startswith("5 of 6 samples completed")
+    assert "are hidden" in page.one("footer").text
+
+
+@pytest.mark.parametrize("has_place", [True, False])
+@in_steps
+def test_run(emulator: OmicsEmulator, stepped: SteppedTime, connect: Connect, has_place: bool) -> None:
+    """A single run has its tasks over time: as HealthOmics lists them while it goes, then as its report has them."""
+    if has_place:
+        connect(service_config={"omics": {"results_s3_uri": f"s3://{BUCKET}/results/"}})
+    tasks = [{"name": "FASTQC", "duration": 600}, {"name": "ALIGN", "duration": 6_000}]
+    emulator.set_scenario({"runs": [{"running": 9_000, "tasks": tasks}]})
+    instance = TaskInstanceRecord(task_id="align")
+    pages: list[str] = []
+
+    def seen(*, is_going: bool) -> str:
+        links = {"run": OmicsRunLink, "report": OmicsRunReportLink}
+        values = {name: instance.xcoms.get(link.key) for name, link in links.items()}
+        return cohort_html(Recorded("dag / align", **values, is_going=is_going))
+
+    def look() -> None:
+        if not pages and OmicsRunLink.key in instance.xcoms:
+            emulator.advance(2_000)
+            pages.append(seen(is_going=True))
+
+    stepped.at_sleep = look
+    ended = perform(OmicsStartRunOperator(task_id="align", **RUN), ti=instance)
+    emulator.advance(100)
+    page, last = parsed(pages[0]), parsed(seen(is_going=False))
+
+    assert ended.error is None
+    assert page.one("h1").text.endswith("is going running")
+    assert page.one("h2", id="time").text == "Over time"
+    rows = page.one("section", **{"aria-labelledby": "tasks"}).one("tbody").all("tr")
+    assert {row.one("th").text: next(iter(row.all("td"))).text for row in rows} == {
+        "FASTQC": "completed",
+        "ALIGN": "running",
+    }
+    assert page.one("html").attributes["data-reload-after"] == "30"
+    assert last.one("h1").text.endswith("completed succeeded")
+    assert last.one("h2", id="tasks").text == "Tasks"
+    assert "data-reload-after" not in last.one("html").attributes
+    assert ("Settings in effect" in last.one("main").text) is has_place  # the stored page knows more
+
+
+@in_steps
 def test_ended_and_not_judged(emulator: OmicsEmulator) -> None:
     """A batch that no task waits for has its counts at its end, and no verdict."""
     known = recorded(waits=False)
@@ -127,14 +233,22 @@ def test_ended_and_not_judged(emulator: OmicsEmulator) -> None:
 
 
 def test_other_tasks() -> None:
-    """A task that has started no batch has one line, and AWS is not asked."""
+    """A task that has started no run and no batch has one line, and AWS is not asked."""
     page = parsed(cohort_html(Recorded("<b>dag</b> / task")))
 
     assert page.one("h1").text == "<b>dag</b> / task"
-    assert page.one("main").one("p").text == "This task has started no batch of AWS HealthOmics."
+    assert page.one("main").one("p").text == "This task has started no run and no batch of AWS HealthOmics."
+    assert not list(page.all("meta", **{"http-equiv": "refresh"}))
 
 
-@stepped
+def test_not_started_yet() -> None:
+    """A task that goes on may start a batch any moment: the line loads itself anew until it has."""
+    page = parsed(cohort_html(Recorded("dag / task", is_going=True)))
+
+    assert page.one("meta", **{"http-equiv": "refresh"}).attributes["content"] == "30"
+
+
+@in_steps
 def test_what_is_missing(emulator: OmicsEmulator) -> None:
     """Without access to the results the tab says in a sentence what is missing."""
     known = recorded()
@@ -148,7 +262,7 @@ def test_what_is_missing(emulator: OmicsEmulator) -> None:
     assert f"s3://{BUCKET}/wgs/report.html" in sentence
 
 
-@stepped
+@in_steps
 def test_batch_is_gone(emulator: OmicsEmulator) -> None:
     """A batch whose record was deleted is a sentence."""
     known = recorded(waits=False)
@@ -179,6 +293,26 @@ def test_viewers_wait_for_one_answer() -> None:
         viewer.join()
 
     assert (answers, made) == (["page"] * 3, ["slow"])
+
+
+def test_costly_pages_are_kept_longer(
+    emulator: OmicsEmulator, stepped: SteppedTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that takes long to make is made less often: others need the server, too."""
+    monkeypatch.setattr(cohort, "time", stepped)
+    pages = SharedPages()
+
+    def slow() -> str:
+        emulator.advance(10)
+        return "slow"
+
+    assert pages.get("a", slow) == "slow"
+    emulator.advance(190)
+    assert pages.get("a", lambda: "made anew") == "slow"
+    emulator.advance(20)
+    assert pages.get("a", lambda: "made anew") == "made anew"
+    emulator.advance(31)
+    assert pages.get("a", lambda: "once more") == "once more"
 
 
 def test_few_pages_are_kept() -> None:

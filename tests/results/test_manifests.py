@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.operators.run_batch import OmicsCollectBatchResultsOperator, OmicsStartRunBatchOperator
 from airflow_provider_omics.results.manifests import ManifestReader
-from tests.airflow_support import ONE_TRY, TASK_LOG
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, ONE_TRY, TASK_LOG, perform, samples
 from tests.results.batches import delete_manifests, end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_omics.emulator import OmicsEmulator
-    from tests.airflow_support import Connect
+    from tests.airflow_support import Connect, SteppedTime
 
 pytestmark = pytest.mark.usefixtures("stepped", "connect")
 
@@ -73,3 +74,25 @@ def test_logs_out_of_reach(emulator: OmicsEmulator, connect: Connect, log_lines:
 
     assert [manifests.read(run_id, "u") for run_id in ("1", "2")] == [None, None]
     assert sum("Manifests cannot be read" in line for line in log_lines(logging.WARNING)) == 1
+
+
+@pytest.mark.parametrize(("region", "calls"), [("us-east-1", 10), ("us-west-2", 5), ("eu-central-1", 5)])
+def test_pace_of_a_region(
+    emulator: OmicsEmulator, connect: Connect, stepped: SteppedTime, region: str, calls: int
+) -> None:
+    """Half of what an account has at most: CloudWatch Logs allows it 10 calls a second in some Regions, or 25."""
+    connect({"calls_per_second": 100})  # GetRun makes nobody wait
+    place: dict[str, Any] = {"region_name": region, "results_s3_uri": f"s3://{BUCKET}/results/wgs.jsonl.gz"}
+    runs = samples(*(f"S{number}" for number in range(20)))
+    arguments: dict[str, Any] = {
+        "default_run_setting": DEFAULT_RUN_SETTING,
+        "run_settings": runs,
+        "wait_for_completion": False,
+    }
+    started = perform(OmicsStartRunBatchOperator(task_id="cohort", **arguments, **place)).result
+    emulator.advance(100_000)
+    began = stepped.time()
+
+    perform(OmicsCollectBatchResultsOperator(task_id="collect", batch_id=started["batch_id"], **place))
+
+    assert 2 * len(runs) / (stepped.time() - began) == pytest.approx(calls, rel=0.1)

@@ -18,6 +18,7 @@ from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.results import read_batch_results
 from airflow_provider_omics.results.collect import Between, Collection
 from airflow_provider_omics.results.file import JsonLinesFile, write_changes, write_merged
+from airflow_provider_omics.results.read import cohort_records
 from airflow_provider_omics.results.store import ResultsStore
 from tests.airflow_support import BUCKET, TASK_LOG
 from tests.results.batches import DENIED, URI, calls, collect, delete_manifests, details, records, rule, start, statuses
@@ -168,6 +169,21 @@ def test_refused_and_gone(emulator: OmicsEmulator, log_lines: Callable[..., list
     )
 
 
+def test_each_sample_once_while_some_run_again(emulator: OmicsEmulator, batch_id: str) -> None:
+    """A cohort of which a part runs again has one record of each sample: how it ended, or that it is going again."""
+    earlier = [
+        RunRecord("B0", "900", None, RecordStatus.FAILED, batch_id="1"),
+        RunRecord("X0", "901", None, RecordStatus.COMPLETED, batch_id="1"),
+    ]
+    JsonLinesFile(OmicsHook(), URI, None).replace(record.to_json() for record in earlier)
+    between(batch_id)
+
+    found = [(record["run_setting_id"], record["status"]) for record in cohort_records(OmicsHook(), URI, batch_id)]
+
+    ended = {"A": "COMPLETED", "B": "RUNNING", "C": "RUNNING"}
+    assert sorted(found) == sorted([("X0", "COMPLETED"), *((name, ended[name[0]]) for name in NAMES)])
+
+
 OTHERS = [
     '{"run_setting_id":"O1","run_id":"1","run_uuid":"u","status":"COMPLETED","batch_id":"1","workflow_id":"7"}',
     '{ "status": "FAILED",  "run_setting_id": "\\u00d6 \\"2\\"", "batch_id": "1", "workflow_id": "7", "later": [1] }',
@@ -275,8 +291,17 @@ SOME = st.lists(st.sampled_from(["S1", "S2", 'S"3', "S\\4", "Ö"]), unique=True)
 def a_record(name: str, batch_id: str, number: int) -> RunRecord:
     created = f"2026-01-0{batch_id}T00:00:00.000+00:00"
     status = RecordStatus.COMPLETED if number % 2 else RecordStatus.FAILED
-    shared: dict[str, Any] = {"batch_id": batch_id, "batch_created_at": created, "workflow_id": "7"}
-    return RunRecord(name, str(number), f"u{number}", status, fingerprint=name, dag_id=batch_id, **shared)
+    return RunRecord(
+        name,
+        str(number),
+        f"u{number}",
+        status,
+        fingerprint=name,
+        dag_id=batch_id,
+        batch_id=batch_id,
+        batch_created_at=created,
+        workflow_id="7",
+    )
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -31,18 +31,23 @@ def attempt_entry(request: Mapping[str, Any], facts: Mapping[str, Any], *, masks
     return {"form": FORM, "operation": "StartRunBatch", **facts, "request": _plain(request, masks=masks)}
 
 
-def run_entry(answer: Mapping[str, Any] | None, manifest: Iterable[str] | None, *, masks: bool) -> dict[str, Any]:
+def run_entry(
+    run_setting_id: str, answer: Mapping[str, Any] | None, manifest: Iterable[str] | None, *, masks: bool
+) -> dict[str, Any]:
     """Make the entry of a run that has ended.
 
+    :param run_setting_id: its sample, which neither GetRun nor the manifest tells.
     :param answer: of GetRun; None: the run's record is gone.
     :param manifest: messages of its manifest stream, which has the digests of its tasks' images; None: it could not be
         read.
     :param masks: whether values of parameters and policies are replaced by their hashes.
-    :return: a JSON object: ``run``, GetRun's answer or null, and ``manifest``, the objects of the stream or null.
+    :return: a JSON object: ``run_setting_id``; ``run``, GetRun's answer or null; ``manifest``, the objects of the
+        stream or null.
     """
     run = None if answer is None else {name: value for name, value in answer.items() if name != "ResponseMetadata"}
     objects = None if manifest is None else [_plain(value, masks=masks) for value in manifest_objects(manifest)]
-    return {"form": FORM, "operation": "GetRun", "run": _plain(run, masks=masks), "manifest": objects}
+    members = {"run_setting_id": run_setting_id, "run": _plain(run, masks=masks), "manifest": objects}
+    return {"form": FORM, "operation": "GetRun", **members}
 
 
 def sha256_of(value: Any) -> str:

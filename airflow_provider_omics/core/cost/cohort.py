@@ -28,7 +28,7 @@ _FEW = 3
 class RunPrice:
     """One run of a sample, as its record tells.
 
-    :param run_setting_id: the sample.
+    :param run_setting_id: the sample; empty: not known.
     :param run_uuid: the run; None: there was none.
     :param status: how it ended.
     :param usd: what it cost; None: not known.
@@ -146,7 +146,8 @@ class CostCounter:
                 return
             self._seen.add(run.run_uuid)
             self._count(run)
-        self._samples.add(run.run_setting_id)
+        if run.run_setting_id:
+            self._samples.add(run.run_setting_id)
 
     def _count(self, run: RunPrice) -> None:
         self._runs += 1

@@ -1,13 +1,14 @@
-"""What a team spent, over all results files of a place: by month, and by whatever its records tell."""
+"""What a team spent, over all results files of a place and their ledgers: by month, and by what records tell."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_provider_omics.core.batch.sample import RecordStatus
 from airflow_provider_omics.core.cost.cohort import CostCounter, RunPrice
+from airflow_provider_omics.core.cost.reckoning import NO_MANIFEST, NO_MANIFEST_YET
 
 BY = (
     *("dag_id", "dag_run_id", "task_id", "batch_id", "workflow_id", "workflow_version_name"),
@@ -20,7 +21,7 @@ ROW = "row."
 NEEDED = (
     *BY,
     *("row", "run_uuid", "status_before_removal", "stopped_at", "batch_created_at"),
-    *("cost_usd", "prices_as_of", "earlier_runs"),
+    *("cost_usd", "cost_unknown", "prices_as_of", "earlier_runs"),
 )
 """Members of a record that a table reads: the others need not be kept in memory."""
 
@@ -65,10 +66,12 @@ class _Group:
 
 
 class SpendingTable:
-    """Adds records up; a run that several files have, as a carried result has been copied, counts once.
+    """Adds runs up: those of records first, then those that only a ledger tells of, or tells the cost of.
+
+    A run that several files have, as a carried result has been copied, counts once, with its cost if any has it.
 
     :param by: one of :data:`BY`, or ``row.NAME``.
-    :param month: only runs that ended in it: ``"2026-11"``; None: all.
+    :param month: only runs that ended in it (UTC): ``"2026-11"``; None: all.
     """
 
     def __init__(self, by: str, month: str | None = None) -> None:
@@ -76,46 +79,126 @@ class SpendingTable:
         self._month = month
         self._groups: dict[str, _Group] = {}
         self._whole = _Group()
+        self._samples: dict[tuple[str, str], str] = {}
+        self._unpriced: dict[str, tuple[str, RunPrice, bool]] = {}
         self._seen: set[str] = set()
+        self._recorded: set[str] = set()
 
-    def add(self, records: Iterable[Mapping[str, Any]]) -> None:
+    def add(self, records: Iterable[Mapping[str, Any]], results: str = "") -> None:
         """Add the records of a results file.
 
         :param records: lines of the file.
+        :param results: names the file, as entries of its ledger do. Default: it has none.
         """
         for record in records:
-            sample = f"{record.get('workflow_id') or ''}/{record['run_setting_id']}"
+            sample = _sample_of(record)
+            if self._by not in _OF_RUN:
+                self._samples.setdefault((results, sample), self._name(record, record))
             earlier = [run for run in record.get("earlier_runs") or () if isinstance(run, Mapping)]
             for run in (*earlier, record):
-                ended = str(run.get("stopped_at") or run.get("batch_created_at") or record.get("batch_created_at"))
-                if self._month is None or ended.startswith(self._month):
-                    self._add(sample, run, record)
+                ended = run.get("stopped_at") or run.get("batch_created_at") or record.get("batch_created_at")
+                if self._is_wanted(ended):
+                    group, as_of = self._name(run, record), record.get("prices_as_of")
+                    self._add(group, _price(sample, run), as_of, is_reckoned=_is_reckoned(run))
+                elif run.get("run_uuid") is not None:
+                    self._seen.add(str(run["run_uuid"]))  # its entry in a ledger need not be read
+
+    def needs(self, run_uuid: str) -> bool:
+        """Take note that a run has its entry in a ledger, and tell whether the entry has to be read.
+
+        :param run_uuid: of the run.
+        :return: whether no record tells of the run, or none what it cost.
+        """
+        self._recorded.discard(run_uuid)
+        _, _, is_reckoned = self._unpriced.get(run_uuid, ("", None, True))
+        return run_uuid not in self._seen or not is_reckoned
+
+    def add_entry(
+        self, run: Mapping[str, Any], usd: float | None, prices_as_of: str | None = None, results: str = ""
+    ) -> None:
+        """Add a run that is in a ledger.
+
+        :param run: what a record would say of it, as :class:`airflow_provider_omics.core.cost.ledger.LedgerRun` has it.
+        :param usd: what it cost; None: not known.
+        :param prices_as_of: when the prices were read. Default: not known.
+        :param results: the results file that its entry lies beside. Default: not known.
+        """
+        known = self._unpriced.get(run["run_uuid"])
+        if known is not None:
+            group, price, _ = known
+            self._add(group, replace(price, usd=usd), prices_as_of)
+        elif run["run_uuid"] not in self._seen and self._is_wanted(run.get("stopped_at")):
+            sample = _sample_of(run) if run.get("run_setting_id") else ""
+            group = self._samples.get((results, sample)) or self._name(run, run)
+            self._add(group, replace(_price(sample, run), usd=usd), prices_as_of)
+        self._recorded.discard(run["run_uuid"])
+
+    @property
+    def recorded_only(self) -> int:
+        """How many of the runs that were added are in no ledger."""
+        return len(self._recorded)
 
     def rows(self) -> list[Spending]:
         """Return a row for each group, the dearest first."""
+        self._settle()
         rows = [group.spending(name) for name, group in self._groups.items()]
         return sorted(rows, key=lambda row: (-row.usd, row.group))
 
     def total(self) -> Spending:
         """Return the sum of all."""
+        self._settle()
         return self._whole.spending("total")
 
-    def _add(self, sample: str, run: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-        run_uuid = run.get("run_uuid")
-        if run_uuid is not None and run_uuid in self._seen:
-            return
-        self._seen.add(str(run_uuid))
-        group = self._groups.setdefault(self._name(run, record), _Group())
-        status = run.get("status_before_removal") or run.get("status") or RecordStatus.UNKNOWN.value
-        price = RunPrice.from_record({**run, "run_setting_id": sample, "status": status})
-        for each in (group, self._whole):
-            each.add(price, record.get("prices_as_of"))
+    def _is_wanted(self, ended: Any) -> bool:
+        return self._month is None or str(ended).startswith(self._month)
+
+    def _add(self, group: str, run: RunPrice, prices_as_of: str | None, *, is_reckoned: bool = False) -> None:
+        uuid = run.run_uuid
+        if uuid is None:
+            self._count(group, run, None)
+        elif run.usd is not None:
+            if uuid not in self._seen or self._unpriced.pop(uuid, None) is not None:
+                self._count(group, run, prices_as_of)
+        elif uuid not in self._seen:
+            self._unpriced[uuid] = group, run, is_reckoned
+        if uuid is not None and uuid not in self._seen:
+            self._seen.add(uuid)
+            self._recorded.add(uuid)
+
+    def _settle(self) -> None:
+        """Count the runs whose cost nobody has told."""
+        for group, run, _ in self._unpriced.values():
+            self._count(group, run, None)
+        self._unpriced = {}
+
+    def _count(self, group: str, run: RunPrice, prices_as_of: str | None) -> None:
+        for each in (self._groups.setdefault(group, _Group()), self._whole):
+            each.add(run, prices_as_of)
 
     def _name(self, run: Mapping[str, Any], record: Mapping[str, Any]) -> str:
         if self._by.startswith(ROW):
             value = (record.get("row") or {}).get(self._by.removeprefix(ROW))
-        elif self._by in ("status", "cause", "batch_id"):
+        elif self._by in _OF_RUN:
             value = run.get(self._by)
         else:
             value = record.get(self._by)
         return "" if value is None else str(value)
+
+
+_OF_RUN = ("status", "cause", "batch_id")
+"""Members that each attempt has of its own; the others are those of its sample's record."""
+
+
+def _sample_of(record: Mapping[str, Any]) -> str:
+    return f"{record.get('workflow_id') or ''}/{record['run_setting_id']}"
+
+
+def _price(sample: str, run: Mapping[str, Any]) -> RunPrice:
+    status = run.get("status_before_removal") or run.get("status") or RecordStatus.UNKNOWN.value
+    return RunPrice.from_record({**run, "run_setting_id": sample, "status": status})
+
+
+def _is_reckoned(run: Mapping[str, Any]) -> bool:
+    """Whether a cost that is not known was reckoned from a manifest: the ledger has the same one."""
+    unknown = run.get("cost_unknown") or ()
+    return bool(unknown) and not {NO_MANIFEST, NO_MANIFEST_YET} & set(unknown)

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_omics.core.failure.manifest import manifest_objects, moment
+from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import RunStatus
 
 
@@ -142,9 +143,20 @@ def run_usage(messages: Iterable[str], run_id: str, run_uuid: str | None = None)
     :param run_uuid: its uuid; None: any, which can be wrong where the id was used before.
     :return: the usage; None: the manifest has no object of the run.
     """
+    return usage_of(manifest_objects(messages), run_id, run_uuid)
+
+
+def usage_of(objects: Iterable[Mapping[str, Any]], run_id: str, run_uuid: str | None = None) -> RunUsage | None:
+    """Read the usage of a run from the objects of its manifest.
+
+    :param objects: the objects, in any order; those of other runs are passed over.
+    :param run_id: id of the run.
+    :param run_uuid: its uuid; None: any.
+    :return: the usage; None: there is no object of the run.
+    """
     run: Mapping[str, Any] | None = None
     tasks: list[TaskUsage] = []
-    for entry in manifest_objects(messages):
+    for entry in objects:
         arn = entry.get("arn")
         if not isinstance(arn, str):
             continue
@@ -173,6 +185,16 @@ def run_usage(messages: Iterable[str], run_id: str, run_uuid: str | None = None)
         storage_maximum=_number(metrics.get("storageMaximumGiB")),
         tasks=tuple(tasks),
     )
+
+
+def listed_usage(run: RunSnapshot, items: Iterable[Mapping[str, Any]]) -> RunUsage:
+    """Read what the tasks of a run have asked for, which is all that is known before there is a manifest.
+
+    :param run: the run.
+    :param items: of ListRunTasks.
+    """
+    tasks = tuple(_task_usage(item, str(item["taskId"])) for item in items)
+    return RunUsage(run.id, run.uuid, str(run.arn).split(":")[3] if run.arn else "", run.status, tasks=tasks)
 
 
 def _task_usage(entry: Mapping[str, Any], task_id: str) -> TaskUsage:

@@ -75,9 +75,11 @@ def manifest_objects(messages: Iterable[str]) -> Iterator[dict[str, Any]]:
 def moment(value: Any) -> datetime | None:
     """Read a time of a manifest, ``"2026-06-22T12:00:00.123Z"``.
 
-    :param value: a member of one of its objects.
+    :param value: a member of one of its objects; a time of an answer of HealthOmics is one already.
     :return: the time; UTC, if it names no zone. None: it is no time.
     """
+    if isinstance(value, datetime):
+        return value
     try:
         time = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else None
     except ValueError:

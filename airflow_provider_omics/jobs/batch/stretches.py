@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,8 +62,11 @@ class BatchProgress:
         name = identity.task_id + (f" [{identity.map_index}]" if identity.map_index >= 0 else "")
         uri = None if self.report is None else self.report.uri
         sentence = progress_sentence(name, total, sum(causes.values()), causes, going, uri)
-        context: Any = {**self.owner.context, "omics_progress": sentence}
-        self.owner.try_to_write("progress for people", self.callback, context)
+        # By items: Airflow 2 warns of deprecated keys when they are got one by one.
+        context: Any = dict(self.owner.context.items()) | {"omics_progress": sentence}
+        # A notifier renders its templates in place: as it is, it would send its first message again and again.
+        callback = copy(self.callback) if hasattr(self.callback, "template_fields") else self.callback
+        self.owner.try_to_write("progress for people", callback, context)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ FAILING, FAILING_ONCE, ENDLESS_ONCE = "2000000", "2000001", "2000002"
 SECOND_DEPLOYMENT = "OMICS_E2E_SECOND" in os.environ
 """Whether this is the Airflow that has the same DAGs as the first, and in which nothing goes wrong."""
 
-COMMON = {"poll_interval": 1, "deferrable": True, "retries": 2, "retry_delay": timedelta(seconds=1)}
+COMMON: dict[str, Any] = {"poll_interval": 1, "deferrable": True, "retries": 2, "retry_delay": timedelta(seconds=1)}
 
 
 class Dying:
@@ -209,6 +209,19 @@ with DAG("outage", schedule=None):
     pair("outlived", EIGHTY, deferrable=False, retry_delay=timedelta(seconds=30))
     pair("deferred_before", EIGHTY)
     pair("ended_meanwhile", TWENTY, retry_delay=timedelta(seconds=30))
+
+with DAG("waves", schedule=None):
+    OmicsStartRunBatchOperator(
+        task_id="batch_of_waves",
+        default_run_setting={"workflowId": FIVE, "roleArn": ROLE, "outputUri": OUTPUT},
+        run_settings=[{"runSettingId": sample} for sample in ("A1", "A2", "B1", "B2", "C1", "C2")],
+        results_s3_uri="s3://omics-e2e/results/waves.jsonl.gz",
+        # A task that has just gone to the triggerer is lost if it comes back at once: by its name this one comes back
+        # after 10 seconds at first, and after 8 then. Where it was lost all the same, it is tried again.
+        collect_every=8,
+        aws_conn_id="omics_waves",
+        **{**COMMON, "retries": 5},
+    )
 
 # What an Airflow before 3.3 can show: its record lies in S3.
 with DAG("older", schedule=None):

@@ -1,4 +1,4 @@
-"""Tasks whose tabs are seen: one has judged its batch, one waits for nothing, one is of another kind; two defer."""
+"""Tasks whose tabs are seen: of batches and of single runs, one of another kind; those of their own DAGs defer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import DAG
 from airflow.providers.standard.operators.empty import EmptyOperator
 
+from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 
 COHORT: dict[str, Any] = {
@@ -18,7 +19,23 @@ COHORT: dict[str, Any] = {
 with DAG("cohorts", schedule=None):
     OmicsStartRunBatchOperator(task_id="judged", max_failed_runs=2, **COHORT)
     OmicsStartRunBatchOperator(task_id="started", wait_for_completion=False, **COHORT)
+    OmicsStartRunOperator(task_id="aligned", workflow_id="1234567", poll_interval=1)
     EmptyOperator(task_id="other")
+
+with DAG("single", schedule=None):
+    OmicsStartRunOperator(task_id="wgs", workflow_id="1234567", deferrable=True, retries=0, poll_interval=1)
+
+with DAG("germline", schedule=None):
+    OmicsStartRunBatchOperator(
+        task_id="wgs",
+        default_run_setting={"workflowId": "1234567"},
+        run_settings=[{"runSettingId": f"NA{12_000 + n}", "parameters": {}} for n in range(160)],
+        deferrable=True,
+        retries=0,
+        poll_interval=1,
+        results_detail="listed",
+        collect_every=4,
+    )
 
 LARGE = {
     **COHORT,
