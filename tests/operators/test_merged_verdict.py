@@ -133,7 +133,7 @@ def test_batch_that_was_cancelled(new_task: NewTask, emulator: OmicsEmulator, me
     script(task, [{"running": 90_000}], limits={"submissions_per_second": 0.02})
     meanwhile("SUBMITTING", lambda id_: emulator.service.call("CancelRunBatch", {"batchId": id_}))
 
-    ended = task.try_(run_settings=samples("S1", "S2", "S3", "S4"), results_s3_uri=URI)
+    ended = task.try_(run_settings=samples("S1", "S2", "S3", "S4"), results_s3_uri=URI, poll_interval=30)
 
     told = task.instance.xcoms["return_value"]
     assert isinstance(ended.error, BatchCancelled)
