@@ -1,8 +1,8 @@
 """The package's errors as Airflow's exceptions.
 
-The hook raises the classes of :mod:`airflow_provider_omics.core.errors`; the error of a task is in addition an
-``AirflowException``, or an ``AirflowFailException`` where another try cannot help or must not happen.
-``isinstance(error, RunFailed)`` and ``error.run_id`` work in an ``on_failure_callback`` as they do elsewhere.
+The hook raises the classes of :mod:`airflow_provider_omics.core.errors`; a task's error is also an
+``AirflowException``, or an ``AirflowFailException`` if another try cannot help or must not happen. ``isinstance(error,
+RunFailed)`` and ``error.run_id`` work in an ``on_failure_callback`` as elsewhere.
 """
 
 from __future__ import annotations
@@ -99,14 +99,14 @@ FINAL: tuple[type[OmicsError], ...] = (
 
 
 def airflow_error(error: OmicsError, *, final: bool | None = None, policy: object = None) -> AirflowException:
-    """Make an Airflow exception of an error: the same class name and attributes, a diagnosis, and a text for the log.
+    """Turn an error into an Airflow exception: the same class name and attributes, a diagnosis, and a text for the log.
 
     :param error: the error.
     :param final: whether Airflow must spend no retry on it; default: as :data:`FINAL` says.
-    :param policy: the task's ``retry_policy``: Airflow asks it about no AirflowFailException, so that a final error is
-        none then. None: the task has none.
+    :param policy: the task's ``retry_policy``. Airflow never asks it about an AirflowFailException, so with a policy a
+        final error is not one. None: the task has none.
     :return: an exception that is both an instance of the error's class and of AirflowException or AirflowFailException;
-        raise it ``from None``: its ``diagnosis`` has the error of AWS's, and a log prints every error of a chain.
+        raise it ``from None``: its ``diagnosis`` has AWS's error, and a log prints every error of a chain.
     """
     # A task that ends well needs none.
     from airflow_provider_omics.core.failure.endings import diagnosis_of_error, text_of_error
@@ -120,7 +120,7 @@ def airflow_error(error: OmicsError, *, final: bool | None = None, policy: objec
 
 
 def task_error(error: OmicsError, log: Any, *, final: bool | None = None, policy: object = None) -> AirflowException:
-    """Make the one error that ends a task, the last that its log shows; what its text leaves out goes to the log.
+    """Make the one error that ends a task, the last in its log; details that its text omits go to the log.
 
     :param error: the error.
     :param log: the task's logger.

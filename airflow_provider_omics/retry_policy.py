@@ -25,15 +25,14 @@ else:
 
 
 class OmicsRetryPolicy(RetryPolicy):
-    """Spend no retry on a failure of HealthOmics that comes back, and leave all others to another policy.
+    """Spend no retry on a HealthOmics failure that would recur, and leave all others to another policy.
 
-    Without it, a task whose ``retry_policy`` is any other policy has that policy decide about every failure, also about
-    those on which this package would spend no try.
+    Any other ``retry_policy`` of a task decides on every failure, even on those that this package would not retry.
 
-    :param otherwise: decides about failures of other kinds, and about those that another try may help; default:
-        Airflow's ``retries`` and ``retry_delay``.
+    :param otherwise: decides on failures of other kinds, and on those that another try may help; default: Airflow's
+        ``retries`` and ``retry_delay``.
     :param delays: class of failure (``"transient"``, ``"unclear"``; with ``retry_permanent_failures`` also
-        ``"permanent"``, ``"sizing"``) -> time before the next try, where ``otherwise`` decides nothing. Default: the
+        ``"permanent"``, ``"sizing"``) -> time before the next try, if ``otherwise`` makes no decision. Default: the
         task's ``retry_delay``.
     :raises RuntimeError: this Airflow has no retry policies.
     :raises ValueError: ``delays`` names no class of failure.
@@ -53,13 +52,14 @@ class OmicsRetryPolicy(RetryPolicy):
         self.delays = dict(delays or {})
 
     def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> RetryDecision:
-        """Decide about a failure; called by Airflow in the task's process.
+        """Decide on a failure; called by Airflow in the task's process.
 
-        :param exception: what the task raised.
+        :param exception: the error that the task raised.
         :param try_number: number of this try.
         :param max_tries: Airflow's ``max_tries`` of the task.
         :param context: Airflow's context of the task.
-        :return: FAIL for what comes back; else the decision of ``otherwise``; else RETRY for a class in ``delays``.
+        :return: FAIL for a failure that would recur; else the decision of ``otherwise``; else RETRY for a class in
+            ``delays``.
         """
         diagnosis = getattr(exception, "diagnosis", None) or {}
         failure_class = diagnosis.get("failure_class")

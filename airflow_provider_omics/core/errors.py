@@ -117,14 +117,14 @@ def _rebuild(cls: type[OmicsError], args: tuple[Any, ...], state: dict[str, Any]
 
 
 class OmicsError(Exception):
-    """Anything that this package raises on purpose.
+    """Base of all errors that this package raises on purpose.
 
-    ``is_final`` says of an error that a task raises whether another try cannot help or must not happen; None: no task
-    has raised it. Airflow's own retry policies can ask for it.
+    ``is_final``, set once a task raises the error, is True if another try cannot help or must not happen; None: no task
+    has raised it. Airflow's own retry policies can read it.
 
-    ``diagnosis`` is set once a task raises the error: what happened, as JSON values, of every class at least
-    ``headline``, ``cause``, ``explanation``, ``owner``, ``action``, ``failure_class``, ``summary`` (what the log ends
-    with), ``final`` (whether Airflow tries no more) and ``aws_error`` (the call of AWS's that is behind it, or None).
+    ``diagnosis``, set once a task raises the error, describes it as JSON values. Every class has at least ``headline``,
+    ``cause``, ``explanation``, ``owner``, ``action``, ``failure_class``, ``summary`` (the end of the log), ``final``
+    (whether it ends the task without retries) and ``aws_error`` (the failed AWS call, or None).
     """
 
     is_final: bool | None = None
@@ -227,7 +227,7 @@ _UNREACHABLE = frozenset({"ConnectTimeoutError", "EndpointConnectionError", "Pro
 
 
 class Unavailable(ServiceError):
-    """May pass by itself: a 5xx answer, a time-out, a connection that failed."""
+    """May pass by itself: a 5xx answer, a time-out, a failed connection."""
 
     @property
     def is_unreachable(self) -> bool:
@@ -255,7 +255,7 @@ class RunError(OmicsError):
     :param log_streams: names of the CloudWatch streams of the run in ``/aws/omics/WorkflowLog``.
     :param console_url: the run in the AWS console.
 
-    The ``diagnosis`` of a failed run has also ``failed_tasks``, ``links``, ... of
+    The ``diagnosis`` of a failed run also has ``failed_tasks``, ``links``, ... of
     :meth:`airflow_provider_omics.core.failure.diagnosis.RunDiagnosis.to_json`.
     """
 
@@ -302,7 +302,7 @@ class RunCancelled(RunError):
 
 
 class RunDeleted(RunError):
-    """The run was deleted while it was waited for."""
+    """The run was deleted during the wait."""
 
 
 class RunVanished(RunError):
@@ -325,8 +325,8 @@ class BatchError(OmicsError):
     :param failed_run_settings: ``runSettingId`` -> reason of the first runs that did not complete (at most 20).
     :param console_url: the run list of the AWS console.
 
-    The ``diagnosis`` of a batch that failed has cause, owner and action of the largest group of failures, and also
-    ``groups``, ``examples``, ... of :meth:`airflow_provider_omics.core.failure.batch.BatchDiagnosis.to_json`.
+    The ``diagnosis`` of a failed batch has cause, owner and action of the largest group of failures, and ``groups``,
+    ``examples``, ... of :meth:`airflow_provider_omics.core.failure.batch.BatchDiagnosis.to_json`.
     """
 
     def __init__(
@@ -368,11 +368,11 @@ class BatchCancelled(BatchError):
 
 
 class BatchDeleted(BatchError):
-    """The runs of the batch were deleted while it was waited for."""
+    """The batch's runs were deleted during the wait."""
 
 
 class BatchVanished(BatchError):
-    """The batch was deleted while it was waited for."""
+    """The batch was deleted during the wait."""
 
 
 class BatchVerdictError(BatchError):
@@ -404,12 +404,12 @@ class WorkflowFailed(OmicsError):
 
 
 class LostContact(OmicsError):
-    """HealthOmics could not be asked for so long that the wait was given up; nothing was cancelled.
+    """No call to HealthOmics succeeded for so long that the wait was given up; nothing was cancelled.
 
     :param kind: ``"run"`` or ``"batch"``.
     :param resource_id: its id.
     :param resource_uuid: its uuid, None where unknown.
-    :param seconds: how long no look succeeded.
+    :param seconds: how long no poll succeeded.
     :param cause: the last error, as text.
     """
 
@@ -426,7 +426,7 @@ class LostContact(OmicsError):
 
 
 class AttemptError(OmicsError):
-    """What an earlier try left behind cannot be resolved without the risk of paying twice; nothing was started.
+    """The start of an earlier try cannot be resolved without the risk of paying twice; nothing was started.
 
     :param reason: the obstacle, with its ids.
     :param advice: the ways on.
@@ -459,7 +459,7 @@ class StartTimedOut(OmicsError):
 
 
 class NotOwner(OmicsError):
-    """Another try of the task owns the attempt now: this process outlived its own try, and touches nothing any more.
+    """Another try of the task owns the attempt now: this process outlived its own try and touches nothing.
 
     :param resource_id: id of the run or batch.
     :param owner_try: number of the try that owns it.
@@ -474,7 +474,7 @@ class NotOwner(OmicsError):
 
 
 class EventError(OmicsError):
-    """A trigger event without the form that this version reads; never taken for a success.
+    """A trigger event that this version cannot read; it never counts as success.
 
     :param reason: its fault.
     """

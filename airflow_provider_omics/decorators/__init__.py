@@ -1,6 +1,6 @@
 """TaskFlow decorators: a function returns what to run, and its task runs it.
 
-They are ``@task.omics_run`` and ``@task.omics_run_batch`` as well. Imported from here, they have types.
+They are also available as ``@task.omics_run`` and ``@task.omics_run_batch``. Imported from here, they have types.
 """
 
 from __future__ import annotations

@@ -38,10 +38,10 @@ class OmicsTaskDecorator(Protocol[Arguments]):
 
 
 class FunctionOperator(DecoratedOperator):
-    """Call the decorated function when the task starts, and go on with what it returned.
+    """Call the decorated function when the task starts, and continue with its return value.
 
-    ``execute_complete`` is the operator's own: after a deferral the function is not called again. Airflow renders the
-    arguments of the function, and never what it returned.
+    ``execute_complete`` is the operator's own: after a deferral, the function is not called again. Airflow renders the
+    function's arguments, never its return value.
 
     :param python_callable: the decorated function.
     :param kwargs: arguments of the operator.
@@ -68,7 +68,7 @@ class FunctionOperator(DecoratedOperator):
         raise NotImplementedError
 
     def execute(self, context: Context) -> Any:
-        """Call the function, and run what it returned; called by Airflow.
+        """Call the function, and run its return value; called by Airflow.
 
         :return: the result of the operator.
         """

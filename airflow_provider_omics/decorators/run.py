@@ -33,7 +33,7 @@ class _RunDecoratedOperator(FunctionOperator, OmicsStartRunOperator):
 
 
 def omics_run_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
-    """Make a task of a function that returns the parameters of a run; Airflow knows it as ``@task.omics_run``.
+    """Turn a function that returns the parameters of a run into a task; in Airflow, ``@task.omics_run``.
 
     ::
 
@@ -45,7 +45,7 @@ def omics_run_task(python_callable: Callable[..., Any] | None = None, **kwargs: 
 
     :param python_callable: the function: it returns the parameters, or the URI of an S3 object with them. It is called
         once a try, before the start, and never after a deferral.
-    :param kwargs: arguments of :class:`~airflow_provider_omics.operators.run.OmicsStartRunOperator`, but for
+    :param kwargs: arguments of :class:`~airflow_provider_omics.operators.run.OmicsStartRunOperator`, except
         ``parameters`` and ``parameters_uri``.
     :return: the decorator, or the decorated function.
     :raises TypeError: ``parameters`` or ``parameters_uri`` is given as well.

@@ -32,7 +32,7 @@ class _RunBatchDecoratedOperator(FunctionOperator, OmicsStartRunBatchOperator):
 
 
 def omics_run_batch_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
-    """Make a task of a function that returns the runs of a batch; Airflow knows it as ``@task.omics_run_batch``.
+    """Turn a function that returns the runs of a batch into a task; in Airflow, ``@task.omics_run_batch``.
 
     ::
 
@@ -44,8 +44,8 @@ def omics_run_batch_task(python_callable: Callable[..., Any] | None = None, **kw
 
     :param python_callable: the function: it returns a list of run settings, or a sheet (a path, a
         :class:`~airflow_provider_omics.sheets.SampleSheet`, or a mapping with its fields; ``SampleSheet(rows=...)``
-        maps rows that it has at hand). It is called once a try, before the start, and never after a deferral.
-    :param kwargs: arguments of :class:`~airflow_provider_omics.operators.run_batch.OmicsStartRunBatchOperator`, but for
+        maps rows that it already has). It is called once a try, before the start, and never after a deferral.
+    :param kwargs: arguments of :class:`~airflow_provider_omics.operators.run_batch.OmicsStartRunBatchOperator`, except
         ``run_settings``, ``run_settings_s3_uri`` and ``sample_sheet``.
     :return: the decorator, or the decorated function.
     :raises TypeError: one of these three is given as well.

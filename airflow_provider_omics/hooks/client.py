@@ -108,7 +108,7 @@ class OmicsClientHook(AwsBaseHook):
 
     @classmethod
     def get_connection(cls, conn_id: str) -> Any:
-        """Get a connection of Airflow's, with objects where its extra has their JSON text, as a URI carries them.
+        """Get an Airflow connection; JSON text in its extra, as a URI carries it, becomes objects.
 
         :param conn_id: id of the connection.
         :return: the connection.
@@ -127,7 +127,7 @@ class OmicsClientHook(AwsBaseHook):
         """Read which run settings the installed boto3 can send.
 
         :return: the fields of StartRun and StartRunBatch in the client's own service model.
-        :raises ServiceError: there is no client, as its credentials or its Region could not be had.
+        :raises ServiceError: no client could be made, for want of credentials or a Region.
         """
         with service_errors("StartRun"):
             model = self.conn.meta.service_model
@@ -235,9 +235,9 @@ class OmicsClientHook(AwsBaseHook):
     def get_client_type(
         self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
     ) -> Any:
-        """Make a client; settings that allow none are an error that names them.
+        """Make a client; an error names settings that prevent it.
 
-        :raises SettingsError: endpoint, Region, profile or CA certificates of the connection are none.
+        :raises SettingsError: the connection's endpoint, Region, profile or CA certificates are not valid.
         :raises ServiceError: there are no credentials, or the role of the connection was not assumed.
         """
         connection = self.conn_config  # outside of the block: Airflow's errors are its own

@@ -33,18 +33,18 @@ _ACTIVE = {status.value for status in ACTIVE_RUN_STATUSES}
 
 
 class OmicsHook(OmicsClientHook):
-    """Talk to AWS HealthOmics.
+    """Call the AWS HealthOmics API.
 
     Every failed call raises a :class:`~airflow_provider_omics.core.errors.ServiceError`: AccessDenied, NotFound,
-    Conflict, QuotaExceeded, InvalidRequest, or Unavailable for what may pass by itself. Arguments in camelCase are not
-    used: each method maps its snake_case arguments to the names of the API.
+    Conflict, QuotaExceeded, InvalidRequest, or Unavailable for errors that may pass by themselves. Arguments are
+    snake_case: each method maps them to the API's names.
 
     :param aws_conn_id: the Airflow connection of type ``aws``; None or empty: boto3's own credential chain.
     :param region_name: AWS Region; default: the connection's.
     :param verify: whether to verify TLS certificates, or the path of a CA bundle; default: the connection's.
-    :param config: botocore configuration (a dict or a Config); it wins over what this hook sets by itself: retry mode
-        ``standard`` with 10 attempts, and no host-prefix injection where an endpoint URL is set (botocore otherwise
-        calls ``workflows-localhost``).
+    :param config: botocore configuration (a dict or a Config); it overrides this hook's own: retry mode ``standard``
+        with 10 attempts, and no host-prefix injection if an endpoint URL is set (botocore otherwise calls
+        ``workflows-localhost``).
     """
 
     def look(self, kind: str, resource_id: str) -> Snapshot:

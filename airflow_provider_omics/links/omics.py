@@ -1,6 +1,6 @@
 """Links to runs, their logs and batches in the AWS console.
 
-They are written to XCom as soon as a run or batch has its id, so they are there while a task is still deferred.
+They are written to XCom as soon as a run or batch has its id, so they work while a task is still deferred.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class OmicsRunLogsLink(BaseAwsLink):
 
 
 class OmicsFailedTaskLogsLink(BaseAwsLink):
-    """The log stream of the task that made a run fail, in the CloudWatch console."""
+    """The log stream of a run's failed task, in the CloudWatch console."""
 
     name = "HealthOmics failed task logs"
     key = "omics_failed_task_logs"
@@ -85,7 +85,7 @@ class OmicsRunOutputsLink(BaseAwsLink):
 
 
 class OmicsRunBatchLink(BaseAwsLink):
-    """The list of runs in the HealthOmics console: no console page of a batch is documented."""
+    """The list of runs in the HealthOmics console, as AWS documents no console page for a batch."""
 
     name = "HealthOmics runs"
     key = "omics_run_batch"
@@ -117,7 +117,7 @@ class OmicsRunReportLink(BaseAwsLink):
 class OmicsCohortLink(BaseAwsLink):
     """The tab of a task in Airflow, from 3.1 on: its cohort, or its single run.
 
-    Airflow shows its tab to those only who may see plugins: Viewer and User of the FAB manager may not.
+    Airflow shows the tab only to users who may see plugins: Viewer and User of the FAB manager may not.
     """
 
     name = "Cohort"

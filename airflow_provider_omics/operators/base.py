@@ -87,7 +87,7 @@ class OmicsBaseOperator(AwsBaseOperator[OmicsHook]):
 
 
 class OmicsActionOperator(OmicsBaseOperator):
-    """Base of the operators that make one call; an answer that means "it is so already" counts as done."""
+    """Base of the operators that make one call; an answer that means "already done" counts as success."""
 
     action: ClassVar[str]
     action_arguments: ClassVar[tuple[str, ...]]
@@ -107,55 +107,55 @@ class OmicsActionOperator(OmicsBaseOperator):
 class OmicsStartOperator(OmicsBaseOperator):
     """Base of the operators that start a run or a batch, wait for its end, and judge it.
 
-    Flags may be text (``"false"``), times a timedelta, seconds or their text. What cannot be read is refused before
-    anything is sent, together with all that is wrong with the settings.
+    Flags may be text (``"false"``); times may be a timedelta, seconds, or seconds as text. Before anything is sent, one
+    error lists unreadable arguments together with all problems of the settings.
 
-    :param wait_for_completion: wait for the end (default); otherwise the task ends once the run or batch is started.
+    :param wait_for_completion: wait for the end (default); if False, the task ends once the run or batch is started.
     :param deferrable: wait in the triggerer instead of a worker; default: ``[operators] default_deferrable``.
-    :param poll_interval: time between two looks, a timedelta or seconds; default 30.
+    :param poll_interval: time between polls, a timedelta or seconds; default 30.
     :param cancel_on_kill: whether a user's kill of the task, and a time limit, cancel the run or batch; default True.
-    :param durable: a retry adopts what an earlier try has started, instead of starting a second one (default). It needs
-        Airflow 3.3, or ``staging_s3_uri`` in the connection. Off: each try starts afresh.
-    :param patience: how long throttling, errors of the service and a lost connection are tolerated, a timedelta or
-        seconds; default three hours.
+    :param durable: a retry adopts an earlier try's run or batch instead of starting a second one (default). Needs
+        Airflow 3.3, or ``staging_s3_uri`` in the connection. If False, each try starts afresh.
+    :param patience: how long to tolerate throttling, service errors and a lost connection, a timedelta or seconds;
+        default three hours.
     :param tag_with_airflow_context: tag runs and batches with the ids of DAG, task and DAG run, and with the request id
         by which a later try finds them; default: the connection's, which is on by default.
-    :param workflow_name: name of the workflow, in the place of its id; it is looked up once a try, and has to be that
-        of exactly one ACTIVE workflow. There is no "latest": a workflow with versions needs ``workflow_version_name``.
-        Default: the connection's, where neither a workflow nor a run to repeat is given.
-    :param run_group_name: name of the run group, in the place of its id; default: the connection's.
-    :param cache_name: name of the run cache, in the place of its id; default: the connection's.
-    :param workflow_digest: AWS's digest of the definition, as a release or a run returns it: any other is refused.
-        Default: any will do, unless the connection has ``approved_workflows``.
+    :param workflow_name: name of the workflow, instead of its id; looked up once a try, it must match exactly one
+        ACTIVE workflow. There is no "latest": a workflow with versions needs ``workflow_version_name``. Default: the
+        connection's, if neither a workflow nor a run to repeat is given.
+    :param run_group_name: name of the run group, instead of its id; default: the connection's.
+    :param cache_name: name of the run cache, instead of its id; default: the connection's.
+    :param workflow_digest: AWS's digest of the definition, as a release or a run returns it; any other definition is
+        refused. Default: any, unless the connection has ``approved_workflows``.
     :param check_workflow: look the workflow up first (GetWorkflow): is it ACTIVE, and do the parameters fit its
         template? Default False.
-    :param check_inputs: look up every S3 object that the parameters name: one that is missing, or archived and not
-        restored, is an error, and so is a pattern that nothing fits. The beginning of keys will do, too (a folder, an
-        index): the first 1,000 are listed, and 100 that may be archived looked at. Addresses that HealthOmics cannot
-        read (``gs://``, local paths, ...) are warned of. Of a batch an input that was replaced since its sample
+    :param check_inputs: look up every S3 object that the parameters name. An object that is missing, or archived and
+        not restored, is an error, and so is a pattern that matches nothing. A prefix of keys is enough (a folder, an
+        index): the first 1,000 keys are listed, and 100 that may be archived are looked up. Addresses that HealthOmics
+        cannot read (``gs://``, local paths, ...) cause a warning. In a batch, an input replaced since its sample
         completed counts as changed. Default False.
-    :param check_role_arn: the role that looks them up, such as the runs' own, if its trust policy lets the connection
-        assume it: an input that it may not read is an error. Default: the connection itself, whose lack of rights
-        proves nothing and only causes a warning.
-    :param restore_margin: how long the restored copy of an archived input has to last from now on, a timedelta or
-        seconds; a copy that expires before is an error. Default seven days.
-    :param dry_run: check everything, start nothing, and show what would be sent; default False.
+    :param check_role_arn: the role that looks up the inputs, such as the runs' own, if its trust policy lets the
+        connection assume it; an input that it may not read is an error. Default: the connection itself, whose missing
+        permissions prove nothing and only cause a warning.
+    :param restore_margin: how long an archived input's restored copy must last from now on, a timedelta or seconds; a
+        copy that expires earlier is an error. Default seven days.
+    :param dry_run: check everything, start nothing, and show the request; default False.
     :param mask_parameters: store and show parameters in Airflow as counts and keys only; default: the connection's
         ``mask_parameters``, which is off by default.
     :param failure_log_lines: how many of the last lines of each failed task's log a failure shows, and of the engine's
         log when no task failed; default 30; 0: none.
-    :param report: where there is a place for results, write a page beside them once the run or batch has ended:
-        ``report.html`` (default).
-    :param read_costs: read what the run, or each run of the batch, cost and used, from its manifest in CloudWatch Logs
-        and the prices of the connection's ``prices_uri`` or the AWS Price List. A batch needs a place for results.
-        Default: the connection's ``read_costs``, which is off by default.
-    :param expected_outputs: outputs that each run has to leave: name -> pattern of a key below its output URI,
-        ``{"vcf": "**/*.vcf.gz"}`` (``*`` within a name, ``**`` for folders or none). A run that completed without one
-        of them counts as failed: a batch has it as INCOMPLETE, a single run raises ``RunIncomplete``. It costs a list
-        of the run's objects, the first 10,000. A batch needs a place for results. Default: nobody looks.
-    :param retry_permanent_failures: let Airflow spend its retries on any failure. Default False: a failure that comes
-        back with the same settings (permanent, sizing) ends the task, an unclear one is tried once more, and what may
-        pass by itself is tried as often as ``retries`` says.
+    :param report: if there is a place for results, write a page, ``report.html``, beside them once the run or batch has
+        ended (default).
+    :param read_costs: read the cost and resource use of the run, or of each run of the batch, from its manifest in
+        CloudWatch Logs and the prices of the connection's ``prices_uri`` or the AWS Price List. A batch needs a place
+        for results. Default: the connection's ``read_costs``, which is off by default.
+    :param expected_outputs: outputs that each run must leave: name -> pattern of a key below its output URI, ``{"vcf":
+        "**/*.vcf.gz"}`` (``*`` within a name, ``**`` for any number of folders). A run that completed without one of
+        them counts as failed: a batch records it as INCOMPLETE, a single run raises ``RunIncomplete``. The check lists
+        the run's first 10,000 objects. A batch needs a place for results. Default: no check.
+    :param retry_permanent_failures: let Airflow spend its retries on any failure. Default False: a failure that would
+        recur with the same settings (permanent, sizing) ends the task, an unclear one is retried once, and a transient
+        one as often as ``retries`` says.
     :param kwargs: see :class:`OmicsBaseOperator`.
     """
 
@@ -221,7 +221,7 @@ class OmicsStartOperator(OmicsBaseOperator):
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """Set arguments of a mapped task; literals that are masked stay out of the serialized DAG.
+        """Set arguments of a mapped task; masked literals stay out of the serialized DAG.
 
         :param kwargs: see ``BaseOperator.partial``.
         :return: what ``expand()`` is called on.
@@ -248,7 +248,7 @@ class OmicsStartOperator(OmicsBaseOperator):
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
         """Render a template; called by Airflow.
 
-        Text without one stays as it is: native rendering would make 1000 of ``1_000``, and 31 of ``0x1F``.
+        Text without a template stays as it is: native rendering would turn ``1_000`` into 1000, and ``0x1F`` into 31.
 
         :param content: a template, or a container of templates.
         :param args: see Airflow's method.
@@ -276,13 +276,13 @@ class OmicsStartOperator(OmicsBaseOperator):
         try_number: int | None = None,
         resolved: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Take up the task when its trigger has fired; called by Airflow.
+        """Resume the task after its trigger has fired; called by Airflow.
 
         :param event: the payload of the trigger's event.
         :param request_id: the attempt's, as the task had it when it deferred.
-        :param connected: whether Airflow had found the connection by then; None: not known.
-        :param try_number: the try that deferred; None: not known.
-        :param resolved: names that it had looked up, and their ids; None: none.
+        :param connected: whether Airflow had found the connection by then; None: unknown.
+        :param try_number: the try that deferred; None: unknown.
+        :param resolved: the names looked up by then, with their ids; None: none.
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
         """
@@ -297,7 +297,7 @@ class OmicsStartOperator(OmicsBaseOperator):
             self._task.kill()
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
-        """Collect inputs, outputs and the run's identity; called by OpenLineage's provider, if there is one.
+        """Collect inputs, outputs and the run's identity; called by OpenLineage's provider, if installed.
 
         :param task_instance: Airflow's task instance.
         :return: datasets and facets.
@@ -313,7 +313,7 @@ class OmicsStartOperator(OmicsBaseOperator):
             return lineage_of(Lineage({}, (), ()))
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any]:
-        """Collect as much as is known of a task that failed; called by OpenLineage's provider, if there is one.
+        """Collect the known facts of a failed task; called by OpenLineage's provider, if installed.
 
         :param task_instance: Airflow's task instance.
         :return: datasets and facets.

@@ -1,4 +1,4 @@
-"""The operator that looks before the first run, under the identity that will run."""
+"""The operator that checks the setup before the first run, under the identity of the runs' tasks."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ _ARGUMENTS = (
 
 
 class OmicsCheckOperator(OmicsActionOperator):
-    """Look at connection, caller, Region, service role, places, workflow and sheet, in a worker; start nothing.
+    """Check connection, caller, Region, service role, S3 prefixes, workflow and sheet, in a worker; start nothing.
 
-    The same look as ``python -m airflow_provider_omics check``, under the identity and in the network of the tasks.
-    Each finding is a line of the log, with its mend. Warnings are no failure.
+    The same check as ``python -m airflow_provider_omics check``, under the identity and in the network of the tasks.
+    Each finding is a line of the log, with its fix. Warnings do not fail the task.
 
     :param workflow_id: the workflow to look up. Default: the connection's, or none.
     :param workflow_type: ``PRIVATE`` or ``READY2RUN``.
-    :param workflow_owner_id: account of the owner of a shared workflow.
+    :param workflow_owner_id: account that owns a shared workflow.
     :param workflow_version_name: version of the workflow.
     :param role_arn: service role of the runs. Default: the connection's.
-    :param output_uri: place of the outputs. Default: the connection's.
-    :param staging_s3_uri: place of staged settings. Default: the connection's.
-    :param results_s3_uri: place of results. Default: the connection's.
-    :param sample_sheet: a sheet to be checked against the workflow: a path, a mapping with the fields of
+    :param output_uri: location of the outputs. Default: the connection's.
+    :param staging_s3_uri: prefix of staged settings. Default: the connection's.
+    :param results_s3_uri: prefix of results. Default: the connection's.
+    :param sample_sheet: a sheet to check against the workflow: a path, a mapping with the fields of
         :class:`~airflow_provider_omics.sheets.SampleSheet`, or such a sheet. Default: none.
-    :param write: write an object to the staging and results places, and delete it. Default False.
+    :param write: write an object below the staging and results prefixes, and delete it. Default False.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: the findings: a list of dicts with ``subject, level, text, mend``.
     :raises SettingsError: a finding is an error; all of them at once.
-    :raises ServiceError: the look itself could not be made.
+    :raises ServiceError: the check itself could not be made.
     """
 
     action = "check"

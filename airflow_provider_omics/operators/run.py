@@ -21,18 +21,18 @@ from airflow_provider_omics.operators.base import BY_NAME, OmicsActionOperator, 
 
 
 class OmicsStartRunOperator(OmicsStartOperator):
-    """Start a run, wait for its end, and return it.
+    """Start a run, wait until it ends, and return its result.
 
-    Every field of StartRun has its argument. What is not given comes from the connection's ``default_run_setting``,
-    key by key for ``parameters``, ``tags`` and ``engine_settings``; what stands nowhere stays unset. Everything is
-    checked before anything is sent. A run that ends FAILED, CANCELLED or DELETED raises a typed error.
+    Every field of StartRun has an argument. An unset argument comes from the connection's ``default_run_setting``, key
+    by key for ``parameters``, ``tags`` and ``engine_settings``, or stays unset. Everything is checked before anything
+    is sent. A run that ends FAILED, CANCELLED or DELETED raises a typed error.
 
     :param workflow_id: id (not uuid) of the workflow; or give ``workflow_name`` or ``source_run_id``.
     :param source_run_id: id of a run to repeat (the API's ``runId``): its settings are the defaults of the new run.
     :param role_arn: service role of the run.
     :param output_uri: where the outputs go: ``s3://bucket/prefix/``.
-    :param output_uri_prefix_mode: ``SERVICE_DEFINED`` (outputs in a folder of the run's own below ``output_uri``) or
-        ``NONE_WITH_OVERWRITE`` (outputs right under it, over those of the run before). Unset: AWS means
+    :param output_uri_prefix_mode: ``SERVICE_DEFINED`` (outputs in the run's own folder below ``output_uri``) or
+        ``NONE_WITH_OVERWRITE`` (outputs directly under it, overwriting those of the run before). Unset: AWS means
         SERVICE_DEFINED. Needs boto3 1.43.123.
     :param run_name: name of the run, at most 128 characters.
     :param parameters: workflow parameters, a JSON object of at most 256,000 bytes.
@@ -40,7 +40,7 @@ class OmicsStartRunOperator(OmicsStartOperator):
         reads it after the start, and fails the run with ``INVALID_RUN_PARAMETERS`` if it is not valid. Needs boto3
         1.44.8.
     :param workflow_type: ``PRIVATE`` or ``READY2RUN``.
-    :param workflow_owner_id: account of the owner of a shared workflow.
+    :param workflow_owner_id: account that owns a shared workflow.
     :param workflow_version_name: version of the workflow.
     :param cache_id: id of a run cache.
     :param cache_behavior: ``CACHE_ON_FAILURE`` or ``CACHE_ALWAYS``; needs ``cache_id``.
@@ -66,8 +66,8 @@ class OmicsStartRunOperator(OmicsStartOperator):
     :return: ``run_id, run_uuid, run_arn, status, run_output_uri, started_at, stopped_at, workflow_id, workflow_uuid,
         workflow_version_name, workflow_digest, engine_version, role_arn``; with a ``results_s3_uri`` in the connection
         also ``report_uri``; with ``expected_outputs`` ``files``: name -> the first 25 objects, each with ``uri``,
-        ``size`` and ``etag``, and ``files_left_out``, where there are more; with ``read_costs`` ``cost_usd``, its
-        parts and what is not known of it; where names were looked up, ``resolved`` has them with their ids.
+        ``size`` and ``etag``, and ``files_left_out``, if there are more; with ``read_costs`` ``cost_usd``, its parts
+        and its unknowns; if names were looked up, ``resolved`` has them with their ids.
     :raises SettingsError: bad settings: all problems at once; nothing was sent.
     :raises RunFailed: it ended FAILED; ``failure_reason`` and ``diagnosis`` say why.
     :raises RunIncomplete: it completed without an output that ``expected_outputs`` names.
@@ -75,11 +75,11 @@ class OmicsStartRunOperator(OmicsStartOperator):
     :raises (RunDeleted, RunVanished): its record was deleted, or is gone and its end unknown.
     :raises RunTimedOut: ``execution_timeout`` or ``run_timeout`` passed.
     :raises StartTimedOut: ``execution_timeout`` passed before it was known to have started.
-    :raises LostContact: no look succeeded for ``patience``; it may still be going.
-    :raises AttemptError: what an earlier try left cannot be resolved safely; nothing was started.
+    :raises LostContact: no poll succeeded for ``patience``; it may still be going.
+    :raises AttemptError: the start of an earlier try cannot be resolved safely; nothing was started.
     :raises ServiceError: HealthOmics refused a call; its subclasses say how.
-    :raises EventError: the event of the trigger cannot be read; it is never taken for a success.
-    :raises NotOwner: a later try has taken over; this process outlived its own, and touches nothing any more.
+    :raises EventError: the trigger's event cannot be read; it never counts as success.
+    :raises NotOwner: a later try has taken over; this process outlived its own try and touches nothing.
     """
 
     kind = "run"

@@ -27,94 +27,94 @@ _LIKE_JINJA = {mark: re.compile(rf"(?<!\{{)\{{{mark}[^{{}}]*\}}") for mark in "#
 
 
 class OmicsStartRunBatchOperator(OmicsStartOperator):
-    """Start a batch of runs, wait until every run has ended, judge it, and return its counts.
+    """Start a batch of runs, wait until every run has ended, judge the counts, and return them.
 
-    Dicts that go to AWS are spelled as AWS spells them. ``PROCESSED`` only means that every run has ended: the task
-    succeeds when no more runs than tolerated ended otherwise than COMPLETED, and otherwise raises an error with the
-    counts and the first 20 failed runs. The result is pushed in both cases.
+    Dicts that go to AWS use AWS's spelling. ``PROCESSED`` only means that every run has ended: the task succeeds if no
+    more runs than tolerated ended in a status other than COMPLETED. Otherwise it raises an error with the counts and
+    the first 20 failed runs. The result is pushed in both cases.
 
     :param default_run_setting: common settings of the runs (the API's ``defaultRunSetting``), merged over the
         connection's.
-    :param workflow_version_name: version of the workflow, whose id or name is given; or in ``default_run_setting``.
+    :param workflow_version_name: version of the workflow that id or name selects; or set it in ``default_run_setting``.
     :param run_settings: the runs, up to 100,000: a list of dicts with ``runSettingId`` and the differences (the API's
         ``inlineSettings``). More than 100, or more than 1 MB, need ``staging_s3_uri``. Or give ``sample_sheet`` or
         ``run_settings_s3_uri``.
-    :param run_settings_s3_uri: an S3 object with the runs as one JSON array, up to 100,000; it must not change while
-        the batch is being submitted.
-    :param sample_sheet: a sheet of samples, each of which becomes a run: a path (the first column is the id), a mapping
-        with the fields of :class:`~airflow_provider_omics.sheets.SampleSheet`, or such a sheet.
-    :param staging_s3_uri: where more than 100 run settings, and the runs' own sheets, are put for HealthOmics to read:
+    :param run_settings_s3_uri: an S3 object with up to 100,000 runs as one JSON array; it must not change while the
+        batch is being submitted.
+    :param sample_sheet: a sheet of samples, one run each: a path (the first column is the id), a mapping with the
+        fields of :class:`~airflow_provider_omics.sheets.SampleSheet`, or such a sheet.
+    :param staging_s3_uri: prefix where HealthOmics reads more than 100 run settings, and the runs' own sheets:
         ``s3://bucket/prefix/``; default: the connection's.
-    :param keep_staging: leave the staged settings when the batch has ended; default: they are deleted, unless nobody
+    :param keep_staging: keep the staged settings after the batch has ended; default: they are deleted, unless no task
         waits for its end (``wait_for_completion=False``).
     :param max_runs: refuse a batch of more runs than this; default: no limit but the service's 100,000.
     :param batch_name: name of the batch, at most 64 characters.
     :param tags: tags of the batch; for tags of its runs use ``runTags`` in the settings.
-    :param scratch_storage_mode: ``LOCAL`` or ``SHARED``, for all runs; wins over the one in ``default_run_setting``.
-    :param max_failed_runs: how many runs may end otherwise than COMPLETED; default 0.
+    :param scratch_storage_mode: ``LOCAL`` or ``SHARED``, for all runs; overrides the one in ``default_run_setting``.
+    :param max_failed_runs: how many runs may end in a status other than COMPLETED; default 0.
     :param max_failed_percent: the same as a percentage of all runs; the larger allowance counts. Default: none.
-    :param must_succeed: ``runSettingId``s or patterns (``*``, ``?``) that are never tolerated.
-    :param rerun: what a new attempt submits, after a bad end or a clear: ``"failed"`` (default) no sample again that
-        completed with unchanged settings; ``"all"`` everything. A retry of Airflow's own submits what may pass on
-        another try, a clear all that failed, was cancelled or was not submitted. A sample whose run vanished without a
-        trace is never submitted again with ``"failed"``. Or ``runSettingId``s and patterns (``*``, ``?``): of the
-        samples that they name the same as a clear submits, also at the first attempt; the others are neither
-        submitted nor judged, and their records stay as they are.
-    :param rerun_setting: merged into ``default_run_setting`` from the second attempt on, and where earlier results are
+    :param must_succeed: ``runSettingId``s or patterns (``*``, ``?``) of samples that must complete.
+    :param rerun: the samples that a new attempt submits, after a bad end or a clear. ``"failed"`` (default): none that
+        completed with unchanged settings; Airflow's own retry submits those that may pass on another try, a clear all
+        that failed, were cancelled or were not submitted; a sample whose run vanished without a trace is never
+        submitted again. ``"all"``: everything. Or ``runSettingId``s and patterns (``*``, ``?``): of the samples named,
+        those that a clear submits, also at the first attempt; the others are neither submitted nor judged, and their
+        records stay as they are.
+    :param rerun_setting: merged into ``default_run_setting`` from the second attempt on, and if earlier results are
         given: ``{"storageType": "DYNAMIC"}``. Default: nothing.
-    :param on_changed: what becomes of completed samples whose workflow, version, parameters or engine settings have
+    :param on_changed: how to treat completed samples after workflow, version, parameters or engine settings have
         changed: ``"fail"`` (default: starts nothing and names them), ``"rerun"`` or ``"keep"``.
-    :param previous_results: a results file, such as that of an earlier DAG run: what has completed there with the same
-        settings is not submitted. Default: none.
-    :param rerun_failed_of: id of a batch, whoever started it: what has completed there is not submitted; the settings
-        are those given here. Default: none.
-    :param trust_foreign: what completed there with the same workflow, and does not tell its settings (as of a batch
-        that Airflow did not start), counts as completed with those given here. Default False: ``on_changed`` decides.
-    :param results_s3_uri: where the result of each run is written before the verdict: ``s3://bucket/key.jsonl``, packed
+    :param previous_results: a results file, such as that of an earlier DAG run: samples that completed there with the
+        same settings are not submitted. Default: none.
+    :param rerun_failed_of: id of a batch, whoever started it: samples that completed there are not submitted; the
+        settings are those given here. Default: none.
+    :param trust_foreign: samples that completed there with the same workflow but lack their settings (as in a batch
+        that Airflow did not start) count as completed with those given here. Default False: ``on_changed`` decides.
+    :param results_s3_uri: where to write the result of each run before the verdict: ``s3://bucket/key.jsonl``, gzipped
         if it ends in ``.jsonl.gz``, or ``s3://bucket/prefix/`` for
-        ``{dag_id}/{run_id}/{task_id}[/{map_index}].jsonl.gz`` below it; default: the connection's ``results_s3_uri``,
-        which is such a prefix, and else nowhere.
+        ``{dag_id}/{run_id}/{task_id}[/{map_index}].jsonl.gz`` below it. Default: the connection's ``results_s3_uri``,
+        which is such a prefix; without one, nowhere.
     :param results_detail: ``"full"`` (default): one GetRun for each run; the only source of output URIs and
         provenance. ``"listed"``: the id of the run and how it ended, from lists of 100 a call.
     :param read_outputs: with ``"full"``, also the outputs of each completed run: the parsed ``outputs.json`` of WDL and
         CWL, for Nextflow the URIs of its objects; default False.
-    :param canary: samples that go first, as a batch of their own: their number, ``runSettingId``s or patterns. The
-        others are submitted only when all of these have completed; else the task ends with their diagnosis, and a clear
-        goes on from there. It needs a memory, as ``rerun`` with names does. Default: all go at once.
-    :param on_progress: a callback, or a notifier of Airflow's, called on a worker with the task's context, as soon as a
-        collection meets a new cause of failures, at a tenth and half of failures, and at the end; the context has
-        ``omics_progress``, a sentence without ids of samples. If it fails, the log says so. Default: none.
-    :param ledger: beside the results, write once what each attempt has asked for, who, and with which versions, and
-        with ``"full"`` what HealthOmics tells of each run (default). With ``mask_parameters`` it has hashes in the
-        place of values.
-    :param collect_every: where there is a place for results, while the batch is waited for: about how often what has
-        ended since is added to the results, a timedelta or seconds. ``"auto"`` (default): every 30 minutes for a batch
-        over 300 runs, else only at the end; None: only at the end. Each time a deferred task comes back to a worker for
-        some minutes, and Airflow calls ``on_execute_callback`` again.
+    :param canary: samples that go first, as a separate batch: their number, ``runSettingId``s or patterns. The others
+        are submitted only when all of these have completed; otherwise the task ends with their diagnosis, and a clear
+        continues from there. Needs a results or staging prefix, as ``rerun`` with names does. Default: all go at once.
+    :param on_progress: a callback or an Airflow notifier, called on a worker with the task's context: when a collection
+        meets a new cause of failure, when a tenth and when half of the samples have failed, and at the end. The context
+        has ``omics_progress``, a sentence without sample ids. If the call fails, the log says so. Default: none.
+    :param ledger: beside the results, write an object once for each attempt, with its request, caller and versions, and
+        with ``"full"`` for each run, with HealthOmics' answers (default). With ``mask_parameters``, it has hashes
+        instead of values.
+    :param collect_every: about how often to add ended runs to the results while waiting for the batch, if there is a
+        place for results; a timedelta or seconds. ``"auto"`` (default): every 30 minutes for a batch over 300 runs,
+        else only at the end; None: only at the end. Each time, a deferred task returns to a worker for some minutes,
+        and Airflow calls ``on_execute_callback`` again.
     :param max_cost_usd: refuse to start runs that may cost more, by an estimate from completed runs of the same
-        workflow and version: those of ``previous_results``, else of this task's own last results. Without such runs it
-        warns, and starts. Default: no limit.
+        workflow and version: those of ``previous_results``, else of this task's own last results. Without such runs,
+        the task logs a warning and starts. Default: no limit.
     :param require_estimate: refuse to start without an estimate. Default False.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsStartOperator` and
         :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, batch_uuid, batch_arn, status, total_runs, completed_runs, failed_runs, cancelled_runs,
         unknown_runs, failed_submissions, incomplete_runs, succeeded, failed_run_setting_ids, causes, attempts,
-        carried_forward, results_uri, report_uri``: of the last batch its id and status, of all samples the counts; with
-        ``read_costs`` ``cost_usd``, over all runs of all attempts, ``cost_failed_usd``, ``cost_runs``,
-        ``cost_unpriced_runs``, ``cost_by_cause``, ``prices_as_of`` and ``sizing_uri``; where names were looked up,
+        carried_forward, results_uri, report_uri``: id and status are the last batch's, the counts those of all samples;
+        with ``read_costs`` ``cost_usd``, over all runs of all attempts, ``cost_failed_usd``, ``cost_runs``,
+        ``cost_unpriced_runs``, ``cost_by_cause``, ``prices_as_of`` and ``sizing_uri``; if names were looked up,
         ``resolved`` has them with their ids.
     :raises SettingsError: bad settings or a bad sheet: all problems at once; nothing was sent.
     :raises BatchVerdictError: every run has ended, and more than tolerated did not complete; ``diagnosis`` says why.
     :raises BatchFailed: the batch itself FAILED, not its runs.
     :raises BatchCancelled: someone else cancelled it.
-    :raises (BatchDeleted, BatchVanished): its record was deleted, or is gone, while it was waited for.
+    :raises (BatchDeleted, BatchVanished): its record was deleted, or is gone, during the wait.
     :raises BatchTimedOut: ``execution_timeout`` passed.
     :raises StartTimedOut: ``execution_timeout`` passed before it was known to have started.
-    :raises LostContact: no look succeeded for ``patience``; it may still be going.
-    :raises AttemptError: what an earlier try left cannot be resolved safely; nothing was started.
+    :raises LostContact: no poll succeeded for ``patience``; it may still be going.
+    :raises AttemptError: the start of an earlier try cannot be resolved safely; nothing was started.
     :raises ServiceError: HealthOmics or S3 refused a call; its subclasses say how.
-    :raises EventError: the event of the trigger cannot be read; it is never taken for a success.
-    :raises NotOwner: a later try has taken over; this process outlived its own, and touches nothing any more.
+    :raises EventError: the trigger's event cannot be read; it never counts as success.
+    :raises NotOwner: a later try has taken over; this process outlived its own try and touches nothing.
     """
 
     kind = "batch"
@@ -234,7 +234,7 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
         self._hide()
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
-        """Render a template, but for columns whose names Jinja would take for its own; called by Airflow.
+        """Render a template, except columns with names that Jinja would take for its own syntax; called by Airflow.
 
         :param content: what is rendered: ``{#SampleID}`` and ``{%GC}`` stay, ``{# a comment #}`` does not.
         :param args: see Airflow's method.
@@ -249,40 +249,41 @@ class OmicsStartRunBatchOperator(OmicsStartOperator):
 
 
 class OmicsCollectBatchResultsOperator(OmicsActionOperator):
-    """Read the runs of a batch that have ended so far, and add them to a results file: one record for each run setting.
+    """Add the ended runs of a batch to a results file: one record for each run setting.
 
-    At any time and as often as one likes: while the batch is going, after its task was lost, and for batches that
-    Airflow did not start. What has its record already is not asked for again. The task succeeds whatever became of the
-    runs; how many completed stands in its result.
+    Run it at any time, as often as you like: while the batch runs, after its task was lost, and for batches that
+    Airflow did not start. Recorded samples are not read again. The task succeeds however the runs ended; its result has
+    the counts.
 
     :param batch_id: id of the batch.
-    :param results_s3_uri: where the results are: ``s3://bucket/key.jsonl``, packed if it ends in ``.jsonl.gz``, or
+    :param results_s3_uri: where the results are: ``s3://bucket/key.jsonl``, gzipped if it ends in ``.jsonl.gz``, or
         ``s3://bucket/prefix/`` for ``{dag_id}/{run_id}/{task_id}[/{map_index}].jsonl.gz`` below it; default: the
-        connection's ``results_s3_uri``, which is such a prefix. DAG runs that shall add to one file name the file.
+        connection's ``results_s3_uri``, which is such a prefix. To let several DAG runs add to one file, name the file.
     :param results_detail: ``"full"`` (default): one GetRun for each run that ended, at the pace of the connection's
         ``calls_per_second``; the only source of output URI and provenance. ``"listed"``: the id of the run
         and how it ended, from lists of 100 a call.
     :param read_outputs: with ``"full"``, also the outputs of each completed run: the parsed ``outputs.json`` of WDL and
         CWL, for Nextflow the URIs of its objects; default False.
-    :param expected_outputs: with ``"full"``, outputs that each run has to leave: name -> pattern of a key below its
+    :param expected_outputs: with ``"full"``, outputs that each run must leave: name -> pattern of a key below its
         output URI, ``{"vcf": "**/*.vcf.gz"}``. Records of runs that completed without one are INCOMPLETE; an empty dict
-        takes these for COMPLETED again. Default: nobody looks, and what was found before stays.
-    :param ledger: with ``"full"``, write once beside the results what HealthOmics tells of each run (default); with the
-        connection's ``mask_parameters`` it has hashes in the place of parameters.
-    :param read_costs: add to each record what its run cost, and write ``sizing.json`` beside the file. Default: the
+        makes these COMPLETED again. Default: no check; earlier findings stay.
+    :param ledger: with ``"full"``, write HealthOmics' answers about each run once beside the results (default); with
+        the connection's ``mask_parameters``, with hashes instead of parameters.
+    :param read_costs: add each run's cost to its record, and write ``sizing.json`` beside the file. Default: the
         connection's ``read_costs``, which is off by default.
     :param report: write the page of the results beside them, ``report.html``, if anything is new (default).
-    :param chunk_size: hand on what has completed: the result has ``new_chunks``, as
+    :param chunk_size: hand on completed samples in chunks of this size: the result has ``new_chunks``, as
         :func:`~airflow_provider_omics.results.read.completed_chunks` makes them, of the samples that no other DAG run
         of this task has handed on. Default: nothing is handed on.
     :param partitions: make these samples, up to 1,000, partitions of the task's assets (Airflow 3.3+), with the
-        ``runSettingId`` as key: sample ids enter Airflow's database by it. Default False.
+        ``runSettingId`` as key, so that Airflow's database stores sample ids. Default False.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``batch_id, status, total_runs, completed_runs, failed_runs, cancelled_runs, not_submitted_runs,
-        unknown_runs, incomplete_runs, new_records, results_uri, report_uri``: of the batch its status, of its records
-        the counts; with ``read_costs`` the same members as of the operator that starts a batch; with ``chunk_size`` or
-        ``partitions`` also ``new_completed, new_chunks``.
-    :raises SettingsError: no place, a place of another form, a file of something else, or an unknown detail.
+        unknown_runs, incomplete_runs, new_records, results_uri, report_uri``: the status is the batch's, the counts
+        those of its records; with ``read_costs`` the same keys as from the operator that starts a batch; with
+        ``chunk_size`` or ``partitions`` also ``new_completed, new_chunks``.
+    :raises SettingsError: no ``results_s3_uri``, one of another form, a file that holds something else, or an unknown
+        detail.
     :raises ServiceError: HealthOmics or S3 refused a call, or did not answer; its subclasses say how.
     """
 
@@ -325,7 +326,7 @@ class OmicsCollectBatchResultsOperator(OmicsActionOperator):
 
 
 class OmicsCancelRunBatchOperator(OmicsActionOperator):
-    """Cancel a batch: runs not yet submitted are not, started ones are cancelled. An ended batch counts as done.
+    """Cancel a batch: submit no more runs, and cancel those started. An ended batch counts as done.
 
     :param batch_id: id of the batch.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
@@ -346,13 +347,13 @@ class OmicsDeleteRunBatchOperator(OmicsActionOperator):
     """Delete the records of all runs of an ended batch; the batch itself, outputs and logs stay.
 
     :param batch_id: id of the batch.
-    :param wait_for_completion: wait until the runs are deleted, after which the batch may be (default True).
-    :param poll_interval: time between two looks, a timedelta or seconds; default 30.
+    :param wait_for_completion: wait until the runs are deleted; only then can the batch be deleted. Default True.
+    :param poll_interval: time between polls, a timedelta or seconds; default 30.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :raises Conflict: its status is neither PROCESSED nor CANCELLED, and its runs are not being deleted already.
     :raises BatchFailed: HealthOmics could not delete all of its runs.
     :raises BatchVanished: the batch itself was deleted meanwhile.
-    :raises LostContact: no look succeeded for three hours, or looks were refused; the runs may be deleted by now.
+    :raises LostContact: no poll succeeded for three hours, or polls were refused; the runs may be deleted by now.
     :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
     """
 

@@ -13,7 +13,7 @@ from airflow_provider_omics.operators.base import OmicsActionOperator
 class OmicsCreateRunCacheOperator(OmicsActionOperator):
     """Find the run cache of a name, or create it, and return its id.
 
-    :param name: name of the cache, at most 128 characters; an ACTIVE cache of this name is taken as it is.
+    :param name: name of the cache, at most 128 characters; an ACTIVE cache of this name is used as it is.
     :param cache_s3_location: where HealthOmics keeps the outputs of tasks: ``s3://bucket/prefix/``, in the Region of
         the runs. Nothing is ever removed from there: give it a lifecycle rule.
     :param cache_behavior: ``CACHE_ON_FAILURE`` or ``CACHE_ALWAYS``. Unset: AWS means CACHE_ON_FAILURE.
@@ -22,8 +22,9 @@ class OmicsCreateRunCacheOperator(OmicsActionOperator):
     :param tags: tags of the cache.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: id of the run cache.
-    :raises SettingsError: there is no name, or the cache of this name has another place or behavior; nothing was sent.
-    :raises QuotaExceeded: the account has as many run caches as it may have.
+    :raises SettingsError: there is no name, or the cache of this name has another location or behavior; nothing was
+        sent.
+    :raises QuotaExceeded: the account has reached its quota of run caches.
     :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
     """
 
@@ -60,12 +61,12 @@ class OmicsCreateRunCacheOperator(OmicsActionOperator):
 
 
 class OmicsUpdateRunCacheOperator(OmicsActionOperator):
-    """Change name, description or behavior of a run cache; its place cannot change.
+    """Change name, description or behavior of a run cache; its location cannot change.
 
     :param cache_id: id of the run cache.
-    :param name: its new name. Default: as it is.
-    :param cache_behavior: ``CACHE_ON_FAILURE`` or ``CACHE_ALWAYS``. Default: as it is.
-    :param description: its new description. Default: as it is.
+    :param name: its new name. Default: unchanged.
+    :param cache_behavior: ``CACHE_ON_FAILURE`` or ``CACHE_ALWAYS``. Default: unchanged.
+    :param description: its new description. Default: unchanged.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
     """
@@ -91,7 +92,7 @@ class OmicsUpdateRunCacheOperator(OmicsActionOperator):
 
 
 class OmicsDeleteRunCacheOperator(OmicsActionOperator):
-    """Delete a run cache; one that is gone counts as done. What it keeps in S3 stays, and runs that use it go on.
+    """Delete a run cache; one that is gone counts as done. Its files in S3 stay, and runs that use it go on.
 
     :param cache_id: id of the run cache.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.

@@ -11,7 +11,7 @@ from airflow_provider_omics.operators.base import OmicsActionOperator
 
 
 class OmicsCreateRunGroupOperator(OmicsActionOperator):
-    """Create a run group, which caps what its runs use together, and return its id.
+    """Create a run group, which caps the resources of its runs together, and return its id.
 
     :param name: name of the group, at most 128 characters.
     :param max_runs: runs at a time; more wait in PENDING. Default: no cap.
@@ -21,8 +21,8 @@ class OmicsCreateRunGroupOperator(OmicsActionOperator):
     :param tags: tags of the group.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: id of the run group.
-    :raises SettingsError: a cap is no whole number from 1 to 100,000; nothing was sent.
-    :raises QuotaExceeded: the account has as many run groups as it may have.
+    :raises SettingsError: a cap is not a whole number from 1 to 100,000; nothing was sent.
+    :raises QuotaExceeded: the account has reached its quota of run groups.
     :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
     """
 
@@ -58,7 +58,7 @@ class OmicsDeleteRunGroupOperator(OmicsActionOperator):
 
     :param run_group_id: id of the run group.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
-    :raises Conflict: runs of it are still going.
+    :raises Conflict: its runs are still in progress.
     :raises ServiceError: HealthOmics refused the call, or did not answer; its subclasses say how.
     """
 

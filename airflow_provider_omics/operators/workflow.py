@@ -1,4 +1,4 @@
-"""The operator that brings a workflow to HealthOmics."""
+"""The operator that releases a workflow to HealthOmics."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from airflow_provider_omics.operators.base import OmicsBaseOperator
 
 
 class OmicsReleaseWorkflowOperator(OmicsBaseOperator):
-    """Make sure that a workflow of this name has a version with this definition, which is ACTIVE, and return it.
+    """Make sure that a workflow of this name has an ACTIVE version with this definition, and return it.
 
-    The first release of a name creates the workflow and its first version; a changed definition, or other settings of
-    the workflow, a new version. What is there already is found by its digest, and not created again: not by a retry, a
-    clear or another DAG either. No version is ever overwritten or deleted, as its runs may have to be repeated.
+    The first release of a name creates the workflow and its first version; a changed definition, or changed settings of
+    the workflow, a new version. An existing version is found by its digest and never created again, even by a retry, a
+    clear or another DAG. No version is ever overwritten or deleted, as its runs may have to be repeated.
 
-    :param name: name of the workflow, at most 128 characters; a release is the only one that uses it.
-    :param definition: a folder, without what ``.gitignore`` excludes; a zip archive; an S3 URI of one; or a repository
-        at a commit, as AWS spells ``definitionRepository`` (``connectionArn``, ``fullRepositoryId``,
+    :param name: name of the workflow, at most 128 characters; only releases should use it.
+    :param definition: a folder, without files that ``.gitignore`` excludes; a zip archive; an S3 URI of one; or a
+        repository at a commit, as AWS spells ``definitionRepository`` (``connectionArn``, ``fullRepositoryId``,
         ``sourceReference`` of type COMMIT). A folder and its archive have the same digest.
     :param version: name of the version, at most 64 letters, digits, ``-``, ``.`` and ``_``. Default: the version that
-        has this definition; a new one is named by its digest, and before that by the commit of a repository.
+        has this definition; a new one is named by its digest, for a repository by commit and digest.
     :param description: at most 256 characters.
-    :param engine: ``WDL``, ``WDL_LENIENT``, ``NEXTFLOW`` or ``CWL``. Default: AWS finds out.
-    :param main: path of the main file in the definition. Default: AWS finds out.
+    :param engine: ``WDL``, ``WDL_LENIENT``, ``NEXTFLOW`` or ``CWL``. Default: AWS detects it.
+    :param main: path of the main file in the definition. Default: AWS detects it.
     :param parameter_template: the parameters: name -> ``{"description": ..., "optional": True}``. Default: AWS derives
         them from the definition.
     :param parameter_template_path: path of a JSON file with them in a repository.
-    :param storage_type: ``STATIC`` or ``DYNAMIC``, for runs that say nothing else.
-    :param storage_capacity: GiB of STATIC storage, for runs that say nothing else.
+    :param storage_type: ``STATIC`` or ``DYNAMIC``, for runs that do not set their own.
+    :param storage_capacity: GiB of STATIC storage, for runs that do not set their own.
     :param accelerators: ``GPU``.
-    :param container_registry_map: where images are taken from, as AWS spells ``containerRegistryMap``.
-    :param container_registry_map_uri: an S3 object with it.
+    :param container_registry_map: map of the images' registries, as AWS spells ``containerRegistryMap``.
+    :param container_registry_map_uri: an S3 object with that map.
     :param readme_markdown: text of the README, in Markdown.
     :param readme_path: path of the README in a repository.
     :param readme_uri: an S3 object with the README.
     :param workflow_bucket_owner_id: account that owns the bucket of the definition. Default: not checked.
-    :param tags: tags of the workflow and the version, at most 48; two more, ``airflow:definition_digest`` and the
-        version's ``airflow:released_by``, are the release's.
-    :param staging_s3_uri: where an archive of more than 4.4 MB is put for HealthOmics to read:
-        ``s3://bucket/prefix/``; default: the connection's. It stays there.
+    :param tags: tags of the workflow and the version, at most 48; the release adds two more,
+        ``airflow:definition_digest`` and the version's ``airflow:released_by``.
+    :param staging_s3_uri: where HealthOmics reads an archive of more than 4.4 MB: ``s3://bucket/prefix/``; default: the
+        connection's. It stays there.
     :param deferrable: wait in the triggerer instead of a worker; default: ``[operators] default_deferrable``.
-    :param poll_interval: time between two looks, a timedelta or seconds; default 30.
+    :param poll_interval: time between polls, a timedelta or seconds; default 30.
     :param kwargs: see :class:`~airflow_provider_omics.operators.base.OmicsBaseOperator`.
     :return: ``workflow_id, workflow_name, workflow_version_name, digest, source_digest, created, not_checked``:
-        ``digest`` is AWS's, as runs have it; ``source_digest`` the one by which a release finds what is there;
-        ``created`` whether this task created the version in this DAG run, in whichever try; ``not_checked`` the part
-        that only HealthOmics has checked.
-    :raises SettingsError: bad input, a name that several workflows have, WDL that is not valid, or a version that has
-        another definition; nothing was created.
+        ``digest`` is AWS's, as runs have it; ``source_digest`` identifies an existing version to a release; ``created``
+        is whether this task created the version in this DAG run, in whichever try; ``not_checked`` names the part that
+        only HealthOmics has checked.
+    :raises SettingsError: bad input, a name that several workflows have, invalid WDL, or a version with another
+        definition; nothing was created.
     :raises WorkflowFailed: HealthOmics could not create the workflow or the version; ``status_message`` says why.
-    :raises QuotaExceeded: the account has as many workflows, or the workflow as many versions, as it may have.
+    :raises QuotaExceeded: the account has reached its quota of workflows, or the workflow its quota of versions.
     :raises ServiceError: HealthOmics or S3 refused a call, or did not answer; its subclasses say how.
     """
 
@@ -133,10 +133,10 @@ class OmicsReleaseWorkflowOperator(OmicsBaseOperator):
         awaited: Mapping[str, Any] | None = None,
         try_number: int | None = None,
     ) -> dict[str, Any]:
-        """Look anew when the trigger has fired; called by Airflow.
+        """Look again after the trigger has fired; called by Airflow.
 
         :param event: the payload of the trigger's event, which only wakes the task.
-        :param awaited: the creation that the task has waited for: ``workflow_id, version_name``.
+        :param awaited: the creation that the task waited for: ``workflow_id, version_name``.
         :param try_number: the try that deferred; None: not known.
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.

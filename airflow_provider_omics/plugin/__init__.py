@@ -1,7 +1,7 @@
 """The page of a cohort in Airflow's UI: the entry point ``airflow.plugins``.
 
-Every process of Airflow imports this module, so it loads nothing; the application is built when an api-server is first
-asked for a page.
+Every process of Airflow imports this module, so it loads nothing; an api-server builds the application on the first
+request for a page.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _path() -> str:
 
 
 class OmicsPlugin(AirflowPlugin):
-    """The tab "Cohort" of a task instance, from Airflow 3.1 on; older ones pass over both of its parts."""
+    """The tab "Cohort" of a task instance, from Airflow 3.1 on; older versions ignore both of its parts."""
 
     name = "omics"
     # Airflow's own base has them as attributes of its instances, by their annotations.

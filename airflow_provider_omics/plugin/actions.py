@@ -1,4 +1,4 @@
-"""What may be done with a cohort from its tab: asked of AWS at the click, done by Airflow's own API."""
+"""The actions on a cohort from its tab: checked with AWS on click, carried out by Airflow's own API."""
 
 from __future__ import annotations
 

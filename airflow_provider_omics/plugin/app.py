@@ -1,6 +1,6 @@
-"""The routes of the page in Airflow's UI: each asks Airflow whether the user may, and changes nothing.
+"""The routes of the page in Airflow's UI: each asks Airflow for the user's permission, and changes nothing.
 
-What changes a task is Airflow's own API, which the tab's script calls as the user.
+Only Airflow's own API changes a task: the tab's script calls it as the user.
 """
 
 from __future__ import annotations

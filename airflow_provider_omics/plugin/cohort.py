@@ -1,4 +1,4 @@
-"""The page of a cohort or a run for a viewer in Airflow: the stored one, or, before it is there, one drawn afresh."""
+"""The page of a cohort or a run for a viewer in Airflow: the stored page or, before that exists, a fresh one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _CALLING = threading.BoundedSemaphore(AT_ONCE)
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a task has recorded of its cohort, or run: no place and no connection comes from a viewer.
+    """The task's own record of its cohort or run: a viewer cannot supply a URI or a connection.
 
     :param title: the task instance.
     :param batch: values of its link to the batch; None: it has started none.
@@ -61,7 +61,7 @@ class Recorded:
 
 @dataclass(eq=False)
 class SharedPages:
-    """Pages that all viewers share for a moment: however many look, AWS is asked once."""
+    """Pages that all viewers share for a moment, so that AWS is asked only once."""
 
     _kept: dict[str, tuple[float, str]] = field(default_factory=dict)
     _locks: dict[str, threading.Lock] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The results of a batch's runs: collected from HealthOmics into a results file, and read from there.
+"""The results of a batch's runs: collected from HealthOmics into a results file, and read from it.
 
 ``read_batch_results`` and ``completed_chunks`` are for DAGs; the operators use the rest.
 """

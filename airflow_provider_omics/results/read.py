@@ -40,7 +40,7 @@ def read_batch_results(
     region_name: str | None = None,
     hook: OmicsHook | None = None,
 ) -> Iterator[RunRecord]:
-    """Iterate over the results of a batch, one record a run setting and workflow, in little memory.
+    """Iterate over the results of a batch in little memory: one record for each run setting and workflow.
 
     ::
 
@@ -48,19 +48,20 @@ def read_batch_results(
 
     :param uri: the ``results_uri`` of a task's result, or a local copy of the file.
     :param status: only records of this status, ``"COMPLETED"``. Default: all.
-    :param run_setting_id: only records of this sample: one of each workflow that has run it. Default: all.
+    :param run_setting_id: only records of this sample: one for each workflow that ran it. Default: all.
     :param workflow_id: only records of this workflow. Default: all.
-    :param first_line: where to begin; default 1.
-    :param last_line: where to end. Default: at the end of the file.
-    :param skip_lines: lines between them to leave out, as a chunk names them: ``"3,7-9"``. Default: none.
-    :param unfinished: after the records of the file, also a short one of each sample that had not ended when a batch
-        was last collected, with status RUNNING, PENDING or NOT_YET_SUBMITTED. A batch that is collected at its end only
-        has none. Default False.
+    :param first_line: the first line to read; default 1.
+    :param last_line: the last line to read. Default: the end of the file.
+    :param skip_lines: lines in between to leave out, as a chunk names them: ``"3,7-9"``. Default: none.
+    :param unfinished: after the file's records, also return a short one for each sample that had not ended when a batch
+        was last collected, with status RUNNING, PENDING or NOT_YET_SUBMITTED. A batch collected only at its end has
+        none. Default False.
     :param aws_conn_id: the connection that reads S3. Default: "aws_default".
     :param region_name: AWS Region. Default: the connection's.
-    :param hook: reads S3 in their place, with its endpoint, TLS settings and botocore configuration. Default: none.
+    :param hook: reads S3 instead of these two, with its endpoint, TLS settings and botocore configuration. Default:
+        none.
     :return: the records.
-    :raises SettingsError: there is no such file, or it is no results file.
+    :raises SettingsError: there is no such file, or it is not a results file.
     :raises ServiceError: S3 refused.
     """
     skipped, status = _lines(skip_lines), _checked(status)
@@ -142,7 +143,7 @@ def completed_chunks(
 ) -> list[dict[str, Any]]:
     """Divide the completed samples into chunks, for one mapped task each.
 
-    A chunk says where its records stand, so XCom stays small::
+    A chunk holds only the positions of its records, so XCom stays small::
 
         @task
         def genotype(chunk):
@@ -151,12 +152,13 @@ def completed_chunks(
 
         genotype.expand(chunk=chunks(wgs.output))  # a task that returns completed_chunks(wgs["results_uri"])
 
-    Lines keep their places, whoever writes, and new ones go to the end: a chunk reads the same samples for as long as
-    the file lives. One of them that is no longer completed is left out; one that completes later is in no chunk of now.
+    Lines keep their positions, whoever writes, and new ones go to the end: a chunk reads the same samples for as long
+    as the file exists. A sample that is no longer completed is left out; samples that complete later are not in these
+    chunks.
 
     :param uri: the ``results_uri`` of a task's result, or a local copy of the file.
     :param size: records in a chunk; default 100.
-    :param workflow_id: only samples of this workflow, where several write the file. Default: of all.
+    :param workflow_id: only samples of this workflow, if several write the file. Default: of all.
     :param aws_conn_id: the connection that reads S3. Default: "aws_default".
     :param region_name: AWS Region. Default: the connection's.
     :return: for each chunk the arguments of :func:`read_batch_results`.

@@ -35,11 +35,10 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
     """Base of the sensors that wait for a run or a batch by its id; they never cancel anything.
 
     :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
-    :param poll_interval: time between two looks while deferred, a timedelta or seconds; default 30. Otherwise
-        ``poke_interval`` counts.
-    :param patience: how long throttling, errors of the service and a lost connection are tolerated while deferred, a
-        timedelta or seconds; default three hours. Otherwise a failed look is one poke without an answer, and
-        ``timeout`` counts.
+    :param poll_interval: time between polls while deferred, a timedelta or seconds; default 30. Otherwise
+        ``poke_interval`` applies.
+    :param patience: how long to tolerate throttling, service errors and a lost connection while deferred, a timedelta
+        or seconds; default three hours. Otherwise a failed poll is one poke without an answer, and ``timeout`` applies.
     :param aws_conn_id: the Airflow connection of type ``aws``; default ``aws_default``.
     :param region_name: AWS Region; default: the connection's.
     :param verify: whether to verify TLS certificates, or the path of a CA bundle; default: the connection's.
@@ -164,7 +163,7 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
         return WaitEvent(Outcome.VANISHED, unseen, error=str(error))
 
     def execute_complete(self, context: Context, event: Any = None, try_number: int | None = None) -> Any:
-        """Take up the task when its trigger has fired; called by Airflow.
+        """Resume the task after its trigger has fired; called by Airflow.
 
         :param event: the payload of the trigger's event.
         :param try_number: the try that deferred; None: unknown.

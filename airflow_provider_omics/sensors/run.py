@@ -22,11 +22,11 @@ class OmicsRunSensor(OmicsWaitSensor):
     :raises RunFailed: it ended FAILED; ``failure_reason`` says why.
     :raises RunCancelled: it was cancelled.
     :raises (RunDeleted, RunVanished): its record was deleted, or is gone and its end unknown.
-    :raises LostContact: while deferred, no look succeeded for ``patience``, or looks were refused.
-    :raises ServiceError: HealthOmics refused a look; its subclasses say how.
-    :raises EventError: the event of the trigger cannot be read; it is never taken for a success.
+    :raises LostContact: while deferred, no poll succeeded for ``patience``, or polls were refused.
+    :raises ServiceError: HealthOmics refused a poll; its subclasses say how.
+    :raises EventError: the trigger's event cannot be read; it never counts as success.
     :raises AirflowSensorTimeout: ``timeout`` passed.
-    :raises AirflowSkipException: with ``soft_fail``, in the place of each of these.
+    :raises AirflowSkipException: with ``soft_fail``, instead of each of these.
     """
 
     kind = "run"

@@ -18,7 +18,7 @@ class OmicsRunBatchSensor(OmicsWaitSensor):
     """Wait until every run of a batch that someone else started has ended.
 
     The sensor does not judge: PROCESSED is its success, and ``succeeded`` in its result says whether all runs
-    completed. A batch that FAILED, was CANCELLED or whose runs were deleted is an error.
+    completed. A batch that FAILED, was CANCELLED or lost its runs to a deletion is an error.
 
     :param batch_id: id of the batch.
     :param kwargs: see :class:`~airflow_provider_omics.sensors.base.OmicsWaitSensor`.
@@ -27,11 +27,11 @@ class OmicsRunBatchSensor(OmicsWaitSensor):
     :raises BatchFailed: the batch itself FAILED, not its runs.
     :raises BatchCancelled: it was cancelled.
     :raises (BatchDeleted, BatchVanished): the records of its runs were deleted, or its own.
-    :raises LostContact: while deferred, no look succeeded for ``patience``, or looks were refused.
-    :raises ServiceError: HealthOmics refused a look; its subclasses say how.
-    :raises EventError: the event of the trigger cannot be read; it is never taken for a success.
+    :raises LostContact: while deferred, no poll succeeded for ``patience``, or polls were refused.
+    :raises ServiceError: HealthOmics refused a poll; its subclasses say how.
+    :raises EventError: the trigger's event cannot be read; it never counts as success.
     :raises AirflowSensorTimeout: ``timeout`` passed.
-    :raises AirflowSkipException: with ``soft_fail``, in the place of each of these.
+    :raises AirflowSkipException: with ``soft_fail``, instead of each of these.
     """
 
     kind = "batch"

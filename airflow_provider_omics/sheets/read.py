@@ -54,7 +54,7 @@ def open_runs(
     max_runs: int | None = None,
     digest: Digest | None = None,
 ) -> Iterator[SheetRuns]:
-    """Open a sheet, or take its rows, and give its runs, as a stream that ends with an error if anything is wrong.
+    """Open a sheet, or take its rows, and stream its runs; the stream ends with an error if anything is wrong.
 
     ::
 
@@ -107,7 +107,7 @@ def run_settings_from_sheet(
     aws_conn_id: str | None = "aws_default",
     region_name: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Read a sheet and give the run settings, checked; for a task that looks at them before a batch is started.
+    """Read a sheet and return its checked run settings, for a task that examines them before a batch starts.
 
     ::
 
@@ -118,16 +118,16 @@ def run_settings_from_sheet(
 
         OmicsStartRunBatchOperator(task_id="wgs", run_settings=settings("s3://bucket/{{ ds }}.csv"), ...)
 
-    The list goes through XCom and may have 100 elements where it is used: a larger sheet, and one that needs no code in
-    between, is given to the operator as it is (``sample_sheet``).
+    The list goes through XCom and may have 100 elements when used. Pass a larger sheet, or one that needs no code in
+    between, directly to the operator (``sample_sheet``).
 
     :param sheet: a SampleSheet, a mapping with its fields, or a plain path (then the first column is the id).
-    :param default_run_setting: what the runs share, as AWS spells it: the checks look at both together. Default: not
-        known, and nothing is missed that it could give.
-    :param require: settings that must be given in each run or in the default (``require_settings``). Default: none.
+    :param default_run_setting: the settings that the runs share, as AWS spells them, to check both together. Default:
+        unknown; settings that it could supply do not count as missing.
+    :param require: settings that each run or the default must have (``require_settings``). Default: none.
     :param template: the workflow's ``parameterTemplate``, which the merged parameters must fit. Default: not compared.
     :param input_sheet_uri: returns the ``s3://`` URI of a run's own sheet, from its id and its text; needed with
-        ``input_sheet``. Writing it there is the caller's.
+        ``input_sheet``. The caller must write the sheet there.
     :param aws_conn_id: the connection that reads S3. Default: "aws_default".
     :param region_name: AWS Region. Default: the connection's.
     :return: one dict for each run, in the spelling of AWS, in the order of the rows.

@@ -34,14 +34,14 @@ KILL_PATIENCE = 25.0
 class OmicsWaitTrigger(BaseTrigger):
     """Wait for a run or a batch in the triggerer; fires one event, then ends.
 
-    Arguments that cannot be read end it at once, with an event of outcome ``invalid`` that has all problems.
+    Unreadable arguments end the wait at once, with an event of outcome ``invalid`` that lists all problems.
 
     :param resource_id: id of the run or batch.
-    :param resource_uuid: its uuid, None where unknown.
-    :param poll_interval: seconds between two looks; default 30.
-    :param deadline: moment (seconds since the epoch) at which the wait ends; None: never.
+    :param resource_uuid: its uuid, None if unknown.
+    :param poll_interval: seconds between polls; default 30.
+    :param deadline: time (seconds since the epoch) at which the wait ends; None: never.
     :param run_timeout: seconds that a run may take from its own start; None: no limit.
-    :param patience: seconds for which failing looks are tolerated; default three hours.
+    :param patience: seconds for which failing polls are tolerated; default three hours.
     :param cancel_on_kill: whether a user's kill, or a time limit, cancels the run or batch; default True.
     :param grace: seconds that the cancel at a time limit may take; default 60.
     :param aws_conn_id: the Airflow connection.
@@ -95,7 +95,7 @@ class OmicsWaitTrigger(BaseTrigger):
 
     @property
     def log(self) -> Any:
-        """The trigger's log, whose failures end no wait and keep no cancel from being sent."""
+        """The trigger's log; its failures neither end a wait nor block a cancel."""
         return TaskLog(super().log)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -142,8 +142,8 @@ class OmicsWaitTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """Cancel the run or batch after a user's kill (Airflow 3.3+ calls this; older versions do not).
 
-        A triggerer that stalled and lost its triggers to another also gets the order to kill them, so Airflow is asked
-        first: a task that is still DEFERRED was not killed. Without an answer it counts as killed.
+        A triggerer that stalled and lost its triggers to another also gets the order to kill them. So Airflow is asked
+        first: a task that is still DEFERRED was not killed. Without an answer, the task counts as killed.
         """
         if not self.plan.cancel:
             self.log.info("%s %s is left going, as cancel_on_kill is off", self.kind, self.plan.id)
@@ -157,7 +157,7 @@ class OmicsWaitTrigger(BaseTrigger):
         await self._cancel()
 
     async def _cancel_if_killed(self) -> None:
-        """Tell a kill from a restart of the triggerer, in the versions of Airflow that do not (before 3.3).
+        """Distinguish a kill from a restart of the triggerer, for versions of Airflow that do not (before 3.3).
 
         It was a kill if the task's state is known and is not DEFERRED: a user marked or cleared it. After a clear the
         new try may be DEFERRED already; then it cancels the old run itself, by the attempt record.
@@ -193,7 +193,7 @@ class OmicsWaitTrigger(BaseTrigger):
                 await self._after_cancel(place)
 
     async def _after_cancel(self, place: Wait) -> None:
-        """Tidy up when a kill has ended the run or batch: no worker comes after it.
+        """Clean up after a kill has ended the run or batch: no worker follows.
 
         :param place: makes calls.
         """
@@ -214,8 +214,8 @@ _is_warm = False
 def _warm_up(ask: Callable[[], Coroutine[Any, Any, str | None]]) -> None:
     """Ask Airflow once for the state of a task, long before an answer is urgent.
 
-    A triggerer builds its side of Airflow's API at the first question, which takes seconds on a busy machine (measured:
-    more than five on two cores): longer than a kill leaves.
+    A triggerer builds its side of Airflow's API at the first question. On a busy machine that takes seconds (measured:
+    more than five on two cores), longer than a kill allows.
     """
     global _is_warm  # noqa: PLW0603 - a process builds its side once
     if not _is_warm:
@@ -226,7 +226,7 @@ def _warm_up(ask: Callable[[], Coroutine[Any, Any, str | None]]) -> None:
 
 
 async def _finish(work: Coroutine[Any, Any, None]) -> None:
-    """Do some work to its end in a task of its own, however often the present one is cancelled meanwhile.
+    """Finish some work in a separate task, however often the current one is cancelled meanwhile.
 
     Airflow repeats the cancel of a trigger about once a second until the trigger is gone.
     """

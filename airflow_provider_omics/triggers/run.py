@@ -11,7 +11,7 @@ class OmicsRunTrigger(OmicsWaitTrigger):
     """Wait for a run in the triggerer; fires one event, then ends.
 
     :param run_id: id of the run.
-    :param run_uuid: its uuid; ids are used again after deletion. None: not known.
+    :param run_uuid: its uuid, as ids are reused after deletion. None: unknown.
     :param kwargs: ``poll_interval``, ``deadline``, ``run_timeout``, ``patience``, ``cancel_on_kill``, ``grace``,
         ``aws_conn_id``, ``region_name``, ``verify``, ``botocore_config``: see :class:`OmicsWaitTrigger`.
     """

@@ -13,12 +13,12 @@ from airflow_provider_omics.waiting.wait import Wait
 
 
 class OmicsRunBatchTrigger(OmicsWaitTrigger):
-    """Wait for a batch in the triggerer; fires one event, then ends. The verdict is the operator's.
+    """Wait for a batch in the triggerer; fires one event, then ends. The operator judges the batch.
 
     :param batch_id: id of the batch.
-    :param batch_uuid: its uuid. None: not known.
-    :param staged_s3_uri: the batch's staged settings, which go with it when a user's kill cancels it; default: none.
-    :param stretch: the stretch after which the task collects what has ended, with what it carries, as
+    :param batch_uuid: its uuid. None: unknown.
+    :param staged_s3_uri: the batch's staged settings, deleted when a user's kill cancels the batch; default: none.
+    :param stretch: the stretch after which the task collects ended runs, with its state, as
         :meth:`airflow_provider_omics.core.wait.stretch.Stretch.to_json` writes it. Default: the wait lasts to the end.
     :param kwargs: ``poll_interval``, ``deadline``, ``patience``, ``cancel_on_kill``, ``grace``,
         ``aws_conn_id``, ``region_name``, ``verify``, ``botocore_config``: see :class:`OmicsWaitTrigger`.

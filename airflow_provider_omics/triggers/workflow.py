@@ -21,13 +21,13 @@ from airflow_provider_omics.waiting.uninterrupted import uninterrupted
 class OmicsWorkflowTrigger(BaseTrigger):
     """Wait until a workflow, or a version of one, is no longer being created; fires one event, then ends.
 
-    The event only wakes the task, which looks by itself. A definition is read within a minute or so, and a release
-    is rare: it does without the poller that the waits for runs share.
+    The event only wakes the task, which then looks for itself. HealthOmics reads a definition within a minute or so,
+    and releases are rare, so this trigger does not use the poller that the waits for runs share.
 
     :param workflow_id: id of the workflow.
     :param version_name: name of the version. None: the workflow itself.
-    :param poll_interval: seconds between two looks; default 30.
-    :param patience: seconds for which failing looks are tolerated before the task is woken all the same; default five
+    :param poll_interval: seconds between polls; default 30.
+    :param patience: seconds for which failing polls are tolerated before the task is woken anyway; default five
         minutes.
     :param aws_conn_id: the Airflow connection.
     :param region_name: AWS Region; None: the connection's.
@@ -66,7 +66,7 @@ class OmicsWorkflowTrigger(BaseTrigger):
         return f"{__name__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until the status is another, or cannot be learnt; called by Airflow."""
+        """Poll until the status changes or cannot be read; called by Airflow."""
         trouble = Patience(self.patience, self.poll_interval)
         hook: OmicsHook | None = None
         while True:

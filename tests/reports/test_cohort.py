@@ -28,7 +28,12 @@ MIXED = [
     ("records", "tolerance", "state", "sentence"),
     [
         ([record(1)], Tolerance(), "succeeded", "The task succeeded."),
-        ([record(1), failed(2)], Tolerance(), "failed", "The task failed: 1 did not complete, and no failure is tolerated."),
+        (
+            [record(1), failed(2)],
+            Tolerance(),
+            "failed",
+            "The task failed: 1 did not complete, and no failure is tolerated.",
+        ),
         (
             [record(1), failed(2)],
             Tolerance(max_failed_runs=1),

@@ -34,15 +34,15 @@ class RecordStatus(str, Enum):
     NOT_SUBMITTED = "NOT_SUBMITTED"
     """No run was ever created for it."""
     INCOMPLETE = "INCOMPLETE"
-    """Its run completed, without all outputs that were expected of it."""
+    """Its run completed without an expected output."""
     UNKNOWN = "UNKNOWN"
-    """There was a run; its record is gone, and its end unknown, or it completed, and its outputs are not known."""
+    """There was a run; its record is gone and its end unknown, or it completed and its outputs are unknown."""
     REMOVED = "REMOVED"
     """Its row has left the sheet since: its end no longer counts."""
     RUNNING = "RUNNING"
-    """It has not ended. This one and the next two are no ends: only who asks for the unfinished gets them."""
+    """It has not ended. This one and the next two are returned only with ``unfinished``."""
     PENDING = "PENDING"
-    """It was submitted, and waits for its turn."""
+    """It was submitted and is waiting for its turn."""
     NOT_YET_SUBMITTED = "NOT_YET_SUBMITTED"
     """It is to be submitted."""
 
@@ -296,22 +296,22 @@ class RunRecord:
 
     :param run_setting_id: the user's own id of it: the sample.
     :param run_id: its run; None when it was never submitted.
-    :param run_uuid: uuid of the run; ids are used again, uuids are not.
+    :param run_uuid: uuid of the run; ids are reused, uuids are not.
     :param status: COMPLETED, FAILED, CANCELLED, NOT_SUBMITTED, INCOMPLETE or UNKNOWN.
     :param submission_status: from ListRunsInBatch; None: it was never tried.
-    :param failure_reason: AWS's code, of a run or a submission that failed.
-    :param message: AWS's message; of a run that is INCOMPLETE, or whose outputs are not known, what was not found.
-    :param cause: why it did not complete, in a few words: ``"OUT_OF_MEMORY_ERROR in ALIGN"``; the task where it was
-        looked up (of the first failures of a batch).
+    :param failure_reason: AWS's code for a failed run or submission.
+    :param message: AWS's message; for an INCOMPLETE run, or unknown outputs, the outputs not found.
+    :param cause: why it did not complete, in a few words: ``"OUT_OF_MEMORY_ERROR in ALIGN"``; with the task if it was
+        looked up (for the first failures of a batch).
     :param output_uri: where its outputs are (GetRun's ``runOutputUri``); None with ``results_detail="listed"``.
     :param started_at: when the run started.
     :param stopped_at: when it ended.
     :param attempt: how often the sample was submitted, by its results file, this time included.
     :param fingerprint: hash of the sample's settings.
     :param batch_id: the batch that it ran in.
-    :param batch_created_at: when that batch was created; of two records of a sample the later batch's counts.
+    :param batch_created_at: when that batch was created; of a sample's two records, the later batch's counts.
     :param workflow_id: id of the workflow.
-    :param workflow_uuid: uuid of the workflow, as ids are used again.
+    :param workflow_uuid: uuid of the workflow, as ids are reused.
     :param workflow_version_name: name of its version.
     :param workflow_digest: digest of its definition.
     :param engine_version: version of the workflow engine (Nextflow only).
@@ -321,23 +321,22 @@ class RunRecord:
     :param try_number: number of the try.
     :param row: column -> value of the sheet's ``keep_columns``.
     :param outputs: with ``read_outputs``: the run's ``outputs.json``, or for Nextflow a list of its objects.
-    :param status_before_removal: of a sample that is REMOVED, how it had ended: its row may come back.
+    :param status_before_removal: for a REMOVED sample, its status before that: its row may come back.
     :param workflow_owner_id: account of the workflow's owner, as the batch named it; None: the caller's own. Workflow,
-        owner and ``run_setting_id`` identify a record; the fingerprint decides whether it is of the same work.
+        owner and ``run_setting_id`` identify a record; the fingerprint decides whether it is the same work.
     :param run_arn: ARN of the run; None with ``results_detail="listed"``.
-    :param task_id: id of the task that started the batch. DAG, DAG run and task say where a record comes from, and
-        identify nothing.
+    :param task_id: id of the task that started the batch. DAG, DAG run and task are provenance; they do not identify a
+        record.
     :param map_index: its index, of a mapped task.
-    :param provenance_uri: its run's entry in the ledger: GetRun's answer and the manifest, written once; None: it has
-        none, as with ``ledger=False`` and ``results_detail="listed"``.
+    :param provenance_uri: its run's entry in the ledger: GetRun's answer and the manifest, written once; None: no
+        entry, as with ``ledger=False`` and ``results_detail="listed"``.
     :param inputs: hash of the URIs and ETags of its inputs when it was submitted; None: they were not looked up
         (``check_inputs``).
-    :param expected_outputs: with ``expected_outputs``: name -> pattern, as its outputs were last looked for; None:
-        nobody has looked.
-    :param files: name -> the first 25 objects that fit, each with ``uri``, ``size`` in bytes and ``etag``; of a name
-        whose output is missing, none. None: they are not known.
-    :param files_left_out: name -> how many more fit, of the first 10,000 objects of the run.
-    :param costs: with ``read_costs``: the members of :data:`COST_MEMBERS`, which stand in the file beside the others.
+    :param expected_outputs: with ``expected_outputs``: name -> pattern of the last check; None: not checked.
+    :param files: name -> the first 25 matching objects, each with ``uri``, ``size`` in bytes and ``etag``; empty if the
+        output is missing. None: unknown.
+    :param files_left_out: name -> how many more match, of the first 10,000 objects of the run.
+    :param costs: with ``read_costs``: the members of :data:`COST_MEMBERS`, stored in the file beside the others.
     """
 
     run_setting_id: str

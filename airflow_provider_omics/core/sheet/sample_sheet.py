@@ -1,11 +1,11 @@
 """How the rows of a sample sheet become run settings: :class:`SampleSheet`, :func:`each`, :func:`one`.
 
 A string is a format string over the columns of a row: ``"{sample}"``, ``"{group}_{replicate}"``,
-``"s3://bucket/out/{sample}/"``; ``"GRCh38"`` is itself. A brace is written twice. In an operator Jinja comes first
-and the columns after it: ``"s3://bucket/{{ ds }}/{sample}/"``. Whatever is not a string stays as it is.
+``"s3://bucket/out/{sample}/"``; ``"GRCh38"`` is itself. Double a literal brace. In an operator, Jinja is rendered
+first, then the columns: ``"s3://bucket/{{ ds }}/{sample}/"``. Anything that is not a string stays as it is.
 
-A cell is empty if nothing but white space stands in it, or a text of ``empty``. A string with an empty cell in it has
-no value: its key is dropped, so that a default can take its place; in a list it becomes null, so that positions stay.
+A cell is empty if it has only white space, or a text of ``empty``. A string with an empty cell in it has no value: its
+key is dropped, so that a default can apply; in a list it becomes null, so that positions stay.
 
 Three fields of a sheet in one example, a pair of files for each lane::
 
@@ -36,7 +36,7 @@ TYPES = ("str", "int", "float", "bool", "json")
 
 
 def each(tree: Any, where: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Take a list with one element for each row of an id, in the order of the rows; always a list.
+    """Make a list with one element for each row of an id, in row order; always a list.
 
     An empty cell within it becomes null, so that pairs stay aligned.
 
@@ -53,7 +53,7 @@ def one(tree: Any, where: Mapping[str, Any], *, optional: bool = False) -> dict[
 
     :param tree: the value: a format string, or lists and dicts of them.
     :param where: column -> value, or list of values, that the row must have.
-    :param optional: whether there may be no such row; the key is dropped then. Default False: an error.
+    :param optional: whether the row may be missing; the key is then dropped. Default False: an error.
     :return: ``{"$one": tree, "where": where, "optional": optional}``: plain data, as for :func:`each`.
     """
     return {ONE: tree, "where": dict(where), "optional": optional}
@@ -61,13 +61,13 @@ def one(tree: Any, where: Mapping[str, Any], *, optional: bool = False) -> dict[
 
 @dataclass(frozen=True, eq=False)
 class SampleSheet(dict[str, Any]):
-    """A sheet, and how its rows become the settings of the runs of a batch.
+    """A sheet, and the mapping of its rows to the run settings of a batch.
 
-    It is also a dict of those of its fields that are given, as plain data: lists for tuples, names for types; ``build``
-    stays the function that it is. For dicts are what Airflow looks into: it renders each string in them, and takes a
-    task whose output stands in them for an upstream, in ``partial()`` and ``expand()`` as well.
+    It is also a dict of its fields that are set, as plain data: lists for tuples, names for types; ``build`` stays a
+    function. Airflow looks into dicts: it renders each string in them, and treats tasks as upstream if their outputs
+    are in them, in ``partial()`` and ``expand()`` as well.
 
-    Nothing is looked at here: see :meth:`from_mapping` and :class:`~airflow_provider_omics.core.sheet.runs.SheetRuns`.
+    Nothing is checked here: see :meth:`from_mapping` and :class:`~airflow_provider_omics.core.sheet.runs.SheetRuns`.
 
     :param path: a local path or ``s3://`` URI of a CSV, TSV, JSON Lines or Parquet file; or ``rows``.
     :param run_setting_id: format string of the ``runSettingId``, unique in the batch. Default: the first column.
@@ -79,29 +79,30 @@ class SampleSheet(dict[str, Any]):
     :param run_tags: tag -> format string. Default: the batch's.
     :param engine_settings: tree of format strings. Default: the batch's.
     :param output_bucket_owner_id: format string of the account id. Default: the batch's.
-    :param types: column -> ``str``, ``int``, ``float``, ``bool`` or ``json``, as types or as names; a string that is
-        one column alone then becomes a value of this type. Default: the file's own type, which is text for CSV and TSV.
+    :param types: column -> ``str``, ``int``, ``float``, ``bool`` or ``json``, as types or as names; a string made of
+        that column alone then becomes a value of this type. Default: the file's own type, which is text for CSV and
+        TSV.
     :param where: column -> value or list of values; rows with other values are left out. Compared as text, or after
-        conversion where ``types`` names the column; None and "" match an empty cell. Default: all rows.
+        conversion if ``types`` names the column; None and "" match an empty cell. Default: all rows.
     :param group_by_id: whether rows that share an id make one run. The rows are then held in memory until the sheet
         has been read. Default False: they are an error.
-    :param input_sheet: a parameter, by name, that gets the URI of a CSV of the run's own rows with the sheet's own
-        columns, for workflows that want a sheet themselves (nf-core's ``input``). Default: none.
+    :param input_sheet: name of a parameter to set to the URI of a CSV of the run's own rows, with the sheet's columns,
+        for workflows that take a sheet (nf-core's ``input``). Default: none.
     :param keep_columns: columns that the results keep for each run.
     :param empty: texts that count as an empty cell, such as ``("NA", "N/A", ".", "NULL", "#N/A")``; the run's own sheet
-        keeps them. Default: none; a cell like ``NA`` among URIs or numbers is an error then, unless ``types`` says that
-        the column is ``str``.
-    :param delimiter: one character between cells, whatever the file's name. Default: the one of comma, tab, semicolon
-        and bar that cuts all lines into as many cells as the header.
-    :param comment: the beginning of lines that are left out: ``"#"``. ``""``: no line is a comment. Default: a line
-        below the header that begins with ``#`` is an error.
+        keeps them. Default: none; a cell like ``NA`` among URIs or numbers is then an error, unless ``types`` makes the
+        column ``str``.
+    :param delimiter: one character between cells, whatever the file's name. Default: whichever of comma, tab, semicolon
+        and bar splits all lines into as many cells as the header.
+    :param comment: the beginning of lines to leave out: ``"#"``. ``""``: no line is a comment. Default: a line below
+        the header that begins with ``#`` is an error.
     :param section: the section of an Illumina SampleSheet to read, v1 or v2: ``"Data"`` (``[Data]``, or
         ``[BCLConvert_Data]``), ``"Cloud_Data"``. Default: the sheet has no sections.
     :param build: a function from the rows of one id (dicts of column -> value, typed as ``types`` says, empty cells
-        None) to its run setting as AWS spells it; replaces all other fields that make a setting, but for
+        None) to its run setting as AWS spells it; replaces all other fields that make a setting, except
         ``run_setting_id``. Default: none.
-    :param rows: the rows themselves, in the place of ``path``: dicts of column -> value, such as a query or another
-        task has returned. Literal rows in a DAG file are rendered like all that stands there.
+    :param rows: the rows themselves, instead of ``path``: dicts of column -> value, such as the result of a query or
+        another task. Literal rows in a DAG file are rendered like everything else there.
     """
 
     path: str = ""
