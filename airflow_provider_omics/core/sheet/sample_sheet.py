@@ -1,7 +1,7 @@
 """How the rows of a sample sheet become run settings: :class:`SampleSheet`, :func:`each`, :func:`one`.
 
 A string is a format string over the columns of a row: ``"{sample}"``, ``"{group}_{replicate}"``,
-``"s3://bucket/out/{sample}/"``; ``"GRCh38"`` is itself. Double a literal brace. In an operator, Jinja is rendered
+``"s3://bucket/out/{sample}/"``; ``"GRCh38"`` is itself. Write a literal brace twice. In an operator, Jinja is rendered
 first, then the columns: ``"s3://bucket/{{ ds }}/{sample}/"``. Anything that is not a string stays as it is.
 
 A cell is empty if it has only white space, or a text of ``empty``. A string with an empty cell in it has no value: its
