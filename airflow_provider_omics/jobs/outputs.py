@@ -34,7 +34,7 @@ def look_for_outputs(owner: Owner, run: RunSnapshot, expected: ExpectedOutputs) 
         Then it is not known, so that another try looks again, and starts nothing.
     """
     if run.run_output_uri is None:
-        raise _not_known("NoOutputUri", "HealthOmics does not tell where the outputs of the run are", OUTPUTS_NOT_READ)
+        raise _not_known("NoOutputUri", "HealthOmics returned no output URI for the run", OUTPUTS_NOT_READ)
     try:
         search = outputs_finder(owner, expected).find(run.run_output_uri, run.start_time)
     except REFUSALS as error:

@@ -181,7 +181,7 @@ def _parsed(value: Any, where: str = f"the task's state {KEY!r}") -> AttemptReco
         return AttemptRecord.from_json(value)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise AttemptError(
-            f"The attempt record, {where}, cannot be read ({error}); starting in spite of it could start a second run.",
+            f"The attempt record, {where}, cannot be read ({error}); starting anyway could start a second run.",
             advice="Delete it once the console shows that nothing is going, and clear the task.",
             request_id="unknown",
         ) from error

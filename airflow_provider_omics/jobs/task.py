@@ -241,7 +241,7 @@ class StartTask:
                 self._raise(error)
             raise
         # Airflow 3.0 keeps `next_method` when a try fails after its deferral, and hands its event to the next one.
-        self.owner.log.info("The event is of an earlier try, which has failed; this one begins anew")
+        self.owner.log.info("The event belongs to a failed earlier try; this try starts over")
         return self.execute()
 
     def kill(self) -> None:

@@ -187,7 +187,7 @@ def _unknown_runs(
     for item in hook.list_runs_in_batch(batch.id, make=make):
         run_id = item.get("runId")
         if run_id not in completed and run_id not in ended and item.get("submissionStatus") != SubmissionStatus.FAILED:
-            message = "its record is gone: nobody can tell how it ended"
+            message = "its record is gone; its outcome is unknown"
             yield RunRecord(item["runSettingId"], run_id, None, RecordStatus.UNKNOWN, message=message)
 
 

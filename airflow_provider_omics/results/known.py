@@ -167,7 +167,7 @@ class KnownSamples:
                 else:
                     store.put(judged)
         if blind:
-            self._log.warning("%d samples count as completed, and nothing tells where their outputs are", blind)
+            self._log.warning("%d completed samples have no known output URI", blind)
 
     def _with_place(self, record: RunRecord) -> RunRecord:
         """Ask where the outputs of a run are, of which only lists have told."""

@@ -105,7 +105,7 @@ class OutputsFinder:
         if not patterns:
             return blank
         if record.output_uri is None:
-            return _not_known(blank, OUTPUTS_NOT_READ, "HealthOmics does not tell where its outputs are")
+            return _not_known(blank, OUTPUTS_NOT_READ, "HealthOmics returned no output URI for it")
         bucket = s3_address(record.output_uri).bucket
         since = None if record.started_at is None else datetime.fromisoformat(record.started_at)
         if bucket not in self._refused:

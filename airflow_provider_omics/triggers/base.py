@@ -174,9 +174,9 @@ class OmicsWaitTrigger(BaseTrigger):
             return await state_of(task_instance)
         except Exception as error:
             if is_urgent:
-                self.log.warning("Airflow did not tell the state of the task", exc_info=True)
+                self.log.warning("Airflow did not return the task's state", exc_info=True)
             else:  # a triggerer that has just started may not be ready for a question, and nothing depends on it
-                text = "Airflow does not tell the states of tasks yet (%s: %s)"
+                text = "Airflow does not return task states yet (%s: %s)"
                 self.log.debug(text, type(error).__name__, error)
             return None
 

@@ -74,7 +74,7 @@ def asked_within(ask: Callable[[], str | None], seconds: float, log: Any) -> str
         try:
             return ask()
         except Exception:  # noqa: BLE001 - told in the log
-            TaskLog(log).warning("Airflow did not tell the state of the task", exc_info=True)
+            TaskLog(log).warning("Airflow did not return the task's state", exc_info=True)
             return None
 
     try:

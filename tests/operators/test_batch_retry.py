@@ -126,7 +126,7 @@ def test_more_from_the_second_attempt_on(new_task: NewTask, log_lines: Callable[
     assert "storageType" not in first_batch
     assert (second_batch["storageType"], second_batch["parameters"]) == ("DYNAMIC", {"memory": "64 GB"})
     warnings = [line for line in log_lines(logging.WARNING) if "cacheId" in line]
-    assert warnings == ["cacheId is not set: what these samples have computed before is computed anew"]
+    assert warnings == ["cacheId is not set: all tasks of these samples are recomputed"]
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,7 @@ def test_logs_out_of_reach(
     assert [entry["manifest"] for entry in entries(emulator, "runs").values()] == [None, None]
     assert [entry["caller_arn"] for entry in entries(emulator, "attempts").values()] == [None]
     told = log_lines(logging.WARNING)
-    assert sum("does not tell who has asked" in line for line in told) == 1
+    assert sum("lacks the caller's ARN" in line for line in told) == 1
 
 
 def test_attempt_is_there_before_its_request_is_sent(emulator: OmicsEmulator, new_task: NewTask) -> None:

@@ -333,7 +333,7 @@ async def test_airflow_is_not_ready_when_a_triggerer_starts(
     (fired,) = [event async for event in trigger.run()]
 
     assert (asked, parse_event(fired.payload, "run").outcome) == ([True], Outcome.ENDED)
-    told = [record for record in caplog.records if "states of tasks" in record.getMessage()]
+    told = [record for record in caplog.records if "task states" in record.getMessage()]
     assert [record.levelno for record in told] == [logging.DEBUG]
     assert [record for record in caplog.records if record.exc_info] == []
 

@@ -124,7 +124,7 @@ def _left(sample: Sample) -> RunRecord:
 
 
 def _unknown(sample: Sample, batch_id: str | None) -> RunRecord:
-    message = "its batch is gone: nobody can tell how it ended"
+    message = "its batch is gone; its outcome is unknown"
     return replace(_blank(sample, RecordStatus.UNKNOWN), message=message, batch_id=batch_id)
 
 

@@ -448,7 +448,7 @@ class RunRecord:
         unlisted = may_have_run and submission.run_id is None and submission.status != SubmissionStatus.FAILED
         gone = submission.run_id is not None
         status = RecordStatus.UNKNOWN if gone or unlisted else RecordStatus.NOT_SUBMITTED
-        message = "its record is gone: nobody can tell how it ended" if gone else submission.message
+        message = "its record is gone; its outcome is unknown" if gone else submission.message
         return cls(
             **_shared(submission, sample, origin, attempt),
             status=status,

@@ -240,7 +240,7 @@ class Estimate:
         middle, low, high = (None if each is None else duration(each) for each in times)
         if middle is None:
             return told
-        return f"{told}; about {middle} ({low} to {high}), if as many run at a time as did then"
+        return f"{told}; about {middle} ({low} to {high}), at the same concurrency"
 
 
 def estimate_cohort(runs: int, earlier: Iterable[RunPrice]) -> Estimate | None:

@@ -56,7 +56,7 @@ _AUTHOR, _PLATFORM, _AWS = Owner.PIPELINE_AUTHOR, Owner.PLATFORM, Owner.AWS
 _PERMANENT, _TRANSIENT, _UNCLEAR = FailureClass.PERMANENT, FailureClass.TRANSIENT, FailureClass.UNCLEAR
 
 _LIMIT = "Find what is slow or waits, or raise the limit."
-_ASK = "Ask who did it, and why; a clear of the task starts anew."
+_ASK = "Ask who did it and why; clear the task to start over."
 _LOOK = "Look at its outputs; a clear of the task starts it again. retentionMode RETAIN keeps records."
 _SEARCH = "Look in the console for what it has started, then clear the task."
 _AGAIN = "Try again: the next try goes on with what has started."
@@ -87,14 +87,14 @@ _ENDINGS: dict[type[OmicsError], tuple[str, Owner, FailureClass, str]] = {
     RunIncomplete: ("completed without expected outputs", _AUTHOR, _UNCLEAR, INCOMPLETE.action),
     RunCancelled: ("was cancelled, and not by this task", _PLATFORM, _UNCLEAR, _ASK),
     RunDeleted: ("was deleted while it was waited for", _PLATFORM, _PERMANENT, _ASK),
-    RunVanished: ("is gone, and nothing tells its end", _PLATFORM, _PERMANENT, _LOOK),
+    RunVanished: ("is gone, and its outcome is unknown", _PLATFORM, _PERMANENT, _LOOK),
     RunTimedOut: ("took too long", _AUTHOR, _UNCLEAR, _LIMIT),
     RunError: ("did not end well", _AUTHOR, _UNCLEAR, _LOOK),
     BatchError: ("did not end well", _AUTHOR, _UNCLEAR, _LOOK),
     BatchFailed: ("failed", _AUTHOR, _UNCLEAR, "Correct what the message names."),
     BatchCancelled: ("was cancelled, and not by this task", _PLATFORM, _UNCLEAR, _ASK),
     BatchDeleted: ("was deleted while it was waited for", _PLATFORM, _PERMANENT, _ASK),
-    BatchVanished: ("is gone, and nothing tells its end", _PLATFORM, _PERMANENT, _LOOK),
+    BatchVanished: ("is gone, and its outcome is unknown", _PLATFORM, _PERMANENT, _LOOK),
     BatchVerdictError: ("failed", _AUTHOR, _UNCLEAR, "See why runs did not complete."),
     BatchTimedOut: ("took too long", _AUTHOR, _UNCLEAR, _LIMIT),
     WorkflowFailed: (

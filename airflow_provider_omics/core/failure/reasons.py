@@ -183,7 +183,7 @@ RUN_REASONS = _table(
         "OUT_OF_MEMORY_ERROR",
         _SIZING,
         _AUTHOR,
-        "A task used more memory than it had asked for.",
+        "A task used more memory than it requested.",
         "Raise the task's memory in the workflow or its configuration.",
     ),
     ("RUN_TASK_FAILED", _UNCLEAR, _AUTHOR, "A task ended with an error.", "Read the end of the failed task's log."),
@@ -198,8 +198,8 @@ RUN_REASONS = _table(
         "SERVICE_ERROR",
         _TRANSIENT,
         _AWS,
-        "HealthOmics had a passing fault of its own.",
-        "Start again; if it comes back, give AWS Support the run id.",
+        "HealthOmics had a transient internal error.",
+        "Start again; if it recurs, give AWS Support the run id.",
     ),
     (
         "TASK_TIMED_OUT",
@@ -279,7 +279,7 @@ SUBMISSION_REASONS = _table(
         "ServiceQuotaExceededException",
         _TRANSIENT,
         _PLATFORM,
-        "The run was not started: a quota of the account was used up.",
+        "The run was not started: an account quota is exhausted.",
         "Start it again once other runs have ended or old ones are deleted, or ask for a higher quota.",
     ),
     (

@@ -353,7 +353,7 @@ class BatchJob:
             record = self.owner.store.load()
             has_started = record is not None and (record.resource_id or record.previous_request_id)
             if has_started or (self._rerun_settings.chooses_at_once and not self.owner.arguments.dry_run):
-                self.owner.log.info("check_inputs: looked up are the inputs of what is going to be submitted only")
+                self.owner.log.info("check_inputs: looking up only the inputs of samples to be submitted")
                 return  # what has completed may have been tidied away
         self._inputs = check_inputs(self.owner, default, lambda: batch.inputs_by_run(default))
 

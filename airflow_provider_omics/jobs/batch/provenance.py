@@ -64,7 +64,7 @@ def _of_dag_run(owner: Owner, name: str) -> str | None:
     try:
         value = getattr(owner.context.get("dag_run"), name, None)
     except Exception as error:  # noqa: BLE001 - Airflow 2 asks its database; an attempt starts without the note, too
-        owner.log.warning("The ledger does not tell the %s of the DAG run: %s", name, error)
+        owner.log.warning("The ledger lacks the DAG run's %s: %s", name, error)
         return None
     return None if value is None else str(value)
 
@@ -74,7 +74,7 @@ def _caller(owner: Owner) -> str | None:
     try:
         return Account(owner.hook).caller()
     except ServiceError as error:
-        owner.log.warning("The ledger does not tell who has asked for this attempt: %s", error)
+        owner.log.warning("The ledger lacks the caller's ARN: %s", error)
         return None
 
 

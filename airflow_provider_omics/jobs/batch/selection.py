@@ -48,7 +48,7 @@ LOOK = 30.0
 """Seconds after the first look at runs that have outlived their batch, doubled each time: what completes of them must
 not be submitted again. A run that was cancelled stops within minutes."""
 
-NO_CACHE = "cacheId is not set: what these samples have computed before is computed anew"
+NO_CACHE = "cacheId is not set: all tasks of these samples are recomputed"
 
 
 @dataclass(frozen=True)
@@ -416,7 +416,7 @@ class BatchRerun:
         )
         if unknown:
             shown = ", ".join(map(visible, unknown[:SHOWN_CHANGES])) + (", ..." if len(unknown) > SHOWN_CHANGES else "")
-            self.log.warning("Nobody can tell whether these completed well, so they are not submitted again: %s", shown)
+            self.log.warning("Not submitted again, as their outcome is unknown: %s", shown)
         return fates
 
     def _samples(
@@ -490,7 +490,7 @@ def _changed_problem(refused: list[tuple[Sample, RunRecord]]) -> Problem:
     parts = [
         (changed, "have other settings now"),
         ([sample for sample, _ in rest if sample not in changed], "have inputs that were replaced since"),
-        (silent, "have results that do not tell their settings (trust_foreign=True takes these for the same)"),
+        (silent, "have results without settings (trust_foreign=True counts them as unchanged)"),
         (others, "have results of another workflow"),
     ]
     told = "; ".join(f"{len(some):,} completed samples {text} ({_named(some)})" for some, text in parts if some)

@@ -83,7 +83,7 @@ def test_an_estimate_of_time_rests_on_how_many_ran_at_a_time() -> None:
     assert many.parallel == pytest.approx(2.0)
     assert many.cohort_seconds(many.seconds) == pytest.approx(5 * 3600.0)
     assert one.cohort_seconds(one.seconds) == pytest.approx(3600.0)
-    assert str(many).endswith("; about 5 h 0 min (5 h 0 min to 5 h 0 min), if as many run at a time as did then")
+    assert str(many).endswith("; about 5 h 0 min (5 h 0 min to 5 h 0 min), at the same concurrency")
 
 
 @given(PRICES)

@@ -124,8 +124,8 @@ def test_all_failures_are_counted_by_reason() -> None:
         "  8,960 more FILE_SYSTEM_OUT_OF_SPACE, not looked at",
         "  30 SERVICE_ERROR, not looked at",
         (
-            "    HealthOmics had a passing fault of its own. Whose move: AWS (transient failure). "
-            "Start again; if it comes back, give AWS Support the run id."
+            "    HealthOmics had a transient internal error. Whose move: AWS (transient failure). "
+            "Start again; if it recurs, give AWS Support the run id."
         ),
     ]
     assert found.failure_class is FailureClass.TRANSIENT
