@@ -161,7 +161,6 @@ def pytest_collection_finish() -> None:
     """Leave all that was imported out of later garbage collections: walking it was a tenth of an operator test."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -193,7 +193,7 @@ def test_waiter_of_botocore() -> None:
     """The waiter of botocore is as the page says: it gives up after ten minutes, and knows two ends of a run."""
     waiter = boto3.client("omics", region_name="us-east-1").get_waiter("run_completed")
 
-    assert "looks 20 times in 10 minutes" in WHEN_NOT
+    assert "polls 20 times in 10 minutes" in WHEN_NOT
     acceptors = {acceptor.expected for acceptor in waiter.config.acceptors}
     assert waiter.config.delay * waiter.config.max_attempts == 600
     assert acceptors.isdisjoint({"CANCELLED", "DELETED"})

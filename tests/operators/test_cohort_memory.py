@@ -282,7 +282,7 @@ def test_samples_that_expire_while_they_wait(new_task: NewTask, stepped: Stepped
     script(task)
     task.clear()
     refused = task.try_()
-    assert "1 completed samples have results that do not tell their settings" in str(refused.error)
+    assert "1 completed samples have results without settings" in str(refused.error)
     assert task.try_(trust_foreign=True).error is None
     assert submitted(task) == [["S1", "S2", "S3"], ["S2"], ["S3"]]
 
@@ -331,7 +331,7 @@ def test_foreign_results(
 
     if again is None:
         assert isinstance(ended.error, SettingsError)
-        told = "results of another workflow" if workflow_id == "7777777" else "results that do not tell their settings"
+        told = "results of another workflow" if workflow_id == "7777777" else "results without settings"
         assert f"2 completed samples have {told}" in str(ended.error)
     else:
         assert ended.error is None

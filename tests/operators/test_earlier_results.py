@@ -99,7 +99,7 @@ def test_rerun_failed_of(
     if expected is None:
         again = [["S1", "S2"]] if arguments else []
         assert submitted(task)[1:] == again
-        assert again or "1 completed samples have results that do not tell their settings" in str(ended.error)
+        assert again or "1 completed samples have results without settings" in str(ended.error)
         return
     assert ended.error is None
     assert submitted(task)[1] == expected

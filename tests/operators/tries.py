@@ -171,7 +171,6 @@ class Task:
             "task_id": self.instance.task_id,
             "deferrable": self.deferrable,
             "botocore_config": ONE_TRY,
-            "poll_interval": 300,
             "retries": self.retries,
         }
         if self.kind == "run":
