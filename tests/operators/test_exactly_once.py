@@ -89,7 +89,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         omics = {"calls_per_second": 1000} if has_state_store else {"calls_per_second": 1000, "staging_s3_uri": STAGING}
         extra = {"service_config": {"omics": omics}}
         connection = {
-            "conn_type": "aws", "login": "a", "password": "b", "extra": {"region_name": "us-east-1", **extra},
+            "conn_type": "aws", "login": "a", "password": "a-secret", "extra": {"region_name": "us-east-1", **extra},
         }  # fmt: skip
         os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(connection)
         self.airflow = SmallAirflow(self.emulator, kind=kind, deferrable=deferrable, has_state_store=has_state_store)
