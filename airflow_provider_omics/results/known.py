@@ -100,7 +100,9 @@ class KnownSamples:
 
     def _noted(self, records: Iterable[RunRecord]) -> Iterator[RunRecord]:
         for record in records:
-            self._has_own = self._has_own or self._is_own(record)
+            # The last batch may have been collected into a new file, when all that came before it had gone.
+            is_of_before = record.batch_id is None or record.batch_id != self._last_batch
+            self._has_own = self._has_own or (is_of_before and self._is_own(record))
             yield record
 
     def _is_own(self, record: RunRecord) -> bool:
