@@ -290,11 +290,14 @@ class SharedCohort(RuleBasedStateMachine):
         moment = self.moment
         if moment.is_over:
             raise Crash  # no call of a process that is gone
+        moment.left -= 1
+        if moment.left == 0:
+            self._happen(moment)
+        # An edit before this very call is read by it.
         if params is not None and params["url_path"].endswith(SHEET_KEY) and params["method"] == "GET":
             self.sent = dict(self.sheet)
-        moment.left -= 1
-        if moment.left != 0:
-            return
+
+    def _happen(self, moment: Moment) -> None:
         if moment.what == "writer":
             self.moment = Moment()
             self._write("repair", {"S3": 1})
