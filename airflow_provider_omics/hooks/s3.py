@@ -161,11 +161,7 @@ class S3Store:
         :raises NotFound: there is no such bucket.
         :raises ServiceError: S3 refused, or did not get through.
         """
-        bucket, prefix = s3_address(uri)
-        with self._calls("ListObjectsV2", uri) as client:
-            start = {"StartAfter": after} if after else {}
-            answer = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=at_most, **start)
-            return [*answer.get("Contents", ())]
+        return self._list(uri, at_most, {"StartAfter": after} if after else {})[0]
 
     def all_objects(self, uri: str) -> Iterator[Mapping[str, Any]]:
         """Iterate over all objects whose keys begin in the same way, by as many list calls as it takes.
@@ -191,10 +187,12 @@ class S3Store:
         :raises NotFound: there is no such bucket.
         :raises ServiceError: S3 refused, or did not get through.
         """
+        return self._list(uri, LIST_PAGE, {"ContinuationToken": token} if token else {})
+
+    def _list(self, uri: str, at_most: int, start: Mapping[str, str]) -> tuple[list[Mapping[str, Any]], str | None]:
         bucket, prefix = s3_address(uri)
         with self._calls("ListObjectsV2", uri) as client:
-            place = {"ContinuationToken": token} if token else {}
-            answer = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=LIST_PAGE, **place)
+            answer = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=at_most, **start)
             return [*answer.get("Contents", ())], answer.get("NextContinuationToken")
 
     def put(

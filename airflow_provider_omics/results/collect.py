@@ -676,12 +676,7 @@ class Collection:
         outputs = self._outputs is not None
         settled = is_settled(known, submission, origin, self._detail, reasons=self._reasons, outputs=outputs)
         lacks_entry = self._lacks_entry(known)
-        if (
-            settled
-            and not lacks_entry
-            and not self._lacks_cost(known)
-            and not (self._files and self._lacks_files(known))
-        ):
+        if settled and not lacks_entry and not self._lacks_part(known):
             return
         if settled and not lacks_entry:
             record = known
@@ -709,15 +704,12 @@ class Collection:
             return False
         return known.provenance_uri is None and known.run_uuid is not None
 
-    def _lacks_cost(self, known: RunRecord | None) -> bool:
-        """Tell whether nothing but the cost of its run is missing in a record of the batch."""
-        of_batch = known is not None and known.batch_id == self._batch_id
-        return of_batch and known is not None and self._costs is not None and self._costs.lacks(known)
-
-    def _lacks_files(self, known: RunRecord | None) -> bool:
-        """Tell whether the expected outputs of a record of the batch have yet to be looked for."""
-        of_batch = known is not None and known.batch_id == self._batch_id
-        return of_batch and known is not None and self._files is not None and self._files.lacks(known)
+    def _lacks_part(self, known: RunRecord | None) -> bool:
+        """Whether a record of the batch lacks nothing but its run's cost, or a look for the run's expected outputs."""
+        if known is None or known.batch_id != self._batch_id:
+            return False
+        lacks_cost = self._costs is not None and self._costs.lacks(known)
+        return lacks_cost or (self._files is not None and self._files.lacks(known))
 
     def _sample(self, run_setting_id: str) -> Sample:
         return self._store.sample(run_setting_id) or Sample(run_setting_id)
