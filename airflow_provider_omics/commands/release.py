@@ -13,8 +13,8 @@ from typing import Any
 from airflow_provider_omics.commands.connection import add_connection
 from airflow_provider_omics.commands.output import logs_on_stderr
 from airflow_provider_omics.core.errors import OmicsError
+from airflow_provider_omics.hooks.driver import pause
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.jobs.driver import pause
 from airflow_provider_omics.jobs.release import Releaser
 
 _TEXTS = {

@@ -68,11 +68,6 @@ class RunSnapshot:
         return RUN_PHASES.get(self.status, Phase.ACTIVE)
 
     @property
-    def is_known_status(self) -> bool:
-        """Whether this version knows the status."""
-        return self.status in RUN_PHASES
-
-    @property
     def log_streams(self) -> tuple[str, ...]:
         """Streams in :data:`LOG_GROUP`; none with ``logLevel`` OFF. Source: user guide, CloudWatch Logs."""
         return () if self.log_level == "OFF" else (f"run/{self.id}", f"run/{self.id}/engine")
@@ -143,11 +138,6 @@ class BatchSnapshot:
     def phase(self) -> Phase:
         """Meaning of the status; ACTIVE for one that this version does not know, since AWS adds statuses."""
         return BATCH_PHASES.get(self.status, Phase.ACTIVE)
-
-    @property
-    def is_known_status(self) -> bool:
-        """Whether this version knows the status."""
-        return self.status in BATCH_PHASES
 
     def count(self, name: str) -> int:
         """Look up one of the counts.

@@ -94,5 +94,8 @@ BATCH_PHASES: dict[str, Phase] = {
 }
 """The same for a batch."""
 
+PHASES: dict[str, dict[str, Phase]] = {"run": RUN_PHASES, "batch": BATCH_PHASES}
+"""Kind -> the statuses that this version knows."""
+
 ACTIVE_RUN_STATUSES = tuple(status for status in RunStatus if RUN_PHASES[status] is Phase.ACTIVE)
 """In the order of a run's life: listed one after the other, a run that moves meanwhile is seen twice, never missed."""

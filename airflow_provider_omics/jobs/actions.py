@@ -28,10 +28,10 @@ from airflow_provider_omics.core.wait.events import Outcome
 from airflow_provider_omics.core.wait.flow import WaitPlan, wait
 from airflow_provider_omics.core.wait.outcome import error_of
 from airflow_provider_omics.exceptions import task_error
+from airflow_provider_omics.hooks.driver import Driver
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.costs import cohort_costs
-from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.jobs.page import write_collected_page
 from airflow_provider_omics.jobs.readiness import check_readiness
 from airflow_provider_omics.results.collect import Collection

@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeGuard, TypeVar
 
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
 from airflow_provider_omics.core.attempt.flow import Begun, begin
 from airflow_provider_omics.core.attempt.identity import (
     NAME_FIELDS,
@@ -38,6 +40,7 @@ from airflow_provider_omics.core.errors import (
     InvalidRequest,
     NotFound,
     NotOwner,
+    OmicsError,
     ServiceError,
     Throttled,
     Unavailable,
@@ -48,7 +51,7 @@ from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.core.wait.flow import LIST_LAG, WaitPlan, cancel
 from airflow_provider_omics.hooks.client import ONE_ATTEMPT, REQUEST, at_each
-from airflow_provider_omics.jobs.driver import Driver, pause
+from airflow_provider_omics.hooks.driver import Driver, pause
 from airflow_provider_omics.jobs.owner import Owner
 from airflow_provider_omics.jobs.search import find_earlier, find_started
 from airflow_provider_omics.waiting.task_states import asked_within
@@ -102,6 +105,9 @@ class Startable(Protocol):
     def start(self, record: AttemptRecord, request: Mapping[str, Any]) -> Snapshot:
         """Prepare the start, which may take minutes, send the request, and return the run or batch that has started."""
 
+    def not_started(self) -> None:
+        """Tidy up after a start that has failed."""
+
     def choose(self, record: AttemptRecord) -> Choice:
         """Choose the samples that an attempt submits, and keep the choice."""
 
@@ -139,17 +145,17 @@ class Attempt:
         """Whether the machine has ended this process, and no user the task: its remaining tries may go on."""
         return self.owner.is_killed and not self.owner.is_ended_by_user
 
-    def begin(self, request: StartRequest, *, tag: bool) -> Begun:
+    def begin(self, request: StartRequest) -> Begun:
         """Start, adopt, or find ended, as :func:`airflow_provider_omics.core.attempt.flow.begin` decides.
 
         :param request: the checked request.
-        :param tag: whether tags of Airflow go into the request.
         :return: what the try has in hand.
         :raises OmicsError: as ``begin`` does.
         """
         owner, content, arguments = self.owner, request.content, self.owner.arguments
-        self._request, self._tags = request, tag
-        misses_record = owner.lasts and owner.try_number > 1 and (arguments.durable or owner.may_be_cleared)
+        tag, name = arguments.tag_with_airflow_context, content.get(NAME_FIELDS[self.job.kind])
+        self._request, self._tags = request, owner.hook.defaults.tag_with_airflow_context if tag is None else tag
+        misses_record = owner.store.lasts and owner.try_number > 1 and (arguments.durable or owner.may_be_cleared)
         present = Present(
             kind=self.job.kind,
             try_number=owner.try_number,
@@ -163,8 +169,8 @@ class Attempt:
             ),
             settings_etag=request.settings_etag,
             new_request_id=str(uuid.uuid4()),
-            tagged=tag,
-            name_hash=name_hash(content.get(NAME_FIELDS[self.job.kind])),
+            tagged=self._tags,
+            name_hash=None if name is None else name_hash(name),
             durable=arguments.durable,
             chooses=request.chooses,
             has_earlier=request.has_earlier,
@@ -183,9 +189,12 @@ class Attempt:
                 begun = self.drive(begin(owner.record, present, now=time.time()))
             except NotOwner as error:
                 if error.owner_try is None or error.owner_try >= owner.try_number:
-                    raise
+                    raise  # a later try sends the same request
                 owner.log.warning("The process of try %s is still at work; reading its record anew", error.owner_try)
                 continue
+            except (OmicsError, AirflowTaskTimeout):
+                self.job.not_started()
+                raise
             owner.record, self.snapshot = begun.record, begun.snapshot
             owner.resolved = begun.record.resolved or {}
             return begun

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from airflow_provider_omics.core.errors import Unavailable
 from airflow_provider_omics.core.findings import CHECK_ADVICE
+from airflow_provider_omics.hooks.driver import pause
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.jobs.driver import pause
 
 DOUBT = 300.0
 """Seconds for which a connection that the task has had before is asked for again: as long as a trigger doubts."""

@@ -15,7 +15,7 @@ from airflow_provider_omics.core.errors import OmicsError
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.text import visible
 from airflow_provider_omics.core.wait.flow import LIST_LAG
-from airflow_provider_omics.jobs.driver import pause
+from airflow_provider_omics.hooks.driver import pause
 from airflow_provider_omics.jobs.owner import Owner
 from airflow_provider_omics.results.collect import LOOKS, Collection
 from airflow_provider_omics.results.manifests import ManifestReader

@@ -16,8 +16,8 @@ from airflow_provider_omics.core.errors import AttemptError, NotOwner, OmicsErro
 from airflow_provider_omics.core.settings.outputs import ExpectedOutputs
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.wait.flow import WaitPlan, cancel
+from airflow_provider_omics.hooks.driver import Driver
 from airflow_provider_omics.hooks.omics import OmicsHook
-from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.jobs.stores import AttemptStore, TaskStateAttemptStore, TryAttemptStore
 from airflow_provider_omics.waiting.task_states import within
 
@@ -122,11 +122,6 @@ class Owner:
         return self.carried_request_id if self.record is None else self.record.request_id
 
     @property
-    def lasts(self) -> bool:
-        """Whether the record outlives this try."""
-        return not isinstance(self.store, TryAttemptStore)
-
-    @property
     def retry_policy(self) -> object:
         """The task's policy, which decides about retries from Airflow 3.3 on; None: it has none."""
         return getattr(self.context.get("task"), "retry_policy", None)
@@ -199,13 +194,19 @@ class Owner:
             self.log.warning("%s could not be stored; going on", record.resource_id, exc_info=True)
         self.record = record
 
-    def end(self, ended: Ended) -> None:
+    def note(self, **changes: Any) -> None:
         """Record how the attempt ended; a failure goes to the log only, as the outcome is more important.
 
-        :param ended: how it ended.
+        :param changes: of the record: ``ended=Ended.WELL``.
         """
-        if self.record is not None and self.record.owner_try == self.try_number:
-            self._note(replace(self.record, ended=ended))
+        if self.record is None or self.record.owner_try != self.try_number:
+            return
+        self.record = replace(self.record, **changes)
+        try:
+            self.check_owner()
+            self.store.save(self.record)
+        except Exception:
+            self.log.warning("The end of the attempt could not be recorded", exc_info=True)
 
     def count_unclear(self) -> int | None:
         """Count a failure that may or may not pass by itself.
@@ -213,18 +214,10 @@ class Owner:
         :return: how many there were before, since the first try or the last clear; None: no record outlives this try.
         """
         record = self.record
-        if record is None or record.owner_try != self.try_number or not self.lasts:
+        if record is None or record.owner_try != self.try_number or not self.store.lasts:
             return None
-        self._note(replace(record, unclear_failures=record.unclear_failures + 1))
+        self.note(unclear_failures=record.unclear_failures + 1)
         return record.unclear_failures
-
-    def _note(self, record: AttemptRecord) -> None:
-        self.record = record
-        try:
-            self.check_owner()
-            self.store.save(record)
-        except Exception:
-            self.log.warning("The end of the attempt could not be recorded", exc_info=True)
 
     def show_progress(self, batch: BatchSnapshot, more: Mapping[str, Any] | None = None) -> None:
         """Put the progress of a batch where Airflow keeps the state of tasks (3.3+); a failure does no harm.

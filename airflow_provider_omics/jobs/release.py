@@ -23,11 +23,11 @@ from airflow_provider_omics.core.release.found import (
 from airflow_provider_omics.core.release.requests import DIGEST_TAG, FIELDS, Release, read_settings
 from airflow_provider_omics.core.settings.arguments import WAIT_ARGUMENTS, read_arguments
 from airflow_provider_omics.exceptions import task_error
+from airflow_provider_omics.hooks.driver import pause
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.jobs.definition import LONGEST_URI, Definition, check_wdl, read_definition
-from airflow_provider_omics.jobs.driver import pause
 from airflow_provider_omics.jobs.stores import deployment
 from airflow_provider_omics.triggers.workflow import OmicsWorkflowTrigger
 

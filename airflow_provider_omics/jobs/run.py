@@ -24,7 +24,6 @@ from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import WaitEvent
 from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.core.wait.outcome import error_of, run_result
-from airflow_provider_omics.core.wait.stretch import Stretch
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.attempt import StartRequest
 from airflow_provider_omics.jobs.checks import check_inputs, check_workflow, show_request
@@ -38,23 +37,12 @@ if TYPE_CHECKING:
     from airflow_provider_omics.jobs.costs import RunCosts
 
 
-@dataclass(frozen=True)
-class RunArguments:
-    """The rendered arguments of the operator for a run.
-
-    :param settings: the fields of StartRun that were given, as AWS spells them; None: not given.
-    :param run_timeout: seconds that the run may take from its own start; None: no limit.
-    """
-
-    settings: Mapping[str, Any]
-    run_timeout: float | None
-
-
 @dataclass(eq=False)
 class RunJob:
     """Starts a run, and turns its end into a result.
 
-    :param arguments: the operator's, rendered.
+    :param settings: the fields of StartRun that were given, as AWS spells them; None: not given.
+    :param run_timeout: seconds that the run may take from its own start; None: no limit.
     :param owner: the try.
     """
 
@@ -62,22 +50,19 @@ class RunJob:
     operation = "StartRun"
     nothing: ClassVar[Snapshot] = RunSnapshot("", UNKNOWN)
     place: ClassVar[S3Place | None] = None
+    stretches: ClassVar[None] = None
 
-    arguments: RunArguments
+    settings: Mapping[str, Any]
+    run_timeout: float | None
     owner: Owner
     _checked: CheckedRequest | None = None
     _outputs: OutputSearch | None = None
     """The expected outputs of the run that has ended; None: nobody has looked for them."""
 
-    @property
-    def run_timeout(self) -> float | None:
-        """Seconds that the run may take from its own start; None: no limit."""
-        return self.arguments.run_timeout
-
     def request(self, request_id: str) -> StartRequest:
         """Check the settings, make the request, and make the checks that the user asked for."""
         defaults, wanted = self.owner.hook.defaults, self.owner.arguments
-        settings = self.arguments.settings
+        settings = self.settings
         if wanted.names or defaults.names:
             settings = with_ids(self.owner, settings)
         self._checked = checked = build_start_run_request(
@@ -140,9 +125,6 @@ class RunJob:
         from airflow_provider_omics.triggers.run import OmicsRunTrigger  # a wait in a worker needs none
 
         return OmicsRunTrigger(plan.id, plan.uuid, run_timeout=plan.run_timeout, **shared)
-
-    def next_stretch(self, seen: Snapshot, last: Stretch | None) -> None:
-        """Collect nothing before the end: a run has one."""
 
     def let_go(self) -> None:
         """Do nothing: a run that nobody waits for needs nothing more."""
@@ -246,7 +228,7 @@ class RunJob:
         from airflow_provider_omics.jobs.page import write_run_page  # with a place for results only
 
         assert isinstance(run, RunSnapshot)  # noqa: S101 - for mypy: `kind` says it
-        layers = [("connection", self.owner.hook.defaults.default_run_setting), ("task", self.arguments.settings)]
+        layers = [("connection", self.owner.hook.defaults.default_run_setting), ("task", self.settings)]
         return write_run_page(self.owner, run, layers, diagnosis, costs)
 
     def killed(self) -> None:
@@ -260,10 +242,10 @@ class RunJob:
         reported = self.owner.reported
         documents: tuple[Any, ...] = ()
         if not self.owner.arguments.masks_parameters:
-            own = self.arguments.settings.get("parameters")
+            own = self.settings.get("parameters")
             given = {"parameters": own} if isinstance(own, Mapping) else {}
             merged = merge_settings(self.owner.hook.defaults.default_run_setting, given)
-            documents = (merged.get("parameters"), self.arguments.settings.get("parametersUri"))
+            documents = (merged.get("parameters"), self.settings.get("parametersUri"))
         return Lineage(reported, documents, (reported.get("run_output_uri"),))
 
 
@@ -274,7 +256,7 @@ def make_job(given: Mapping[str, Any], owner: Owner) -> RunJob:
     :param owner: the try.
     """
     settings = {name: given[argument] for argument, name in START_RUN_ARGUMENTS.items()}
-    return RunJob(RunArguments(settings, given["run_timeout"]), owner)
+    return RunJob(settings, given["run_timeout"], owner)
 
 
 def _parameters_by_run(request: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

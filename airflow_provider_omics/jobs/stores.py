@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 from urllib.parse import quote
 
 import airflow
@@ -36,7 +36,12 @@ def deployment() -> str:
 
 
 class AttemptStore(Protocol):
-    """Keeps one record for a task instance across its tries."""
+    """Keeps one record for a task instance across its tries.
+
+    :param lasts: whether the record outlives the try that has written it.
+    """
+
+    lasts: ClassVar[bool]
 
     def load(self) -> AttemptRecord | None:
         """Return the stored record; None: there is none."""
@@ -51,6 +56,8 @@ class TaskStateAttemptStore:
     :param accessor: ``context["task_state_store"]``.
     :param connected: whether Airflow has found the connection, for the tries to come; None: not recorded.
     """
+
+    lasts: ClassVar[bool] = True
 
     def __init__(self, accessor: Any, *, connected: bool | None = None) -> None:
         self._accessor = accessor
@@ -84,6 +91,8 @@ class S3AttemptStore:
     :param place: ``s3://bucket/prefix/`` and its key; each Airflow deployment needs its own.
     :param identity: the task instance.
     """
+
+    lasts: ClassVar[bool] = True
 
     def __init__(self, hook: OmicsHook, place: S3Place, identity: TaskIdentity) -> None:
         self._store = S3Store(hook)
@@ -139,6 +148,7 @@ class S3AttemptStore:
 class TryAttemptStore:
     """Keeps the record for the length of this try: where Airflow has no store and no ``staging_s3_uri`` is set."""
 
+    lasts: ClassVar[bool] = False
     _record: AttemptRecord | None = None
 
     def load(self) -> AttemptRecord | None:

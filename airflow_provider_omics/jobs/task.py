@@ -43,14 +43,30 @@ from airflow_provider_omics.core.wait.flow import WaitPlan, time_limits, wait
 from airflow_provider_omics.core.wait.outcome import closing_line
 from airflow_provider_omics.core.wait.stretch import Stretch
 from airflow_provider_omics.exceptions import task_error
+from airflow_provider_omics.hooks.driver import Driver
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.jobs.attempt import Attempt, Startable, StartRequest
 from airflow_provider_omics.jobs.connection import find_connection
-from airflow_provider_omics.jobs.driver import Driver
 from airflow_provider_omics.jobs.owner import Lineage, Owner, StartArguments
 from airflow_provider_omics.jobs.stores import TaskStateAttemptStore, attempt_store, deployment
 from airflow_provider_omics.waiting.task_states import task_state
+
+
+class Stretches(Protocol):
+    """The stretches of a wait, between which what has ended is collected."""
+
+    def first(self) -> Stretch | None:
+        """Begin the first one, as the wait begins; None: nothing is collected before the end."""
+
+    def next(self, seen: Any, last: Stretch) -> Stretch:
+        """Collect what has ended in the last stretch, and begin the next one.
+
+        Trouble is a warning in the log: what waits for hours does not end by it.
+
+        :param seen: what is waited for, going.
+        :param last: the last stretch.
+        """
 
 
 class Job(Startable, Protocol):
@@ -68,6 +84,10 @@ class Job(Startable, Protocol):
     def run_timeout(self) -> float | None:
         """Seconds that a run may take from its own start; None: no limit."""
 
+    @property
+    def stretches(self) -> Stretches | None:
+        """The stretches of its wait; None: nothing is collected before the end."""
+
     def request(self, request_id: str) -> StartRequest:
         """Check the settings, make the request, and make the checks that the user asked for.
 
@@ -79,9 +99,6 @@ class Job(Startable, Protocol):
     def show(self, request: StartRequest) -> None:
         """Show in the log what would be started."""
 
-    def not_started(self) -> None:
-        """Tidy up after a start that has failed."""
-
     def started(self, snapshot: Snapshot) -> None:
         """Store the console links of what has started."""
 
@@ -90,16 +107,6 @@ class Job(Startable, Protocol):
 
         :param plan: of the wait.
         :param shared: arguments that both triggers take.
-        """
-
-    def next_stretch(self, seen: Snapshot, last: Stretch | None) -> Stretch | None:
-        """Collect what has ended in the last stretch of the wait, and begin the next one.
-
-        Trouble is a warning in the log: what waits for hours does not end by it.
-
-        :param seen: what is waited for, going.
-        :param last: the last stretch; None: the wait begins.
-        :return: the next one; None: nothing is collected before the end.
         """
 
     def let_go(self) -> None:
@@ -181,7 +188,7 @@ class StartTask:
                 if is_dry_run:
                     job.show(request)
                     return {**dict.fromkeys(job.result(job.nothing)), "status": "DRY_RUN"}
-                begun = self._begin(request)
+                begun = self.attempt.begin(request)
                 event = None if begun.record.idle else self._wait(begun, started_at)
             except AirflowTaskTimeout:
                 event = self._time_out()
@@ -273,20 +280,7 @@ class StartTask:
             find_connection(hook, was_found=was_found, is_suspect=is_named or owner.try_number > 1)
         owner.store = attempt_store(context, hook, owner.identity, self.job.place)
         # Only what outlives this try can be adopted by the next, and only if there is one.
-        self._may_be_adopted = arguments.durable and owner.lasts and owner.try_number <= owner.max_tries
-
-    def _begin(self, request: StartRequest) -> Begun:
-        arguments = self.owner.arguments
-        tag = arguments.tag_with_airflow_context
-        try:
-            return self.attempt.begin(
-                request, tag=self.owner.hook.defaults.tag_with_airflow_context if tag is None else tag
-            )
-        except NotOwner:
-            raise  # a later try sends the same request
-        except (OmicsError, AirflowTaskTimeout):
-            self.job.not_started()
-            raise
+        self._may_be_adopted = arguments.durable and owner.store.lasts and owner.try_number <= owner.max_tries
 
     def _wait(self, begun: Begun, started_at: float) -> WaitEvent | None:
         """Wait for the end; None: nobody wants to."""
@@ -298,13 +292,16 @@ class StartTask:
         if not arguments.wait_for_completion:
             self.job.let_go()
             return None
-        limits = time_limits(arguments.execution_timeout, started_at)
-        plan = self._plan(started, self.job.next_stretch(started, None), **limits)
-        return self._wait_for(plan, started)
+        limits = {}
+        if arguments.execution_timeout is not None:
+            limits = time_limits(arguments.execution_timeout, started_at)
+        stretch = None if self.job.stretches is None else self.job.stretches.first()
+        return self._wait_for(started, stretch, **limits)
 
-    def _plan(self, seen: Snapshot, stretch: Stretch | None, **limits: Any) -> WaitPlan:
+    def _wait_for(self, seen: Snapshot, stretch: Stretch | None, **limits: Any) -> WaitEvent:
+        """Wait for the end; what has ended before is collected in between."""
         arguments, hook = self.owner.arguments, self.owner.hook
-        return WaitPlan(
+        plan = WaitPlan(
             kind=self.job.kind,
             id=seen.id,
             uuid=seen.uuid,
@@ -316,11 +313,8 @@ class StartTask:
             stretch=stretch,
             **limits,
         )
-
-    def _wait_for(self, plan: WaitPlan, seen: Snapshot) -> WaitEvent:
-        """Wait for the end; what has ended before is collected in between."""
         while True:
-            if self.owner.arguments.deferrable and seen.phase is Phase.ACTIVE:
+            if arguments.deferrable and seen.phase is Phase.ACTIVE:
                 self._defer(plan)
             self._is_collecting = False
             # The answer of a start lacks fields of an ended run: one more look at least.
@@ -336,13 +330,15 @@ class StartTask:
         carried = {} if last is None else last.carried
         limits = {name: carried[name] for name in ("deadline", "grace") if carried.get(name) is not None}
         try:
-            return self._wait_for(self._plan(seen, self._collect(seen, last), **limits), seen)
+            return self._wait_for(seen, self._collect(seen, last), **limits)
         except AirflowTaskTimeout:
             return self._time_out()
 
     def _collect(self, seen: Snapshot, last: Stretch | None) -> Stretch | None:
+        if self.job.stretches is None or last is None:
+            return None  # a wait without stretches has none that is over
         self._is_collecting = True
-        stretch = self.job.next_stretch(seen, last)
+        stretch = self.job.stretches.next(seen, last)
         try:
             self.owner.check_owner()  # it took its time: a later try may have come
         except NotOwner:
@@ -415,13 +411,13 @@ class StartTask:
         except OmicsError as error:
             if not isinstance(error, ServiceError):  # else the judge could not be asked: nothing is known to be bad
                 still_going = event.outcome is not Outcome.ENDED and not event.cancelled
-                self.owner.end(Ended.LOST if still_going else Ended.BADLY)
+                self.owner.note(ended=Ended.LOST if still_going else Ended.BADLY)
             try:
                 self.job.failed(event.snapshot, error)
             except (Exception, AirflowTaskTimeout):  # the error itself stays what the task ends with
                 self.owner.log.warning("Not all about the failure could be told", exc_info=True)
             raise
-        self.owner.end(Ended.WELL)
+        self.owner.note(ended=Ended.WELL)
         return self._succeed(result)
 
     def _succeed(self, result: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from inspect import signature
 from pathlib import Path
@@ -37,6 +38,7 @@ NAMES_MAPPED_TASKS = not airflow.__version__.startswith("2.")
 deprecation warning for each of twenty variables of its own that nobody has used."""
 
 
+@dataclass(eq=False, repr=False)
 class RenderedDryRun:
     """The argument ``dry_run``, rendered, under the name of a method of Airflow's: it is both.
 
@@ -44,13 +46,12 @@ class RenderedDryRun:
     :param method: ``BaseOperator.dry_run()``, which shows the rendered template fields.
     """
 
-    def __init__(self, value: Any, method: Callable[[], None]) -> None:
-        self.value = value
-        self._method = method
+    value: Any
+    method: Callable[[], None]
 
     def __call__(self) -> None:
         """Show the rendered template fields."""
-        self._method()
+        self.method()
 
     def __bool__(self) -> bool:
         """Return whether it is set, as its value would."""

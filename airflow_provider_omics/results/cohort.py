@@ -34,7 +34,7 @@ class Cohort:
     :param unrecorded: how many of ``failed`` have no record yet.
     """
 
-    counts: BatchCounts = field(default_factory=lambda: BatchCounts.of_statuses({}))
+    counts: BatchCounts = field(default_factory=lambda: BatchCounts(0, 0, 0, 0, 0, 0))
     failed: tuple[RunRecord, ...] = ()
     carried: tuple[RunRecord, ...] = ()
     carried_forward: int = 0

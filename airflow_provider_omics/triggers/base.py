@@ -17,7 +17,7 @@ from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.core.wait.flow import WaitPlan, cancel, wait
-from airflow_provider_omics.hooks.commands import carry_out
+from airflow_provider_omics.hooks.driver import carry_out
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.waiting.calls import Urgency
 from airflow_provider_omics.waiting.poller import Poller, poller_of

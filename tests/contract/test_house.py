@@ -132,7 +132,7 @@ def walked(task: Any) -> dict[str, list[str]]:
     return files
 
 
-@pytest.mark.parametrize(("kind", "functions", "files"), [("run", 103, 21), ("batch", 191, 36)])
+@pytest.mark.parametrize(("kind", "functions", "files"), [("run", 90, 20), ("batch", 160, 34)])
 def test_roads_are_short(emulator: OmicsEmulator, stepped: SteppedTime, kind: str, functions: int, files: int) -> None:
     """What somebody steps through who debugs a run, or a batch of five, that is waited for in a worker."""
     # A process reads botocore's data files once, for all its clients.

@@ -6,6 +6,7 @@ from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import (
     ACTIVE_RUN_STATUSES,
     BATCH_PHASES,
+    PHASES,
     RUN_PHASES,
     BatchStatus,
     Phase,
@@ -36,7 +37,7 @@ def test_phase_of_a_run(status: str, phase: Phase) -> None:
     run = RunSnapshot("1", status)
 
     assert run.phase is phase
-    assert run.is_known_status is (status in {each.value for each in RunStatus})
+    assert (run.status in PHASES["run"]) is (status in {each.value for each in RunStatus})
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_phase_of_a_batch(status: str, phase: Phase) -> None:
     batch = BatchSnapshot("1", status)
 
     assert batch.phase is phase
-    assert batch.is_known_status is (status in {each.value for each in BatchStatus})
+    assert (batch.status in PHASES["batch"]) is (status in {each.value for each in BatchStatus})
 
 
 def test_only_a_completed_run_succeeds() -> None:

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_omics.core.commands import Cancel, ListActive, Look, ReadManifest
 from airflow_provider_omics.core.errors import Conflict, InvalidRequest, NotFound
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
-from airflow_provider_omics.hooks.commands import carry_out
+from airflow_provider_omics.hooks.driver import carry_out
 from airflow_provider_omics.hooks.omics import OmicsHook
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, samples
 

@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTas
 
 from airflow_provider_omics.core.wait.flow import cancel, time_limits, wait
 from airflow_provider_omics.emulator import in_process_client
-from airflow_provider_omics.jobs.driver import Driver
+from airflow_provider_omics.hooks.driver import Driver
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, RUN, TASK_LOG, execute, rebuilt, samples, stored

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_omics.core.errors import BatchVerdictError, SettingsError
+from airflow_provider_omics.jobs.batch.selection import RerunSettings
 from tests.airflow_support import DEFAULT_RUN_SETTING, samples
 from tests.operators.reruns import PERMANENT, TRANSIENT, URI, fails, put_settings, records, script, statuses, submitted
 from tests.operators.tries import CrashAt, NewTask, Task, stores
@@ -239,3 +240,10 @@ def forget(cohort: Task) -> Callable[[], None]:
             s3.delete_object(Bucket=bucket, Key=item["Key"])
 
     return forget
+
+
+def test_on_changed_that_does_not_exist() -> None:
+    """Another word is refused with what is allowed."""
+    RerunSettings("failed", None, "keep", None, None).check()
+    with pytest.raises(SettingsError, match="on_changed = 'rerrun': 'fail', 'rerun' or 'keep'"):
+        RerunSettings("failed", None, "rerrun", None, None).check()

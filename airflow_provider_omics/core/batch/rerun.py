@@ -11,11 +11,14 @@ from typing import Any
 from airflow_provider_omics.core.batch.evidence import Unrecorded
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample, has_other_inputs, is_same_work
 from airflow_provider_omics.core.batch.verdict import matches_any, named_samples
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import Problem
 from airflow_provider_omics.core.failure.reasons import FailureClass, is_final, reason_of_end
-from airflow_provider_omics.core.settings.checks import ReadModel
+from airflow_provider_omics.core.settings.checks import ReadModel, clean_setting, setting_problems
 from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.core.settings.requests import Layer, MergedSettings, merge_settings
+
+ON_CHANGED = ("fail", "rerun", "keep")
+"""The values of the argument ``on_changed``."""
 
 
 class Fate(str, Enum):
@@ -177,17 +180,6 @@ def read_rerun(value: object) -> tuple[tuple[str, ...], list[Problem]]:
     return named, problems or ([] if named else [Problem("rerun", repr(value), RERUN)])
 
 
-def checked_on_changed(value: object) -> str:
-    """Read the argument ``on_changed``.
-
-    :param value: ``"fail"``, ``"rerun"`` or ``"keep"``.
-    :raises SettingsError: it is something else.
-    """
-    if value not in ("fail", "rerun", "keep"):
-        raise SettingsError([Problem("on_changed", repr(value), "'fail', 'rerun' or 'keep'")])
-    return str(value)
-
-
 def rerun_setting_problems(
     default: Mapping[str, Any], rerun_setting: Mapping[str, Any], model: ReadModel | None = None
 ) -> list[Problem]:
@@ -200,10 +192,10 @@ def rerun_setting_problems(
     """
     place = Place.DEFAULT_RUN_SETTING
     layers = (Layer("default_run_setting", default, place), Layer("rerun_setting", rerun_setting, place))
-    problems = layers[1].problems()
+    problems = setting_problems(rerun_setting, place, layers[1].label)
     if problems or not rerun_setting:
         return problems
-    merged = MergedSettings(merge_settings(*(layer.cleaned() for layer in layers)), place, layers)
+    merged = MergedSettings(merge_settings(*(clean_setting(layer.values, place) for layer in layers)), place, layers)
     return merged.problems(model)
 
 

@@ -118,13 +118,16 @@ def convert_value(field: SettingField, value: Any) -> Any:
     return value
 
 
-def clean_setting(setting: Mapping[str, Any], place: Place) -> dict[str, Any]:
+def clean_setting(setting: Any, place: Place) -> dict[str, Any]:
     """Leave out settings that are unset, and convert values that Airflow rendered to another type.
 
-    :param setting: settings as the user gave them, by their names in ``place``; not changed.
+    :param setting: settings as the user gave them, by their names in ``place``; not changed. What is no dict of
+        settings, which :func:`setting_problems` tells, has none.
     :param place: where they stand.
     :return: a new dict without None values; see :func:`convert_value`.
     """
+    if not isinstance(setting, Mapping):
+        return {}
     fields = FIELDS[place]
     return {
         name: convert_value(fields[name], value) if name in fields else value
@@ -133,17 +136,21 @@ def clean_setting(setting: Mapping[str, Any], place: Place) -> dict[str, Any]:
     }
 
 
-def setting_problems(setting: Mapping[Any, Any], place: Place, label: Callable[[Any], str]) -> list[Problem]:
+def setting_problems(setting: Any, place: Place, label: Callable[[Any], str], whole: str = "setting") -> list[Problem]:
     """Check the names and values of settings, each by itself.
 
-    :param setting: settings by their names in ``place``; None values are unset.
+    :param setting: settings by their names in ``place``; None values are unset. None: nothing was given.
     :param place: where they stand.
     :param label: how the user calls a setting of this origin, from its name.
+    :param whole: how the user calls all of them. Default: "setting".
     :return: all problems.
     """
+    if setting is not None and not isinstance(setting, Mapping):
+        allowed = f"a dict of settings, spelled as AWS spells them{still_text(setting)}"
+        return [Problem(whole, type(setting).__name__, allowed)]
     fields = FIELDS[place]
     problems = []
-    for name, value in setting.items():
+    for name, value in (setting or {}).items():
         field = fields.get(name)
         if field is None:
             problems.append(Problem(label(name), _show_misplaced(name, value), unknown_name_advice(name, place)))

@@ -129,17 +129,6 @@ class Layer:
         field = FIELDS[self.place].get(name)
         return field.argument if field else str(name)
 
-    def problems(self) -> list[Problem]:
-        """Check each setting by itself."""
-        if self.values is not None and not isinstance(self.values, Mapping):
-            allowed = f"a dict of settings, spelled as AWS spells them{still_text(self.values)}"
-            return [Problem(self.prefix or "setting", type(self.values).__name__, allowed)]
-        return setting_problems(self.values or {}, self.place, self.label)
-
-    def cleaned(self) -> dict[str, Any]:
-        """Keep the settings that are set, in the types that AWS takes."""
-        return clean_setting(self.values, self.place) if isinstance(self.values, Mapping) else {}
-
 
 @dataclass(frozen=True)
 class MergedSettings:
@@ -169,7 +158,7 @@ class MergedSettings:
         field = FIELDS[self.place][name]
         for layer in reversed(self.layers):
             here = field.name_in(layer.place)
-            if layer.cleaned().get(here) is not None:
+            if clean_setting(layer.values, layer.place).get(here) is not None:
                 return layer.label(here)
         return field.argument if self.place is Place.START_RUN else f"default_run_setting[{name!r}]"
 
@@ -245,7 +234,9 @@ class MergedSettings:
         :return: the place; of a setting that is merged key by key, each place with its keys.
         """
         field = FIELDS[self.place][name]
-        values = [(layer, layer.cleaned().get(field.name_in(layer.place))) for layer in self.layers]
+        values = [
+            (layer, clean_setting(layer.values, layer.place).get(field.name_in(layer.place))) for layer in self.layers
+        ]
         given = [(layer, value) for layer, value in values if value is not None]
         if name not in MERGED_BY_KEY or len(given) == 1:
             return self._place_of(given[-1][0])
@@ -312,14 +303,16 @@ def build_start_run_request(
     """
     team = Layer(_CONNECTION_DEFAULT, defaults, Place.DEFAULT_RUN_SETTING)
     arguments = Layer("", setting, Place.START_RUN)
-    problems = [*also, *team.problems(), *arguments.problems()]
-    given = arguments.cleaned()
+    problems = list(also)
+    for layer in (team, arguments):
+        problems += setting_problems(layer.values, layer.place, layer.label, layer.prefix or "setting")
+    given = clean_setting(setting, Place.START_RUN)
     if "requestId" in given:
         problems.append(Problem("request_id", "in the settings", "set by the operator: leave it out"))
     exempt: Collection[str] = _WORKFLOW_FIELDS if "runId" in given else ()
     base = {
         field.start_run: value
-        for name, value in team.cleaned().items()
+        for name, value in clean_setting(defaults, Place.DEFAULT_RUN_SETTING).items()
         if (field := FIELDS[Place.DEFAULT_RUN_SETTING].get(name)) and field.start_run and name not in exempt
     }
     merged = MergedSettings(merge_settings(base, given), Place.START_RUN, (team, arguments), connection)
@@ -334,7 +327,8 @@ def build_start_run_request(
     problems += merged.missing_problems(require, exempt={"requestId", *exempt, *in_s3})
     problems += merged.problems(model, has_source_run="runId" in given)
     problems += setting_problems({"requestId": request_id}, Place.START_RUN, lambda _: "request_id")
-    _raise_all(problems)
+    if problems:
+        raise _error_of(problems)
     return CheckedRequest({**merged.values, "requestId": request_id}, _warnings(merged.values, total_runs=1), merged)
 
 
@@ -380,9 +374,11 @@ def build_start_run_batch_request(
         Layer("default_run_setting", default_run_setting, Place.DEFAULT_RUN_SETTING),
         Layer("", {"scratchStorageMode": scratch_storage_mode}, Place.DEFAULT_RUN_SETTING),
     )
-    default = merge_settings(*(layer.cleaned() for layer in layers))
+    default = merge_settings(*(clean_setting(layer.values, layer.place) for layer in layers))
     merged = MergedSettings(default, Place.DEFAULT_RUN_SETTING, layers, connection)
-    problems = [*also, *(problem for layer in layers for problem in layer.problems())]
+    problems = list(also)
+    for layer in layers:
+        problems += setting_problems(layer.values, layer.place, layer.label, layer.prefix or "setting")
     if default.get("workflowType") == "READY2RUN":
         allowed = "PRIVATE: a batch cannot run READY2RUN workflows; start single runs"
         problems.append(Problem(merged.label("workflowType"), "'READY2RUN'", allowed))
@@ -411,7 +407,8 @@ def build_start_run_batch_request(
         total_runs = len(inline)
     elif total_runs is not None and not 1 <= total_runs <= MAX_RUNS_IN_BATCH:
         problems.append(Problem("total_runs", str(total_runs), f"1 to {MAX_RUNS_IN_BATCH:,} runs in one batch"))
-    _raise_all(problems)
+    if problems:
+        raise _error_of(problems)
 
     request: dict[str, Any] = {"requestId": request_id, "defaultRunSetting": default}
     if run_settings is None:
@@ -469,9 +466,8 @@ def _warnings(setting: Mapping[str, Any], total_runs: int | None) -> tuple[str, 
     return tuple(warnings)
 
 
-def _raise_all(problems: Sequence[Problem]) -> None:
+def _error_of(problems: Sequence[Problem]) -> SettingsError:
     if len(problems) > MAX_PROBLEMS:
         rest = Problem("...", f"{len(problems) - MAX_PROBLEMS:,} more", "not listed; correct these first")
         problems = [*problems[:MAX_PROBLEMS], rest]
-    if problems:
-        raise SettingsError(problems)
+    return SettingsError(problems)

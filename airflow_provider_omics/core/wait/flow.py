@@ -26,7 +26,7 @@ from airflow_provider_omics.core.commands import (
 )
 from airflow_provider_omics.core.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unavailable
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
-from airflow_provider_omics.core.statuses import UNKNOWN, Phase
+from airflow_provider_omics.core.statuses import PHASES, UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.core.wait.patience import Patience
 from airflow_provider_omics.core.wait.stretch import Stretch, ended_runs, runs_at_a_time, time_left
@@ -89,16 +89,14 @@ class WaitPlan:
         return cls(self.id, UNKNOWN, self.uuid)
 
 
-def time_limits(execution_timeout: timedelta | None, started: float) -> dict[str, float]:
+def time_limits(execution_timeout: timedelta, started: float) -> dict[str, float]:
     """End a wait early enough that Airflow's own timeout does not come first.
 
-    :param execution_timeout: the task's; None: no limit.
+    :param execution_timeout: the task's.
     :param started: when the task started, in seconds since the epoch.
     :return: ``deadline``, in seconds since the epoch, and ``grace``: half of the time from then to Airflow's own end,
-        for a cancel; the other half is for Airflow to take up the task. Empty without a limit.
+        for a cancel; the other half is for Airflow to take up the task.
     """
-    if execution_timeout is None:
-        return {}
     seconds = execution_timeout.total_seconds()
     margin = min(seconds * MARGIN, LONGEST_MARGIN)
     return {"deadline": started + seconds - margin, "grace": max(margin / 2, LEAST_GRACE)}
@@ -141,18 +139,19 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
         seen, now = answer.value, answer.now
         if not isinstance(seen, ServiceError) and not plan.is_another(seen):
             if isinstance(seen, BatchSnapshot):
-                line = f"Batch {seen.id}: {seen.progress}{_estimate(plan, seen)}"
+                line = f"Batch {seen.id}: {seen.progress}{_estimate(plan.stretch, seen) if plan.stretch else ''}"
                 is_small, is_long_ago = seen.total_runs <= LARGE_BATCH, now - said_at >= PROGRESS_INTERVAL
                 is_due = is_small or is_long_ago or seen.status != last.status
             else:
                 line, is_due = f"Run {seen.id}: {seen.status}", True
-            if not seen.is_known_status:
+            is_known = seen.status in PHASES[plan.kind]
+            if not is_known:
                 line += " (a status unknown to this version: treated as still going)"
             doubted_since, trouble, last = None, patience, seen
             plan = replace(plan, uuid=plan.uuid or seen.uuid)
             if line != said and is_due:
                 said, said_at = line, now
-                is_news = not seen.is_known_status and seen.status != warned
+                is_news = not is_known and seen.status != warned
                 yield from Say(WARNING if is_news else INFO, line, seen)
                 warned = seen.status if is_news else warned
             limit = next((name for name, moment in plan.limits(seen).items() if now >= moment), None)
@@ -184,9 +183,8 @@ def wait(plan: WaitPlan, *, spread: Callable[[], float] = random.random) -> Flow
         yield from Sleep(min([interval * (1 + JITTER * (2 * spread() - 1)), *ahead]))
 
 
-def _estimate(plan: WaitPlan, seen: BatchSnapshot) -> str:
-    median = None if plan.stretch is None else plan.stretch.median
-    left = time_left(seen.total_runs - ended_runs(seen), runs_at_a_time(seen), median)
+def _estimate(stretch: Stretch, seen: BatchSnapshot) -> str:
+    left = time_left(seen.total_runs - ended_runs(seen), runs_at_a_time(seen), stretch.median)
     return f"; {left}" if left else ""
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
-from airflow_provider_omics.core.batch.rerun import RerunRules
+from airflow_provider_omics.core.batch.rerun import RerunRules, rerun_setting_problems
 from airflow_provider_omics.core.batch.sample import RunRecord
 from airflow_provider_omics.core.batch.verdict import Tolerance, naming_problems
 from airflow_provider_omics.core.commands import Choice
@@ -36,14 +36,13 @@ from airflow_provider_omics.core.statuses import UNKNOWN, Phase
 from airflow_provider_omics.core.wait.events import Outcome, WaitEvent
 from airflow_provider_omics.core.wait.flow import WaitPlan
 from airflow_provider_omics.core.wait.outcome import error_of
-from airflow_provider_omics.core.wait.stretch import Stretch
 from airflow_provider_omics.hooks.client import Requests
 from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.jobs.attempt import StartRequest
 from airflow_provider_omics.jobs.batch.estimate import CostLimit
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
 from airflow_provider_omics.jobs.batch.provenance import attempt_facts
-from airflow_provider_omics.jobs.batch.selection import BatchRerun, RerunSettings
+from airflow_provider_omics.jobs.batch.selection import NO_CANARY, BatchRerun, RerunSettings
 from airflow_provider_omics.jobs.batch.source import (
     BatchSettings,
     CheckedBatch,
@@ -70,6 +69,7 @@ from airflow_provider_omics.jobs.owner import Lineage, Owner
 from airflow_provider_omics.jobs.page import CohortReport
 from airflow_provider_omics.links.omics import OmicsRunBatchLink
 from airflow_provider_omics.results.file import JsonLinesFile
+from airflow_provider_omics.results.ledger import Ledger
 
 REFUSALS = (AccessDenied, CredentialsExpired, InvalidRequest, NotFound, QuotaExceeded, Throttled)
 """Answers to a start that has started nothing; after any other failure it may have arrived all the same."""
@@ -107,11 +107,6 @@ class BatchArguments:
     on_progress: Any
     max_cost_usd: float | None
     require_estimate: bool
-
-    @property
-    def limits_cost(self) -> bool:
-        """Whether an estimate decides about the start."""
-        return self.max_cost_usd is not None or self.require_estimate
 
     def tolerance(self) -> Tolerance:
         """Read the user's tolerance.
@@ -155,6 +150,7 @@ class BatchJob:
 
     def __post_init__(self) -> None:
         given = self.arguments
+        self._limits_cost = given.max_cost_usd is not None or given.require_estimate
         is_object = given.run_settings_s3_uri is not None
         self._places = BatchPlaces(self.owner, given.staging_s3_uri, given.results_s3_uri, is_object)
         self._results = BatchResults(self.owner, self._places, given.results_detail, given.read_outputs, given.ledger)
@@ -165,7 +161,7 @@ class BatchJob:
             given.previous_results,
             given.rerun_failed_of,
             given.trust_foreign,
-            given.canary,
+            None if given.canary in NO_CANARY else given.canary,
         )
         report = CohortReport(self.owner, self._layers) if self.owner.arguments.report else None
         self._judge = BatchJudge(
@@ -174,7 +170,7 @@ class BatchJob:
 
         call = given.on_progress
         self._progress = None if call is None else BatchProgress(self.owner, call, report)
-        self._stretches = BatchStretches(
+        self.stretches = BatchStretches(
             self.owner, self._results, given.collect_every, self._judge.counted, report, self._progress
         )
 
@@ -208,13 +204,19 @@ class BatchJob:
         )
         content = batch.checked.request
         default = content["defaultRunSetting"]
-        rerun.check_merged(default, self.owner.hook.installed_model)
+        if rerun.rerun_setting and (
+            faults := rerun_setting_problems(default, rerun.rerun_setting, self.owner.hook.installed_model)
+        ):
+            raise SettingsError(faults)
         if wanted.workflow_digest or defaults.approved_workflows is not None:
             for setting in (default, merge_settings(default, rerun.rerun_setting)):  # a rerun may have another
                 check_definition(self.owner, setting)
-        self._check_place()
+        if arguments.run_settings_s3_uri is not None:
+            self._check_place(arguments.run_settings_s3_uri)
         tolerance = arguments.tolerance()
-        named = {"must_succeed": tolerance.must_succeed, "rerun": rerun.named, "canary": rerun.canary_patterns}
+        named = {"must_succeed": tolerance.must_succeed, "rerun": rerun.named}
+        if rerun.canary is not None:
+            named["canary"] = rerun.canary_patterns
         if any(named.values()):
             self._check_named(named, batch)
         for warning in batch.checked.warnings:
@@ -224,18 +226,20 @@ class BatchJob:
             check_workflow(self.owner, default, batch.parameters_by_run(default))
         if self.owner.arguments.check_inputs:
             self._check_inputs(batch, default)
-        if not self.owner.arguments.dry_run:
-            self._check_memory()
-        if (self._results.read_costs or arguments.limits_cost) and (wanted.dry_run or not rerun.chooses_at_once):
+        chooses = arguments.rerun != "all"
+        is_known = not wanted.durable or self.owner.store.lasts
+        if chooses and not is_known and not wanted.dry_run and (rerun.chooses_at_once or self.owner.try_number > 1):
+            self._refuse_choice()
+        if (self._results.read_costs or self._limits_cost) and (wanted.dry_run or not rerun.chooses_at_once):
             self._check_cost(batch, default)
         # Of all settings, even where a rerun submits some: a resend has to be the same request to the letter.
         spool = None if arguments.run_settings_s3_uri is not None else batch.spool
         return StartRequest(
             content,
             also={**rerun.rerun_setting, **({"rerun": rerun.named} if rerun.named else {})} or None,
-            chooses=arguments.rerun != "all",
+            chooses=chooses,
             has_earlier=rerun.chooses_at_once,
-            compares=self.owner.lasts,
+            compares=self.owner.store.lasts,
             staged_run_tags=0 if spool is None else spool.most_run_tags,
             settings_etag=None if arguments.run_settings_s3_uri is None else self._settings_etag(),
         )
@@ -278,10 +282,9 @@ class BatchJob:
             lead = f"{spool.total_runs:,} run(s) would be:"
         show_request(self.owner, self._batch.checked, lead, self._batch.named(request.content["defaultRunSetting"]))
 
-    def _check_place(self) -> None:
+    def _check_place(self, uri: str) -> None:
         """Refuse more settings in an S3 object than a rerun could choose from, before anything is sent."""
-        uri = self.arguments.run_settings_s3_uri
-        if self.arguments.rerun == "all" or uri is None or self._places.staging is not None:
+        if self.arguments.rerun == "all" or self._places.staging is not None:
             return
         if self.owner.store.load() is not None:
             return  # an earlier try has started them
@@ -315,10 +318,8 @@ class BatchJob:
         if problems:
             raise SettingsError(problems)
 
-    def _check_memory(self) -> None:
+    def _refuse_choice(self) -> None:
         """Refuse to choose samples where no later try could learn the choice."""
-        if self.arguments.rerun == "all" or not self.owner.arguments.durable or self.owner.lasts:
-            return
         if self.owner.try_number > 1:
             raise AttemptError(
                 "No record shows what the earlier tries of this task have started, and starting all again would be "
@@ -327,7 +328,7 @@ class BatchJob:
                 "in a new DAG run. To have retries and clears: results_s3_uri or staging_s3_uri.",
                 request_id="unknown",
             )
-        self._rerun_settings.check_place()
+        raise SettingsError([self._rerun_settings.memory_problem()])
 
     def _check_cost(self, batch: CheckedBatch, default: Mapping[str, Any]) -> None:
         """Tell what a first attempt may cost, or refuse it; a later one is told when its samples are chosen."""
@@ -336,7 +337,7 @@ class BatchJob:
         if batch.spool is not None:
             total = batch.spool.total_runs
             self._cost_limit().check(lambda: total, default)
-        elif self.arguments.limits_cost:  # an object of up to 6 GB is not read for a line in the log
+        elif self._limits_cost:  # an object of up to 6 GB is not read for a line in the log
             uri, store = str(self.arguments.run_settings_s3_uri), S3Store(self.owner.hook)
             self._cost_limit().check(lambda: count_settings(uri, store, MAX_RUNS_IN_BATCH), default)
 
@@ -380,7 +381,7 @@ class BatchJob:
         batch = self._take(record, chosen)
         if chosen.total_runs and self.owner.arguments.check_inputs:
             look_up_inputs(self.owner, merged, lambda: batch.inputs_by_run(merged))
-        if chosen.total_runs and (self._results.read_costs or self.arguments.limits_cost):
+        if chosen.total_runs and (self._results.read_costs or self._limits_cost):
             self._cost_limit().check(lambda: chosen.total_runs, merged)
         if not chosen.total_runs:
             return Choice.NOTHING
@@ -494,7 +495,9 @@ class BatchJob:
         """Upload the settings and sheets that belong into S3, and send the request."""
         request = self._prepared(record, request)
         spool = None if self._batch is None else self._batch.spool
-        self._write_down(record, request)
+        ledger = self._results.ledger
+        if ledger is not None and self._written_down != record.request_id:
+            self._write_down(ledger, record, request)
         self._requests = self._requests or Requests(self.operation, REFUSALS)
         try:
             with self._requests.counted():
@@ -503,11 +506,8 @@ class BatchJob:
             raise with_reading_advice(error, request) from error
         return replace(started, total_runs=0 if spool is None else spool.total_runs)
 
-    def _write_down(self, record: AttemptRecord, request: Mapping[str, Any]) -> None:
+    def _write_down(self, ledger: Ledger, record: AttemptRecord, request: Mapping[str, Any]) -> None:
         """Add the attempt to the ledger before its request is sent: of what is paid, nothing shall be missing there."""
-        ledger = self._results.ledger
-        if ledger is None or self._written_down == record.request_id:
-            return
         submitted, whole = (None if batch is None else batch.spool for batch in (self._batch, self._whole))
         ledger.add_attempt(request, attempt_facts(self.owner, record, submitted, whole))
         self._written_down = record.request_id
@@ -536,10 +536,6 @@ class BatchJob:
         stretch = None if plan.stretch is None else plan.stretch.to_json()
         return OmicsRunBatchTrigger(plan.id, plan.uuid, staged_s3_uri=staged, stretch=stretch, **shared)
 
-    def next_stretch(self, seen: Snapshot, last: Stretch | None) -> Stretch | None:
-        """Collect what has ended in the last stretch of the wait, and begin the next one."""
-        return self._stretches.next(batch_of(seen), last)
-
     def let_go(self) -> None:
         """Say why the staged settings stay, where nobody waits for the batch."""
         if self.owner.request_id is not None:
@@ -564,16 +560,12 @@ class BatchJob:
         try:
             result = self._judge.finish(batch)
         except BatchVerdictError:
-            self._tell_end(self.owner.reported)
+            if self._progress is not None:
+                self._progress.tell_end(self.owner.reported)
             raise
-        self._tell_end(result)
-        return result
-
-    def _tell_end(self, result: Mapping[str, Any]) -> None:
-        """Tell people how the batch has ended."""
         if self._progress is not None:
-            causes = {cause["cause"]: cause["count"] for cause in result.get("causes", ())}
-            self._progress.tell(result.get("total_runs", 0), causes, 0)
+            self._progress.tell_end(result)
+        return result
 
     def killed(self) -> None:
         """Delete the staged settings of a batch that a kill has cancelled."""
@@ -619,9 +611,9 @@ class BatchJob:
         try:
             result = self._judge.finish(batch)
         except BatchVerdictError:
-            self.owner.end(Ended.BADLY)
+            self.owner.note(ended=Ended.BADLY)
             raise
-        self.owner.end(Ended.WELL)
+        self.owner.note(ended=Ended.WELL)
         return result
 
     def failed(self, seen: Snapshot, error: OmicsError) -> None:

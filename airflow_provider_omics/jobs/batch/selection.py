@@ -14,27 +14,26 @@ from typing import Any
 from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.attempt.record import AttemptRecord
 from airflow_provider_omics.core.batch.rerun import (
+    ON_CHANGED,
     Fate,
     RerunRules,
-    checked_on_changed,
     read_rerun,
     rerun_sentence,
-    rerun_setting_problems,
 )
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Sample
 from airflow_provider_omics.core.batch.verdict import named_samples
 from airflow_provider_omics.core.errors import AttemptError, NotFound, Problem, SettingsError
-from airflow_provider_omics.core.settings.checks import ReadModel, clean_setting
+from airflow_provider_omics.core.settings.checks import clean_setting
 from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.core.settings.rendering import still_text
 from airflow_provider_omics.core.settings.requests import merge_settings, merged_run_settings
 from airflow_provider_omics.core.text import visible
 from airflow_provider_omics.core.wait.patience import Patience
+from airflow_provider_omics.hooks.driver import pause
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.jobs.batch.places import BatchMemory
 from airflow_provider_omics.jobs.batch.staging import RunSettingsSpool
 from airflow_provider_omics.jobs.diagnosis import Diagnoser
-from airflow_provider_omics.jobs.driver import pause
 from airflow_provider_omics.results.collect import Collected
 from airflow_provider_omics.results.known import KnownSamples
 from airflow_provider_omics.results.outputs import OutputsFinder
@@ -73,6 +72,9 @@ CANARY = "a number of samples, or runSettingIds or patterns of those that go fir
 
 _NOT_SET = (None, "", "None")  # what a template makes of a param that is not given
 
+NO_CANARY: tuple[Any, ...] = (*_NOT_SET, 0, "0", (), [])
+"""The values of ``canary`` that mean that all samples go at once."""
+
 
 @dataclass(frozen=True)
 class RerunSettings:
@@ -84,7 +86,7 @@ class RerunSettings:
     :param previous_results: a results file, or nothing.
     :param rerun_failed_of: a batch, or nothing.
     :param trust_foreign: results without a fingerprint count as those of the same settings.
-    :param canary: how many samples go first, or which; or nothing.
+    :param canary: how many samples go first, or which; None: all go at once.
     """
 
     rerun: Any
@@ -104,46 +106,29 @@ class RerunSettings:
         if self.rerun == "all" and self.earlier is not None:
             allowed = "with rerun='failed' only: 'all' looks at nothing"
             problems.append(Problem(self.earlier.argument, "set", allowed))
-        if self.has_canary:
+        if self.canary is not None:
             _, canary_problems = self._read_canary()
             problems += canary_problems
             if self.rerun != "failed":
                 problems.append(Problem("canary", repr(self.canary), "with rerun='failed' only"))
-        try:
-            checked_on_changed(self.on_changed)
-        except SettingsError as error:
-            problems += error.problems
+        if self.on_changed not in ON_CHANGED:
+            problems.append(Problem("on_changed", repr(self.on_changed), "'fail', 'rerun' or 'keep'"))
         if self.given not in _NOT_SET and not isinstance(self.given, Mapping):
             allowed = f"a dict, as AWS spells defaultRunSetting{still_text(self.given)}"
             problems.append(Problem("rerun_setting", type(self.given).__name__, allowed))
         if problems:
             raise SettingsError(problems)
 
-    def check_merged(self, default: Mapping[str, Any], model: ReadModel) -> None:
-        """Look for problems of ``rerun_setting``, by itself and in its place.
-
-        :param default: the request's ``defaultRunSetting``.
-        :param model: reads the model of the installed boto3.
-        :raises SettingsError: there are some.
-        """
-        problems = rerun_setting_problems(default, self.rerun_setting, model)
-        if problems:
-            raise SettingsError(problems)
-
-    def check_place(self) -> None:
-        """Refuse a choice that no place can remember.
-
-        :raises SettingsError: earlier results are named, or samples.
-        """
-        if self.chooses_at_once:
-            argument = "rerun" if self.named else "canary" if self.earlier is None else self.earlier.argument
-            allowed = "needs a place to remember what was chosen: results_s3_uri or staging_s3_uri"
-            raise SettingsError([Problem(argument, "set", allowed)])
+    def memory_problem(self) -> Problem:
+        """Refuse a choice of the first attempt that no place can remember."""
+        argument = "rerun" if self.named else "canary" if self.earlier is None else self.earlier.argument
+        allowed = "needs a place to remember what was chosen: results_s3_uri or staging_s3_uri"
+        return Problem(argument, "set", allowed)
 
     @property
     def chooses_at_once(self) -> bool:
         """Whether already the first attempt submits some samples only."""
-        return self.earlier is not None or bool(self.named) or self.has_canary
+        return self.earlier is not None or bool(self.named) or self.canary is not None
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -151,14 +136,9 @@ class RerunSettings:
         return read_rerun(self.rerun)[0]
 
     @property
-    def has_canary(self) -> bool:
-        """Whether some samples go first."""
-        return self.canary not in (*_NOT_SET, 0, "0", (), [])
-
-    @property
     def canary_patterns(self) -> tuple[str, ...]:
         """Ids and patterns of the samples that go first, where they are named."""
-        named, _ = self._read_canary() if self.has_canary else ((), [])
+        named, _ = ((), []) if self.canary is None else self._read_canary()
         return named if isinstance(named, tuple) else ()
 
     def canary_of(self, spool: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -166,7 +146,7 @@ class RerunSettings:
 
         :param spool: all run settings.
         """
-        named, _ = self._read_canary() if self.has_canary else ((), [])
+        named, _ = ((), []) if self.canary is None else self._read_canary()
         return named if isinstance(named, tuple) else tuple(one["runSettingId"] for one in islice(spool, named))
 
     def _read_canary(self) -> tuple[tuple[str, ...] | int, list[Problem]]:
@@ -186,7 +166,7 @@ class RerunSettings:
     @property
     def rerun_setting(self) -> Mapping[str, Any]:
         """The changes of a rerun; empty: none."""
-        return clean_setting(self.given, Place.DEFAULT_RUN_SETTING) if isinstance(self.given, Mapping) else {}
+        return clean_setting(self.given, Place.DEFAULT_RUN_SETTING)
 
     def changes(self, default: Mapping[str, Any]) -> bool:
         """Return whether a rerun changes anything.
@@ -202,7 +182,7 @@ class RerunSettings:
         :param record: the attempt; the first one changes nothing, unless earlier results are named.
         """
         is_rerun = record.attempts > 1 or record.chosen
-        if self.has_canary:  # which is the first attempt, and the others are the second
+        if self.canary is not None:  # which is the first attempt, and the others are the second
             is_rerun = record.attempts > 2 or self.earlier is not None or bool(self.named)
         return merge_settings(default, self.rerun_setting) if is_rerun and self.rerun_setting else default
 

@@ -205,7 +205,12 @@ def _checked_spool(
     default = merge_settings(*(layer for layer in layers if isinstance(layer, Mapping)))
     rules = run_setting_rules(default, defaults.require_settings, common["model"])
     most = MAX_RUNS_IN_BATCH if given.max_runs is None else min(given.max_runs, MAX_RUNS_IN_BATCH)
-    inline = _short_list(given.run_settings)
+    settings = given.run_settings
+    is_list = isinstance(settings, Iterable) and not isinstance(settings, (str, bytes, Mapping))
+    if is_list and not isinstance(settings, list):
+        settings = list(settings)
+    # What is no list is refused by the request's own check.
+    inline = None if is_list and len(settings) > MAX_INLINE_SETTINGS else settings
     sheet: BatchSheet | None = None
     cause: BaseException | None = None
     try:
@@ -215,7 +220,7 @@ def _checked_spool(
             problems += found.problems() if found else []
             sheet.read(spool, rules, found.template if found else None, store, log, most=most)
         elif inline is None:
-            read_list(given.run_settings, rules, spool)
+            read_list(settings, rules, spool)
     except SettingsError as error:
         problems += error.problems
         cause = error.__cause__  # raised by a function of the user's
@@ -259,14 +264,6 @@ def _staged_request(given: BatchSettings, spool: RunSettingsSpool, common: Mappi
     uri = f"{place.rstrip('/')}/{spool.digest}.json"
     runs = min(max(spool.total_runs, 1), MAX_RUNS_IN_BATCH)
     return build_start_run_batch_request(run_settings_s3_uri=uri, total_runs=runs, **common)
-
-
-def _short_list(run_settings: Any) -> Any:
-    """Return a list that fits in the request, or a value that is no list, which the request's own check refuses."""
-    if isinstance(run_settings, (str, bytes, Mapping)) or not isinstance(run_settings, Iterable):
-        return run_settings
-    settings = run_settings if isinstance(run_settings, list) else list(run_settings)
-    return settings if len(settings) <= MAX_INLINE_SETTINGS else None
 
 
 def read_list(run_settings: Iterable[Any], rules: RunSettingRules, spool: RunSettingsSpool) -> None:

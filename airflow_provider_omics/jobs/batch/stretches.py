@@ -68,6 +68,14 @@ class BatchProgress:
         callback = copy(self.callback) if hasattr(self.callback, "template_fields") else self.callback
         self.owner.try_to_write("progress for people", callback, context)
 
+    def tell_end(self, result: Mapping[str, Any]) -> None:
+        """Tell how it has ended.
+
+        :param result: the task's.
+        """
+        causes = {cause["cause"]: cause["count"] for cause in result.get("causes", ())}
+        self.tell(result.get("total_runs", 0), causes, 0)
+
 
 @dataclass(frozen=True)
 class BatchStretches:
@@ -88,17 +96,27 @@ class BatchStretches:
     report: CohortReport | None = None
     progress: BatchProgress | None = None
 
-    def next(self, batch: BatchSnapshot, last: Stretch | None) -> Stretch | None:
+    def first(self) -> Stretch | None:
+        """Begin the first one; None: nothing is collected before the end, or there is no place for results."""
+        if self.every is None or self.results.places.results is None:
+            return None
+        is_auto, one = self.every == AUTO, self.owner.identity
+        return Stretch.first(
+            EVERY if is_auto else float(self.every),
+            time.time(),
+            f"{one.dag_id} {one.run_id} {one.task_id} {one.map_index}",
+            least_runs=LARGE_BATCH if is_auto else 0,
+            calls_per_second=self.owner.hook.defaults.calls_per_second,
+        )
+
+    def next(self, batch: BatchSnapshot, last: Stretch) -> Stretch:
         """Collect what has ended in the last stretch, and begin the next one.
 
         Whatever goes wrong is a warning in the log, and the wait goes on.
 
         :param batch: the batch, going.
-        :param last: the last stretch; None: the wait begins.
-        :return: the next one; None: nothing is collected before the end, or there is no place for results.
+        :param last: the last stretch.
         """
-        if last is None:
-            return self._first()
         owner, collected, median, has_more = self.owner, last.collected, last.median, False
         try:
             between = self._collect(batch)
@@ -121,18 +139,6 @@ class BatchStretches:
         place = self.results.places.results
         if self.report is not None and place is not None:
             self.report.write(place, batch, self.counted(batch))
-
-    def _first(self) -> Stretch | None:
-        if self.every is None or self.results.places.results is None:
-            return None
-        is_auto, one = self.every == AUTO, self.owner.identity
-        return Stretch.first(
-            EVERY if is_auto else float(self.every),
-            time.time(),
-            f"{one.dag_id} {one.run_id} {one.task_id} {one.map_index}",
-            least_runs=LARGE_BATCH if is_auto else 0,
-            calls_per_second=self.owner.hook.defaults.calls_per_second,
-        )
 
     def _collect(self, batch: BatchSnapshot) -> Between | None:
         request_id = self.owner.request_id

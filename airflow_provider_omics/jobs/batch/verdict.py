@@ -29,11 +29,11 @@ from airflow_provider_omics.core.snapshots import BatchSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import Phase
 from airflow_provider_omics.core.wait.flow import LIST_LAG, cancel_stragglers
 from airflow_provider_omics.core.wait.outcome import batch_result
+from airflow_provider_omics.hooks.driver import Driver, pause
 from airflow_provider_omics.hooks.repeats import Repeats
 from airflow_provider_omics.jobs.batch.places import BatchPlaces
 from airflow_provider_omics.jobs.costs import CohortCosts, cohort_costs, kept_costs
 from airflow_provider_omics.jobs.diagnosis import diagnosis_of
-from airflow_provider_omics.jobs.driver import Driver, pause
 from airflow_provider_omics.jobs.owner import Owner
 from airflow_provider_omics.jobs.page import CohortReport
 from airflow_provider_omics.jobs.report import Report
@@ -209,7 +209,8 @@ class BatchJudge:
             verdict, cohort = self._verdict(batch, collection)
             if verdict.succeeded and not verdict.counts.not_completed:
                 self.owner.log.info("Batch %s: %s", batch.id, verdict.sentence)
-                self._add_costs(collection)
+                if self.results.read_costs:
+                    self._add_costs(collection)
                 if self.report is not None and (place := self.results.places.results) is not None:
                     records = None if collection is None else collection.members()
                     self.report.write(place, batch, cohort, records=records, verdict=verdict, costs=self._costs)
@@ -231,7 +232,8 @@ class BatchJudge:
             if recorded.total() == diagnosis.failed_runs:
                 # The records have the code of each run, also of those that the diagnosis did not look at.
                 diagnosis = replace(diagnosis, ends=recorded)
-        self._add_costs(collection)
+        if self.results.read_costs:
+            self._add_costs(collection)
         if self.report is not None and (place := self.results.places.results) is not None:
             records = None if collection is None else collection.members()
             self.report.write(
@@ -309,7 +311,7 @@ class BatchJudge:
 
     def _unclear_of_all(self) -> int | None:
         """Count how often all samples had failed unclear, where each attempt submits all; None: each has its count."""
-        if self.owner.record is None or not self.owner.lasts:
+        if self.owner.record is None or not self.owner.store.lasts:
             return Report(self.owner).unclear_before()  # by the number of the try
         return None if self.chooses else self.owner.record.unclear_failures
 
@@ -375,8 +377,6 @@ class BatchJudge:
 
     def _add_costs(self, collection: Collection | None) -> None:
         """Add up what the cohort cost, for result and page."""
-        if not self.results.read_costs:
-            return
         if collection is not None:
             self._costs = cohort_costs(collection, self.owner.log)
         elif (place := self.results.places.results) is not None:  # nothing was left to submit
@@ -412,7 +412,8 @@ class BatchJudge:
             with self._collected(batch) as collection:
                 if collection is not None:
                     cohort, place = collection.cohort(), self.results.places.results
-                    self._add_costs(collection)
+                    if self.results.read_costs:
+                        self._add_costs(collection)
                     if self.report is not None and place is not None:
                         self.report.write(place, batch, cohort, records=collection.members(), costs=self._costs)
                     self.owner.push(self.result(batch, cohort, succeeded=False))

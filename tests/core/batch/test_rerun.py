@@ -10,13 +10,11 @@ from airflow_provider_omics.core.batch.evidence import Unrecorded
 from airflow_provider_omics.core.batch.rerun import (
     Fate,
     RerunRules,
-    checked_on_changed,
     read_rerun,
     rerun_forecast,
     rerun_sentence,
 )
 from airflow_provider_omics.core.batch.sample import UNFINISHED, RecordStatus, RunRecord, Sample
-from airflow_provider_omics.core.errors import SettingsError
 
 NOW = Sample("S1", "now")
 REASONS = st.sampled_from([None, "OUT_OF_MEMORY_ERROR", "SERVICE_ERROR", "RUN_TASK_FAILED", "AccessDeniedException"])
@@ -144,13 +142,6 @@ def test_unclear_failure_is_tried_once_more() -> None:
     failed = record("FAILED", "RUN_TASK_FAILED")
 
     assert [RerunRules().fate(NOW, failed, before) for before in (0, 1, 2)] == [Fate.AGAIN, Fate.CARRY, Fate.CARRY]
-
-
-def test_on_changed_that_does_not_exist() -> None:
-    """Another word is refused with what is allowed."""
-    assert checked_on_changed("keep") == "keep"
-    with pytest.raises(SettingsError, match="on_changed = 'rerrun': 'fail', 'rerun' or 'keep'"):
-        checked_on_changed("rerrun")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""The driver of a flow in a worker: it carries out the commands of :mod:`airflow_provider_omics.core.commands`."""
+"""The driver of a flow: carries out the commands of :mod:`airflow_provider_omics.core.commands` with a hook.
+
+A worker's driver sleeps. The triggerer's, which awaits, makes the same calls: :func:`carry_out`.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,34 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from airflow_provider_omics.core.commands import Answer, Cancel, Flow, Look, Say, Sleep
+from airflow_provider_omics.core.commands import Answer, Cancel, Flow, ListActive, Look, ReadManifest, Say, Sleep
 from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError
+from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.hooks.client import ONE_ATTEMPT, at_each
-from airflow_provider_omics.hooks.commands import carry_out
 from airflow_provider_omics.hooks.omics import OmicsHook
+from airflow_provider_omics.hooks.run_logs import ended_run
 
 T = TypeVar("T")
+
+Call = Look | Cancel | ListActive | ReadManifest
+
+
+def carry_out(hook: OmicsHook, command: Call) -> Snapshot | tuple[str, ...] | ServiceError | None:
+    """Make the call that a command asks for.
+
+    :param hook: makes the call.
+    :param command: the command.
+    :return: the value of its answer.
+    :raises ServiceError: the call was refused or did not get through; for ReadManifest that is the result instead.
+    """
+    if isinstance(command, Look):
+        return hook.look(command.kind, command.id)
+    if isinstance(command, ListActive):
+        return tuple(hook.active_run_ids(command.batch_id))
+    if isinstance(command, ReadManifest):
+        return ended_run(hook, command.id, command.uuid)
+    hook.cancel(command.kind, command.id)
+    return None
 
 
 def pause(seconds: float) -> None:
