@@ -155,7 +155,9 @@ class Service:
         """Call the control API; with a body it is a PUT."""
         data = None if body is None else json.dumps(body).encode()
         url = f"{self._url}/_emulator/{path}"
-        request = urllib.request.Request(url, data=data, method="PUT" if data else "GET")  # noqa: S310 - our own, http
+        headers = {"Content-Type": "application/json"} if data else {}
+        method = "PUT" if data else "GET"
+        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - our own, http
         with urllib.request.urlopen(request) as answer:  # noqa: S310 - the same
             return json.load(answer)
 
