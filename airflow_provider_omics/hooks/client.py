@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import gzip
 import json
 import os
-import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -14,7 +12,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import botocore
@@ -23,7 +20,7 @@ from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionW
 from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from botocore.loaders import JSONFileLoader, Loader, create_loader
+from botocore.loaders import Loader, create_loader
 from botocore.utils import parse_timestamp
 
 from airflow_provider_omics.core.errors import ServiceError
@@ -36,6 +33,7 @@ from airflow_provider_omics.core.settings.connection import (
     parsed_extra,
 )
 from airflow_provider_omics.core.settings.fields import Place
+from airflow_provider_omics.hooks.data_files import LeanFiles
 from airflow_provider_omics.hooks.service_errors import (
     UNMADE,
     client_error,
@@ -450,66 +448,5 @@ def _loader(search_path: str | None) -> Loader:
     :param search_path: ``data_path`` of the AWS configuration.
     """
     loader: Loader = create_loader(search_path)
-    loader.file_loader = _LeanFiles()
+    loader.file_loader = LeanFiles()
     return loader
-
-
-class _LeanFiles(JSONFileLoader):  # type: ignore[misc]  # botocore has no types
-    """Reads data files of botocore without the parts that no client of ours needs: a client takes 4 MB, not 12.
-
-    Left out are documentation, and the endpoints of services that are never called. Plain dicts keep the order of their
-    keys as botocore's do, in half the memory. They are made in Python, which lets the event loop run meanwhile.
-    """
-
-    def load_file(self, file_path: str) -> Any:
-        for suffix, open_file in ((".json", open), (".json.gz", gzip.open)):
-            path = Path(file_path + suffix)
-            if path.is_file():
-                with open_file(path, "rb") as file:
-                    text = file.read().decode()
-                if path.name.startswith("endpoints."):
-                    text = own_endpoints(text)
-                return json.loads(text, object_pairs_hook=_without_documentation)
-        return None
-
-
-_SERVICES = ("iam", "omics", "sts")
-"""Those that the Amazon provider's hook of any service calls, beside the service itself."""
-
-_SERVICES_BEGIN = re.compile(r'"services"\s*:\s*\{\s*')
-_SPACE = re.compile(r"[\s:,]*")
-
-
-def own_endpoints(text: str) -> str:
-    """Cut the endpoints of other services out of ``endpoints.json``: those of 300 services take 7 MB.
-
-    They are read one by one: read together, they would not give all of their memory back.
-
-    :param text: the file.
-    :return: the same with the services that are called.
-    """
-    decode = json.JSONDecoder().raw_decode
-    kept, at = [], 0
-    for begin in _SERVICES_BEGIN.finditer(text):
-        kept.append(text[at : begin.end()])
-        at = begin.end()
-        ours = []
-        while text[at] != "}":
-            entry = at
-            name, at = decode(text, entry)
-            _, at = decode(text, _skip(text, at))
-            if name in _SERVICES:
-                ours.append(text[entry:at])
-            at = _skip(text, at)
-        kept.append(",".join(ours))
-    return "".join(kept) + text[at:]
-
-
-def _skip(text: str, at: int) -> int:
-    space = _SPACE.match(text, at)
-    return space.end() if space else at
-
-
-def _without_documentation(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # A member of a shape may have this name as well: then it is described by a dict.
-    return {name: value for name, value in pairs if name != "documentation" or not isinstance(value, str)}

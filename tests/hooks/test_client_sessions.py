@@ -13,7 +13,8 @@ from botocore.utils import parse_timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_omics.hooks.client import _LeanFiles, _loader, parse_time
+from airflow_provider_omics.hooks.client import _loader, parse_time
+from airflow_provider_omics.hooks.data_files import LeanFiles
 from airflow_provider_omics.hooks.omics import OmicsHook
 
 if TYPE_CHECKING:
@@ -41,15 +42,15 @@ def test_other_timestamps(value: Any) -> None:
 def test_data_files_are_read_once(emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """They take 0.1 s and 8 MB: once for all clients, also for one that takes the place of another."""
     read: list[str] = []
-    load = _LeanFiles.load_file
+    load = LeanFiles.load_file
 
-    def noted(loader: _LeanFiles, path: str) -> Any:
+    def noted(loader: LeanFiles, path: str) -> Any:
         data = load(loader, path)
         if data is not None and "omics" in path:  # a file that is not there is nothing to read
             read.append(path)
         return data
 
-    monkeypatch.setattr(_LeanFiles, "load_file", noted)
+    monkeypatch.setattr(LeanFiles, "load_file", noted)
     _loader.cache_clear()
 
     list(OmicsHook().list_runs())
