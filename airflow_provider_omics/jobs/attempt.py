@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeGuard, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
+from airflow_provider_omics.core.attempt.commands import Choice, Choose, Find, FindEarlier, IsSuccess, Save, Start
 from airflow_provider_omics.core.attempt.flow import Begun, begin
 from airflow_provider_omics.core.attempt.identity import (
     NAME_FIELDS,
@@ -23,18 +24,7 @@ from airflow_provider_omics.core.attempt.identity import (
     name_hash,
 )
 from airflow_provider_omics.core.attempt.record import AttemptRecord, EarlierStart, Ended, Present
-from airflow_provider_omics.core.commands import (
-    Answer,
-    Choice,
-    Choose,
-    Find,
-    FindEarlier,
-    Flow,
-    IsSuccess,
-    Save,
-    Say,
-    Start,
-)
+from airflow_provider_omics.core.commands import Answer, Flow, Say
 from airflow_provider_omics.core.errors import (
     CredentialsExpired,
     InvalidRequest,

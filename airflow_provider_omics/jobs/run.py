@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_omics.core.attempt.commands import Choice
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord
-from airflow_provider_omics.core.commands import Choice
 from airflow_provider_omics.core.console import run_url
 from airflow_provider_omics.core.errors import OmicsError, RunError, RunFailed, RunIncomplete
 from airflow_provider_omics.core.failure.reasons import INCOMPLETE

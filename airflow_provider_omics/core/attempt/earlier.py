@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from airflow_provider_omics.core.attempt.commands import Find, FindEarlier, Save
 from airflow_provider_omics.core.attempt.record import AttemptRecord, EarlierStart, Present
-from airflow_provider_omics.core.commands import INFO, WARNING, Find, FindEarlier, Flow, Look, Save, Say, Sleep
+from airflow_provider_omics.core.commands import INFO, WARNING, Flow, Look, Say, Sleep
 from airflow_provider_omics.core.errors import AttemptError, NotFound, ServiceError, Unavailable
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot, Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from airflow_provider_omics.core.attempt.commands import Choice, Choose, IsSuccess, Save, Start
 from airflow_provider_omics.core.attempt.earlier import (
     FIRST_BACK_OFF,
     REQUEST_ID_MEMORY,
@@ -36,7 +37,7 @@ from airflow_provider_omics.core.attempt.earlier import (
     until_ended,
 )
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended, Present
-from airflow_provider_omics.core.commands import INFO, WARNING, Choice, Choose, Flow, IsSuccess, Save, Say, Sleep, Start
+from airflow_provider_omics.core.commands import INFO, WARNING, Flow, Say, Sleep
 from airflow_provider_omics.core.errors import Conflict, CredentialsExpired, ServiceError, Unavailable
 from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.statuses import UNKNOWN, Phase

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
+from airflow_provider_omics.core.attempt.commands import Choice
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
 from airflow_provider_omics.core.batch.rerun import RerunRules, rerun_setting_problems
 from airflow_provider_omics.core.batch.sample import RunRecord
 from airflow_provider_omics.core.batch.verdict import Tolerance, naming_problems
-from airflow_provider_omics.core.commands import Choice
 from airflow_provider_omics.core.errors import (
     AccessDenied,
     AttemptError,

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_omics.core.attempt.commands import Choose, IsSuccess, Save, Start
 from airflow_provider_omics.core.attempt.flow import Begun, begin
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Present
-from airflow_provider_omics.core.commands import Answer, Choose, Flow, IsSuccess, ListActive, Save, Say, Sleep, Start
+from airflow_provider_omics.core.commands import Answer, Flow, ListActive, Say, Sleep
 from airflow_provider_omics.core.errors import (
     AccessDenied,
     AttemptError,

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_omics.core.attempt.commands import Choose, IsSuccess, Save, Start
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
-from airflow_provider_omics.core.commands import Cancel, Choose, IsSuccess, Look, Save, Start
+from airflow_provider_omics.core.commands import Cancel, Look
 from airflow_provider_omics.core.errors import AttemptError
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.statuses import UNKNOWN

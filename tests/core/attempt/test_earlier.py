@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_omics.core.attempt.commands import Choose, Start
 from airflow_provider_omics.core.attempt.record import Ended, Present
-from airflow_provider_omics.core.commands import Cancel, Choose, ListActive, Look, Start
+from airflow_provider_omics.core.commands import Cancel, ListActive, Look
 from airflow_provider_omics.core.errors import AttemptError, ServiceError
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.core.wait.flow import LIST_LAG, SECOND_LOOK

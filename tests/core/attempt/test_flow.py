@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_omics.core.attempt.commands import Find, IsSuccess, Save, Start
 from airflow_provider_omics.core.attempt.earlier import REQUEST_ID_MEMORY, SETTLE, STOPPING_LOOKS
 from airflow_provider_omics.core.attempt.flow import Begun
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
-from airflow_provider_omics.core.commands import Cancel, Find, IsSuccess, ListActive, Look, ReadManifest, Save, Start
+from airflow_provider_omics.core.commands import Cancel, ListActive, Look, ReadManifest
 from airflow_provider_omics.core.errors import AttemptError
 from airflow_provider_omics.core.snapshots import BatchSnapshot, RunSnapshot
 from airflow_provider_omics.core.statuses import UNKNOWN

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_omics.core.attempt.commands import Find, Save, Start
 from airflow_provider_omics.core.attempt.earlier import REQUEST_ID_MEMORY
 from airflow_provider_omics.core.attempt.flow import CREDENTIAL_TRIES, Begun, begin
 from airflow_provider_omics.core.attempt.record import AttemptRecord
-from airflow_provider_omics.core.commands import Find, Look, Save, Start
+from airflow_provider_omics.core.commands import Look
 from airflow_provider_omics.core.errors import AccessDenied, AttemptError, InvalidRequest, QuotaExceeded, ServiceError
 from airflow_provider_omics.core.wait.flow import LIST_LAG
 from tests.core.attempt.flows import (
