@@ -45,6 +45,11 @@ if TYPE_CHECKING:
 
 from airflow_provider_omics.core.text import visible
 
+CHECK_ADVICE = (
+    "`python -m airflow_provider_omics check`, or OmicsCheckOperator in a worker, shows what the connection leads to."
+)
+"""Ends the advice of errors about credentials and addresses; the look itself leaves it out."""
+
 
 class GivenValue(str):
     """A user's value, as a message shows it: it can identify a patient, so masking hides it."""

@@ -8,15 +8,10 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-from airflow_provider_omics.core.errors import AccessDenied, NotFound, ServiceError, SettingsError
+from airflow_provider_omics.core.errors import CHECK_ADVICE, AccessDenied, NotFound, ServiceError, SettingsError
 
 SERVICE_PRINCIPAL = "omics.amazonaws.com"
 """Who assumes the service role of a run (user guide, "Service roles for HealthOmics")."""
-
-CHECK_ADVICE = (
-    "`python -m airflow_provider_omics check`, or OmicsCheckOperator in a worker, shows what the connection leads to."
-)
-"""Ends the advice of errors about credentials and addresses; the look itself leaves it out."""
 
 _SECRETS = ("secret", "token", "password", "passwd", "private", "credential", "externalid", "external_id")
 _MASK = "***"

@@ -19,6 +19,8 @@ _SERVICES = ("iam", "omics", "sts")
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 
+_OF_NUMBERS = "0123456789+-.eE"
+
 _decode_all = json.JSONDecoder().raw_decode
 
 
@@ -59,7 +61,7 @@ class Document:
         self._only = only or {}
         self._text = ""
         self._at = 0
-        self._strings: dict[str, str] = {}
+        self._object = _Objects()
         self._decode = json.JSONDecoder(object_pairs_hook=self._object).raw_decode
 
     def read(self, depth: int, name: str = "") -> Any:
@@ -115,8 +117,9 @@ class Document:
                 if not self._read_on():
                     raise
                 continue
-            # A number may go on in the next piece.
-            if end < len(self._text) or not self._read_on():
+            # The sign behind a number may belong to it, and the rest of it stand in the next piece: "1." is 1 so far.
+            is_over = end < len(self._text) and self._text[end] not in _OF_NUMBERS
+            if is_over or not self._read_on():
                 self._at = end
                 return value
 
@@ -135,11 +138,23 @@ class Document:
             self._text, self._at = self._text[self._at :] + piece, 0
         return bool(piece)
 
-    def _object(self, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-        one = self._strings.setdefault  # most names, and many values, stand there again and again
-        return {
+
+class _Objects:
+    """Makes the objects of one document. What stands in it again and again is kept once."""
+
+    def __init__(self) -> None:
+        self._strings: dict[str, str] = {}
+        self._references: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+        one = self._strings.setdefault
+        made = {
             one(name, name): one(value, value) if isinstance(value, str) else value
             for name, value in pairs
             # A member of a shape may have this name as well: then it is described by a dict.
             if name != "documentation" or not isinstance(value, str)
         }
+        # Half of a service model are references to shapes, which botocore only reads.
+        if len(made) == 1 and isinstance(shape := made.get("shape"), str):
+            return self._references.setdefault(shape, made)
+        return made

@@ -26,6 +26,7 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
 
 from airflow_provider_omics.core.errors import (
+    CHECK_ADVICE,
     AccessDenied,
     Conflict,
     CredentialsExpired,
@@ -38,7 +39,6 @@ from airflow_provider_omics.core.errors import (
     Throttled,
     Unavailable,
 )
-from airflow_provider_omics.core.findings import CHECK_ADVICE
 
 Answer = TypeVar("Answer", bound=Mapping[str, Any])
 

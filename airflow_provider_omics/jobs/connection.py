@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_omics.core.errors import Unavailable
-from airflow_provider_omics.core.findings import CHECK_ADVICE
+from airflow_provider_omics.core.errors import CHECK_ADVICE, Unavailable
 from airflow_provider_omics.hooks.driver import pause
 from airflow_provider_omics.hooks.omics import OmicsHook
 

@@ -195,7 +195,39 @@ def test_operators_load_late_what_a_running_task_needs() -> None:
     assert not set(RUNNING_TASKS_ONLY) & set(loaded)
 
 
-@pytest.mark.parametrize("name", RUNNING_TASKS_ONLY)
+# What neither a wait nor a cancel needs. The reader of manifests is for runs that vanish.
+NOT_FOR_WAITS = (
+    "aiobotocore",
+    f"{PACKAGE}.core.attempt",
+    f"{PACKAGE}.core.batch",
+    f"{PACKAGE}.core.cost",
+    f"{PACKAGE}.core.failure",
+    f"{PACKAGE}.core.findings",
+    f"{PACKAGE}.core.settings.requests",
+    f"{PACKAGE}.core.sheet",
+    f"{PACKAGE}.emulator",
+    f"{PACKAGE}.hooks.run_logs",
+    f"{PACKAGE}.hooks.s3",
+    f"{PACKAGE}.jobs",
+    f"{PACKAGE}.reports",
+    f"{PACKAGE}.results",
+    f"{PACKAGE}.sheets",
+)
+
+
+def test_triggers_load_what_a_wait_needs() -> None:
+    """A triggerer holds in memory what waits need: nothing that starts, judges, explains, collects or reports."""
+    triggers = [f"{PACKAGE}.triggers.{name}" for name in ("run", "run_batch")]
+    program = f"import sys, {', '.join(triggers)}; print('LOADED', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    loaded = done.stdout.rpartition("LOADED")[2].split()
+    assert set(triggers) <= set(loaded)
+    assert not set(NOT_FOR_WAITS) & set(loaded)
+
+
+@pytest.mark.parametrize("name", sorted({*RUNNING_TASKS_ONLY, *NOT_FOR_WAITS} - {"aiobotocore"}))
 def test_what_running_tasks_need_is_there(name: str) -> None:
     """A module that is renamed is renamed in the list as well, else nothing would be looked for."""
     assert importlib.util.find_spec(name) is not None

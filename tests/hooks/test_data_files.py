@@ -54,6 +54,7 @@ def without_documentation(value: Any) -> Any:
     indent=st.sampled_from([None, 0, 2, "\t"]),
     is_ascii=st.booleans(),
 )
+@example(value=0.0, size=1, depth=0, indent=None, is_ascii=True)
 @example(value=[12345, -1.5e300], size=1, depth=0, indent=None, is_ascii=True)
 @example(value={"a": "\U0001f9ec"}, size=3, depth=1, indent=None, is_ascii=True)
 @example(
