@@ -40,7 +40,7 @@ def test_other_timestamps(value: Any) -> None:
 
 
 def test_data_files_are_read_once(emulator: OmicsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take 0.1 s and 8 MB: once for all clients, also for one that takes the place of another."""
+    """They take 0.1 s of CPU: once for all clients, also for one that takes the place of another."""
     read: list[str] = []
     load = LeanFiles.load_file
 
