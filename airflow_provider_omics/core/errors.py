@@ -51,10 +51,31 @@ CHECK_ADVICE = (
 """Ends the advice of errors about credentials and addresses; the look itself leaves it out."""
 
 
+NOT_SET = "not set"
+"""How a message shows a setting or an argument that nobody gave."""
+
+
 class GivenValue(str):
     """A user's value, as a message shows it: it can identify a patient, so masking hides it."""
 
     __slots__ = ()
+
+
+def show_value(value: Any) -> str:
+    """Shorten a value for an error message.
+
+    :param value: anything; of a container only type and size are shown.
+    :return: at most about 80 characters; a GivenValue, which masking hides, if it shows more than a type and a size.
+    """
+    if value is None:
+        return NOT_SET
+    if isinstance(value, (Mapping, list, tuple, set, frozenset)):
+        return f"{type(value).__name__} of {len(value)}"
+    if isinstance(value, str):
+        return GivenValue(repr(value) if len(value) <= 70 else f"{value[:60]!r}... ({len(value)} characters)")
+    if isinstance(value, (bool, int, float)):
+        return GivenValue(f"{value!r:.70}")
+    return type(value).__name__
 
 
 class GivenWords(GivenValue):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import overload
 
 LONGEST_LINE = 400
@@ -80,3 +80,17 @@ def last_lines(messages: Iterable[str], count: int) -> tuple[str, ...]:
         return ()
     lines = [clean_line(line) for message in messages for line in message.split("\n")]
     return tuple([line for line in lines if line.strip()][-count:])
+
+
+def nearest_name(name: str, known: Collection[str]) -> str | None:
+    """Find the known name that was probably meant.
+
+    :param name: the name as the user wrote it.
+    :param known: the names that exist.
+    :return: the nearest of them, upper and lower case ignored; None when nothing is near.
+    """
+    import difflib  # needed for mistakes only
+
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from airflow_provider_omics.core.settings.checks import show_value
+from airflow_provider_omics.core.errors import show_value
 from airflow_provider_omics.core.settings.documents import Fault
 
 S3_SCHEME = "s3://"

@@ -24,7 +24,6 @@ from botocore.loaders import Loader, create_loader
 from botocore.utils import parse_timestamp
 
 from airflow_provider_omics.core.errors import ServiceError
-from airflow_provider_omics.core.settings.checks import InstalledModel
 from airflow_provider_omics.core.settings.connection import (
     KINDS,
     OBJECTS,
@@ -32,7 +31,6 @@ from airflow_provider_omics.core.settings.connection import (
     misplaced_keys,
     parsed_extra,
 )
-from airflow_provider_omics.core.settings.fields import Place
 from airflow_provider_omics.hooks.data_files import LeanFiles
 from airflow_provider_omics.hooks.service_errors import (
     UNMADE,
@@ -45,6 +43,8 @@ from airflow_provider_omics.hooks.service_errors import (
 
 if TYPE_CHECKING:
     from mypy_boto3_omics.client import OmicsClient
+
+    from airflow_provider_omics.core.settings.checks import InstalledModel
 
 TOTAL_ATTEMPTS = 10
 """HTTP tries of one call in botocore's ``standard`` mode: about two minutes of throttling. ``legacy``, which was the
@@ -127,6 +127,9 @@ class OmicsClientHook(AwsBaseHook):
         :return: the fields of StartRun and StartRunBatch in the client's own service model.
         :raises ServiceError: no client could be made, for want of credentials or a Region.
         """
+        from airflow_provider_omics.core.settings.checks import InstalledModel  # a wait checks no settings
+        from airflow_provider_omics.core.settings.fields import Place
+
         with service_errors("StartRun"):
             model = self.conn.meta.service_model
         batch: Any = model.operation_model("StartRunBatch").input_shape

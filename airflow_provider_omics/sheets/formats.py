@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
-from airflow_provider_omics.core.settings.checks import show_value
+from airflow_provider_omics.core.errors import Problem, SettingsError, show_value
 from airflow_provider_omics.core.sheet.delimiters import Misfit, fitting_delimiter
 from airflow_provider_omics.core.sheet.runs import SheetRows
 from airflow_provider_omics.core.text import visible

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_omics.core.errors import Problem
-from airflow_provider_omics.core.settings.checks import RunSettingRules, run_setting_rules, show_value
+from airflow_provider_omics.core.errors import Problem, show_value
+from airflow_provider_omics.core.settings.checks import RunSettingRules, run_setting_rules
 from airflow_provider_omics.core.sheet.cells import plain_cell
 from airflow_provider_omics.core.sheet.runs import SheetRows, SheetRuns
 from airflow_provider_omics.core.sheet.sample_sheet import SampleSheet

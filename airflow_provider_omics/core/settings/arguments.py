@@ -16,8 +16,7 @@ from enum import Enum
 from numbers import Real
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem
-from airflow_provider_omics.core.settings.checks import show_value
+from airflow_provider_omics.core.errors import Problem, show_value
 from airflow_provider_omics.core.settings.rendering import lost_spelling
 
 LONGEST = timedelta(days=3653).total_seconds()

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from airflow_provider_omics.core.errors import Problem, SettingsError
-from airflow_provider_omics.core.settings.names import nearest_name
+from airflow_provider_omics.core.text import nearest_name
 
 NAMES: Mapping[str, str] = MappingProxyType(
     {

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_omics.core.errors import GivenValue, Problem
+from airflow_provider_omics.core.errors import NOT_SET, Problem, show_value
 from airflow_provider_omics.core.settings.documents import Fault, document_faults, document_size
 from airflow_provider_omics.core.settings.fields import (
     ACCOUNT_ID,
@@ -36,7 +36,6 @@ from airflow_provider_omics.core.settings.fields import (
 from airflow_provider_omics.core.settings.names import meant_field, unknown_name_advice
 from airflow_provider_omics.core.settings.rendering import lost_spelling, still_text
 
-NOT_SET = "not set"
 REQUIRED_BY_CONNECTION = "required by the connection's require_settings"
 _OUTPUT_URI_NEEDED = "every run needs an output URI"
 
@@ -73,23 +72,6 @@ class InstalledModel:
 
 ReadModel = Callable[[], InstalledModel]
 """Reads the installed model, which takes a client: it is called only where a field younger than the floor is set."""
-
-
-def show_value(value: Any) -> str:
-    """Shorten a value for an error message.
-
-    :param value: anything; of a container only type and size are shown.
-    :return: at most about 80 characters; a GivenValue, which masking hides, if it shows more than a type and a size.
-    """
-    if value is None:
-        return NOT_SET
-    if isinstance(value, (Mapping, list, tuple, set, frozenset)):
-        return f"{type(value).__name__} of {len(value)}"
-    if isinstance(value, str):
-        return GivenValue(repr(value) if len(value) <= 70 else f"{value[:60]!r}... ({len(value)} characters)")
-    if isinstance(value, (bool, int, float)):
-        return GivenValue(f"{value!r:.70}")
-    return type(value).__name__
 
 
 def convert_value(field: SettingField, value: Any) -> Any:

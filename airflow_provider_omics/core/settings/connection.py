@@ -12,11 +12,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_omics.core.errors import GivenValue, Problem, SettingsError
+from airflow_provider_omics.core.errors import GivenValue, Problem, SettingsError, show_value
 from airflow_provider_omics.core.settings.approval import APPROVAL_FORM, is_approval_list
 from airflow_provider_omics.core.settings.by_name import NAMES
-from airflow_provider_omics.core.settings.checks import show_value
-from airflow_provider_omics.core.settings.names import nearest_name
+from airflow_provider_omics.core.text import nearest_name
 from airflow_provider_omics.core.uris import is_s3_uri
 
 OBJECTS = ("service_config", "config_kwargs", "assume_role_kwargs")

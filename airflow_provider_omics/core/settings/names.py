@@ -5,23 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_omics.core.settings.fields import FIELDS, SETTING_FIELDS, Place, SettingField
+from airflow_provider_omics.core.text import nearest_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-
-def nearest_name(name: str, known: Collection[str]) -> str | None:
-    """Find the known name that was probably meant.
-
-    :param name: the name as the user wrote it.
-    :param known: the names that exist.
-    :return: the nearest of them, upper and lower case ignored; None when nothing is near.
-    """
-    import difflib  # needed for mistakes only
-
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else None
 
 
 def meant_field(name: str) -> SettingField | None:

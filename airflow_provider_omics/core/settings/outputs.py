@@ -10,8 +10,7 @@ from datetime import datetime
 from fnmatch import translate
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem
-from airflow_provider_omics.core.settings.checks import show_value
+from airflow_provider_omics.core.errors import Problem, show_value
 from airflow_provider_omics.core.settings.rendering import lost_spelling, still_text
 from airflow_provider_omics.core.text import visible
 from airflow_provider_omics.core.uris import S3Address, s3_address

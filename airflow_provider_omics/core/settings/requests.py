@@ -16,9 +16,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import NOT_SET, Problem, SettingsError, show_value
 from airflow_provider_omics.core.settings.checks import (
-    NOT_SET,
     REQUIRED_BY_CONNECTION,
     ReadModel,
     RunSettingRules,
@@ -27,7 +26,6 @@ from airflow_provider_omics.core.settings.checks import (
     parameters_size_problems,
     run_setting_rules,
     setting_problems,
-    show_value,
     tag_count_problems,
     younger_problems,
 )
@@ -40,9 +38,8 @@ from airflow_provider_omics.core.settings.fields import (
     SETTING_FIELDS,
     Place,
 )
-from airflow_provider_omics.core.settings.names import nearest_name
 from airflow_provider_omics.core.settings.rendering import still_text
-from airflow_provider_omics.core.text import visible
+from airflow_provider_omics.core.text import nearest_name, visible
 
 MAX_PROBLEMS = 100
 """Problems of one error; a list of 100,000 settings with one mistake in each helps nobody."""

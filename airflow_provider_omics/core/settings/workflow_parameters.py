@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_omics.core.errors import Problem
-from airflow_provider_omics.core.settings.checks import NOT_SET
-from airflow_provider_omics.core.settings.names import nearest_name
+from airflow_provider_omics.core.errors import NOT_SET, Problem
+from airflow_provider_omics.core.text import nearest_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

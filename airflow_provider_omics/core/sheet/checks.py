@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem
-from airflow_provider_omics.core.settings.checks import NOT_SET, RunSettingRules, check_run_setting
+from airflow_provider_omics.core.errors import NOT_SET, Problem
+from airflow_provider_omics.core.settings.checks import RunSettingRules, check_run_setting
 from airflow_provider_omics.core.settings.workflow_parameters import check_parameters
 from airflow_provider_omics.core.sheet.cells import Row
 from airflow_provider_omics.core.sheet.mapping import SETTINGS

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_omics.core.errors import GivenWords, Problem
-from airflow_provider_omics.core.settings.checks import show_value
-from airflow_provider_omics.core.settings.names import nearest_name
+from airflow_provider_omics.core.errors import GivenWords, Problem, show_value
 from airflow_provider_omics.core.sheet.cells import Row
 from airflow_provider_omics.core.sheet.nodes import EMPTY, CellFault, Leaf, Literal, Node, Object, Text
 from airflow_provider_omics.core.sheet.sample_sheet import TYPES, SampleSheet
 from airflow_provider_omics.core.sheet.templates import Compiler, in_sheet
-from airflow_provider_omics.core.text import visible
+from airflow_provider_omics.core.text import nearest_name, visible
 
 # The name of a setting in AWS's spelling -> the field of SampleSheet that it comes from.
 SETTINGS = {

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, NamedTuple, Protocol
 
-from airflow_provider_omics.core.errors import GivenWords
-from airflow_provider_omics.core.settings.checks import show_value
+from airflow_provider_omics.core.errors import GivenWords, show_value
 from airflow_provider_omics.core.sheet.cells import Row, Where, is_empty, text_of
 
 MAX_LINES = 20

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_omics.core.errors import GivenWords, Problem, SettingsError
-from airflow_provider_omics.core.settings.checks import RunSettingRules, convert_value, show_value
+from airflow_provider_omics.core.errors import GivenWords, Problem, SettingsError, show_value
+from airflow_provider_omics.core.settings.checks import RunSettingRules, convert_value
 from airflow_provider_omics.core.settings.fields import FIELDS, Place
 from airflow_provider_omics.core.sheet.cells import CELL_TYPES, Row, convert_cells, is_empty, text_of
 from airflow_provider_omics.core.sheet.checks import setting_faults

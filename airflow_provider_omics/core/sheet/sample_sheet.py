@@ -25,9 +25,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
-from airflow_provider_omics.core.settings.checks import show_value
-from airflow_provider_omics.core.settings.names import nearest_name
+from airflow_provider_omics.core.errors import Problem, SettingsError, show_value
+from airflow_provider_omics.core.text import nearest_name
 
 EACH = "$each"
 ONE = "$one"

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_omics.core.errors import Problem
-from airflow_provider_omics.core.settings.checks import show_value
+from airflow_provider_omics.core.errors import Problem, show_value
 from airflow_provider_omics.core.sheet.cells import Where
 from airflow_provider_omics.core.sheet.nodes import EMPTY, Array, Each, Literal, Node, Object, One, Text
 from airflow_provider_omics.core.sheet.sample_sheet import EACH, ONE

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_omics.core.errors import show_value
 from airflow_provider_omics.core.settings.checks import (
     check_run_setting,
     clean_setting,
     run_setting_rules,
     setting_problems,
-    show_value,
     tag_faults,
     value_faults,
 )

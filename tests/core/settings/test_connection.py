@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_omics.core.errors import Problem, SettingsError
+from airflow_provider_omics.core.errors import Problem, SettingsError, show_value
 from airflow_provider_omics.core.settings.approval import APPROVAL_FORM
 from airflow_provider_omics.core.settings.by_name import NAMES
-from airflow_provider_omics.core.settings.checks import show_value
 from airflow_provider_omics.core.settings.connection import KINDS, ConnectionDefaults, misplaced_keys, parsed_extra
 
 OMICS = {"mask_parameters": True, "require_settings": ["runGroupId"]}
