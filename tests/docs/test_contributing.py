@@ -157,7 +157,7 @@ def test_actions_are_pinned(path: Path) -> None:
 
 
 def test_matrix() -> None:
-    """Every Python that pyproject.toml names is tested: 3.13 only with the Airflows that run on it."""
+    """Every Python that pyproject.toml names is tested: 3.13 and 3.14 only with the Airflows that run on them."""
     matrix = WORKFLOW["jobs"]["matrix"]["strategy"]["matrix"]
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     targets = {version: set(matrix["targets"]) for version in matrix["python"]}
@@ -166,6 +166,7 @@ def test_matrix() -> None:
     assert list(targets) == re.findall(r"Python :: (3\.\d+)", project)
     assert set().union(*targets.values()) <= TARGETS
     assert targets.pop("3.13") == {"test-3.1", "test-3.2", "test-3.3-floors", "test"}
+    assert targets.pop("3.14") == {"test-3.2", "test"}
     assert all(found == {"test-matrix"} for found in targets.values())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import io
 import json
 import tracemalloc
 from pathlib import Path
@@ -117,4 +118,5 @@ def test_text_is_not_in_memory_at_once(name: str) -> None:
         tracemalloc.stop()
 
     assert data
-    assert peak - left < 20 * data_files.PIECE
+    # Beside the pieces, the buffers of Python's own files: 128 KiB each since 3.14, 8 before.
+    assert peak - left < 16 * data_files.PIECE + 2 * io.DEFAULT_BUFFER_SIZE
