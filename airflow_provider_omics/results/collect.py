@@ -15,6 +15,7 @@ from typing import Any
 from airflow_provider_omics.core.batch.collect import (
     ENDED_STATUSES,
     ResultsDetail,
+    all_wait,
     attempt_number,
     completed_if_not_listed,
     has_ended,
@@ -400,7 +401,6 @@ class Collection:
         lists_active = lists_active_runs(batch, roster.started, tally.ends.total(), self._detail)
         if lists_active and not roster.knows_started(batch):
             self._list_submissions(roster)  # first: a run that is submitted later is in no list of these
-        waiting = self._listed_ids((RunStatus.PENDING,)) if lists_active else None
         # The runs of a status that the counts lag behind are at worst looked at in vain.
         counts = {
             RunStatus.STARTING: "starting_runs",
@@ -408,8 +408,14 @@ class Collection:
             RunStatus.STOPPING: "stopping_runs",
         }
         computing = self._listed_ids([status for status, count in counts.items() if batch.count(count)])
-        if waiting is not None:
-            return Going(waiting | computing, computing, None)
+        if self._detail is ResultsDetail.FULL and roster.is_whole:
+            stopped, waiting = roster.without(computing)
+            if all_wait(batch, waiting):
+                return Going(None, computing, stopped)
+        if lists_active:
+            waiting_ids = self._listed_ids((RunStatus.PENDING,))
+            computing |= self._listed_ids((RunStatus.STARTING,))  # those that waited when the first list was made
+            return Going(waiting_ids | computing, computing, None)
         ended = self._listed_ids([status for status in ENDED_STATUSES if batch.count(_COUNTS[status])])
         if not roster.knows_started(batch):
             missing = ended - {key_of(row) for row in roster.rows()}

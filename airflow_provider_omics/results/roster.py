@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection as AnyCollection
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -194,6 +195,17 @@ class Roster:
         self._lines.seek(0)
         for line in self._lines:
             yield from json.loads(line)["rows"]
+
+    def without(self, computing: AnyCollection[str]) -> tuple[set[str], int]:
+        """Tell what has become of the other runs that need a look.
+
+        :param computing: ids of the runs that compute now.
+        :return: ids of those that computed when it was written, and how many have never been seen to.
+        """
+        rows = (row for row in self.rows() if row[2] and row[0] not in (RECORDED, LEFT) and row[2] not in computing)
+        states = {row[2]: row[0] for row in rows}
+        stopped = {run_id for run_id, state in states.items() if state == RecordStatus.RUNNING}
+        return stopped, len(states) - len(stopped)
 
     @property
     def is_whole(self) -> bool:
