@@ -171,11 +171,11 @@ class Going:
     def ended(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Pick the rows of runs that have ended since.
 
-        :param rows: of the roster.
+        :param rows: of the roster, those that need a look.
         """
         refused = SubmissionStatus.FAILED.value
         for row in rows:
-            if row[0] not in (RECORDED, LEFT) and (self._has_ended(row[2]) if row[2] else row[4] == refused):
+            if self._has_ended(row[2]) if row[2] else row[4] == refused:
                 yield row
 
     def state_of(self, row: Row) -> str:
@@ -369,9 +369,8 @@ class Collection:
             with closing(roster):
                 self._bring_up_to_date(roster)
                 going = self._list_going(roster)
-                found = list(
-                    islice(going.ended(roster.rows()), 1 + int(seconds * self._hook.defaults.calls_per_second))
-                )
+                at_most = 1 + int(seconds * self._hook.defaults.calls_per_second)
+                found = list(islice(going.ended(roster.open_rows()), at_most))
                 return self._add_ended(roster, going, origin, found, until, explain)
 
     def _roster(self) -> Roster | None:
