@@ -415,7 +415,8 @@ class Collection:
             waiting_ids = self._listed_ids((RunStatus.PENDING,))
             computing |= self._listed_ids((RunStatus.STARTING,))  # those that waited when the first list was made
             return Going(waiting_ids | computing, computing, None)
-        ended = self._listed_ids([status for status in ENDED_STATUSES if batch.count(_COUNTS[status])])
+        settled = {row[2] for row in roster.rows() if row[0] in (RECORDED, LEFT)}
+        ended = self._listed_ids([status for status in ENDED_STATUSES if batch.count(_COUNTS[status])], settled)
         if not roster.knows_started(batch):
             missing = ended - {key_of(row) for row in roster.rows()}
             if pages_are_fewer(len(missing), batch):
@@ -433,10 +434,13 @@ class Collection:
         listed = self._hook.list_runs_in_batch(self._batch_id, submission_status=value, make=self._repeats.make)
         roster.add(map(Submission.from_item, listed))
 
-    def _listed_ids(self, statuses: Iterable[RunStatus]) -> set[str]:
+    def _listed_ids(self, statuses: Iterable[RunStatus], settled: AnyCollection[str] = ()) -> set[str]:
+        """List the runs of some statuses, without those that need no look."""
         ids = set()
         for status in statuses:  # in the order of a run's life: one that moves meanwhile is seen twice, never missed
             for item in self._hook.list_runs(batch_id=self._batch_id, status=status.value, make=self._repeats.make):
+                if item["id"] in settled:
+                    continue
                 ids.add(item["id"])
                 if self._detail is ResultsDetail.LISTED and status in ENDED_STATUSES:
                     self._store.add_listed([(item["id"], RunSnapshot.from_response(item).to_payload())])
