@@ -16,7 +16,7 @@ from collections.abc import Collection as AnyCollection
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain, groupby, islice
+from itertools import chain, islice
 from typing import IO, Any
 
 from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Submission
@@ -41,7 +41,7 @@ told of it is for the end, as its record is gone at HealthOmics, or the file has
 
 
 _OPEN_ROW = re.compile(rb'\["(?!RECORDED"|LEFT")')
-"""The beginning of a row in another state; a quote in a name has a backslash before it."""
+"""The beginning of a row in another state: within a name, a quote has a backslash before it."""
 
 Row = list[Any]
 """State, ``runSettingId``, run id, run uuid, submission status, AWS's code and message of a submission that failed. A
@@ -260,7 +260,7 @@ class Roster:
         tally.etag, tally.shared = file.etag, tally.shared or not file.is_closed
         open_rows = ([_open(row), *row[1:]] for row in self.rows() if key_of(row) not in known)
         self.tally = tally
-        self._replace(self._counted(chain(known.values(), open_rows)))
+        self._replace(self._packed(self._counted(chain(known.values(), open_rows))))
 
     def add(self, submissions: Iterable[Submission]) -> None:
         """Add submissions, where they are new.
@@ -270,7 +270,8 @@ class Roster:
         known = {key_of(row) for row in self.rows() if row[4] is not None}
         new = (one for one in submissions if run_key(one.run_id, one.run_setting_id) not in known)
         rows = (row for row in self.rows() if row[4] is not None)
-        self._replace(self._counted(chain(rows, (row_of(RecordStatus.PENDING.value, one) for one in new))))
+        more = (row_of(RecordStatus.PENDING.value, one) for one in new)
+        self._replace(self._packed(self._counted(chain(rows, more))))
 
     def settle(
         self, states: Mapping[str, str], state_of: Callable[[Row], str], samples: Iterable[str] | None = None
@@ -283,25 +284,27 @@ class Roster:
         """
         names: set[str] = set()
 
-        def settled() -> Iterator[Row | bytes]:
+        def settled(rows: Iterable[Row]) -> Iterator[Row]:
+            for row in rows:
+                if row[4] is None and row[0] not in (RECORDED, LEFT):
+                    continue  # of a sample that was to be submitted
+                if samples is not None:
+                    names.add(row[1])
+                if row[0] not in (RECORDED, LEFT):
+                    row[0] = states.get(key_of(row)) or state_of(row)
+                yield row
+
+        def lines() -> Iterator[bytes]:
             self._lines.seek(0)
             for line in self._lines:
                 if samples is None and not _OPEN_ROW.search(line):
                     yield line
-                    continue
-                for row in json.loads(line)["rows"]:
-                    if row[4] is None and row[0] not in (RECORDED, LEFT):
-                        continue  # of a sample that was to be submitted
-                    if samples is not None:
-                        names.add(row[1])
-                    if row[0] not in (RECORDED, LEFT):
-                        row[0] = states.get(key_of(row)) or state_of(row)
-                    yield row
-            for name in samples or ():
-                if name not in names:
-                    yield row_of(RecordStatus.NOT_YET_SUBMITTED.value, Submission(name))
+                else:
+                    yield from self._packed(settled(json.loads(line)["rows"]))
+            new = (Submission(name) for name in samples or () if name not in names)
+            yield from self._packed(row_of(RecordStatus.NOT_YET_SUBMITTED.value, one) for one in new)
 
-        self._replace(settled())
+        self._replace(lines())
 
     def _counted(self, rows: Iterable[Row]) -> Iterator[Row]:
         self.started = self.refused = 0
@@ -310,24 +313,19 @@ class Roster:
             self.refused += row[2] is None and row[4] is not None
             yield row
 
-    def _replace(self, content: Iterable[Row | bytes]) -> None:
-        """Replace the lines.
+    def _packed(self, rows: Iterable[Row]) -> Iterator[bytes]:
+        left = iter(rows)
+        while chunk := list(islice(left, ROWS)):
+            line = {"batch_id": self._batch.id, "rows": chunk}
+            yield json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
-        :param content: rows, and lines as they are, which need no look.
-        """
+    def _replace(self, lines: Iterable[bytes]) -> None:
         new: IO[bytes] = tempfile.TemporaryFile(prefix="omics-roster-")  # noqa: SIM115 - closed by close()
         done = 0
         try:
-            for is_line, some in groupby(content, lambda one: isinstance(one, bytes)):
-                if is_line:
-                    for line in some:
-                        done += line.count(b'["')  # one for each row, see _OPEN_ROW
-                        new.write(line)
-                    continue
-                while chunk := list(islice(some, ROWS)):
-                    done += sum(row[0] in (RECORDED, LEFT) for row in chunk)
-                    line = {"batch_id": self._batch.id, "rows": chunk}
-                    new.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+            for line in lines:
+                done += sum(line.count(b'["%s"' % state.encode()) for state in (RECORDED, LEFT))
+                new.write(line)
         except BaseException:
             new.close()
             raise
