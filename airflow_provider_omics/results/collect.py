@@ -15,6 +15,7 @@ from typing import Any
 from airflow_provider_omics.core.batch.collect import (
     ENDED_STATUSES,
     ResultsDetail,
+    all_wait,
     attempt_number,
     completed_if_not_listed,
     has_ended,
@@ -170,11 +171,11 @@ class Going:
     def ended(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Pick the rows of runs that have ended since.
 
-        :param rows: of the roster.
+        :param rows: of the roster, those that need a look.
         """
         refused = SubmissionStatus.FAILED.value
         for row in rows:
-            if row[0] not in (RECORDED, LEFT) and (self._has_ended(row[2]) if row[2] else row[4] == refused):
+            if self._has_ended(row[2]) if row[2] else row[4] == refused:
                 yield row
 
     def state_of(self, row: Row) -> str:
@@ -368,9 +369,8 @@ class Collection:
             with closing(roster):
                 self._bring_up_to_date(roster)
                 going = self._list_going(roster)
-                found = list(
-                    islice(going.ended(roster.rows()), 1 + int(seconds * self._hook.defaults.calls_per_second))
-                )
+                at_most = 1 + int(seconds * self._hook.defaults.calls_per_second)
+                found = list(islice(going.ended(roster.open_rows()), at_most))
                 return self._add_ended(roster, going, origin, found, until, explain)
 
     def _roster(self) -> Roster | None:
@@ -400,7 +400,6 @@ class Collection:
         lists_active = lists_active_runs(batch, roster.started, tally.ends.total(), self._detail)
         if lists_active and not roster.knows_started(batch):
             self._list_submissions(roster)  # first: a run that is submitted later is in no list of these
-        waiting = self._listed_ids((RunStatus.PENDING,)) if lists_active else None
         # The runs of a status that the counts lag behind are at worst looked at in vain.
         counts = {
             RunStatus.STARTING: "starting_runs",
@@ -408,9 +407,16 @@ class Collection:
             RunStatus.STOPPING: "stopping_runs",
         }
         computing = self._listed_ids([status for status, count in counts.items() if batch.count(count)])
-        if waiting is not None:
-            return Going(waiting | computing, computing, None)
-        ended = self._listed_ids([status for status in ENDED_STATUSES if batch.count(_COUNTS[status])])
+        if self._detail is ResultsDetail.FULL and roster.is_whole:
+            stopped, waiting = roster.without(computing)
+            if all_wait(batch, waiting):
+                return Going(None, computing, stopped)
+        if lists_active:
+            waiting_ids = self._listed_ids((RunStatus.PENDING,))
+            computing |= self._listed_ids((RunStatus.STARTING,))  # those that waited when the first list was made
+            return Going(waiting_ids | computing, computing, None)
+        settled = {row[2] for row in roster.rows() if row[0] in (RECORDED, LEFT)}
+        ended = self._listed_ids([status for status in ENDED_STATUSES if batch.count(_COUNTS[status])], settled)
         if not roster.knows_started(batch):
             missing = ended - {key_of(row) for row in roster.rows()}
             if pages_are_fewer(len(missing), batch):
@@ -428,10 +434,13 @@ class Collection:
         listed = self._hook.list_runs_in_batch(self._batch_id, submission_status=value, make=self._repeats.make)
         roster.add(map(Submission.from_item, listed))
 
-    def _listed_ids(self, statuses: Iterable[RunStatus]) -> set[str]:
+    def _listed_ids(self, statuses: Iterable[RunStatus], settled: AnyCollection[str] = ()) -> set[str]:
+        """List the runs of some statuses, without those that need no look."""
         ids = set()
         for status in statuses:  # in the order of a run's life: one that moves meanwhile is seen twice, never missed
             for item in self._hook.list_runs(batch_id=self._batch_id, status=status.value, make=self._repeats.make):
+                if item["id"] in settled:
+                    continue
                 ids.add(item["id"])
                 if self._detail is ResultsDetail.LISTED and status in ENDED_STATUSES:
                     self._store.add_listed([(item["id"], RunSnapshot.from_response(item).to_payload())])

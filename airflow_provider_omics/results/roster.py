@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection as AnyCollection
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,6 +39,9 @@ RECORDED, LEFT = "RECORDED", "LEFT"
 """States of a run that needs no look any more while its batch goes: the results file has its record; or what can be
 told of it is for the end, as its record is gone at HealthOmics, or the file has another one of its sample."""
 
+
+_OPEN_ROW = re.compile(rb'\["(?!RECORDED"|LEFT")')
+"""The beginning of a row in another state: within a name, a quote has a backslash before it."""
 
 Row = list[Any]
 """State, ``runSettingId``, run id, run uuid, submission status, AWS's code and message of a submission that failed. A
@@ -148,7 +152,8 @@ class Roster:
         self.started = self.refused = self.done = 0
         """Rows with a run, of submissions that failed, and of what needs no look any more."""
         self._batch = batch
-        self._file = JsonLinesFile(hook, roster_place(results.uri, batch.id), results.kms_key_id)
+        # At each stretch it is written anew, and most of it is ids, which are hardly to be compressed.
+        self._file = JsonLinesFile(hook, roster_place(results.uri, batch.id), results.kms_key_id, compression=1)
         self._lines: IO[bytes] = io.BytesIO()
 
     def close(self) -> None:
@@ -195,6 +200,23 @@ class Roster:
         for line in self._lines:
             yield from json.loads(line)["rows"]
 
+    def open_rows(self) -> Iterator[Row]:
+        """Yield the rows of what needs a look; lines without any are not parsed."""
+        self._lines.seek(0)
+        for line in self._lines:
+            if _OPEN_ROW.search(line):
+                yield from (row for row in json.loads(line)["rows"] if row[0] not in (RECORDED, LEFT))
+
+    def without(self, computing: AnyCollection[str]) -> tuple[set[str], int]:
+        """Tell what has become of the other runs that need a look.
+
+        :param computing: ids of the runs that compute now.
+        :return: ids of those that computed when it was written, and how many have never been seen to.
+        """
+        states = {row[2]: row[0] for row in self.open_rows() if row[2] and row[2] not in computing}
+        stopped = {run_id for run_id, state in states.items() if state == RecordStatus.RUNNING}
+        return stopped, len(states) - len(stopped)
+
     @property
     def is_whole(self) -> bool:
         """Whether it has all runs that the batch has started, and all that were refused."""
@@ -238,7 +260,7 @@ class Roster:
         tally.etag, tally.shared = file.etag, tally.shared or not file.is_closed
         open_rows = ([_open(row), *row[1:]] for row in self.rows() if key_of(row) not in known)
         self.tally = tally
-        self._replace(chain(known.values(), open_rows))
+        self._replace(self._packed(self._counted(chain(known.values(), open_rows))))
 
     def add(self, submissions: Iterable[Submission]) -> None:
         """Add submissions, where they are new.
@@ -248,7 +270,8 @@ class Roster:
         known = {key_of(row) for row in self.rows() if row[4] is not None}
         new = (one for one in submissions if run_key(one.run_id, one.run_setting_id) not in known)
         rows = (row for row in self.rows() if row[4] is not None)
-        self._replace(chain(rows, (row_of(RecordStatus.PENDING.value, one) for one in new)))
+        more = (row_of(RecordStatus.PENDING.value, one) for one in new)
+        self._replace(self._packed(self._counted(chain(rows, more))))
 
     def settle(
         self, states: Mapping[str, str], state_of: Callable[[Row], str], samples: Iterable[str] | None = None
@@ -261,8 +284,8 @@ class Roster:
         """
         names: set[str] = set()
 
-        def settled() -> Iterator[Row]:
-            for row in self.rows():
+        def settled(rows: Iterable[Row]) -> Iterator[Row]:
+            for row in rows:
                 if row[4] is None and row[0] not in (RECORDED, LEFT):
                     continue  # of a sample that was to be submitted
                 if samples is not None:
@@ -270,28 +293,44 @@ class Roster:
                 if row[0] not in (RECORDED, LEFT):
                     row[0] = states.get(key_of(row)) or state_of(row)
                 yield row
-            for name in samples or ():
-                if name not in names:
-                    yield row_of(RecordStatus.NOT_YET_SUBMITTED.value, Submission(name))
 
-        self._replace(settled())
+        def lines() -> Iterator[bytes]:
+            self._lines.seek(0)
+            for line in self._lines:
+                if samples is None and not _OPEN_ROW.search(line):
+                    yield line
+                else:
+                    yield from self._packed(settled(json.loads(line)["rows"]))
+            new = (Submission(name) for name in samples or () if name not in names)
+            yield from self._packed(row_of(RecordStatus.NOT_YET_SUBMITTED.value, one) for one in new)
 
-    def _replace(self, rows: Iterable[Row]) -> None:
-        new: IO[bytes] = tempfile.TemporaryFile(prefix="omics-roster-")  # noqa: SIM115 - closed by close()
-        started = refused = done = 0
+        self._replace(lines())
+
+    def _counted(self, rows: Iterable[Row]) -> Iterator[Row]:
+        self.started = self.refused = 0
+        for row in rows:
+            self.started += row[2] is not None
+            self.refused += row[2] is None and row[4] is not None
+            yield row
+
+    def _packed(self, rows: Iterable[Row]) -> Iterator[bytes]:
         left = iter(rows)
+        while chunk := list(islice(left, ROWS)):
+            line = {"batch_id": self._batch.id, "rows": chunk}
+            yield json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+    def _replace(self, lines: Iterable[bytes]) -> None:
+        new: IO[bytes] = tempfile.TemporaryFile(prefix="omics-roster-")  # noqa: SIM115 - closed by close()
+        done = 0
         try:
-            while chunk := list(islice(left, ROWS)):
-                started += sum(row[2] is not None for row in chunk)
-                refused += sum(row[2] is None and row[4] is not None for row in chunk)
-                done += sum(row[0] in (RECORDED, LEFT) for row in chunk)
-                line = {"batch_id": self._batch.id, "rows": chunk}
-                new.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+            for line in lines:
+                done += sum(line.count(b'["%s"' % state.encode()) for state in (RECORDED, LEFT))
+                new.write(line)
         except BaseException:
             new.close()
             raise
         self._lines.close()
-        self._lines, self.started, self.refused, self.done = new, started, refused, done
+        self._lines, self.done = new, done
 
 
 def roster_place(results_uri: str, batch_id: str) -> str:

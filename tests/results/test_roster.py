@@ -11,14 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_omics.core.batch.collect import ResultsDetail
-from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord
+from airflow_provider_omics.core.batch.sample import RecordStatus, RunRecord, Submission
 from airflow_provider_omics.core.errors import SettingsError
+from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.repeats import Repeats
+from airflow_provider_omics.hooks.s3 import S3Place
 from airflow_provider_omics.results import read_batch_results
 from airflow_provider_omics.results.collect import Between, Collection
 from airflow_provider_omics.results.file import JsonLinesFile, write_changes, write_merged
 from airflow_provider_omics.results.read import cohort_records
+from airflow_provider_omics.results.roster import Roster, key_of
 from airflow_provider_omics.results.store import ResultsStore
 from tests.airflow_support import BUCKET, TASK_LOG
 from tests.results.batches import DENIED, URI, calls, collect, delete_manifests, details, records, rule, start, statuses
@@ -71,6 +74,47 @@ def test_each_wave_once(emulator: OmicsEmulator, batch_id: str, detail: ResultsD
     assert (last.new, list(records())) == (4, NAMES)
     assert calls(emulator).get("GetRun", 0) == (12 if detail is ResultsDetail.FULL else 0)
     assert calls(emulator)["ListRunsInBatch"] <= 4
+
+
+def test_one_list_where_the_counts_agree(emulator: OmicsEmulator, batch_id: str) -> None:
+    """A run that computed at the last stretch, and does not now, has ended: no other list is needed to tell it."""
+    between(batch_id)
+    emulator.advance(6000)
+    emulator.calls.clear()
+
+    found = between(batch_id)
+
+    assert names(found) == NAMES[4:8]
+    assert calls(emulator) == {"GetBatch": 1, "ListRuns": 1, "GetRun": 4}
+
+
+@pytest.mark.parametrize("lag", [0, 4000])
+@pytest.mark.parametrize("at_a_time", [1, 3, 6])
+def test_runs_shorter_than_a_stretch(emulator: OmicsEmulator, at_a_time: int, lag: int) -> None:
+    """A run that starts and ends between two stretches is in the file after the second one, if the counts tell of it.
+
+    Where they lag it comes later, and none is read twice.
+    """
+    runs = [rule("A*", running=300), rule("B*", running=2500), rule("C*", running=900)]
+    limits = {"submissions_per_second": 100, "concurrent_dynamic_runs": at_a_time}
+    emulator.set_scenario({"runs": runs, "batches": [{"count_lag": lag}], "limits": limits})
+    batch_id, client = start(emulator, *sorted(NAMES, key=lambda name: name[1])), emulator.client()
+    emulator.calls.clear()
+    found: set[str | None] = set()
+    emulator.advance(1500)
+    while client.get_batch(batchId=batch_id)["status"] != "PROCESSED":
+        ended = {run["id"] for run in client.list_runs(batchId=batch_id, status="COMPLETED")["items"]}
+
+        found |= {record.run_id for record in between(batch_id).new}
+
+        assert lag or found >= ended
+        emulator.advance(1500)
+    assert found
+
+    collect(batch_id)
+
+    assert statuses() == dict.fromkeys(NAMES, "COMPLETED")
+    assert calls(emulator)["GetRun"] == len(NAMES)
 
 
 @pytest.mark.parametrize("uri", [URI, URI.removesuffix(".gz")], ids=["gzip", "plain"])
@@ -182,6 +226,37 @@ def test_each_sample_once_while_some_run_again(emulator: OmicsEmulator, batch_id
 
     ended = {"A": "COMPLETED", "B": "RUNNING", "C": "RUNNING"}
     assert sorted(found) == sorted([("X0", "COMPLETED"), *((name, ended[name[0]]) for name in NAMES)])
+
+
+ODD = ["S", 'S"', '["PENDING",', 'RECORDED","LEFT"', "Ö\\"]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.sampled_from(ODD), max_size=9), st.lists(st.sets(st.integers(0, 8)), max_size=3))
+def test_lines_that_pass_as_they_are(
+    emulator: OmicsEmulator, monkeypatch: pytest.MonkeyPatch, parts: Any, ends: Any
+) -> None:
+    """Whatever names are, and wherever what has ended stands: rows keep their places, and each is counted once."""
+    monkeypatch.setattr("airflow_provider_omics.results.roster.ROWS", 2)
+    roster = Roster(OmicsHook(), S3Place(URI, None), BatchSnapshot("1", "INPROGRESS"))
+    runs = [f"{number}" if number % 3 else None for number in range(len(parts))]
+    names_ = [f"{name}{number}" for number, name in enumerate(parts)]
+    roster.add(Submission(name, run_id, None, "FAILED") for name, run_id in zip(names_, runs, strict=True))
+    expected = dict.fromkeys(names_, "PENDING")
+
+    for some in ends:
+        new = {names_[number]: ("RECORDED", "LEFT")[number % 2] for number in some if number < len(parts)}
+        expected.update({name: state for name, state in new.items() if expected[name] not in ("RECORDED", "LEFT")})
+        keys = {key_of(row): new[row[1]] for row in roster.rows() if row[1] in new}
+        roster.settle(keys, lambda row: row[0])
+
+        assert [(row[1], row[0]) for row in roster.rows()] == list(expected.items())
+        assert [row[1] for row in roster.open_rows()] == [
+            name for name, state in expected.items() if state == "PENDING"
+        ]
+        assert roster.done == sum(state != "PENDING" for state in expected.values())
+    assert (roster.started, roster.refused) == (sum(map(bool, runs)), sum(run_id is None for run_id in runs))
+    roster.close()
 
 
 OTHERS = [

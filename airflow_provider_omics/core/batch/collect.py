@@ -87,6 +87,18 @@ def lists_active_runs(batch: BatchSnapshot, listed: int, collected: int, detail:
     return active < ended
 
 
+def all_wait(batch: BatchSnapshot, waiting: int) -> bool:
+    """Decide whether a list of those that compute tells all that have ended since the last one.
+
+    A run that was on that one, and is not on this one, has ended. Only a run that has started and ended between the two
+    is on neither, and then GetBatch counts one less that waits. Where its counts lag, a later list tells.
+
+    :param batch: the batch, all of whose submissions are known.
+    :param waiting: its runs that were on neither list, and had not ended before.
+    """
+    return waiting <= batch.count("pending_runs")
+
+
 def pages_are_fewer(missing: int, batch: BatchSnapshot) -> bool:
     """Decide whether all pages of ListRunsInBatch are fewer calls than one for each run of unknown ``runSettingId``.
 

@@ -559,16 +559,17 @@ class RunRecord:
         """
         if not isinstance(value["run_setting_id"], str) or not isinstance(value.get("row") or {}, Mapping):
             raise TypeError("run_setting_id is no text, or row no object")
-        numbers = ("attempt", "try_number", "map_index")
-        _check_texts(value, (f.name for f in fields(cls) if f.name not in (*numbers, *RARE, "row", "costs")))
-        if not all(isinstance(value.get(name), (int, NoneType)) for name in numbers):
-            raise TypeError(f"{' or '.join(numbers)} is no number")
-        known = {f.name: value[f.name] for f in fields(cls) if f.name in value and f.name != "costs"}
+        _check_texts(value, _TEXTS)
+        if not all(isinstance(value.get(name), (int, NoneType)) for name in _NUMBERS):
+            raise TypeError(f"{' or '.join(_NUMBERS)} is no number")
+        known = {name: value[name] for name in _MEMBERS if name in value}
         costs = {name: value[name] for name in COST_MEMBERS if name in value}
-        known["costs"] = {} if unfit(costs) else costs
+        known["costs"] = {} if costs and unfit(costs) else costs
         for name in RARE:
-            is_mapping = name == "outputs" or isinstance(value.get(name), (Mapping, NoneType))
-            if not is_mapping or unfit(value.get(name)):
+            if value.get(name) is None:
+                continue
+            is_mapping = name == "outputs" or isinstance(value[name], Mapping)
+            if not is_mapping or unfit(value[name]):
                 known[name] = None  # of a file that others have written: one value, not the file
         known["row"] = {name: None if unfit(cell) else cell for name, cell in (value.get("row") or {}).items()}
         ids = {"run_id": value.get("run_id"), "run_uuid": value.get("run_uuid")}
@@ -578,6 +579,12 @@ class RunRecord:
             "status_before_removal": None if before is None else RecordStatus(before),
         }
         return cls(**{**ids, **known, **statuses})
+
+
+_NUMBERS = ("attempt", "try_number", "map_index")
+_MEMBERS = tuple(one.name for one in fields(RunRecord) if one.name != "costs")
+_TEXTS = tuple(name for name in _MEMBERS if name not in (*_NUMBERS, *RARE, "row"))
+"""Named once: a collection reads 100,000 records."""
 
 
 def _shared(submission: Submission, sample: Sample, origin: BatchOrigin, attempt: int) -> dict[str, Any]:

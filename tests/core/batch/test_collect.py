@@ -7,6 +7,7 @@ import pytest
 
 from airflow_provider_omics.core.batch.collect import (
     ResultsDetail,
+    all_wait,
     attempt_number,
     completed_if_not_listed,
     has_ended,
@@ -182,6 +183,19 @@ def test_the_shorter_list(listed: int, counts: dict[str, int], *, expected: bool
 
     assert lists_active_runs(seen, listed, 0 if listed else 2590, ResultsDetail.FULL) is expected
     assert not lists_active_runs(seen, listed, 0, ResultsDetail.LISTED)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "expected"),
+    [
+        pytest.param(40, True, id="as many as wait"),
+        pytest.param(39, True, id="one has begun to compute since"),
+        pytest.param(41, False, id="one has started and ended"),
+    ],
+)
+def test_the_counts_agree(waiting: int, *, expected: bool) -> None:
+    """What was never seen to compute still waits, unless GetBatch counts fewer that do."""
+    assert all_wait(batch("INPROGRESS", 100, successful_submissions=100, pending_runs=40), waiting) is expected
 
 
 @pytest.mark.parametrize(("missing", "expected"), [(0, False), (3, False), (4, True)])
