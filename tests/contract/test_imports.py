@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import json
 import subprocess
@@ -62,9 +63,10 @@ class Import(NamedTuple):
     at_load: bool
 
 
-def imports_of(path: Path) -> list[Import]:
+@functools.cache  # several tests ask about each module
+def imports_of(path: Path) -> tuple[Import, ...]:
     """Find what a module imports, leaving out what only type checkers see."""
-    return list(_imports(ast.parse(path.read_text(encoding="utf-8")), path, at_load=True))
+    return tuple(_imports(ast.parse(path.read_text(encoding="utf-8")), path, at_load=True))
 
 
 def _imports(node: ast.AST, path: Path, *, at_load: bool) -> Iterator[Import]:
