@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from moto.core.model_instances import model_data
 from moto.events.models import events_backends
 from moto.events.utils import EventTemplateParser
 from moto.iam.models import iam_backends
@@ -136,6 +137,10 @@ class MotoServices:
                 for account in list(backends.values()):
                     account.reset()
                 backends.clear()
+            # moto also lists whatever was ever made, for its dashboard: each object, each line of a log.
+            for service in SERVICES:
+                for model in model_data[service].values():
+                    model.instances_tracked = []
 
     def read_object(self, account: str, region: str, bucket: str, key: str) -> StoredObject | None:
         """Read an object: see ``Surroundings``."""

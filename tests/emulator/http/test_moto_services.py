@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import gc
 import json
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 import pytest
+from moto.logs.models import LogEvent
+from moto.s3.models import FakeKey
 
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
 from airflow_provider_omics.emulator.http.moto_services import DEFAULT_ACCOUNT, MotoServices
@@ -229,6 +233,21 @@ def test_reset_leaves_nothing(moto: MotoServices) -> None:
     stored = moto.read_object(DEFAULT_ACCOUNT, "us-east-1", "one", "k")
     assert stored is not None
     assert stored.body == b"y"
+
+
+def test_reset_keeps_nothing_in_memory(moto: MotoServices) -> None:
+    """moto lists all that was ever made, overwritten objects and lines of logs included: reset() empties the list."""
+    moto.create_bucket(DEFAULT_ACCOUNT, "us-east-1", BUCKET)
+    for body in (b"x", b"y"):
+        moto.put_object(DEFAULT_ACCOUNT, "us-east-1", BUCKET, "k", body)
+    moto.put_log_events(DEFAULT_ACCOUNT, "us-east-1", LOG_GROUP, "run/1", [(0, "a line")])
+    made = [weakref.ref(each) for model in (FakeKey, LogEvent) for each in model.instances_tracked]
+    assert len(made) == 3
+
+    moto.reset()
+    gc.collect()
+
+    assert [each() for each in made] == [None] * 3
 
 
 def test_buckets_of_the_start_exist() -> None:
