@@ -7,6 +7,7 @@ module is collected. Every pytest-xdist worker is a process of its own and gets 
 from __future__ import annotations
 
 import atexit
+import copy
 import functools
 import gc
 import inspect
@@ -22,7 +23,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from botocore import hooks, regions, session
+from botocore import client, hooks, regions, session
 from hypothesis import HealthCheck, settings
 
 import airflow_provider_omics
@@ -123,8 +124,78 @@ def _share_what_clients_derive() -> None:
     regions.EndpointProvider = endpoint_provider
 
 
+def _share_classes_of_clients() -> None:
+    """Let the clients of a service share its model and their class, whose methods were made anew for each of them."""
+    creator = client.ClientCreator
+    load, make = creator._load_service_model, creator._create_client_class
+    models: dict[int, Any] = {}
+    classes: dict[tuple[Any, int], type] = {}
+
+    def load_service_model(self: Any, *service: Any) -> Any:
+        model = load(self, *service)
+        # The loaders are shared and the entry keeps the data alive: an id means one file.
+        return models.setdefault(id(model._service_description), model)
+
+    def create_client_class(self: Any, service_name: str, service_model: Any) -> type:
+        # What the handlers of a session add, boto3's own do for all: one of botocore's sessions has fewer of them.
+        event = f"creating-client-class.{service_model.service_id.hyphenize()}"
+        key = service_model, len(self._event_emitter._emitter._handlers.prefix_search(event))
+        if key not in classes:
+            classes[key] = make(self, service_name, service_model)
+        return classes[key]
+
+    creator._load_service_model, creator._create_client_class = load_service_model, create_client_class
+
+
+def _share_handlers() -> None:
+    """Let all emitters of botocore share their handlers until one registers another, and sessions those of the start.
+
+    A session registers 130 handlers, and each client copies the tree of them: half of what the two took. Here a change
+    makes the nodes on its way anew, so that a copy is the same tree.
+    """
+    trie = hooks._PrefixTrie
+
+    def append(node: dict[str, Any], parts: list[str], value: Any, section: int) -> dict[str, Any]:
+        if not parts:
+            values = hooks.NodeList([], [], []) if node["values"] is None else copy.copy(node["values"])
+            values[section].append(value)
+            return {**node, "values": values}
+        first, *rest = parts
+        child = node["children"].get(first) or {"chunk": first, "values": None, "children": {}}
+        return {**node, "children": {**node["children"], first: append(child, rest, value, section)}}
+
+    def append_item(self: Any, key: str, value: Any, section: int = hooks._MIDDLE) -> None:
+        self._root = append(self._root, key.split("."), value, section)
+
+    def copied(self: Any) -> Any:
+        other = type(self)()
+        other._root = self._root
+        return other
+
+    remove = trie.remove_item
+
+    def remove_item(self: Any, key: str, value: Any) -> None:
+        self._root = self._recursive_copy(self._root)
+        remove(self, key, value)
+
+    trie.append_item, trie.remove_item, trie.__copy__ = append_item, remove_item, copied
+
+    register = session.Session._register_builtin_handlers
+    registered: list[hooks.HierarchicalEmitter] = []
+
+    def register_builtin_handlers(self: Any, events: Any) -> None:
+        if not registered:
+            register(self, events)
+            registered.append(copy.copy(self._original_handler))
+        vars(self._original_handler).update(vars(copy.copy(registered[0])))
+
+    session.Session._register_builtin_handlers = register_builtin_handlers
+
+
 _share_data_files()
 _share_what_clients_derive()
+_share_classes_of_clients()
+_share_handlers()
 
 # What a contributor waits for tries a fifth of the examples; CI, or HYPOTHESIS_PROFILE=default, tries all of them.
 # How long one example takes, or its making, says nothing on a machine that others use too.
@@ -161,6 +232,19 @@ def pytest_collection_finish() -> None:
     """Leave all that was imported out of later garbage collections: walking it was a tenth of an operator test."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """Leave out as well what the tests of a file have loaded: data files and models, more than all that was imported.
+
+    Between two files nothing lives that is to be collected later.
+    """
+    done = yield
+    if nextitem is not None and nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
+    return done
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
