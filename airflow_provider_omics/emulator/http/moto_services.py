@@ -140,7 +140,7 @@ class MotoServices:
             # moto also lists whatever was ever made, for its dashboard: each object, each line of a log.
             for service in SERVICES:
                 for model in model_data[service].values():
-                    model.instances_tracked = []
+                    model.instances_tracked = []  # type: ignore[attr-defined]  # of moto's metaclass
 
     def read_object(self, account: str, region: str, bucket: str, key: str) -> StoredObject | None:
         """Read an object: see ``Surroundings``."""
