@@ -236,7 +236,7 @@ def test_reset_leaves_nothing(moto: MotoServices) -> None:
 
 
 def test_reset_keeps_nothing_in_memory(moto: MotoServices) -> None:
-    """All that was ever made is listed by moto, be it overwritten, objects and lines of logs: reset() empties the list."""
+    """What moto lists goes with it: objects, be they overwritten, and lines of logs."""
     moto.create_bucket(DEFAULT_ACCOUNT, "us-east-1", BUCKET)
     for body in (b"x", b"y"):
         moto.put_object(DEFAULT_ACCOUNT, "us-east-1", BUCKET, "k", body)
