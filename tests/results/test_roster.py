@@ -109,7 +109,7 @@ def test_runs_shorter_than_a_stretch(emulator: OmicsEmulator, at_a_time: int, la
 
         assert lag or found >= ended
         emulator.advance(1500)
-    assert found
+    assert found or lag
 
     collect(batch_id)
 

@@ -86,6 +86,8 @@ class BatchSources:
         """Yield the settings of each of the first runs; ``input_sheet`` has the rows of its own sheet."""
         with self._settings(given) as settings:
             for setting, own_sheet in islice(settings, SETTINGS):
+                if not isinstance(setting, Mapping):
+                    raise TypeError("a run setting is no object")
                 for merged in merged_run_settings(default, [setting]):
                     yield {**merged, "input_sheet": own_sheet}
 
