@@ -12,7 +12,7 @@ from airflow.providers.amazon.aws.hooks.logs import AwsLogsHook
 from airflow_provider_omics.core.errors import NotFound, ServiceError
 from airflow_provider_omics.core.failure.manifest import run_from_manifest
 from airflow_provider_omics.core.snapshots import LOG_GROUP, RunSnapshot
-from airflow_provider_omics.hooks.client import session_of
+from airflow_provider_omics.hooks.client import caller, session_of
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.service_errors import service_errors
 
@@ -28,6 +28,8 @@ CLOCK_SKEW = 60.0
 
 class RunLogsHook(AwsLogsHook):
     """Read the log streams of runs in ``/aws/omics/WorkflowLog``."""
+
+    _get_caller = caller
 
     @classmethod
     def beside(cls, hook: OmicsHook) -> RunLogsHook:

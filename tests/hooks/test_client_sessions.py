@@ -163,3 +163,37 @@ def sent(hook: OmicsHook, calls: int) -> list[str]:
     for _ in range(calls):
         hook.list_runs_page("RUNNING")
     return agents
+
+
+class NamedOperator:
+    """What an operator is to a hook."""
+
+    task_id = "align"
+
+    def execute(self, hook: OmicsHook) -> str:
+        return InnerTask().execute(hook)
+
+    def execute_complete(self, hook: OmicsHook) -> str:
+        return self.execute(hook)
+
+
+class InnerTask:
+    """A class of ours whose method has the same name."""
+
+    def execute(self, hook: OmicsHook) -> str:
+        return str(hook._get_config().user_agent_extra)
+
+
+@pytest.mark.parametrize("method", ["execute", "execute_complete"])
+def test_user_agent_names_the_operator(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """The operator, not a class of ours on the way; and no source is read to find it."""
+    monkeypatch.setattr("inspect.stack", None)
+
+    told = getattr(NamedOperator(), method)(OmicsHook(aws_conn_id=None))
+
+    assert " Caller/NamedOperator " in told
+
+
+def test_user_agent_without_an_operator() -> None:
+    """A trigger, or a script."""
+    assert " Caller/Unknown " in InnerTask().execute(OmicsHook(aws_conn_id=None))

@@ -143,22 +143,19 @@ def setting_problems(setting: Any, place: Place, label: Callable[[Any], str], wh
 
 
 def younger_problems(
-    setting: Mapping[Any, Any], place: Place, label: Callable[[Any], str], model: ReadModel | None
+    names: Collection[str], place: Place, label: Callable[[Any], str], model: ReadModel
 ) -> list[Problem]:
     """Refuse fields that the installed boto3 cannot send, as they are younger than it.
 
-    :param setting: settings by their names in ``place``; None values are unset.
+    :param names: those of the given fields that are younger than the floor (:data:`YOUNGER_FIELDS`).
     :param place: where they stand.
     :param label: how the user calls a setting of this origin, from its name.
-    :param model: reads the installed model; None: every field can be sent.
+    :param model: reads the installed model.
     :return: a problem for each.
     """
-    given = [name for name in YOUNGER_FIELDS[place] if setting.get(name) is not None]
-    if model is None or not given:
-        return []
     installed = model()
     problems = []
-    for name in given:
+    for name in names:
         if name not in installed.fields[place]:
             needed = f"{name} needs boto3 {FIELDS[place][name].since(place)}; {installed.release} is installed"
             problems.append(Problem(label(name), "set", f"{needed}: upgrade boto3 and botocore, or leave it out"))
@@ -308,7 +305,9 @@ def check_run_setting(
         allowed = f"a dict: runSettingId, and what differs for this run{still_text(setting)}"
         return [Problem(place, type(setting).__name__, allowed)]
     problems = setting_problems(setting, Place.PER_RUN, lambda name: f"{place}[{name!r}]")
-    problems += younger_problems(setting, Place.PER_RUN, lambda name: f"{place}[{name!r}]", rules.model)
+    younger = [name for name in YOUNGER_FIELDS[Place.PER_RUN] if setting.get(name) is not None]
+    if younger and rules.model is not None:
+        problems += younger_problems(younger, Place.PER_RUN, lambda name: f"{place}[{name!r}]", rules.model)
     identity = convert_value(FIELDS[Place.PER_RUN]["runSettingId"], setting.get("runSettingId"))
     if identity is None:
         allowed = "required: text that is unique in the batch, such as the sample's name"

@@ -36,6 +36,7 @@ from airflow_provider_omics.core.settings.fields import (
     MAX_RUNS_IN_BATCH,
     MERGED_BY_KEY,
     SETTING_FIELDS,
+    YOUNGER_FIELDS,
     Place,
 )
 from airflow_provider_omics.core.settings.rendering import still_text
@@ -211,7 +212,10 @@ class MergedSettings:
         tags = values.get(tags_name)
         if isinstance(tags, Mapping):
             problems += tag_count_problems(tags, label(tags_name))
-        return problems + younger_problems(values, self.place, label, model)
+        younger = [name for name in YOUNGER_FIELDS[self.place] if values.get(name) is not None]
+        if younger and model is not None:
+            problems += younger_problems(younger, self.place, label, model)
+        return problems
 
     def lines(self) -> Iterator[str]:
         """Show each setting and its origin, and which of the settings that matter most are not set.
