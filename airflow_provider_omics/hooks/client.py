@@ -6,13 +6,13 @@ import copy
 import json
 import os
 import ssl
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, cached_property
+from inspect import currentframe
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import botocore
@@ -43,8 +43,6 @@ from airflow_provider_omics.hooks.service_errors import (
 )
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from mypy_boto3_omics.client import OmicsClient
 
     from airflow_provider_omics.core.settings.checks import InstalledModel
@@ -89,7 +87,7 @@ def caller(_: AwsBaseHook) -> str:
 
     :return: the name of its class; "Unknown" where none is at work.
     """
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - as `inspect.currentframe()`, which may be None
+    frame = currentframe()
     while frame is not None:
         if frame.f_code.co_name in ("execute", "execute_complete"):
             owner = frame.f_locals.get("self")

@@ -185,16 +185,21 @@ RUNNING_TASKS_ONLY = (
 )
 
 
+def loaded_with(names: list[str]) -> set[str]:
+    """Import modules in a process of its own, and name all that it has loaded then."""
+    program = f"import sys, {', '.join(names)}; print('LOADED', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.rpartition("LOADED")[2].split())
+    assert set(names) <= loaded
+    return loaded
+
+
 def test_operators_load_late_what_a_running_task_needs() -> None:
     """A DAG file that imports the operators loads no trigger, no results, nothing that starts, judges or explains."""
     operators = [f"{PACKAGE}.operators.{name}" for name in ("run", "run_batch", "run_group")]
-    program = f"import sys, {', '.join(operators)}; print('LOADED', *sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
-    assert done.returncode == 0, done.stderr
-    loaded = done.stdout.rpartition("LOADED")[2].split()
-    assert set(operators) <= set(loaded)
-    assert not set(RUNNING_TASKS_ONLY) & set(loaded)
+    assert not set(RUNNING_TASKS_ONLY) & loaded_with(operators)
 
 
 # What neither a wait nor a cancel needs. The reader of manifests is for runs that vanish.
@@ -223,13 +228,8 @@ NOT_FOR_WAITS = (
 def test_triggers_load_what_a_wait_needs() -> None:
     """A triggerer holds in memory what waits need: nothing that starts, judges, explains, collects or reports."""
     triggers = [f"{PACKAGE}.triggers.{name}" for name in ("run", "run_batch")]
-    program = f"import sys, {', '.join(triggers)}; print('LOADED', *sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
-    assert done.returncode == 0, done.stderr
-    loaded = done.stdout.rpartition("LOADED")[2].split()
-    assert set(triggers) <= set(loaded)
-    assert not set(NOT_FOR_WAITS) & set(loaded)
+    assert not set(NOT_FOR_WAITS) & loaded_with(triggers)
 
 
 @pytest.mark.parametrize("name", sorted({*RUNNING_TASKS_ONLY, *NOT_FOR_WAITS} - {"aiobotocore"}))
