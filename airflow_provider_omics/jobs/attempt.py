@@ -250,7 +250,10 @@ class Attempt:
             owner.log.warning("%s may be going and is left as it is: %s", self._name(record), reason)
             return
         try:
-            self._cancel(record, LIST_LAG)
+            try:
+                self._cancel(record, LIST_LAG)
+            except AirflowTaskTimeout:  # strikes once
+                self._cancel(record, LIST_LAG)
         except Exception as error:  # noqa: BLE001 - the error that ends the task is another one
             owner.log.warning("%s was not cancelled and may be going: %s", self._name(record), error)
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
-from airflow.providers.common.compat.sdk import Context
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, Context
 
 from airflow_provider_omics.core.attempt.identity import TaskIdentity
 from airflow_provider_omics.core.attempt.record import AttemptRecord, Ended
@@ -205,7 +205,7 @@ class Owner:
         try:
             self.check_owner()
             self.store.save(self.record)
-        except Exception:
+        except (Exception, AirflowTaskTimeout):  # the outcome stays what the task ends with
             self.log.warning("The end of the attempt could not be recorded", exc_info=True)
 
     def count_unclear(self) -> int | None:

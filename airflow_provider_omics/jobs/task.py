@@ -465,9 +465,12 @@ class StartTask:
         if isinstance(error, AttemptError) and self.attempt.is_interrupted:
             final = False  # a deploy has ended the process in the midst of the start: the next try goes on
         raised = task_error(error, self.owner.log, final=final, policy=self.owner.retry_policy)
-        self._part(raised)
-        if not isinstance(error, AirflowException):  # else it has closed the log: a try that began anew has raised it
-            self._close()
+        try:
+            self._part(raised)
+            if not isinstance(error, AirflowException):  # else a try that began anew has raised it, and closed the log
+                self._close()
+        except AirflowTaskTimeout:  # strikes once: the error itself stays what the task ends with
+            self.owner.log.warning("The log was not closed: execution_timeout passed")
         raise raised from None
 
 

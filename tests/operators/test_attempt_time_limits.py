@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from airflow_provider_omics.core.errors import BatchTimedOut, RunTimedOut, StartTimedOut
-from tests.operators.tries import ALIVE, ENDED_WELL, LONG, START, STOPPED, NewTask, at_sleep, crash, kinds
+from airflow_provider_omics.jobs.owner import Owner
+from tests.airflow_support import TASK_LOG
+from tests.operators.test_parting import TIMED_OUT, raising
+from tests.operators.tries import ALIVE, ENDED_WELL, JOB, LONG, START, STOPPED, NewTask, at_sleep, crash, kinds
 
 if TYPE_CHECKING:
     from tests.airflow_support import SteppedTime
@@ -108,3 +112,73 @@ def test_airflows_own_timeout_before_anything_was_started(new_task: NewTask, ste
     assert task.try_().error is None
 
     assert len(task.started()) == 1
+
+
+@kinds
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("write", [3, 4])
+def test_airflows_own_timeout_while_the_end_is_recorded(new_task: NewTask, kind: str, when: str, write: int) -> None:
+    """It strikes after our deadline has cancelled, at any write: the typed error stays, and the retry starts anew."""
+    task = new_task(kind)
+    task.emulator.set_scenario(LONG)
+    written = Counter[str]()
+
+    def strike(moment: str) -> None:
+        written[moment] += 1
+        if (moment, written[moment]) == (when, write):
+            raise AirflowTaskTimeout("Timeout")
+
+    assert task.task_state_store is not None
+    task.task_state_store.at_set = strike
+    error = task.try_(execution_timeout=timedelta(minutes=10)).error
+
+    assert isinstance(error, TIMED_OUT[kind])
+    assert "execution_timeout passed; it was cancelled" in str(error)
+    assert "took too long" in str(error)
+    assert len(task.started()) == 1
+    assert task.statuses()[0] in STOPPED
+
+    assert written[when] >= write
+    task.task_state_store.at_set = None
+
+    assert task.try_(execution_timeout=None).error is None
+    assert len(task.started()) == 2
+
+
+@kinds
+def test_airflows_own_timeout_while_the_log_is_closed(
+    new_task: NewTask, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """It strikes at the last line of the log: the task still ends with its own error."""
+    task = new_task(kind)
+    task.emulator.set_scenario(LONG)
+    real = TASK_LOG.info
+    struck = []
+
+    def info(text: str, *values: Any, **more: Any) -> None:
+        if "after its request" in text % values:
+            struck.append(text)
+            raise AirflowTaskTimeout("Timeout")
+        real(text, *values, **more)
+
+    monkeypatch.setattr(TASK_LOG, "info", info)
+    error = task.try_(execution_timeout=timedelta(minutes=10)).error
+
+    assert isinstance(error, TIMED_OUT[kind])
+    assert len(struck) == 1
+
+
+@kinds
+def test_airflows_own_timeout_while_a_failed_try_cancels(
+    new_task: NewTask, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The last try ends with an error before its wait, and the timeout strikes as it cancels: the cancel is sent."""
+    task = new_task(kind, retries=0)
+    task.emulator.set_scenario(LONG)
+    monkeypatch.setattr(JOB[kind], "started", raising(ZeroDivisionError("a mistake of ours")))
+    strikes = raising(AirflowTaskTimeout("Timeout"), times=1)
+    monkeypatch.setattr(Owner, "before_cancel", strikes)
+    error = task.try_().error
+
+    assert isinstance(error, ZeroDivisionError)
+    assert task.statuses()[0] in STOPPED
