@@ -488,14 +488,17 @@ class NotOwner(OmicsError):
     """Another try of the task owns the attempt now: this process outlived its own try and touches nothing.
 
     :param resource_id: id of the run or batch.
-    :param owner_try: number of the try that owns it.
+    :param owner_try: number of the try that owns it; None: the record that would tell is out of reach.
     """
 
     def __init__(self, resource_id: str | None, owner_try: int | None) -> None:
         self.resource_id = resource_id
         self.owner_try = owner_try
+        subject = resource_id or "the attempt"
         super().__init__(
-            f"Try {owner_try or 'unknown'} of the task owns {resource_id or 'the attempt'} now; this older process ends"
+            f"Try {owner_try} of the task owns {subject} now; this older process ends"
+            if owner_try is not None
+            else f"The record of {subject} is gone, and a later try of the task may own it; this one leaves it alone"
         )
 
 

@@ -93,6 +93,7 @@ class Owner:
     :param reported: the task's result, or the known part of it after a failure; for OpenLineage.
     :param is_killed: the task was ended for good: nothing may be started any more.
     :param is_ended_by_user: a user has ended the task.
+    :param may_be_adopted: whether another try adopts what this one leaves going.
     :param is_last: this process is being ended, and no other try comes to take over what it leaves.
     :param patience: seconds within which the owner must be known; None: as long as the store takes.
     """
@@ -111,6 +112,7 @@ class Owner:
     reported: Mapping[str, Any] = field(default_factory=dict)
     is_killed: bool = False
     is_ended_by_user: bool = False
+    may_be_adopted: bool = False
     is_last: bool = False
     patience: float | None = None
     _not_written: set[str] = field(default_factory=set)
@@ -261,6 +263,10 @@ class Owner:
         if stored is None:
             if self.record is None or self.is_ended_by_user:
                 return
+            # S3 keeps no try out: whether a later one had taken over before somebody removed the record, nobody can
+            # tell. What goes on is found by its tags then, and adopted.
+            if self.may_be_adopted and not isinstance(self.store, TaskStateAttemptStore):
+                raise NotOwner(self.record.resource_id, None)
             # Airflow's store is closed to a try once there is a later one, and takes nothing of it then. If it does,
             # somebody has removed the record.
             try:

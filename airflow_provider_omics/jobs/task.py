@@ -157,7 +157,6 @@ class StartTask:
     job: Job
     attempt: Attempt
     owner: Owner
-    _may_be_adopted: bool = False
     _has_waited: bool = False
     """Whether the wait is over: what is raised from then on says how the run or batch has ended, or was left."""
     _is_collecting: bool = False
@@ -257,7 +256,7 @@ class StartTask:
             self.owner.log.warning("What this task has started is left going, as cancel_on_kill is off")
         else:
             state = partial(task_state, self.owner.context["ti"])
-            self.attempt.kill(may_leave=self._may_be_adopted or self._is_collecting, task_state=state)
+            self.attempt.kill(may_leave=self.owner.may_be_adopted or self._is_collecting, task_state=state)
         self._tidy_after_cancel()
 
     def _tidy_after_cancel(self) -> None:
@@ -280,7 +279,7 @@ class StartTask:
             find_connection(hook, was_found=was_found, is_suspect=is_named or owner.try_number > 1)
         owner.store = attempt_store(context, hook, owner.identity, self.job.place)
         # Only what outlives this try can be adopted by the next, and only if there is one.
-        self._may_be_adopted = arguments.durable and owner.store.lasts and owner.try_number <= owner.max_tries
+        owner.may_be_adopted = arguments.durable and owner.store.lasts and owner.try_number <= owner.max_tries
 
     def _wait(self, begun: Begun, started_at: float) -> WaitEvent | None:
         """Wait for the end; None: nobody wants to."""
@@ -378,7 +377,7 @@ class StartTask:
         The deadline of a wait lies before it, but one slow call can outlast the margin, and the steps before the wait,
         such as writes to XCom, look at no deadline.
         """
-        self.owner.is_last = not self._may_be_adopted
+        self.owner.is_last = not self.owner.may_be_adopted
         event = self.attempt.time_out(cancels=self.owner.arguments.cancel_on_kill)
         if event is None:
             raise StartTimedOut(self.job.kind, self.owner.request_id)
@@ -389,7 +388,7 @@ class StartTask:
         if self._has_waited or isinstance(error, NotOwner) or self.owner.is_killed or self.owner.record is None:
             return  # the error says what became of it, or whose it is; or a kill has seen to it
         is_final = isinstance(error, (AirflowFailException, AirflowSkipException)) or getattr(error, "is_final", False)
-        self.owner.is_last = is_final or not self._may_be_adopted
+        self.owner.is_last = is_final or not self.owner.may_be_adopted
         self.attempt.part(cancels=self.owner.arguments.cancel_on_kill)
         self._tidy_after_cancel()
 

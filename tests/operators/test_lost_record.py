@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_omics.core.attempt.identity import DEPLOYMENT_TAG
+from airflow_provider_omics.core.errors import BatchTimedOut, NotOwner, RunTimedOut
 from tests.airflow_support import BUCKET, ROLE, samples
 from tests.operators.tries import (
     ALIVE,
@@ -234,3 +236,36 @@ def test_results_tell_what_has_completed(new_task: NewTask, stepped: SteppedTime
     assert task.emulator.calls.by_code()[START["batch"]] == {"OK": 2}
     names = [run["name"] for run in task.emulator.service.started_runs()]
     assert sorted(names) == ["S1", "S2", "S2"]
+
+
+@kinds
+def test_deadline_after_the_record_is_lost(new_task: NewTask, stepped: SteppedTime, kind: str) -> None:
+    """S3 cannot tell whether a later try has taken over: what goes on is left to the next try, which adopts it."""
+    task = new_task(kind, store="S3")
+    task.emulator.set_scenario(LONG)
+    at_sleep(stepped, task.lose_record, number=6)
+
+    error = task.try_(execution_timeout=timedelta(minutes=10)).error
+
+    assert isinstance(error, NotOwner)
+    assert "is gone" in str(error)
+    assert task.statuses()[0] in ALIVE
+
+    assert task.try_(execution_timeout=None).error is None
+    assert task.statuses() == [ENDED_WELL[kind]]
+
+
+@kinds
+@pytest.mark.parametrize("left", [{"retries": 0}, {"durable": False}], ids=str)
+def test_deadline_after_the_record_is_lost_where_nobody_adopts(
+    new_task: NewTask, stepped: SteppedTime, kind: str, left: dict[str, Any]
+) -> None:
+    """The last try cancels what nobody comes for, and so does one whose runs no other try adopts."""
+    task = new_task(kind, store="S3", **({} if "durable" in left else left))
+    task.emulator.set_scenario(LONG)
+    at_sleep(stepped, task.lose_record, number=6)
+
+    error = task.try_(execution_timeout=timedelta(minutes=10), **left).error
+
+    assert isinstance(error, {"run": RunTimedOut, "batch": BatchTimedOut}[kind])
+    assert task.statuses()[0] in STOPPED
