@@ -213,9 +213,14 @@ class Roster:
         :param computing: ids of the runs that compute now.
         :return: ids of those that computed when it was written, and how many have never been seen to.
         """
-        states = {row[2]: row[0] for row in self.open_rows() if row[2] and row[2] not in computing}
-        stopped = {run_id for run_id, state in states.items() if state == RecordStatus.RUNNING}
-        return stopped, len(states) - len(stopped)
+        stopped, others = set(), 0
+        for row in self.open_rows():
+            if row[2] and row[2] not in computing:
+                if row[0] == RecordStatus.RUNNING:
+                    stopped.add(row[2])
+                else:
+                    others += 1
+        return stopped, others
 
     @property
     def is_whole(self) -> bool:
