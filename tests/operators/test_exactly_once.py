@@ -102,6 +102,10 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.cancelled: set[str] = set()
         self.unasked: list[str] = []
         self.early: list[str] = []
+        self.unrecorded: set[str] = set()
+        """Ids that stood in a record of the task's that was lost, and in none since."""
+        self.forgotten: set[str] = set()
+        """Those of them whose record at HealthOmics was removed as well: nothing is left that could tell of them."""
         self.seen = 0
         self.clears = 0
         self.requested: dict[str, tuple[int, dict[str, Any]]] = {}
@@ -192,12 +196,12 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.clears += 1
         self.airflow.clear()
         if discards:
-            self.airflow.lose_record()
+            self._lose_record()
 
     @rule()
     def lose_record(self) -> None:
         """Somebody removes the task's state, or a lifecycle rule of S3 does."""
-        self.airflow.lose_record()
+        self._lose_record()
 
     @rule()
     def lose_xcom(self) -> None:
@@ -250,6 +254,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         if not there:
             return
         item = data.draw(st.sampled_from(there))
+        self.forgotten |= {item["id"]} & self.unrecorded
         if self.airflow.kind == "run":
             self.emulator.service.remove_run(item["id"])
         else:
@@ -259,6 +264,10 @@ class ExactlyOnce(RuleBasedStateMachine):
         if where == "on its way" and self.airflow.has_state_store:
             return  # closed to an earlier try, it cannot tell what to make of a request that was on its way
         self.slow = where, seconds
+
+    def _lose_record(self) -> None:
+        self.unrecorded.update(item["id"] for item in self.airflow.started())
+        self.airflow.lose_record()
 
     def _begin_try(self, crash: str | None) -> None:
         self.crash_at, self.saves = crash, 0
@@ -297,7 +306,9 @@ class ExactlyOnce(RuleBasedStateMachine):
     def _is_owed(self, earlier: dict[str, Any]) -> bool:
         """Tell whether a completed run or batch must be returned instead of starting another."""
         runs = [run for run in self.emulator.service.started_runs() if run["batchId"] in (None, earlier["id"])]
-        if earlier["id"] in self.cancelled or any(run["status"] == "FAILED" for run in runs if run["batchId"]):
+        if earlier["id"] in self.forgotten | self.cancelled or any(
+            run["status"] == "FAILED" for run in runs if run["batchId"]
+        ):
             return False
         clears, arguments = self.requested[earlier["requestId"]]
         is_same = arguments == self.airflow.arguments
@@ -349,6 +360,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             self.saves += 1
         else:
             self.request_id = record.request_id
+            self.unrecorded.discard(record.resource_id or "")
             self.requested.setdefault(record.request_id, (self.clears, self.airflow.arguments))
         self._crash(f"{when} save {self.saves}")
 
