@@ -96,6 +96,9 @@ class OmicsWaitTrigger(BaseTrigger):
     @property
     def log(self) -> Any:
         """The trigger's log; its failures neither end a wait nor block a cancel."""
+        # One for all of a class, as Airflow routes log lines by context: its own for each is a quarter of all objects
+        # of a wait, which each pass of Python's garbage collector walks through.
+        type(self).logger()
         return TaskLog(super().log)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -125,10 +128,10 @@ class OmicsWaitTrigger(BaseTrigger):
             return
         _warm_up(lambda: self._task_state(is_urgent=False))
         try:
-            # No jitter: the poller aligns the looks of many waits, and paces them.
+            log = self.log
             # Asked for and joined in one step of the event loop: a poller ends when nobody is in it.
-            async with self._poller().join(self.plan, self.log) as place:
-                event = await _Driver(place, self.log).drive(wait(self.plan, spread=lambda: 0.5))
+            async with self._poller().join(self.plan, log) as place:
+                event = await _Driver(place, log).drive(wait(self.plan, spread=_no_jitter))
         except asyncio.CancelledError:
             if not hasattr(BaseTrigger, "on_kill"):
                 await _finish(self._cancel_if_killed())
@@ -205,6 +208,11 @@ class OmicsWaitTrigger(BaseTrigger):
         return OmicsHook(
             aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self.verify, config=self.botocore_config
         )
+
+
+def _no_jitter() -> float:
+    """Draw none: the poller aligns the looks of many waits, and paces them."""
+    return 0.5
 
 
 _warming: set[asyncio.Task[str | None]] = set()

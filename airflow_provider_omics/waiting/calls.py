@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from enum import IntEnum
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from airflow_provider_omics.core.errors import CredentialsExpired, ServiceError
 from airflow_provider_omics.hooks.omics import OmicsHook
@@ -36,6 +36,19 @@ class Urgency(IntEnum):
     CONFIRM = 6
     """GetRun of a run that ListRuns shows as going: this and what follows gets a part of the budget only."""
     EXPLAIN = 7
+
+
+class Turn(Protocol):
+    """A turn that is waited for: a future, or what has these of its methods."""
+
+    def done(self) -> bool:
+        """Return whether nobody waits for it any more."""
+
+    def set_result(self, result: None, /) -> None:
+        """Begin: the turn has come."""
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """End the waiting: the turn will not come."""
 
 
 class Calls:
@@ -65,12 +78,28 @@ class Calls:
         :return: its result.
         :raises ServiceError: the call was refused or did not get through.
         """
-        line = self._cancels if urgency is Urgency.CANCEL else self._looks
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(line.queue, (urgency, next(self._numbers), turn))
-        self._news.set()
+        self.line_up(urgency, turn)
         await turn
-        place = _Place(line, self._news)
+        return await self.carry_out(urgency, call)
+
+    def line_up(self, urgency: Urgency, turn: Turn) -> None:
+        """Have a turn begin when it comes.
+
+        :param urgency: whose turn it is.
+        :param turn: makes its call by :meth:`carry_out` then, in a task that begins at once.
+        """
+        heapq.heappush(self._line(urgency).queue, (urgency, next(self._numbers), turn))
+        self._news.set()
+
+    async def carry_out(self, urgency: Urgency, call: Callable[[OmicsHook], T]) -> T:
+        """Make one call whose turn has come.
+
+        :param urgency: its turn.
+        :param call: as for :meth:`make`, which documents the errors, too.
+        :return: its result.
+        """
+        place = _Place(self._line(urgency), self._news)
         try:
             hook = await self._client.get()
             try:
@@ -82,6 +111,9 @@ class Calls:
                 raise
         finally:
             place.leave()
+
+    def _line(self, urgency: Urgency) -> _Line:
+        return self._cancels if urgency is Urgency.CANCEL else self._looks
 
     def begin(self, now: float) -> float:
         """Begin the calls whose turn has come.
@@ -134,7 +166,7 @@ class _Line:
     """
 
     def __init__(self, places: int) -> None:
-        self.queue: list[tuple[Urgency, int, asyncio.Future[None]]] = []
+        self.queue: list[tuple[Urgency, int, Turn]] = []
         self.places = places
         self.taken = 0
 

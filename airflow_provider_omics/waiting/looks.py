@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from airflow_provider_omics.core.errors import Unavailable
+from airflow_provider_omics.core.snapshots import Snapshot
 from airflow_provider_omics.core.wait.rounds import CONFIRM_AFTER
+from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.waiting.calls import Calls, Urgency
 from airflow_provider_omics.waiting.wait import Subject
+
+MakeCall = Callable[[Urgency, Callable[[OmicsHook], Snapshot]], Coroutine[Any, Any, Snapshot]]
 
 
 class Looks:
@@ -23,6 +28,7 @@ class Looks:
     def __init__(self, calls: Calls, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         self._calls = calls
         self._spawn = spawn
+        self._under_way: dict[Subject, set[asyncio.Task[None]]] = {}
         self._unconfirmed: dict[Subject, None] = {}  # in order, each once
         self._confirming: asyncio.Task[None] | None = None
 
@@ -35,7 +41,7 @@ class Looks:
         subject.is_busy = True
         if urgency is None:
             urgency = Urgency.FIRST_LOOK if subject.seen is None else Urgency.ROUND
-        self._begin(subject, urgency)
+        self._calls.line_up(urgency, _Turn(self, subject, urgency))
 
     def last(self, subject: Subject) -> None:
         """Begin to look at a run or batch that is about to be cancelled, whatever else is planned for it.
@@ -44,7 +50,7 @@ class Looks:
         """
         if not subject.is_last_look:
             subject.is_last_look = True
-            self._begin(subject, Urgency.LAST_LOOK)
+            self._calls.line_up(Urgency.LAST_LOOK, _Turn(self, subject, Urgency.LAST_LOOK))
 
     def confirm(self, subject: Subject) -> None:
         """Have a run that ListRuns shows as going confirmed by GetRun, when the budget has room.
@@ -62,17 +68,35 @@ class Looks:
             subject = next(iter(self._unconfirmed))
             del self._unconfirmed[subject]
             if subject.waits and time.monotonic() - subject.confirmed_at >= CONFIRM_AFTER:
-                await self._look(subject, Urgency.CONFIRM)
+                await self._look(subject, Urgency.CONFIRM, self._calls.make)
 
-    def _begin(self, subject: Subject, urgency: Urgency) -> None:
-        look = self._spawn(self._look(subject, urgency))
-        subject.looks.add(look)
-        look.add_done_callback(subject.looks.discard)
+    def begin(self, subject: Subject, urgency: Urgency) -> None:
+        """Look at a run or batch: its turn has come.
 
-    async def _look(self, subject: Subject, urgency: Urgency) -> None:
+        :param subject: the run or batch.
+        :param urgency: its turn.
+        """
+        look = self._spawn(self._look(subject, urgency, self._calls.carry_out))
+        self._under_way.setdefault(subject, set()).add(look)
+        look.add_done_callback(partial(self._done, subject))
+
+    def leave(self, subject: Subject) -> None:
+        """Look no more at a run or batch that nobody waits for.
+
+        :param subject: the run or batch.
+        """
+        for look in self._under_way.get(subject, ()):
+            look.cancel()
+
+    def _done(self, subject: Subject, look: asyncio.Task[None]) -> None:
+        self._under_way[subject].discard(look)
+        if not self._under_way[subject]:
+            del self._under_way[subject]
+
+    async def _look(self, subject: Subject, urgency: Urgency, make: MakeCall) -> None:
         """Look by GetRun or GetBatch."""
         try:
-            seen = await self._calls.make(urgency, lambda hook: hook.look(subject.kind, subject.id))
+            seen = await make(urgency, lambda hook: hook.look(subject.kind, subject.id))
         except Exception as error:  # noqa: BLE001  # raised in each wait: a ServiceError is its flow's, others its event
             if urgency is Urgency.CONFIRM and isinstance(error, Unavailable):
                 return
@@ -87,3 +111,31 @@ class Looks:
                 subject.is_last_look = False
             elif urgency is not Urgency.CONFIRM:
                 subject.is_busy = False
+
+
+class _Turn:
+    """The turn of a look, whose task is made when it comes.
+
+    Ten thousand tasks that wait for their turn would hold the event loop for 0.3 s while they are made, and each pass
+    of Python's garbage collector would walk through them.
+
+    :param looks: looks.
+    :param subject: the run or batch.
+    :param urgency: whose turn it is.
+    """
+
+    __slots__ = ("_looks", "_subject", "_urgency")
+
+    def __init__(self, looks: Looks, subject: Subject, urgency: Urgency) -> None:
+        self._looks = looks
+        self._subject = subject
+        self._urgency = urgency
+
+    def done(self) -> bool:
+        return not self._subject.waits
+
+    def set_result(self, _: None) -> None:
+        self._looks.begin(self._subject, self._urgency)
+
+    def set_exception(self, _: BaseException) -> None:
+        """Do nothing: the poller that has stopped fails all who ask."""

@@ -91,8 +91,7 @@ class Poller:
         subject.waits.discard(wait)
         if not subject.waits:
             self._subjects.pop((subject.kind, subject.id), None)
-            for task in subject.looks:
-                task.cancel()
+            self._looks.leave(subject)
         self._waits.discard(wait)
         if not self._waits:
             self._ended()

@@ -32,9 +32,6 @@ UNCONFIRMED = 60.0
 """Seconds after which a wait logs that only ListRuns has shown its run so far. 75 waits are confirmed in that time;
 a line for each of thousands costs more than all their looks by ListRuns."""
 
-AT_ONCE = 250
-"""Looks begun before the event loop gets a turn: ten thousand runs that end together would hold it for 0.3 s."""
-
 
 class Rounds:
     """Looks at runs that are due together, in the cheaper way.
@@ -111,24 +108,21 @@ class Rounds:
             if isinstance(error, ServiceError) and not isinstance(error, Unavailable):
                 log.warning("Runs are looked at one by one for a while: %s", error)
                 cost.refused(time.monotonic())
-                await self._look_at_each(missing.values(), Urgency.ROUND)
+                self._look_at_each(missing.values(), Urgency.ROUND)
                 return
             for subject in missing.values():
                 subject.is_busy = False
                 subject.fail(error)
         else:
-            await self._look_at_each(missing.values(), Urgency.DEPARTURE)
+            self._look_at_each(missing.values(), Urgency.DEPARTURE)
         finally:
             self._is_listing = False
             self._due(time.monotonic())
 
-    async def _look_at_each(self, subjects: Iterable[Subject], urgency: Urgency) -> None:
+    def _look_at_each(self, subjects: Iterable[Subject], urgency: Urgency) -> None:
         """Begin to look at runs by GetRun; the urgency is that of those that were seen before."""
-        for number, subject in enumerate(subjects, 1):
-            if subject.waits:  # else all have left meanwhile
-                self._looks.at(subject, urgency if subject.seen else Urgency.FIRST_LOOK)
-            if number % AT_ONCE == 0:
-                await asyncio.sleep(0)
+        for subject in subjects:
+            self._looks.at(subject, urgency if subject.seen else Urgency.FIRST_LOOK)
 
     async def _pages(self, statuses: Iterable[str], batch_id: str | None) -> AsyncGenerator[list[ListedRun], None]:
         for status in statuses:

@@ -58,7 +58,7 @@ class Wait:
         self._log = task_log
         self._last: Snapshot | None = None
         self._seen_at = 0.0
-        self._said: set[str] = set()
+        self._said: tuple[str, ...] = ()
         self._explanation: asyncio.Task[str] | None = None
 
     async def __aenter__(self) -> Wait:  # noqa: PYI034  # Self is new in Python 3.11
@@ -102,7 +102,7 @@ class Wait:
         """Return whether something is said for the first time."""
         if what in self._said:
             return False
-        self._said.add(what)
+        self._said += (what,)
         return True
 
     async def _answer(self) -> Snapshot | str:
@@ -142,7 +142,6 @@ class Subject:
         self.kind = kind
         self.id = id
         self.waits: set[Wait] = set()
-        self.looks: set[asyncio.Task[None]] = set()
         self.joined_at = time.monotonic()
         self.seen: Snapshot | None = None
         """From GetRun or GetBatch, with newer fields of ListRuns."""
