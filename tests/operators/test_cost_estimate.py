@@ -31,6 +31,7 @@ def batch(*names: str, **arguments: Any) -> OmicsStartRunBatchOperator:
             "results_s3_uri": ROOT,
             "read_costs": True,
             "deferrable": False,
+            "poll_interval": 600,
             **arguments,
         },
     )

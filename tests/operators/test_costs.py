@@ -49,6 +49,7 @@ def batch(*names: str, **arguments: Any) -> OmicsStartRunBatchOperator:
             "results_s3_uri": FILE,
             "read_costs": True,
             "deferrable": False,
+            "poll_interval": 600,
             **arguments,
         },
     )

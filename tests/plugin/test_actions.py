@@ -27,6 +27,7 @@ def recorded(emulator: OmicsEmulator, **arguments: Any) -> Recorded:
         task_id="wgs",
         default_run_setting=DEFAULT_RUN_SETTING,
         run_settings=samples("S1", "S2", "S3"),
+        poll_interval=1_800,
         **arguments,
     )
     xcoms = perform(task).xcoms

@@ -148,6 +148,7 @@ def test_going_with_results(emulator: OmicsEmulator, stepped: SteppedTime) -> No
         run_settings=samples("A1", "A2", "B1", "B2", "C1", "C2"),
         results_s3_uri=f"s3://{BUCKET}/wgs.jsonl.gz",
         collect_every=1_200,
+        poll_interval=600,
         max_failed_runs=1,
     )
 
