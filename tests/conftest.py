@@ -181,17 +181,15 @@ def _share_handlers() -> None:
     trie.append_item, trie.remove_item, trie.__copy__ = append_item, remove_item, copied
 
     register = session.Session._register_builtin_handlers
-    builtin = list(handlers.BUILTIN_HANDLERS)
-    registered: list[hooks.HierarchicalEmitter] = []
+    registered: dict[tuple[Any, ...], hooks.HierarchicalEmitter] = {}
 
     def register_builtin_handlers(self: Any, events: Any) -> None:
-        if builtin != handlers.BUILTIN_HANDLERS:  # a test adds its own
-            register(self, events)
+        builtin = tuple(handlers.BUILTIN_HANDLERS)  # moto adds one of its own when it is loaded
+        if builtin in registered:
+            vars(self._original_handler).update(vars(copy.copy(registered[builtin])))
             return
-        if not registered:
-            register(self, events)
-            registered.append(copy.copy(self._original_handler))
-        vars(self._original_handler).update(vars(copy.copy(registered[0])))
+        register(self, events)
+        registered[builtin] = copy.copy(self._original_handler)
 
     session.Session._register_builtin_handlers = register_builtin_handlers
 

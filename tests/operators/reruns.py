@@ -58,7 +58,8 @@ def changed(*names: str) -> list[dict[str, Any]]:
     ]
 
 
-MANY = [f"S{number:03d}" for number in range(150)]
+MANY = [f"S{number:03d}" for number in range(110)]
+"""More than go into a request."""
 
 
 def put_settings(emulator: OmicsEmulator, *names: str) -> dict[str, Any]:

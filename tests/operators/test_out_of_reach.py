@@ -123,6 +123,7 @@ def test_patience_counts_the_resends_of_botocore(
 def test_poll_interval_of_nothing(new_task: NewTask, emulator: OmicsEmulator, stepped: SteppedTime, kind: str) -> None:
     """The account's quota is not one worker's: it keeps to the connection's calls a second."""
     task = new_task(kind)
+    task.emulator.set_scenario({"runs": [{"running": 60.0}]})
     began = stepped.time()
 
     assert task.try_(poll_interval=0).error is None
