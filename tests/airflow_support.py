@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from airflow.providers.amazon.aws.hooks import base_aws
-from airflow.providers.common.compat.sdk import BaseSensorOperator, TaskDeferred
+from airflow.providers.common.compat.sdk import Asset, BaseSensorOperator, TaskDeferred
 
 import airflow_provider_omics
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
@@ -231,6 +231,22 @@ class TaskInstanceRecord:
 
     def get_first_reschedule_date(self, context: object) -> None:
         return None
+
+
+@dataclass
+class OutletEvents:
+    """Stands for Airflow's accessors of the events of a task's outlets, of which there is one.
+
+    :param asset: the outlet.
+    :param events: its accessor.
+    """
+
+    asset: Asset
+    events: Any
+
+    def __getitem__(self, asset: Asset) -> Any:
+        assert asset == self.asset
+        return self.events
 
 
 @dataclass

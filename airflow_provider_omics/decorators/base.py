@@ -52,6 +52,8 @@ class FunctionOperator(DecoratedOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = dict(DecoratedOperator.template_fields_renderers)
     custom_operator_name: str
     returned_fields: ClassVar[tuple[str, ...]]
+    if not hasattr(DecoratedOperator, "xcom_push"):
+        xcom_push = None  # Airflow 3.0's execute() hands it on, to where nothing uses it
 
     def __init__(self, *, python_callable: Callable[..., Any], **kwargs: Any) -> None:
         given = [name for name in self.returned_fields if kwargs.get(name) is not None]
@@ -81,3 +83,15 @@ class FunctionOperator(DecoratedOperator):
         for name, value in self.take(self.python_callable(*self.op_args, **wanted)).items():
             setattr(self, name, value)
         return super().execute(context)
+
+
+def one_output(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the result of a task in one XCom, unless the user wants each key in its own.
+
+    Airflow infers ``multiple_outputs`` from the function's annotation; but the task's result is the operator's, and
+    Airflow 3.0 takes no XCom of None, which some of its keys have.
+
+    :param arguments: of the decorator.
+    :return: the same, with ``multiple_outputs``.
+    """
+    return {"multiple_outputs": False, **arguments}

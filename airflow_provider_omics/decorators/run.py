@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import TaskDecorator, task_decorator_factory
 
 from airflow_provider_omics.core.uris import is_s3_uri
-from airflow_provider_omics.decorators.base import Arguments, FunctionOperator, OmicsTaskDecorator
+from airflow_provider_omics.decorators.base import Arguments, FunctionOperator, OmicsTaskDecorator, one_output
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def omics_run_task(python_callable: Callable[..., Any] | None = None, **kwargs: 
     :return: the decorator, or the decorated function.
     :raises TypeError: ``parameters`` or ``parameters_uri`` is given as well.
     """
-    return task_decorator_factory(python_callable, decorated_operator_class=_RunDecoratedOperator, **kwargs)
+    return task_decorator_factory(python_callable, decorated_operator_class=_RunDecoratedOperator, **one_output(kwargs))
 
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import TaskDecorator, task_decorator_factory
 
-from airflow_provider_omics.decorators.base import Arguments, FunctionOperator, OmicsTaskDecorator
+from airflow_provider_omics.decorators.base import Arguments, FunctionOperator, OmicsTaskDecorator, one_output
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ def omics_run_batch_task(python_callable: Callable[..., Any] | None = None, **kw
     :return: the decorator, or the decorated function.
     :raises TypeError: one of these three is given as well.
     """
-    return task_decorator_factory(python_callable, decorated_operator_class=_RunBatchDecoratedOperator, **kwargs)
+    return task_decorator_factory(
+        python_callable, decorated_operator_class=_RunBatchDecoratedOperator, **one_output(kwargs)
+    )
 
 
 if TYPE_CHECKING:

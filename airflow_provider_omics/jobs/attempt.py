@@ -250,10 +250,7 @@ class Attempt:
             owner.log.warning("%s may be going and is left as it is: %s", self._name(record), reason)
             return
         try:
-            try:
-                self._cancel(record, LIST_LAG)
-            except AirflowTaskTimeout:  # strikes once
-                self._cancel(record, LIST_LAG)
+            self._cancel(record, LIST_LAG)
         except Exception as error:  # noqa: BLE001 - the error that ends the task is another one
             owner.log.warning("%s was not cancelled and may be going: %s", self._name(record), error)
 
@@ -294,6 +291,8 @@ class Attempt:
         plan = WaitPlan(self.job.kind, snapshot.id, snapshot.uuid)
         left = self.drive(cancel(plan, patience=KILL_PATIENCE, settle=KILL_PATIENCE))
         self._cancelled = left is None
+        if self._cancelled and self.owner.record is not None and self.owner.record.ended is None:
+            self.owner.after_cancel(snapshot.id)  # a timeout has struck after the first call, and before its record
         self.snapshot = left if _has_ended(left) else snapshot
 
     def _name(self, record: AttemptRecord) -> str:
@@ -379,12 +378,12 @@ class Attempt:
 
         def check(**_: Any) -> None:
             owner.check_not_killed()
-            owner.check_owner()
+            owner.check_owner(acts=True)
             self._sent = record.request_id
 
         try:
             if self._sent == record.request_id:
-                owner.check_owner()  # the back-off took its time; before it, the record was saved just now
+                owner.check_owner(acts=True)  # the back-off took its time; before it, the record was saved just now
             with at_each({f"{REQUEST}.{job.operation}": check, **ONE_ATTEMPT}):
                 started = job.start(record, identified.request)
         except ServiceError as error:

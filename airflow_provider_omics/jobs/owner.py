@@ -243,9 +243,10 @@ class Owner:
                 request_id=self.request_id or "unknown",
             )
 
-    def check_owner(self) -> None:
+    def check_owner(self, *, acts: bool = False) -> None:
         """Refuse to touch a later try's attempt: the orphaned process of an earlier try can live on.
 
+        :param acts: something is about to be started or cancelled. Default False.
         :raises NotOwner: a later try owns the attempt, or the record is out of this process's reach: Airflow closes
             its store to a try once there is a later one. When a user cleared the running task, that is no obstacle.
         :raises ServiceError: the record cannot be read. Where a user ended the task, or nobody would come to take over
@@ -265,7 +266,8 @@ class Owner:
                 return
             # S3 keeps no try out: whether a later one had taken over before somebody removed the record, nobody can
             # tell. What goes on is found by its tags then, and adopted.
-            if self.may_be_adopted and not isinstance(self.store, TaskStateAttemptStore):
+            is_found = self.may_be_adopted and not self.is_last and self.record.tagged
+            if acts and is_found and not isinstance(self.store, TaskStateAttemptStore):
                 raise NotOwner(self.record.resource_id, None)
             # Airflow's store is closed to a try once there is a later one, and takes nothing of it then. If it does,
             # somebody has removed the record.
@@ -282,7 +284,7 @@ class Owner:
 
         :raises OmicsError: as :meth:`check_owner` does.
         """
-        self.check_owner()
+        self.check_owner(acts=True)
 
     def after_cancel(self, resource_id: str) -> None:
         """Record a cancel: another try may come before the run or batch has stopped, and must not adopt it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from importlib import import_module
@@ -389,6 +390,12 @@ class StartTask:
             return  # the error says what became of it, or whose it is; or a kill has seen to it
         is_final = isinstance(error, (AirflowFailException, AirflowSkipException)) or getattr(error, "is_final", False)
         self.owner.is_last = is_final or not self.owner.may_be_adopted
+        try:
+            self._let_go()
+        except AirflowTaskTimeout:  # strikes once: the error itself stays what the task ends with
+            self._let_go()
+
+    def _let_go(self) -> None:
         self.attempt.part(cancels=self.owner.arguments.cancel_on_kill)
         self._tidy_after_cancel()
 
@@ -442,7 +449,8 @@ class StartTask:
         owner, kind, record = self.owner, self.job.kind, self.owner.record
         known = owner.reported or {f"{kind}_id": None if record is None else record.resource_id}
         since = self._began if record is None else record.requested_at
-        owner.log.info("%s", closing_line(kind, known, time.time() - since))
+        with suppress(AirflowTaskTimeout):  # strikes once: how the task ends stays as it is
+            owner.log.info("%s", closing_line(kind, known, time.time() - since))
 
     def _tell_assets(self, outlets: list[Any], result: dict[str, Any]) -> None:
         events: Any = self.owner.context.get("outlet_events")
@@ -464,12 +472,9 @@ class StartTask:
         if isinstance(error, AttemptError) and self.attempt.is_interrupted:
             final = False  # a deploy has ended the process in the midst of the start: the next try goes on
         raised = task_error(error, self.owner.log, final=final, policy=self.owner.retry_policy)
-        try:
-            self._part(raised)
-            if not isinstance(error, AirflowException):  # else a try that began anew has raised it, and closed the log
-                self._close()
-        except AirflowTaskTimeout:  # strikes once: the error itself stays what the task ends with
-            self.owner.log.warning("The log was not closed: execution_timeout passed")
+        self._part(raised)
+        if not isinstance(error, AirflowException):  # else it has closed the log: a try that began anew has raised it
+            self._close()
         raise raised from None
 
 

@@ -98,7 +98,10 @@ class OmicsWaitTrigger(BaseTrigger):
         """The trigger's log; its failures neither end a wait nor block a cancel."""
         # One for all of a class, as Airflow routes log lines by context: its own for each is a quarter of all objects
         # of a wait, which each pass of Python's garbage collector walks through.
-        type(self).logger()
+        cls = type(self)
+        if "_log" not in vars(cls):
+            cls._log = None  # not that of its base, which has another name
+        cls.logger()
         return TaskLog(super().log)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

@@ -120,6 +120,7 @@ def test_a_function_returns_parameters_of_mapped_runs(
     outcome = run_dag(dag)
 
     assert outcome.task_states == {"align[0]": "success", "align[1]": "success"}
+    assert ["run_uuid" in kept for kept in outcome.xcoms.values()] == [False, False]
     parameters = [emulator.client().get_run(id=run["id"])["parameters"] for run in emulator.service.started_runs()]
     assert sorted(parameters, key=lambda each: str(each["sample"])) == [
         {"sample": "S1", "reference": "GRCh38"},

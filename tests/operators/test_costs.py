@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import logging
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ from airflow_provider_omics.__main__ import main
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsCollectBatchResultsOperator, OmicsStartRunBatchOperator
 from airflow_provider_omics.results import read_batch_results
-from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, RUN, perform, samples
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, RUN, OutletEvents, perform, samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,13 +148,13 @@ def test_run(emulator: OmicsEmulator, connect: Connect, log_lines: Callable[...,
     emulator.set_scenario({"runs": [{"tasks": [TASK]}]})
     connect({"results_s3_uri": f"s3://{BUCKET}/results/"})
     asset = Asset("s3://results/align")
-    events: dict[Any, Any] = {asset: type("Event", (), {"extra": {}})()}
+    event = SimpleNamespace(extra={})
 
-    result = perform(run(outlets=[asset]), outlet_events=events).result
+    result = perform(run(outlets=[asset]), outlet_events=OutletEvents(asset, event)).result
 
     assert result["cost_usd"] == pytest.approx(USD)
     assert result["cost_tasks_usd"] == pytest.approx(0.2)
-    assert events[asset].extra["cost_usd"] == result["cost_usd"]
+    assert event.extra["cost_usd"] == result["cost_usd"]
     assert any(line.startswith(f"Cost: {USD:,.2f} USD: 0.20 for its tasks") for line in log_lines(logging.INFO))
     assert f"{USD:,.2f} USD: 0.20 for its tasks" in page(emulator, result["report_uri"].partition(f"{BUCKET}/")[2])
 

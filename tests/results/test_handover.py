@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import Asset
 from airflow_provider_omics.core.errors import SettingsError
 from airflow_provider_omics.operators.run_batch import OmicsCollectBatchResultsOperator
 from airflow_provider_omics.results import read_batch_results
-from tests.airflow_support import TaskInstanceRecord, execute, rendered
+from tests.airflow_support import OutletEvents, TaskInstanceRecord, execute, rendered
 from tests.results.batches import URI, rule, start
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Events:
 
 def run(batch_id: str, dag_run: str, events: Any = None, **arguments: Any) -> dict[str, Any]:
     record = TaskInstanceRecord(task_id=arguments.get("task_id", "collect"), run_id=dag_run)
-    context: dict[str, Any] = {"ti": record, "task_instance": record, "outlet_events": {ASSET: events}}
+    context: dict[str, Any] = {"ti": record, "task_instance": record, "outlet_events": OutletEvents(ASSET, events)}
     given = {"task_id": "collect", "batch_id": batch_id, "results_s3_uri": URI, **arguments}
     found: dict[str, Any] = execute(rendered(OmicsCollectBatchResultsOperator(**given), context), context)
     return found
