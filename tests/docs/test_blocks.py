@@ -6,7 +6,6 @@ import argparse
 import json
 import re
 import shlex
-import subprocess
 import sys
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import pytest
 import yaml
 from botocore.session import get_session
 
+from airflow_provider_omics.__main__ import main as command_line
 from airflow_provider_omics.core.settings.connection import ConnectionDefaults
 from airflow_provider_omics.emulator.__main__ import add_arguments
 from airflow_provider_omics.emulator.compare.__main__ import _parser as compare_parser
@@ -32,11 +32,17 @@ TEXTS = "".join(path.read_text() for path in (ROOT / "tests" / "diagnosis").glob
 README = (ROOT / "README.md").read_text()
 
 
-def run_python(*arguments: str, folder: Path, page: str) -> subprocess.CompletedProcess[str]:
-    """Run this interpreter in a folder with the files of a page."""
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder of a reader; what is shown runs in this process, which has loaded Airflow already."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def put_files(folder: Path, page: str) -> None:
+    """Write the files of a page."""
     for found in files_of(page):
         (folder / found.title).write_text(found.text)
-    return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def check_command(line: str, folder: Path, page: str) -> None:
@@ -57,8 +63,9 @@ def check_command(line: str, folder: Path, page: str) -> None:
     elif rest[:3] == ["-m", "airflow_provider_omics", "emulator"]:
         check_command(shlex.join(["healthomics-emulator", *rest[3:]]), folder, page)
     elif command == "python":
-        done = run_python(*rest, folder=folder, page=page)
-        assert done.returncode == 0, done.stderr
+        assert rest[:2] == ["-m", "airflow_provider_omics"]
+        put_files(folder, page)
+        assert command_line(rest[2:]) == 0
     elif command == "airflow":
         check_airflow(rest)
     elif command == "aws":
@@ -83,11 +90,11 @@ def test_every_block_is_tested() -> None:
 
 
 @pytest.mark.parametrize("block", of_kind("commands"), ids=lambda block: block.name)
-def test_commands(block: Block, tmp_path: Path, omics_connection: dict[str, Any]) -> None:
+def test_commands(block: Block, folder: Path, omics_connection: dict[str, Any]) -> None:
     """Each line is a command that there is; what asks HealthOmics asks the local one."""
     for line in block.text.splitlines():
         if line.strip():
-            check_command(line, tmp_path, block.page)
+            check_command(line, folder, block.page)
 
 
 def test_curl(omics_emulator: OmicsEmulator) -> None:
@@ -124,41 +131,47 @@ def test_connections(block: Block) -> None:
     assert read != ConnectionDefaults()
 
 
-def test_scripts(tmp_path: Path, omics_emulator: OmicsEmulator, omics_connection: dict[str, Any]) -> None:
+def test_scripts(folder: Path, omics_connection: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     """Each script runs, and prints what the block after it shows."""
     seen = 0
     for block, following in zip(BLOCKS, [*BLOCKS[1:], None], strict=True):
         if block.kind != "script":
             continue
         seen += 1
-        done = run_python("-c", block.text, folder=tmp_path, page=block.page)
+        put_files(folder, block.page)
+        script = compile(block.text, block.name, "exec")
         if "OmicsRetryPolicy" in block.text and not HAS_POLICIES:
-            assert "OmicsRetryPolicy needs Airflow 3.3 or newer" in done.stderr
+            with pytest.raises(RuntimeError, match=r"OmicsRetryPolicy needs Airflow 3\.3 or newer"):
+                exec(script, {"__name__": "__main__"})  # noqa: S102 - a page of ours
             continue
-        assert done.returncode == 0, (block.name, done.stderr)
+        capsys.readouterr()
+        exec(script, {"__name__": "__main__"})  # noqa: S102 - a page of ours
         if following is not None and following.kind == "output" and following.page == block.page:
-            assert done.stdout.endswith(following.text), block.name
+            assert capsys.readouterr().out.endswith(following.text), block.name
     assert seen
 
 
-@pytest.mark.timeout(300)  # it starts Airflow in a process of its own
-def test_tests(tmp_path: Path, airflow_home: Path, airflow_db: Path) -> None:
+def test_tests(folder: Path, airflow_home: Path, airflow_db: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The tests that are shown pass in a project of their own, by the fixtures that the package brings."""
     blocks = of_kind("test")
     for number, block in enumerate(blocks):
-        (tmp_path / f"test_{number}.py").write_text(block.text)
+        (folder / f"test_shown_{number}.py").write_text(block.text)
     dags = {found.title: found for block in blocks for found in files_of(block.page) if found.kind == "dag"}
     for title, found in dags.items():
         (airflow_home / "dags" / title).write_text(found.text)
-    (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {airflow_home / 'dags'}\n")
+    (folder / "pytest.ini").write_text(f"[pytest]\npythonpath = {airflow_home / 'dags'}\n")
     count = sum(len(re.findall(r"^def test_", block.text, re.MULTILINE)) for block in blocks)
+    without = [f"-pno:{plugin}" for plugin in ("asyncio", "cacheprovider", "faulthandler")]
 
-    done = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", folder=tmp_path, page="")
+    status = pytest.main(["-q", "--import-mode=importlib", *without])
     for title in dags:
         (airflow_home / "dags" / title).unlink()
+    for title in (*dags, *(path.name for path in folder.glob("test_*.py"))):
+        sys.modules.pop(title.removesuffix(".py"), None)
 
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert f"{count} passed" in done.stdout
+    printed = capsys.readouterr().out
+    assert status == pytest.ExitCode.OK, printed[-3000:]
+    assert f"{count} passed" in printed
 
 
 def test_outputs_are_held_by_a_test() -> None:
