@@ -385,6 +385,7 @@ def results_alone(stage: Stage) -> None:
         "run_settings": None,
         "run_settings_s3_uri": "s3://omics-inputs/settings.json",
         "results_s3_uri": RESULTS,
+        "results_detail": "listed",  # how each of the runs ended is for `results`
         "patience": timedelta(0),
     }
     stage.begin()
