@@ -80,9 +80,10 @@ def _imports(node: ast.AST, path: Path, *, at_load: bool) -> Iterator[Import]:
         assert node.level == 0, f"{path.relative_to(ROOT)}:{node.lineno}: write imports in full"
         # `from package import module` imports the module as well.
         yield from (Import(f"{node.module}.{alias.name}", at_load) for alias in node.names)
-    inside = at_load and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+    inside = at_load and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
     for child in children:
-        yield from _imports(child, path, at_load=inside)
+        if not isinstance(child, ast.expr):  # an import is a statement, and expressions, most of a tree, hold none
+            yield from _imports(child, path, at_load=inside)
 
 
 def top(name: str) -> str:
@@ -136,7 +137,9 @@ def test_what_everyone_loads_is_cheap(name: str, also: set[str]) -> None:
 )
 def test_nothing_is_mocked(path: Path) -> None:
     """A mock agrees with any mistake: code and tests use the emulator through real clients instead."""
-    assert not [i.name for i in imports_of(path) if i.name.startswith(("unittest.mock", "mock."))]
+    says_mock = "mock" in path.read_text(encoding="utf-8")  # few files do, and only they need be parsed
+
+    assert not says_mock or not [i.name for i in imports_of(path) if i.name.startswith(("unittest.mock", "mock."))]
 
 
 def test_dag_files_stay_cheap_to_parse() -> None:
