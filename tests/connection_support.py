@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +11,9 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
+
+CALLS_PER_SECOND = 1000
+"""Of a connection at whose own pace, 5 a second, reading results would take most of a test's time."""
 
 
 def fails(monkeypatch: pytest.MonkeyPatch, error: Callable[[], Exception], times: int = 1) -> list[int]:
@@ -46,3 +50,11 @@ def be_machine(monkeypatch: pytest.MonkeyPatch, emulator: OmicsEmulator) -> None
         monkeypatch.setenv(name, "machine")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.url)
+
+
+@pytest.fixture
+def omics_connection_scaled(omics_connection_scaled: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The package's connection of this name, at a pace at which no DAG that reads results waits between two calls."""
+    omics_connection_scaled["extra"]["service_config"]["omics"]["calls_per_second"] = CALLS_PER_SECOND
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(omics_connection_scaled))
+    return omics_connection_scaled

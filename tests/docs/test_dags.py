@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
 from tests.airflow_support import perform
+from tests.connection_support import omics_connection_scaled
 from tests.docs.blocks import Block, files_of, of_kind
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import SteppedTime
     from tests.conftest import RunDag
+
+__all__ = ["omics_connection_scaled"]
 
 pytestmark = pytest.mark.xdist_group("airflow_db")
 
