@@ -7,10 +7,12 @@ import pytest
 from airflow_provider_omics.emulator import OmicsEmulator
 from airflow_provider_omics.emulator.script.clock import ScaledClock
 from tests.connection_support import omics_connection_scaled
-from tests.example_dags.newcomer import SPEED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+SPEED = 36_000
+"""Ten times README's: what waits for runs waits for their hours, and how long an hour is changes no end."""
 
 __all__ = ["omics_connection_scaled"]
 

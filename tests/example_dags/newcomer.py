@@ -29,23 +29,17 @@ ENDS: dict[str, dict[str, str]] = {
 }
 """How the tasks of an example end; where none are named, all succeed."""
 
-SPEED = 36_000
-"""Ten times README's: what waits for runs waits for their hours, and how long an hour is changes no end."""
-
 
 @contextmanager
-def emulator_of_readme(environment: Mapping[str, str] | None = None, *, speed: float | None = None) -> Iterator[str]:
+def emulator_of_readme(environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """Start the emulator by README's command, on a free port.
 
     :param environment: all of its environment. Default: this process's.
-    :param speed: emulated seconds per second. Default: README's.
     :return: the connection that it prints.
     """
     (command,) = re.findall(r"^healthomics-emulator .*$", README, re.MULTILINE)
     module, *options = shlex.split(re.sub(r"--port \d+", "--port 0", command))
     assert module == "healthomics-emulator"
-    if speed is not None:
-        options[options.index("--speed") + 1] = str(speed)
     with subprocess.Popen(
         [sys.executable, "-m", "airflow_provider_omics.emulator", *options],
         cwd=ROOT,

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_omics.core.settings.fields import Place
 from tests.conftest import EXAMPLE_DAGS, _load
-from tests.example_dags.newcomer import ENDS, EXAMPLES, README, SPEED, emulator_of_readme
+from tests.example_dags.newcomer import ENDS, EXAMPLES, README, emulator_of_readme
 from tests.model_support import is_sendable
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def connection() -> Iterator[str]:
-    """The connection that README's command prints; the port is a free one, and hours pass faster."""
-    with emulator_of_readme(speed=SPEED) as printed:
+    """The connection that README's command prints; the port is a free one."""
+    with emulator_of_readme() as printed:
         yield printed
 
 

@@ -114,8 +114,10 @@ def test_unfinished_on_request(emulator: OmicsEmulator, stepped: SteppedTime) ->
     s3 = in_process_client(emulator, "s3")
 
     def look() -> None:
-        listed = found or s3.list_objects_v2(Bucket=BUCKET, Prefix="results/cohort/")
-        if not found and any(".roster." in item["Key"] for item in listed.get("Contents", ())):
+        if found:
+            return
+        listed = s3.list_objects_v2(Bucket=BUCKET, Prefix="results/cohort/")
+        if any(".roster." in item["Key"] for item in listed.get("Contents", ())):
             found.append((dict(statuses()), dict(statuses(unfinished=True))))
 
     stepped.at_sleep = look
