@@ -187,7 +187,7 @@ def measure_stretches(runs: int, detail: str, stretches: int, others: int = 0) -
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdin is not None  # noqa: S101
             assert child.stdout is not None  # noqa: S101
-            made, least = 0, runs if detail == "full" else 0
+            made, least, last = 0, runs if detail == "full" else 0, 0.0
             stretch = Stretch(seconds / stretches, began=0.0, until=0.0)
             looks = 0
             while True:
@@ -201,8 +201,10 @@ def measure_stretches(runs: int, detail: str, stretches: int, others: int = 0) -
                 summary = seen["runSummary"]
                 pages = [_pages(summary[f"{name}RunCount"]) for name in ("pending", "starting", "running", "stopping")]
                 ended = sum(_pages(summary[f"{name}RunCount"]) for name in ("completed", "failed", "cancelled"))
-                # What computed at the last stretch, and does not now, has ended: here none starts and ends in between.
-                told_by_others = 0 if made else min(pages[0], ended)
+                # What computed at the last stretch, and does not now, has ended. Only where others have started and
+                # ended in between, those that wait or have ended have to be listed as well.
+                told_by_others = min(pages[0], ended) if not made or now - last > seconds / 49 else 0
+                last = now
                 least += 1 + sum(pages[1:]) + (told_by_others if detail == "full" else ended)
                 child.stdin.write("stretch\n")
                 child.stdin.flush()

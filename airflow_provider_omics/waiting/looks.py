@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 from airflow_provider_omics.core.errors import Unavailable
@@ -28,7 +27,7 @@ class Looks:
     def __init__(self, calls: Calls, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         self._calls = calls
         self._spawn = spawn
-        self._under_way: dict[Subject, set[asyncio.Task[None]]] = {}
+        self._under_way: dict[asyncio.Task[None], Subject] = {}
         self._unconfirmed: dict[Subject, None] = {}  # in order, each once
         self._confirming: asyncio.Task[None] | None = None
 
@@ -41,7 +40,7 @@ class Looks:
         subject.is_busy = True
         if urgency is None:
             urgency = Urgency.FIRST_LOOK if subject.seen is None else Urgency.ROUND
-        self._calls.line_up(urgency, _Turn(self, subject, urgency))
+        self._calls.line_up(urgency, _QueuedLook(self, subject, urgency))
 
     def last(self, subject: Subject) -> None:
         """Begin to look at a run or batch that is about to be cancelled, whatever else is planned for it.
@@ -50,7 +49,7 @@ class Looks:
         """
         if not subject.is_last_look:
             subject.is_last_look = True
-            self._calls.line_up(Urgency.LAST_LOOK, _Turn(self, subject, Urgency.LAST_LOOK))
+            self._calls.line_up(Urgency.LAST_LOOK, _QueuedLook(self, subject, Urgency.LAST_LOOK))
 
     def confirm(self, subject: Subject) -> None:
         """Have a run that ListRuns shows as going confirmed by GetRun, when the budget has room.
@@ -77,21 +76,17 @@ class Looks:
         :param urgency: its turn.
         """
         look = self._spawn(self._look(subject, urgency, self._calls.carry_out))
-        self._under_way.setdefault(subject, set()).add(look)
-        look.add_done_callback(partial(self._done, subject))
+        self._under_way[look] = subject
+        look.add_done_callback(self._under_way.pop)
 
     def leave(self, subject: Subject) -> None:
         """Look no more at a run or batch that nobody waits for.
 
         :param subject: the run or batch.
         """
-        for look in self._under_way.get(subject, ()):
-            look.cancel()
-
-    def _done(self, subject: Subject, look: asyncio.Task[None]) -> None:
-        self._under_way[subject].discard(look)
-        if not self._under_way[subject]:
-            del self._under_way[subject]
+        for look, looked_at in self._under_way.items():  # as many as there are threads
+            if looked_at is subject:
+                look.cancel()
 
     async def _look(self, subject: Subject, urgency: Urgency, make: MakeCall) -> None:
         """Look by GetRun or GetBatch."""
@@ -113,8 +108,8 @@ class Looks:
                 subject.is_busy = False
 
 
-class _Turn:
-    """The turn of a look, whose task is made when it comes.
+class _QueuedLook:
+    """A look that waits for its turn; its task is made when that comes.
 
     Ten thousand tasks that wait for their turn would hold the event loop for 0.3 s while they are made, and each pass
     of Python's garbage collector would walk through them.
