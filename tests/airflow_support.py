@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from airflow.providers.amazon.aws.hooks import base_aws
-from airflow.providers.common.compat.sdk import Asset, BaseSensorOperator, TaskDeferred
+from airflow.providers.common.compat.sdk import BaseSensorOperator, TaskDeferred
 
 import airflow_provider_omics
 from airflow_provider_omics.emulator import OmicsEmulator, SteppedClock
@@ -233,20 +233,29 @@ class TaskInstanceRecord:
         return None
 
 
-@dataclass
 class OutletEvents:
-    """Stands for Airflow's accessors of the events of a task's outlets, of which there is one.
+    """Stands for Airflow's accessor of outlet events: makes an entry when it is asked for one.
 
-    :param asset: the outlet.
-    :param events: its accessor.
+    :param make: makes it. Default: one to which a task may add.
     """
 
-    asset: Asset
-    events: Any
+    class Event:
+        """One entry."""
 
-    def __getitem__(self, asset: Asset) -> Any:
-        assert asset == self.asset
-        return self.events
+        def __init__(self) -> None:
+            self.extra: dict[str, Any] = {}
+            self.added: list[tuple[str, Any]] = []
+
+        def add(self, asset: Any, extra: Any = None) -> None:
+            self.added.append((asset.uri, extra))
+
+    def __init__(self, make: Callable[[], Any] = Event) -> None:
+        self.made: dict[str, Any] = {}
+        self._make = make
+
+    def __getitem__(self, outlet: Any) -> Any:
+        # a Dataset of Airflow 2 has no name, an Asset of Airflow 3.0 and 3.1 no hash
+        return self.made.setdefault(getattr(outlet, "name", None) or outlet.uri, self._make())
 
 
 @dataclass

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import logging
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -148,13 +147,13 @@ def test_run(emulator: OmicsEmulator, connect: Connect, log_lines: Callable[...,
     emulator.set_scenario({"runs": [{"tasks": [TASK]}]})
     connect({"results_s3_uri": f"s3://{BUCKET}/results/"})
     asset = Asset("s3://results/align")
-    event = SimpleNamespace(extra={})
+    events = OutletEvents()
 
-    result = perform(run(outlets=[asset]), outlet_events=OutletEvents(asset, event)).result
+    result = perform(run(outlets=[asset]), outlet_events=events).result
 
     assert result["cost_usd"] == pytest.approx(USD)
     assert result["cost_tasks_usd"] == pytest.approx(0.2)
-    assert event.extra["cost_usd"] == result["cost_usd"]
+    assert events[asset].extra["cost_usd"] == result["cost_usd"]
     assert any(line.startswith(f"Cost: {USD:,.2f} USD: 0.20 for its tasks") for line in log_lines(logging.INFO))
     assert f"{USD:,.2f} USD: 0.20 for its tasks" in page(emulator, result["report_uri"].partition(f"{BUCKET}/")[2])
 

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, Asset, Ass
 from airflow_provider_omics.core.errors import BatchFailed, BatchVerdictError, RunFailed
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
 from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperator
-from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, RUN, TaskInstanceRecord, perform, samples
+from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, RUN, OutletEvents, TaskInstanceRecord, perform, samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,27 +188,6 @@ def test_secrets_are_masked(emulator: OmicsEmulator, stepped: SteppedTime, log_l
     for shown in (text, json.dumps(error.diagnosis)):
         assert "hunter2" not in shown
         assert "login ***" in shown
-
-
-class OutletEvents:
-    """Stands for Airflow's accessor of outlet events: makes an entry when it is asked for one."""
-
-    class Event:
-        """One entry."""
-
-        def __init__(self) -> None:
-            self.extra: dict[str, Any] = {}
-            self.added: list[tuple[str, Any]] = []
-
-        def add(self, asset: Any, extra: Any = None) -> None:
-            self.added.append((asset.uri, extra))
-
-    def __init__(self) -> None:
-        self.made: dict[str, OutletEvents.Event] = {}
-
-    def __getitem__(self, outlet: Any) -> Event:
-        # a Dataset of Airflow 2 has no name, an Asset of Airflow 3.0 and 3.1 no hash
-        return self.made.setdefault(getattr(outlet, "name", None) or outlet.uri, self.Event())
 
 
 @deferrable

@@ -33,7 +33,7 @@ class Events:
 
 def run(batch_id: str, dag_run: str, events: Any = None, **arguments: Any) -> dict[str, Any]:
     record = TaskInstanceRecord(task_id=arguments.get("task_id", "collect"), run_id=dag_run)
-    context: dict[str, Any] = {"ti": record, "task_instance": record, "outlet_events": OutletEvents(ASSET, events)}
+    context: dict[str, Any] = {"ti": record, "task_instance": record, "outlet_events": OutletEvents(lambda: events)}
     given = {"task_id": "collect", "batch_id": batch_id, "results_s3_uri": URI, **arguments}
     found: dict[str, Any] = execute(rendered(OmicsCollectBatchResultsOperator(**given), context), context)
     return found
