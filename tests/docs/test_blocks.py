@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import runpy
 import shlex
 import sys
 import urllib.request
@@ -139,13 +140,13 @@ def test_scripts(folder: Path, omics_connection: dict[str, Any], capsys: pytest.
             continue
         seen += 1
         put_files(folder, block.page)
-        script = compile(block.text, block.name, "exec")
+        (folder / "script.py").write_text(block.text)
         if "OmicsRetryPolicy" in block.text and not HAS_POLICIES:
             with pytest.raises(RuntimeError, match=r"OmicsRetryPolicy needs Airflow 3\.3 or newer"):
-                exec(script, {"__name__": "__main__"})  # noqa: S102 - a page of ours
+                runpy.run_path("script.py", run_name="__main__")
             continue
         capsys.readouterr()
-        exec(script, {"__name__": "__main__"})  # noqa: S102 - a page of ours
+        runpy.run_path("script.py", run_name="__main__")
         if following is not None and following.kind == "output" and following.page == block.page:
             assert capsys.readouterr().out.endswith(following.text), block.name
     assert seen
