@@ -23,7 +23,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from botocore import client, handlers, hooks, regions, session
+from botocore import client, handlers, hooks, parsers, regions, session
 from hypothesis import HealthCheck, settings
 
 import airflow_provider_omics
@@ -194,7 +194,16 @@ def _share_handlers() -> None:
     session.Session._register_builtin_handlers = register_builtin_handlers
 
 
+def _share_times() -> None:
+    """Let all clients of botocore share the times they have read: dateutil took a tenth of a call for them.
+
+    Emulated time stands still between two looks, so that most answers hold times that have been read before.
+    """
+    parsers.DEFAULT_TIMESTAMP_PARSER = functools.lru_cache(maxsize=4096, typed=True)(parsers.DEFAULT_TIMESTAMP_PARSER)
+
+
 _share_data_files()
+_share_times()
 _share_what_clients_derive()
 _share_classes_of_clients()
 _share_handlers()
