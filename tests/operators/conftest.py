@@ -1,6 +1,6 @@
 from __future__ import annotations
 
 from tests.airflow_support import connect, emulator, log_lines, meanwhile, running_emulator, stepped
-from tests.operators.tries import new_task
+from tests.operators.tries import looks_seldom, new_task
 
-__all__ = ["connect", "emulator", "log_lines", "meanwhile", "new_task", "running_emulator", "stepped"]
+__all__ = ["connect", "emulator", "log_lines", "looks_seldom", "meanwhile", "new_task", "running_emulator", "stepped"]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import SteppedTime
 
-pytestmark = pytest.mark.usefixtures("stepped")
+pytestmark = pytest.mark.usefixtures("stepped", "looks_seldom")
 
 
 @places

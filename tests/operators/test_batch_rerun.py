@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import Connect
 
-pytestmark = pytest.mark.usefixtures("stepped")
+pytestmark = pytest.mark.usefixtures("stepped", "looks_seldom")
 
 
 @pytest.mark.parametrize("write", [1, 2, 3])

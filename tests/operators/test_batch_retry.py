@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.airflow_support import Connect
 
 
-pytestmark = pytest.mark.usefixtures("stepped")
+pytestmark = pytest.mark.usefixtures("stepped", "looks_seldom")
 
 
 @pytest.mark.parametrize("store", ["task state", "S3"])

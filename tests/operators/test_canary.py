@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.operators.tries import NewTask, Task
 
-pytestmark = pytest.mark.usefixtures("stepped")
+pytestmark = pytest.mark.usefixtures("stepped", "looks_seldom")
 
 NAMES = ["S1", "S2", "S3", "T1", "T2"]
 COHORT: dict[str, Any] = {"run_settings": samples(*NAMES), "results_s3_uri": URI}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import SteppedTime
 
-pytestmark = pytest.mark.usefixtures("stepped")
+pytestmark = pytest.mark.usefixtures("stepped", "looks_seldom")
 
 OTHER = f"s3://{BUCKET}/results/other.jsonl.gz"
 OTHER_WORKFLOW = {**DEFAULT_RUN_SETTING, "workflowId": "7777777"}

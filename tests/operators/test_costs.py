@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import Connect, Ended
 
-pytestmark = pytest.mark.usefixtures("stepped")
+pytestmark = pytest.mark.usefixtures("stepped", "looks_seldom")
 
 HOUR = 3600
 FILE = f"s3://{BUCKET}/wgs.jsonl.gz"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_omics.emulator import OmicsEmulator
 
-pytestmark = pytest.mark.usefixtures("stepped")
+pytestmark = pytest.mark.usefixtures("stepped", "looks_seldom")
 
 
 @waits

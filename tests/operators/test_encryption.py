@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tests.airflow_support import Connect
     from tests.operators.tries import NewTask
 
+pytestmark = pytest.mark.usefixtures("looks_seldom")
+
 KEYS = {"staging_kms_key_id": "alias/staging", "results_kms_key_id": "alias/results"}
 PREFIX = f"s3://{BUCKET}/staging/"
 ROOT = f"s3://{BUCKET}"

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import Connect, SteppedTime
 
+pytestmark = pytest.mark.usefixtures("looks_seldom")
+
 VCF = {"vcf": "**/*.vcf.gz"}
 FIRST_WAVE, SECOND_WAVE = (
     {"match": {"run_setting_id": f"{wave}*"}, "running": seconds} for wave, seconds in (("A", 3000), ("B", 9000))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_omics.emulator import OmicsEmulator
     from tests.airflow_support import SteppedTime
 
-pytestmark = pytest.mark.usefixtures("stepped")
+pytestmark = pytest.mark.usefixtures("stepped", "looks_seldom")
 
 
 def test_settings_of_a_crashed_attempt_are_deleted_by_the_next(new_task: NewTask, stepped: SteppedTime) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tests.airflow_support import Connect, SteppedTime
     from tests.operators.tries import NewTask, Task
 
+pytestmark = pytest.mark.usefixtures("looks_seldom")
+
 FOLDER = "results/wgs"
 PATIENT = "Mrs-Vlahos-1950"
 

@@ -13,6 +13,8 @@ from tests.operators.reruns import PERMANENT, TRANSIENT, URI, fails, places, rec
 if TYPE_CHECKING:
     from tests.operators.tries import NewTask, Task
 
+pytestmark = pytest.mark.usefixtures("looks_seldom")
+
 
 def put(task: Task, name: str, content: bytes = b"reads") -> None:
     task.emulator.client("s3").put_object(Bucket=BUCKET, Key=f"{name}.bam", Body=content)

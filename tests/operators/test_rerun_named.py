@@ -15,7 +15,7 @@ from tests.operators.tries import CrashAt, NewTask, Task, stores
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.usefixtures("stepped")
+pytestmark = pytest.mark.usefixtures("stepped", "looks_seldom")
 
 COHORT: dict[str, Any] = {"run_settings": samples("S1", "S2", "S3"), "results_s3_uri": URI}
 NEWER = {**DEFAULT_RUN_SETTING, "workflowVersionName": "v2"}

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tests.airflow_support import Connect, SteppedTime
     from tests.operators.tries import NewTask
 
+pytestmark = pytest.mark.usefixtures("looks_seldom")
+
 deferrable = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferred"])
 
 URI = f"s3://{BUCKET}/parameters.json"

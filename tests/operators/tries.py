@@ -74,6 +74,8 @@ class Instance(TaskInstanceRecord):
 class Task:
     """One task instance.
 
+    It looks once a minute: most looks find nothing new, and each of them costs as much as a short test.
+
     :param emulator: the service.
     :param kind: ``"run"`` or ``"batch"``.
     :param deferrable: where it waits.
@@ -81,6 +83,8 @@ class Task:
     :param connect: makes the connection.
     :param retries: of the task.
     """
+
+    poll_interval = 60.0
 
     def __init__(
         self,
@@ -172,6 +176,7 @@ class Task:
             "deferrable": self.deferrable,
             "botocore_config": ONE_TRY,
             "retries": self.retries,
+            "poll_interval": self.poll_interval,
         }
         if self.kind == "run":
             return OmicsStartRunOperator(**{**RUN, **shared, **self.arguments})
@@ -226,6 +231,12 @@ def new_task(emulator: OmicsEmulator, stepped: SteppedTime, connect: Connect) ->
         return Task(emulator, connect, kind=kind, **options)
 
     return new_task
+
+
+@pytest.fixture
+def looks_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let tasks look every ten minutes: for tests of what comes of a wait, not of what happens during it."""
+    monkeypatch.setattr(Task, "poll_interval", 600.0)
 
 
 class CrashAt:
