@@ -58,7 +58,7 @@ def changed(*names: str) -> list[dict[str, Any]]:
     ]
 
 
-MANY = [f"S{number:03d}" for number in range(110)]
+MANY = [f"S{number:03d}" for number in range(102)]
 """More than go into a request."""
 
 

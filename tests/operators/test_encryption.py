@@ -86,7 +86,7 @@ def test_what_is_kept_beside_the_results_has_their_key(
     """Without a staging place the settings of a rerun and the record are kept beside the results."""
     connect(omics)
     task = new_task("batch", store="none")
-    script(task, fails(TRANSIENT, *MANY[:105]), limits={"submissions_per_second": 100})
+    script(task, fails(TRANSIENT, *MANY[:101]), limits={"submissions_per_second": 100})
     arguments: dict[str, Any] = {**put_settings(emulator, *MANY), "results_s3_uri": RESULTS, "keep_staging": True}
     assert task.try_(**arguments).error is not None
     script(task, limits={"submissions_per_second": 100})

@@ -38,7 +38,7 @@ def test_settings_of_a_crashed_attempt_are_deleted_by_the_next(new_task: NewTask
     assert listed["KeyCount"] == 0
 
 
-@pytest.mark.parametrize("bad", [MANY[:3], MANY[:105]], ids=["inline", "staged"])
+@pytest.mark.parametrize("bad", [MANY[:3], MANY[:101]], ids=["inline", "staged"])
 @places
 def test_large_batch(new_task: NewTask, uri: str | None, bad: list[str]) -> None:
     """More than 100 samples are chosen from as well; few of them go into the request, many through S3."""
@@ -55,7 +55,7 @@ def test_large_batch(new_task: NewTask, uri: str | None, bad: list[str]) -> None
 
 
 @waits
-@pytest.mark.parametrize("bad", [MANY[:1], MANY[:105]], ids=["inline", "staged"])
+@pytest.mark.parametrize("bad", [MANY[:1], MANY[:101]], ids=["inline", "staged"])
 @pytest.mark.parametrize("place", [{"staging_s3_uri": STAGING}, {"results_s3_uri": URI}], ids=["staging", "results"])
 def test_settings_in_an_object_of_the_users(
     new_task: NewTask, emulator: OmicsEmulator, *, place: dict[str, str], bad: list[str], deferrable: bool
