@@ -258,6 +258,12 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return done
 
 
+def pytest_sessionfinish() -> None:
+    """Leave all out as well of the collections at the very end, when pytest looks for errors in finalizers."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in which folders of tests the time has gone, set-up included; processes side by side count each."""
     seconds: defaultdict[str, float] = defaultdict(float)
@@ -318,6 +324,9 @@ def airflow_db(airflow_home: Path) -> Path:
     """A migrated SQLite database in the home of this test process."""
     from airflow.utils import db
 
+    from tests.execution_api import make_cheaper
+
+    make_cheaper()
     db.initdb()
     return airflow_home / "airflow.db"
 
