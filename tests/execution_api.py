@@ -71,7 +71,8 @@ def _answer_in_one_step() -> WeakSet[asyncio.AbstractEventLoop]:
         start_response(StatusStringMapping[start["status"]], headers, None)
         return [body.get("body", b"") for body in bodies]
 
-    ASGIMiddleware.__call__ = answer
+    middleware: Any = ASGIMiddleware
+    middleware.__call__ = answer
     return loops
 
 
@@ -82,14 +83,15 @@ def _run_endpoints_in(loops: WeakSet[asyncio.AbstractEventLoop]) -> None:
     """
     from anyio import to_thread
 
-    in_thread = to_thread.run_sync
+    threads: Any = to_thread
+    in_thread = threads.run_sync
 
     async def run_sync(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         if asyncio.get_running_loop() in loops:
             return function(*arguments)
         return await in_thread(function, *arguments, **options)
 
-    to_thread.run_sync = run_sync
+    threads.run_sync = run_sync
 
 
 def _remember_dependencies(loops: WeakSet[asyncio.AbstractEventLoop]) -> None:
@@ -99,7 +101,7 @@ def _remember_dependencies(loops: WeakSet[asyncio.AbstractEventLoop]) -> None:
     """
     from fastapi.dependencies import utils
 
-    make = utils.get_dependant
+    make: Any = utils.get_dependant
 
     @functools.lru_cache(maxsize=1000)
     def remembered(lists: tuple[tuple[str, tuple[str, ...]], ...], **arguments: Any) -> Any:
@@ -152,7 +154,8 @@ def _remember_schemas() -> None:
     """Let a schema of a param be checked once against the schema of schemas: each look at a param's value did."""
     from jsonschema.validators import Draft202012Validator
 
-    check = Draft202012Validator.check_schema
+    validator: Any = Draft202012Validator
+    check = validator.check_schema
     checked: set[str] = set()
 
     def check_schema(schema: Any, *arguments: Any, **keywords: Any) -> None:
@@ -161,4 +164,4 @@ def _remember_schemas() -> None:
             check(schema, *arguments, **keywords)
             checked.add(text)
 
-    Draft202012Validator.check_schema = staticmethod(check_schema)
+    validator.check_schema = staticmethod(check_schema)
