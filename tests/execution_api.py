@@ -1,7 +1,7 @@
 """Airflow 3's execution API as ``dag.test()`` asks it, in the process of the tests, and for less.
 
 A task of a DAG run asks it ten times and more. What it answers stays as it is; the way to it, and what it works out
-again for each task or each process, took half of the time of a DAG run. Airflow 2 has no such API.
+again for each request or each task, took a third of the time of a DAG run. Airflow 2 has no such API.
 """
 
 from __future__ import annotations
