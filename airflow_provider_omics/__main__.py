@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :return: the exit status of the command; argparse ends a wrong command line with 2.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    # A shell that asks for completions has no arguments, but the line so far.
+    words = os.environ.get("COMP_LINE", "").split() if "_ARGCOMPLETE" in os.environ else arguments[:1]
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_omics",
         description="AWS HealthOmics for Apache Airflow.",
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, text in _COMMANDS.items():
         subparser = commands.add_parser(name, help=text)
         # Most commands load Airflow and boto3, which takes seconds, and `sheet` does without: one is loaded once named.
-        if name in arguments[:1] or "_ARGCOMPLETE" in os.environ:
+        if name in words:
             command = import_module(f"airflow_provider_omics.commands.{name}")
             command.add_arguments(subparser)
             subparser.set_defaults(run=command.run)

@@ -88,12 +88,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _emulator(options: argparse.Namespace) -> OmicsEmulator:
-    from airflow_provider_omics.emulator.http.server import OmicsEmulator  # not before the extra is known to be there
     from airflow_provider_omics.emulator.script.clock import ScaledClock  # not before the extra is known to be there
 
+    # What is wrong with the arguments is told before moto is loaded.
+    clock, scenario = ScaledClock(options.speed), _scenario(options.scenario)
+    from airflow_provider_omics.emulator.http.server import OmicsEmulator
+
     return OmicsEmulator(
-        clock=ScaledClock(options.speed),
-        scenario=_scenario(options.scenario),
+        clock=clock,
+        scenario=scenario,
         port=options.port,
         seed=options.seed,
         buckets=options.bucket,

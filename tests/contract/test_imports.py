@@ -6,12 +6,13 @@ import ast
 import functools
 import importlib.util
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+
+from tests.airflow_process import run_with_airflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,7 +161,7 @@ for name in sys.argv[1:]:
 heavy = {"aiobotocore", "moto", "flask_cors", "pytest", "airflow_provider_omics.emulator"} & set(sys.modules)
 print("RESULT", json.dumps([sorted(heavy), [path for path in opened if "service-2.json" in path]]))
 """
-    done = subprocess.run([sys.executable, "-c", program, *modules], capture_output=True, text=True, check=False)
+    done = run_with_airflow(program, *modules)
 
     assert done.returncode == 0, done.stderr
     heavy, models = json.loads(done.stdout.rpartition("RESULT")[2])
@@ -191,7 +192,7 @@ RUNNING_TASKS_ONLY = (
 def loaded_with(names: list[str]) -> set[str]:
     """Import modules in a process of its own, and name all that it has loaded then."""
     program = f"import sys, {', '.join(names)}; print('LOADED', *sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = run_with_airflow(program)
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.rpartition("LOADED")[2].split())
     assert set(names) <= loaded

@@ -31,19 +31,21 @@ places = pytest.mark.parametrize(
     "place", [{}, {"results_s3_uri": f"s3://{BUCKET}/results/wgs.jsonl"}], ids=["no place", "results"]
 )
 
+QUICKLY: dict[str, Any] = {"poll_interval": 600, "patience": 600, "botocore_config": ONE_TRY}
+"""A task that looks and asks again a few times only: for hours, as it does by default, it is a hundred times each."""
+
 
 def run_task(**arguments: Any) -> OmicsStartRunOperator:
-    return OmicsStartRunOperator(task_id="align", poll_interval=600, botocore_config=ONE_TRY, **RUN, **arguments)
+    return OmicsStartRunOperator(task_id="align", **QUICKLY, **RUN, **arguments)
 
 
 def batch_task(**arguments: Any) -> OmicsStartRunBatchOperator:
     settings = samples("M1", "M2", "I1", "T1", "Q1", "OK1")
     return OmicsStartRunBatchOperator(
         task_id="align",
-        poll_interval=600,
-        botocore_config=ONE_TRY,
         default_run_setting=DEFAULT_RUN_SETTING,
         run_settings=settings,
+        **QUICKLY,
         **arguments,
     )
 
@@ -192,7 +194,7 @@ def test_call_for_a_choice_that_goes_wrong(
     """What a retry cannot learn of the samples ends it with a typed error, or the samples are unclear."""
     mixed(emulator)
     task = new_task("batch")
-    task.arguments.update(run_settings=samples("M1", "I1", "T1", "Q1", "OK1"), poll_interval=600)
+    task.arguments.update(run_settings=samples("M1", "I1", "T1", "Q1", "OK1"), **QUICKLY)
     task.try_()
     emulator.set_scenario({})
     answers(operation, kind)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 from airflow_provider_omics.operators.run import OmicsStartRunOperator
+from tests.airflow_process import run_with_airflow
 from tests.airflow_support import BUCKET, RUN
 from tests.operators.lineage_support import asked, emitted, names
 
@@ -89,7 +88,7 @@ def test_airflow_without_openlineage_loads_nothing_of_it() -> None:
         "print('LOADED', [n for n in sys.modules if n.startswith('openlineage') or 'openlineage.extractors' in n])"
     )
 
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = run_with_airflow(program)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.rpartition("LOADED ")[2].strip() == "[]"

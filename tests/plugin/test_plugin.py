@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import runpy
 import threading
 from dataclasses import replace
 from importlib.metadata import distribution
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_omics import plugin
 from airflow_provider_omics.core.snapshots import BatchSnapshot
 from airflow_provider_omics.links.omics import (
     OmicsCohortReportLink,
@@ -25,6 +25,7 @@ from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperato
 from airflow_provider_omics.plugin import OmicsPlugin, cohort
 from airflow_provider_omics.plugin.cohort import Recorded, SharedPages, cohort_html
 from airflow_provider_omics.reports.cohort import going
+from tests.airflow_process import run_with_airflow
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, RUN, TaskInstanceRecord, perform, samples
 from tests.reports.markup import parsed
 
@@ -60,7 +61,7 @@ def test_every_process_loads_little() -> None:
         "import sys, airflow.providers.common.compat.sdk as sdk; sdk.AirflowPlugin, sdk.conf; before = {*sys.modules};"
         "import airflow_provider_omics.plugin; print('LOADED', *sorted({*sys.modules} - before))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = run_with_airflow(program)
 
     loaded = {*done.stdout.rpartition("LOADED")[2].split()} - {"airflow_provider_omics"}
     assert loaded == {"airflow_provider_omics.plugin"}
@@ -81,17 +82,13 @@ def test_entry_point() -> None:
         ("https://company.org/air/flow/", "/air/flow/omics/tab/{DAG_ID}/{RUN_ID}/{TASK_ID}/{MAP_INDEX}"),
     ],
 )
-def test_behind_a_path(address: str, href: str) -> None:
+def test_behind_a_path(monkeypatch: pytest.MonkeyPatch, address: str, href: str) -> None:
     """Where Airflow's address has a path the tab's has it, too."""
-    program = "from airflow_provider_omics.plugin import OmicsPlugin as p; print('HREF', p.external_views[0]['href'])"
-    done = subprocess.run(
-        ["/usr/bin/env", f"AIRFLOW__API__BASE_URL={address}", sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", address)
 
-    assert done.stdout.rpartition("HREF")[2].strip() == href
+    loaded = runpy.run_path(plugin.__file__)["OmicsPlugin"]
+
+    assert loaded.external_views[0]["href"] == href
 
 
 @in_steps

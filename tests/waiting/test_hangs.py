@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ import pytest
 from airflow_provider_omics.triggers.run import OmicsRunTrigger
 from airflow_provider_omics.triggers.run_batch import OmicsRunBatchTrigger
 from airflow_provider_omics.waiting.client import CANCELS, LOOKS
+from tests.airflow_process import run_with_airflow
 from tests.airflow_support import ROLE, TaskInstanceRecord, pollers
 from tests.watching_support import with_log
 
@@ -87,8 +86,7 @@ def test_triggerer_ends_although_a_call_hangs(extra: dict[str, Any]) -> None:
     What the interpreter takes to tear down all of Airflow is no part of it.
     """
     extra = {"region_name": "us-east-1", **extra}
-    command = [sys.executable, "-c", PROCESS, json.dumps(extra)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = run_with_airflow(PROCESS, json.dumps(extra))
 
     assert done.returncode == 0, done.stderr
     took = dict(line.split() for line in done.stdout.splitlines() if line.startswith(("CANCELLED ", "ENDED ")))
