@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 MANY = samples(*(f"S{number:03d}" for number in range(110)))
-LARGE = [{**setting, "parameters": {"text": "x" * 100_000}} for setting in MANY]
-"""11 MB: an upload of two parts."""
+LARGE = [{**setting, "parameters": {"text": "x" * 80_000}} for setting in MANY]
+"""9 MB: an upload of two parts."""
 
 
 class Bucket:
@@ -74,9 +74,16 @@ def bucket(emulator: OmicsEmulator) -> Bucket:
 
 @pytest.fixture
 def task(new_task: NewTask) -> Task:
-    """A task that starts a large batch, before its first try."""
+    """A task that starts a batch whose settings are staged, before its first try."""
     task = new_task("batch")
-    task.arguments.update(run_settings=LARGE, staging_s3_uri=STAGING)
+    task.arguments.update(run_settings=MANY, staging_s3_uri=STAGING)
+    return task
+
+
+@pytest.fixture
+def large_task(task: Task) -> Task:
+    """The same with settings that are uploaded in two parts."""
+    task.arguments.update(run_settings=LARGE)
     return task
 
 
@@ -163,7 +170,7 @@ def test_worker_that_dies_during_the_upload(new_task: NewTask, bucket: Bucket) -
     ("error", "told"), [(AirflowTaskTimeout("10 s"), StartTimedOut), (KeyboardInterrupt(), KeyboardInterrupt)]
 )
 def test_upload_that_is_interrupted(
-    task: Task,
+    large_task: Task,
     bucket: Bucket,
     at_second_part: Callable[..., None],
     error: BaseException,
@@ -183,15 +190,15 @@ def test_upload_that_is_interrupted(
     before = signal.signal(signal.SIGALRM, raise_error)
     at_second_part(interrupt)
     try:
-        ended = task.try_()
+        ended = large_task.try_()
     finally:
         signal.signal(signal.SIGALRM, before)
 
     assert isinstance(ended.error, told)
-    assert (bucket.keys(), bucket.uploads(), task.started()) == ([], [], [])
+    assert (bucket.keys(), bucket.uploads(), large_task.started()) == ([], [], [])
 
 
-def test_upload_that_s3_refuses(task: Task, bucket: Bucket, at_second_part: Callable[..., None]) -> None:
+def test_upload_that_s3_refuses(large_task: Task, bucket: Bucket, at_second_part: Callable[..., None]) -> None:
     """A refusal in the midst of it names the action, removes the parts, and starts nothing; the next try does."""
     deny = {
         "Effect": "Deny",
@@ -202,30 +209,30 @@ def test_upload_that_s3_refuses(task: Task, bucket: Bucket, at_second_part: Call
     policy = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
     at_second_part(lambda: bucket.client.put_bucket_policy(Bucket=BUCKET, Policy=policy))
 
-    refused = task.try_()
+    refused = large_task.try_()
 
     assert isinstance(refused.error, AccessDenied)
     assert "s3:PutObject" in str(refused.error)
-    assert (bucket.keys(), bucket.uploads(), task.started()) == ([], [], [])
+    assert (bucket.keys(), bucket.uploads(), large_task.started()) == ([], [], [])
     bucket.client.delete_bucket_policy(Bucket=BUCKET)
-    assert task.try_().error is None
-    assert len(task.started()) == 1
+    assert large_task.try_().error is None
+    assert len(large_task.started()) == 1
 
 
 @pytest.mark.parametrize("size", ["one part", "two parts"])
 def test_user_who_ends_the_task_during_the_upload(
-    task: Task, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, at_second_part: Callable[..., None], size: str
+    large_task: Task, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, at_second_part: Callable[..., None], size: str
 ) -> None:
     """The upload stops, nothing is left of it, and no batch is started any more."""
 
     def end() -> None:
-        task.instance.state = "failed"
-        task.operator.on_kill()
+        large_task.instance.state = "failed"
+        large_task.operator.on_kill()
 
     if size == "two parts":
         at_second_part(end)
     else:
-        task.arguments["run_settings"] = MANY
+        large_task.arguments["run_settings"] = MANY
         upload = s3.S3Store.upload
 
         def upload_and_end(*arguments: Any) -> None:
@@ -236,31 +243,31 @@ def test_user_who_ends_the_task_during_the_upload(
 
     bucket.keep_versions()
 
-    ended = task.try_()
+    ended = large_task.try_()
 
     assert isinstance(ended.error, AttemptError)
-    assert (bucket.keys(), bucket.uploads(), task.started()) == ([], [], [])
+    assert (bucket.keys(), bucket.uploads(), large_task.started()) == ([], [], [])
     assert len(bucket.versions()) == (size == "one part")
 
 
 def test_try_that_is_overtaken_during_the_upload(
-    task: Task, bucket: Bucket, at_second_part: Callable[..., None]
+    large_task: Task, bucket: Bucket, at_second_part: Callable[..., None]
 ) -> None:
     """An orphaned process that comes out of its upload after a later try has begun starts nothing."""
 
     def overtake() -> None:
-        record = task.record()
+        record = large_task.record()
         assert record is not None
-        assert task.task_state_store is not None
+        assert large_task.task_state_store is not None
         later = replace(record, owner_try=2)
-        task.task_state_store.set("omics_attempt", later.to_json(), retention=timedelta.max)
+        large_task.task_state_store.set("omics_attempt", later.to_json(), retention=timedelta.max)
 
     at_second_part(overtake)
 
-    ended = task.try_()
+    ended = large_task.try_()
 
     assert isinstance(ended.error, NotOwner)
-    assert task.started() == []
+    assert large_task.started() == []
 
 
 # -- between the upload and the end ------------------------------------------------------------------------------------
@@ -268,27 +275,27 @@ def test_try_that_is_overtaken_during_the_upload(
 
 @pytest.mark.parametrize("source", ["list", "sheet"])
 def test_worker_that_dies_before_the_start(
-    task: Task, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, source: str
+    large_task: Task, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, source: str
 ) -> None:
     """The next try finds the object, leaves it as it is, and sends the same request."""
     bucket.keep_versions()
     if source == "sheet":
         path = tmp_path / "samples.csv"
         path.write_text("sample,text\n" + "".join(f"{setting['runSettingId']},x\n" for setting in MANY))
-        task.arguments.update(run_settings=None, sample_sheet=str(path))
+        large_task.arguments.update(run_settings=None, sample_sheet=str(path))
     with monkeypatch.context() as patch:
         patch.setattr(OmicsHook, "start_run_batch", lambda *_: crash())
-        assert isinstance(task.try_(keep_staging=True).error, Crash)
-    left = task.record()
+        assert isinstance(large_task.try_(keep_staging=True).error, Crash)
+    left = large_task.record()
     assert left is not None
     (written,) = bucket.versions()
     before = bucket.client.head_object(Bucket=BUCKET, Key=written[0])
-    assert task.started() == []
+    assert large_task.started() == []
 
-    ended = task.try_()
+    ended = large_task.try_()
 
     assert ended.error is None
-    (batch,) = task.started()
+    (batch,) = large_task.started()
     after = bucket.client.head_object(Bucket=BUCKET, Key=written[0])
     assert batch["requestId"] == left.request_id
     assert written[0].endswith(f"/{left.request_id}.json")
