@@ -1,4 +1,4 @@
-"""Programs in processes of their own, which have loaded Airflow and nothing of ours.
+"""Programs in processes of their own, which have loaded Airflow; of ours what Airflow asks each provider for, no more.
 
 To load Airflow takes two seconds. One process does so, and each program runs in a fork of it.
 """

@@ -124,7 +124,7 @@ def time_limits(stage: Stage) -> None:
     stage.emulator.set_scenario({**ENDLESS, "batches": [{"cancel_failures": 1}]})
 
     for deferrable in (False, True):
-        limit: dict[str, Any] = {"execution_timeout": timedelta(hours=2), "deferrable": deferrable}
+        limit: dict[str, Any] = {"execution_timeout": timedelta(minutes=10), "deferrable": deferrable}
         for task in (OmicsStartRunOperator(**RUN, **limit), batch_of("NA12878", "NA12891", **limit)):
             assert "TimedOut" in type(stage.perform(task).error).__name__
 

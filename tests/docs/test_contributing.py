@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from tests.airflow_process import run_with_airflow
 from tests.docs.blocks import ROOT
 
 if TYPE_CHECKING:
@@ -92,17 +90,25 @@ def test_a_new_failure_code(tmp_path: Path) -> None:
     assert checks_that_fail(copied, test) == ""
 
 
+IN_FOLDER = """
+import os, sys
+
+import pytest
+
+folder, *arguments = sys.argv[1:]
+os.chdir(folder)
+sys.path.insert(0, folder)
+for name in [name for name in sys.modules if name.startswith("airflow_provider_omics")]:  # Airflow looks for providers
+    del sys.modules[name]
+sys.exit(pytest.main(arguments))
+"""
+
+
 def checks_that_fail(copied: Path, test: str) -> str:
     """Run the checks of a new failure code in a copy; return what fails."""
-    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    done = subprocess.run(
-        [*command, test, "tests/docs/test_failures.py"],
-        cwd=copied,
-        env={**os.environ, "PYTHONPATH": str(copied)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    options = ("-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist")
+    options += ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # Airflow has loaded what brings plugins, too
+    done = run_with_airflow(IN_FOLDER, str(copied), *options, test, "tests/docs/test_failures.py")
     assert done.returncode in (0, 1), done.stdout[-3000:] + done.stderr[-2000:]
     return "" if done.returncode == 0 else done.stdout
 

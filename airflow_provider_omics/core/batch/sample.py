@@ -70,15 +70,19 @@ def unfit(value: Any) -> str | None:
     :param value: of ``outputs.json``, or of a kept column.
     """
     left = [(value, 1)]
+    seen = 0
     while left:
         item, depth = left.pop()
+        seen += 1
+        if seen > MAX_VALUE_CHARACTERS:  # each takes one at least
+            break
         if depth > MAX_DEPTH:
             return f"nested deeper than {MAX_DEPTH} levels"
         if isinstance(item, float) and not math.isfinite(item):
             return "NaN or infinite within, which JSON does not have"
         if isinstance(item, (Mapping, list, tuple)):
             left += [(part, depth + 1) for part in (item.values() if isinstance(item, Mapping) else item)]
-    if len(json.dumps(value, default=str)) > MAX_VALUE_CHARACTERS:
+    if left or len(json.dumps(value, default=str)) > MAX_VALUE_CHARACTERS:
         return f"longer than {MAX_VALUE_CHARACTERS:,} characters"
     return None
 
