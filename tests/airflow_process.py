@@ -53,7 +53,7 @@ def run_with_airflow(program: str, *arguments: str) -> CompletedProcess[str]:
         asked = {"program": program, "arguments": arguments, "environment": dict(os.environ), **printed}
         parent.stdin.write(json.dumps(asked) + "\n")
         parent.stdin.flush()
-        told = []
+        told: list[str] = []
         while not told or not told[-1].startswith("ENDED "):
             told.append(parent.stdout.readline())
             assert told[-1], f"Airflow cannot be loaded: {''.join(told)}"

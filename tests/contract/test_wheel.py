@@ -140,7 +140,7 @@ def told_modules() -> list[str]:
 def told(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the environment of the wheel tells: our modules are imported first, then Airflow's command runs thrice."""
     home = tmp_path_factory.mktemp("home")
-    program = [installed / "python", "-c", TELLS, installed / "airflow"]
+    program: list[str | Path] = [installed / "python", "-c", TELLS, installed / "airflow"]
     done = run("env", f"AIRFLOW_HOME={home}", *program, *told_modules(), cwd=home)
     assert done.returncode == 0, done.stderr
     answers: dict[str, Any] = json.loads(done.stdout.rpartition("TOLD")[2])

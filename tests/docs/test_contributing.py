@@ -106,8 +106,8 @@ sys.exit(pytest.main(arguments))
 
 def checks_that_fail(copied: Path, test: str) -> str:
     """Run the checks of a new failure code in a copy; return what fails."""
-    options = ("-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist")
-    options += ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # Airflow has loaded what brings plugins, too
+    options = ["-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Airflow has loaded what brings plugins, too
     done = run_with_airflow(IN_FOLDER, str(copied), *options, test, "tests/docs/test_failures.py")
     assert done.returncode in (0, 1), done.stdout[-3000:] + done.stderr[-2000:]
     return "" if done.returncode == 0 else done.stdout

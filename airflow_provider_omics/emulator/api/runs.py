@@ -100,7 +100,7 @@ def get_run(region: Region, request: dict[str, Any]) -> dict[str, Any]:
         answer["engineSettings"] = run.setting("engineSettings")
         answer["engineVersion"] = run.engine_version
     streams = {"engineLogStream": f"run/{run.id}/engine", "runLogStream": f"run/{run.id}"}
-    written = logs.stream_lines(region, run)
+    written = logs.stream_lines(region, run, with_tasks=False)
     location = {key: logs.log_stream_arn(region, name) for key, name in streams.items() if name in written}
     answer["logLocation"] = location or None
     return {key: value for key, value in answer.items() if value is not None}
@@ -166,7 +166,7 @@ def get_run_task(region: Region, request: dict[str, Any]) -> dict[str, Any]:
         if task.id == request["taskId"]:
             answer = _describe_task(region, run, task)
             stream = f"run/{run.id}/task/{task.id}"
-            if stream in logs.stream_lines(region, run):
+            if logs.has_task_stream(region, run, task):
                 answer["logStream"] = logs.log_stream_arn(region, stream)
             image = tasks.image(region, task.rule)
             answer["imageDetails"] = {"image": image, "imageDigest": tasks.image_digest(image)}

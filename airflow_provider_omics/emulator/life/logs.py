@@ -60,26 +60,47 @@ def log_lines(region: Region, run: Run) -> dict[str, Lines]:
     return kept
 
 
-def stream_lines(region: Region, run: Run) -> dict[str, Lines]:
-    """Return the log lines of a run up to now, but for its manifest: see :func:`log_lines`."""
+def stream_lines(region: Region, run: Run, *, with_tasks: bool = True) -> dict[str, Lines]:
+    """Return the log lines of a run up to now, but for its manifest: see :func:`log_lines`.
+
+    :param region: where the run is.
+    :param run: the run.
+    :param with_tasks: whether those of its tasks are wanted, which are most of them.
+    :return: log stream -> lines; none of a stream without lines.
+    """
     level = run.setting("logLevel") or "ALL"
     if level == "OFF":
         return {}
     lines: dict[str, list[tuple[float, bool, str]]] = defaultdict(list)
     _log_run(run, lines[f"run/{run.id}"])
     _log_engine(run, lines[f"run/{run.id}/engine"])
-    for task in tasks.tasks_at(run, region.now):
+    for task in tasks.tasks_at(run, region.now) if with_tasks else ():
         _log_task(region.now, run, task, lines[f"run/{run.id}/task/{task.id}"])
-    kept: dict[str, Lines] = {}
-    for stream, stream_lines in lines.items():
-        due = [
-            (to_milliseconds(time), text)
-            for time, is_error, text in sorted(stream_lines, key=lambda line: line[0])
-            if time <= region.now and (level == "ALL" or is_error)
-        ]
-        if due:
-            kept[stream] = due
-    return kept
+    kept = {stream: _due(region, level, all_lines) for stream, all_lines in lines.items()}
+    return {stream: due for stream, due in kept.items() if due}
+
+
+def has_task_stream(region: Region, run: Run, task: tasks.Task) -> bool:
+    """Tell whether a task has logged a line yet: those of other tasks need not be made for that.
+
+    :param region: where the run is.
+    :param run: the run.
+    :param task: a task of it, as it is now.
+    :return: whether its stream is one of :func:`stream_lines`.
+    """
+    level = run.setting("logLevel") or "ALL"
+    lines: list[tuple[float, bool, str]] = []
+    if level != "OFF":
+        _log_task(region.now, run, task, lines)
+    return bool(_due(region, level, lines))
+
+
+def _due(region: Region, level: str, lines: list[tuple[float, bool, str]]) -> Lines:
+    return [
+        (to_milliseconds(time), text)
+        for time, is_error, text in sorted(lines, key=lambda line: line[0])
+        if time <= region.now and (level == "ALL" or is_error)
+    ]
 
 
 def log_stream_arn(region: Region, stream: str) -> str:
