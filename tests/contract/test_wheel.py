@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,8 @@ def share_bytecode(packages: Path, others: Path) -> None:
     if bytecode.is_dir():
         (others / bytecode.name).mkdir(exist_ok=True)
         for path in bytecode.iterdir():
-            (others / bytecode.name / path.name).symlink_to(path)  # written anew, it is no link any more
+            with suppress(FileExistsError):  # some wheels bring bytecode
+                (others / bytecode.name / path.name).symlink_to(path)  # written anew, it is no link any more
 
 
 # Airflow takes seconds to load, so that one process tells all that is asked of an environment.
