@@ -108,21 +108,21 @@ def test_who_is_behind_catches_up_unasked() -> None:
     """One call is enough to set it going, as a poll once a minute must not be what moves the batch on."""
     with OmicsEmulator(clock=SteppedClock(), buckets=[BUCKET]) as emulator:
         emulator.reset()
-        start_batch(emulator, RUNS // 2)
+        start_batch(emulator)
         assert isinstance(emulator.clock, SteppedClock)
         emulator.clock.advance(LONG)
         emulator.client().list_runs()
         thread = emulator.service._catching_up
         assert thread is not None
         thread.join(60)
-        assert emulator.service.snapshot()["runs"] == {"COMPLETED": RUNS // 2}
+        assert emulator.service.snapshot()["runs"] == {"COMPLETED": RUNS}
 
 
 def test_stop_ends_who_catches_up() -> None:
     """No thread outlives an emulator, however far it is behind; started again, it goes on."""
     with OmicsEmulator(clock=SteppedClock(), buckets=[BUCKET]) as emulator:
         emulator.reset()
-        batch = start_batch(emulator, RUNS // 2)
+        batch = start_batch(emulator)
         assert isinstance(emulator.clock, SteppedClock)
         emulator.clock.advance(LONG)
         emulator.client().list_runs()
