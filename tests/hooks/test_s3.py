@@ -84,6 +84,8 @@ def answering(status: int, body: bytes = b"", **headers: str) -> Iterator[str]:
     """Run a server with one answer to everything, which breaks off where Content-Length announces more."""
 
     class Answer(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # answers a client that asks whether to go on, which would wait for a second
+
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self.send_response(status)
