@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -9,12 +10,15 @@ from hypothesis import strategies as st
 
 from airflow_provider_omics.core.batch.sample import (
     FINGERPRINTED,
+    MAX_DEPTH,
+    MAX_VALUE_CHARACTERS,
     BatchOrigin,
     RecordStatus,
     RunRecord,
     Sample,
     Submission,
     sample_fingerprint,
+    unfit,
 )
 from airflow_provider_omics.core.snapshots import RunSnapshot
 from airflow_provider_omics.core.statuses import RunStatus
@@ -40,6 +44,35 @@ RECORDS = st.builds(
 )
 SUBMISSION = Submission("S1", "1001", "u1", "SUCCESS")
 ORIGIN = BatchOrigin("2000001", "1234567")
+
+
+def nested(levels: int) -> Any:
+    """Make lists within lists."""
+    value: Any = 0
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        pytest.param("x" * (MAX_VALUE_CHARACTERS - 2), None, id="as long as may be"),
+        pytest.param("x" * (MAX_VALUE_CHARACTERS - 1), "longer than 1,000,000 characters", id="longer"),
+        pytest.param([0] * (MAX_VALUE_CHARACTERS // 3), None, id="as many as may be"),
+        pytest.param([0] * (MAX_VALUE_CHARACTERS // 3 + 1), "longer than 1,000,000 characters", id="more"),
+        pytest.param([math.nan, *[0] * MAX_VALUE_CHARACTERS], "longer than 1,000,000 characters", id="many more"),
+        pytest.param([0] * MAX_VALUE_CHARACTERS + [math.nan], "NaN or infinite within", id="many more and NaN"),
+        pytest.param({"a": [1.5, {"b": -math.inf}]}, "NaN or infinite within", id="infinite"),
+        pytest.param(nested(MAX_DEPTH), None, id="as deep as may be"),
+        pytest.param(nested(MAX_DEPTH + 1), "nested deeper than 100 levels", id="deeper"),
+    ],
+)
+def test_value_that_a_record_cannot_hold(value: Any, reason: str | None) -> None:
+    """Too long, too deep, and numbers that JSON does not have; a value of very many items is not looked at in full."""
+    found = unfit(value)
+
+    assert found is None if reason is None else (found or "").startswith(reason)
 
 
 @given(RECORDS)
