@@ -171,11 +171,12 @@ def measure_stretches(runs: int, detail: str, stretches: int, others: int = 0) -
     from airflow_provider_omics.core.wait.stretch import Stretch
 
     seconds = DAYS * 86400.0
+    length = seconds / 49  # of a run
     scenario = {
         "limits": {"submissions_per_second": 1_000, "concurrent_dynamic_runs": max(1, runs // 48)},
         "runs": [
-            {"match": {"run_setting_id": "F*"}, "outcome": "FAILED", "running": seconds / 49},
-            {"running": seconds / 49},
+            {"match": {"run_setting_id": "F*"}, "outcome": "FAILED", "running": length},
+            {"running": length},
         ],
     }
     with _batch(runs, scenario) as (emulator, batch_id):
@@ -203,7 +204,7 @@ def measure_stretches(runs: int, detail: str, stretches: int, others: int = 0) -
                 ended = sum(_pages(summary[f"{name}RunCount"]) for name in ("completed", "failed", "cancelled"))
                 # What computed at the last stretch, and does not now, has ended. Only where others have started and
                 # ended in between, those that wait or have ended have to be listed as well.
-                told_by_others = min(pages[0], ended) if not made or now - last > seconds / 49 else 0
+                told_by_others = min(pages[0], ended) if not made or now - last > length else 0
                 last = now
                 least += 1 + sum(pages[1:]) + (told_by_others if detail == "full" else ended)
                 child.stdin.write("stretch\n")

@@ -1,6 +1,6 @@
-"""Programs in processes of their own, which have loaded Airflow; of ours what Airflow asks each provider for, no more.
+"""Runs programs in forks of one process that has loaded Airflow, which takes two seconds.
 
-To load Airflow takes two seconds. One process does so, and each program runs in a fork of it.
+Of ours it has loaded what Airflow asks each provider for, and no more.
 """
 
 from __future__ import annotations

@@ -42,9 +42,9 @@ def _answer_in_one_step() -> WeakSet[asyncio.AbstractEventLoop]:
 
     def answer(self: Any, environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]:
         sent: list[Any] = []
+        answered = asyncio.Event()
 
         async def ask() -> None:
-            answered = asyncio.Event()
             requests = [{"type": "http.request", "body": environ["wsgi.input"].read(), "more_body": False}]
 
             async def receive() -> Any:
@@ -58,13 +58,11 @@ def _answer_in_one_step() -> WeakSet[asyncio.AbstractEventLoop]:
                 if message["type"] == "http.response.body" and not message.get("more_body", False):
                     answered.set()
 
-            try:
-                await self.app(build_scope(environ), receive, send)
-            except Exception:
-                if not answered.is_set():  # else the client has its answer, which tells of the error
-                    raise
+            await self.app(build_scope(environ), receive, send)
 
-        asyncio.run_coroutine_threadsafe(ask(), self.loop).result()
+        error = asyncio.run_coroutine_threadsafe(ask(), self.loop).exception()
+        if error is not None and not answered.is_set():
+            raise error  # else the client has its answer, which tells of the error
         loops.add(self.loop)
         start, *bodies = sent
         headers = [(name.strip().decode("latin1"), value.strip().decode("latin1")) for name, value in start["headers"]]

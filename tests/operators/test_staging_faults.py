@@ -221,18 +221,18 @@ def test_upload_that_s3_refuses(large_task: Task, bucket: Bucket, at_second_part
 
 @pytest.mark.parametrize("size", ["one part", "two parts"])
 def test_user_who_ends_the_task_during_the_upload(
-    large_task: Task, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, at_second_part: Callable[..., None], size: str
+    task: Task, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, at_second_part: Callable[..., None], size: str
 ) -> None:
     """The upload stops, nothing is left of it, and no batch is started any more."""
 
     def end() -> None:
-        large_task.instance.state = "failed"
-        large_task.operator.on_kill()
+        task.instance.state = "failed"
+        task.operator.on_kill()
 
     if size == "two parts":
+        task.arguments["run_settings"] = LARGE
         at_second_part(end)
     else:
-        large_task.arguments["run_settings"] = MANY
         upload = s3.S3Store.upload
 
         def upload_and_end(*arguments: Any) -> None:
@@ -243,10 +243,10 @@ def test_user_who_ends_the_task_during_the_upload(
 
     bucket.keep_versions()
 
-    ended = large_task.try_()
+    ended = task.try_()
 
     assert isinstance(ended.error, AttemptError)
-    assert (bucket.keys(), bucket.uploads(), large_task.started()) == ([], [], [])
+    assert (bucket.keys(), bucket.uploads(), task.started()) == ([], [], [])
     assert len(bucket.versions()) == (size == "one part")
 
 
@@ -320,9 +320,9 @@ def test_settings_that_differ_on_the_retry(task: Task, bucket: Bucket, monkeypat
     assert second.endswith(f"/{batch['requestId']}.json")
 
 
-def test_object_that_is_changed_after_the_start(task: Task, bucket: Bucket, stepped: SteppedTime) -> None:
+def test_object_that_is_changed_after_the_start(large_task: Task, bucket: Bucket, stepped: SteppedTime) -> None:
     """HealthOmics holds on to the object as it was: the batch fails, the task says why, and the object is removed."""
-    task.emulator.set_scenario({"batches": [{"pending": 600.0}]})
+    large_task.emulator.set_scenario({"batches": [{"pending": 600.0}]})
 
     def change() -> None:
         (key,) = bucket.keys()
@@ -330,7 +330,7 @@ def test_object_that_is_changed_after_the_start(task: Task, bucket: Bucket, step
 
     at_sleep(stepped, change)
 
-    ended = task.try_()
+    ended = large_task.try_()
 
     assert isinstance(ended.error, BatchFailed)
     assert "was modified or removed after submission" in str(ended.error)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import runpy
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from importlib.metadata import distribution
@@ -25,7 +27,6 @@ from airflow_provider_omics.operators.run_batch import OmicsStartRunBatchOperato
 from airflow_provider_omics.plugin import OmicsPlugin, cohort
 from airflow_provider_omics.plugin.cohort import Recorded, SharedPages, cohort_html
 from airflow_provider_omics.reports.cohort import going
-from tests.airflow_process import run_with_airflow
 from tests.airflow_support import BUCKET, DEFAULT_RUN_SETTING, RUN, TaskInstanceRecord, perform, samples
 from tests.reports.markup import parsed
 
@@ -61,7 +62,7 @@ def test_every_process_loads_little() -> None:
         "import sys, airflow.providers.common.compat.sdk as sdk; sdk.AirflowPlugin, sdk.conf; before = {*sys.modules};"
         "import airflow_provider_omics.plugin; print('LOADED', *sorted({*sys.modules} - before))"
     )
-    done = run_with_airflow(program)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     loaded = {*done.stdout.rpartition("LOADED")[2].split()} - {"airflow_provider_omics"}
     assert loaded == {"airflow_provider_omics.plugin"}
