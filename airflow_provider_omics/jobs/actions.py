@@ -38,6 +38,7 @@ from airflow_provider_omics.results.collect import Collection
 from airflow_provider_omics.results.file import results_place
 from airflow_provider_omics.results.handover import hand_on
 from airflow_provider_omics.results.ledger import Ledger
+from airflow_provider_omics.waiting.interrupts import timeout_in_turn
 
 CHUNK_SIZE = 100
 """Samples in a chunk, where nobody sets it."""
@@ -64,6 +65,7 @@ class Call:
     context: Context
 
 
+@timeout_in_turn()
 def act(action: str, arguments: Mapping[str, Any], hook: OmicsHook, log: Any, context: Context) -> Any:
     """Carry out an action; one that is already done counts as a success.
 

@@ -29,6 +29,7 @@ from airflow_provider_omics.exceptions import task_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import ended_run
 from airflow_provider_omics.triggers.base import OmicsWaitTrigger
+from airflow_provider_omics.waiting.interrupts import timeout_in_turn
 
 
 class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
@@ -75,6 +76,7 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
     def _result(self, ended: Snapshot) -> dict[str, Any]:
         """Return the task's result."""
 
+    @timeout_in_turn()
     def execute(self, context: Context) -> Any:
         """Wait; called by Airflow.
 

@@ -39,7 +39,7 @@ ALLOWED = {
     "waiting": {*BELOW_HOOKS, "waiting"},
     "triggers": {*BELOW_HOOKS, "triggers", "waiting"},
     "jobs": {*BELOW_HOOKS, "jobs", "links", "reports", "results", "sheets", "triggers", "waiting"},
-    "sensors": {*BELOW_HOOKS, "links", "sensors", "triggers"},
+    "sensors": {*BELOW_HOOKS, "links", "sensors", "triggers", "waiting"},
     "operators": {"core", "hooks", "jobs", "links", "operators"},
     "commands": {*BELOW_HOOKS, "commands", "emulator", "jobs", "reports", "results", "sheets"},
     "__main__": {"commands"},

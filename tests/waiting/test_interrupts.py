@@ -1,0 +1,224 @@
+"""Airflow's timer and SIGTERM, which strike wherever the main thread is: no line and no question is cut in two."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import signal
+import threading
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+from airflow_provider_omics.operators.run import OmicsCancelRunOperator, OmicsStartRunOperator
+from airflow_provider_omics.operators.workflow import OmicsReleaseWorkflowOperator
+from airflow_provider_omics.sensors.run import OmicsRunSensor
+from airflow_provider_omics.waiting.interrupts import end_in_turn
+from tests.airflow_process import run_with_airflow
+from tests.airflow_support import DEFAULT_RUN_SETTING, RUN, TASK_LOG, amid_a_line, perform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_provider_omics.emulator import OmicsEmulator
+    from tests.airflow_support import SteppedTime
+
+GERMLINE = Path(__file__).parents[2] / "example_dags" / "data" / "germline"
+
+airflow_3 = pytest.mark.only_where(find_spec("structlog"), "Airflow 2 has no supervisor; its log waits for no lock")
+
+PROGRAM = """
+import faulthandler, io, json, signal, socket, sys, threading, time
+import structlog
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+from airflow_provider_omics.waiting.interrupts import timeout_in_turn
+
+try:
+    from airflow.sdk.execution_time.timeout import timeout
+except ImportError:
+    from airflow.utils.timeout import timeout
+
+faulthandler.dump_traceback_later(20, exit=True)
+"""
+
+AMID_A_LINE = """
+class Log(io.RawIOBase):
+    def writable(self):
+        return True
+
+    def write(self, line):
+        if b"struck" in line:
+            signal.raise_signal(signal.SIGALRM)
+            print("WRITTEN")
+        return len(line)
+
+
+renderer = structlog.processors.JSONRenderer(serializer=lambda event, **_: json.dumps(event).encode())
+structlog.configure(processors=[renderer], logger_factory=structlog.BytesLoggerFactory(Log()))
+log = structlog.get_logger()
+try:
+    with timeout(60), timeout_in_turn():
+        log.info("struck")
+        while True:
+            threading.Event().wait(0.01)  # signal.pause() would miss what comes just before it
+except AirflowTaskTimeout:
+    print("RAISED")
+"""
+
+AMID_A_QUESTION = """
+from airflow.sdk.execution_time import comms
+
+ours, theirs = socket.socketpair()
+
+
+def answer():
+    for number in range(2):
+        head = theirs.recv(4)
+        request = comms.msgspec.msgpack.decode(theirs.recv(int.from_bytes(head, "big")), type=comms._RequestFrame)
+        if number == 0:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGALRM)
+            time.sleep(0.2)  # the main thread has had it before its answer comes
+        body = {"type": "VariableResult", "key": request.body["key"], "value": "of " + request.body["key"]}
+        theirs.sendall(comms._ResponseFrame(id=request.id, body=body).as_bytes())
+
+
+threading.Thread(target=answer, daemon=True).start()
+supervisor = comms.CommsDecoder(socket=ours)
+try:
+    with timeout(60), timeout_in_turn():
+        supervisor.send(comms.GetVariable(key="first"))
+        while True:
+            threading.Event().wait(0.01)  # signal.pause() would miss what comes just before it
+except AirflowTaskTimeout:
+    print("RAISED")
+print("ANSWER", supervisor.send(comms.GetVariable(key="second")).value)
+"""
+
+
+@airflow_3
+def test_timer_amid_a_line() -> None:
+    """Airflow's timer writes a line, for which it waits until the line that it has struck is written."""
+    done = run_with_airflow(PROGRAM + AMID_A_LINE)
+
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stdout.splitlines() if line.isupper()] == ["WRITTEN", "RAISED"]
+
+
+@airflow_3
+def test_timer_amid_a_question() -> None:
+    """The question is answered first; otherwise the next one would get its answer."""
+    done = run_with_airflow(PROGRAM + AMID_A_QUESTION)
+
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("ANSWER", "RAISED"))]
+    assert lines == ["RAISED", "ANSWER of second"]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until a handler makes something true, or raises; ``signal.pause()`` would miss what comes just before it."""
+    by = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < by, "the signal has not come again"
+        threading.Event().wait(0.01)
+
+
+class StrikesIn(logging.Handler):
+    """Lets the timer strike at the first line of log within a function, and then wait until it comes again.
+
+    :param function: its name.
+    """
+
+    def __init__(self, function: str) -> None:
+        super().__init__()
+        self.function = function
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.told or self.function not in [frame.function for frame in inspect.stack(context=0)]:
+            return
+        amid_a_line(self._strike)
+        try:
+            wait_for(lambda: False)
+        except AirflowTaskTimeout:
+            self.told.append("raised")
+            raise
+
+    def _strike(self) -> None:
+        signal.raise_signal(signal.SIGALRM)
+        self.told.append("written")
+
+
+@pytest.fixture
+def strikes(request: pytest.FixtureRequest, airflow_timer: None) -> Iterator[StrikesIn]:
+    """Let the timer strike in the function that a test is parametrized with."""
+    handler = StrikesIn(request.param)
+    TASK_LOG.addHandler(handler)
+    yield handler
+    TASK_LOG.removeHandler(handler)
+
+
+TASKS: dict[str, Callable[[str], Any]] = {
+    "execute": lambda _: OmicsStartRunOperator(task_id="align", **RUN),
+    "resume": lambda _: OmicsStartRunOperator(task_id="align", deferrable=True, **RUN),
+    "act": lambda run_id: OmicsCancelRunOperator(task_id="cancel", run_id=run_id),
+    "release_workflow": lambda _: OmicsReleaseWorkflowOperator(
+        task_id="release", name="germline", definition=str(GERMLINE), deferrable=False
+    ),
+    "poke": lambda run_id: OmicsRunSensor(task_id="wait", run_id=run_id),
+}
+"""Functions within which the timer strikes, and tasks that come through them."""
+
+
+@pytest.mark.parametrize(("strikes", "task"), TASKS.items(), indirect=["strikes"], ids=TASKS)
+def test_timer_amid_a_line_of_any_task(
+    emulator: OmicsEmulator, stepped: SteppedTime, strikes: StrikesIn, task: Callable[[str], Any]
+) -> None:
+    """The line is written to its end, and the timer strikes after it."""
+    theirs = emulator.service.call("StartRun", {**DEFAULT_RUN_SETTING, "requestId": "theirs"})["id"]
+
+    perform(task(theirs))
+
+    assert strikes.told == ["written", "raised"]
+
+
+@pytest.mark.usefixtures("airflow_timer")
+def test_end_amid_a_line_comes_after_it() -> None:
+    """SIGTERM amid a line or question: what ends the task can write and ask itself."""
+    done: list[str] = []
+
+    def written() -> None:
+        end_in_turn(lambda: done.append("ended"), patience=60)
+        done.append("written")
+
+    amid_a_line(written)
+    wait_for(lambda: len(done) == 2)
+
+    assert done == ["written", "ended"]
+
+
+@pytest.mark.usefixtures("airflow_timer")
+def test_end_amid_an_endless_question() -> None:
+    """A question that nobody answers holds up the end for as long as that can wait."""
+    done: list[str] = []
+
+    def ask() -> None:
+        end_in_turn(lambda: done.append("ended"), patience=0.1)
+        done.append("asked")
+        wait_for(lambda: len(done) == 2)
+
+    amid_a_line(ask)
+
+    assert done == ["asked", "ended"]
+
+
+def test_end_at_once() -> None:
+    """Nothing is under way: the task is ended within the handler, as Airflow 2 needs it."""
+    done: list[str] = []
+
+    end_in_turn(lambda: done.append("ended"), patience=60)
+
+    assert done == ["ended"]
