@@ -38,7 +38,7 @@ from airflow_provider_omics.results.collect import Collection
 from airflow_provider_omics.results.file import results_place
 from airflow_provider_omics.results.handover import hand_on
 from airflow_provider_omics.results.ledger import Ledger
-from airflow_provider_omics.waiting.interrupts import timeout_in_turn
+from airflow_provider_omics.waiting.interrupts import time_out_in_turn
 
 CHUNK_SIZE = 100
 """Samples in a chunk, where nobody sets it."""
@@ -65,7 +65,6 @@ class Call:
     context: Context
 
 
-@timeout_in_turn()
 def act(action: str, arguments: Mapping[str, Any], hook: OmicsHook, log: Any, context: Context) -> Any:
     """Carry out an action; one that is already done counts as a success.
 
@@ -77,6 +76,7 @@ def act(action: str, arguments: Mapping[str, Any], hook: OmicsHook, log: Any, co
     :return: the task's result.
     :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
     """
+    time_out_in_turn()
     try:
         values, problems = read_arguments(arguments, ACTION_ARGUMENTS)
         if problems:

@@ -30,7 +30,7 @@ from airflow_provider_omics.hooks.s3 import S3Place, S3Store
 from airflow_provider_omics.jobs.definition import LONGEST_URI, Definition, check_wdl, read_definition
 from airflow_provider_omics.jobs.stores import deployment
 from airflow_provider_omics.triggers.workflow import OmicsWorkflowTrigger
-from airflow_provider_omics.waiting.interrupts import timeout_in_turn
+from airflow_provider_omics.waiting.interrupts import time_out_in_turn
 
 _PATIENCE = 300.0
 """Seconds for which calls that fail are made again before the task fails: nothing is waited for meanwhile."""
@@ -39,7 +39,6 @@ Wait = Callable[[str, "str | None"], None]
 """Waits for a moment: given the workflow's id and, unless None, the version's name."""
 
 
-@timeout_in_turn()
 def release_workflow(task: Any, hook: OmicsHook, context: Context, awaited: Mapping[str, Any] | None) -> dict[str, Any]:
     """Carry out a task that releases a workflow; nothing is lost when it ends anywhere, as it looks anew each time.
 
@@ -51,6 +50,7 @@ def release_workflow(task: Any, hook: OmicsHook, context: Context, awaited: Mapp
     :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.exceptions`.
     :raises TaskDeferred: the wait goes on in the triggerer.
     """
+    time_out_in_turn()
     given = {"deferrable": task.deferrable, "poll_interval": task.poll_interval}
     read, problems = read_arguments(given, WAIT_ARGUMENTS)
 

@@ -51,7 +51,7 @@ from airflow_provider_omics.jobs.attempt import Attempt, Startable, StartRequest
 from airflow_provider_omics.jobs.connection import find_connection
 from airflow_provider_omics.jobs.owner import Lineage, Owner, StartArguments
 from airflow_provider_omics.jobs.stores import TaskStateAttemptStore, attempt_store, deployment
-from airflow_provider_omics.waiting.interrupts import end_in_turn, timeout_in_turn
+from airflow_provider_omics.waiting.interrupts import end_in_turn, time_out_in_turn
 from airflow_provider_omics.waiting.task_states import task_state
 
 KILL_DELAY = 0.5
@@ -169,7 +169,6 @@ class StartTask:
     _began: float = 0.0
     """When this try began, in seconds since the epoch."""
 
-    @timeout_in_turn()
     def execute(self) -> dict[str, Any]:
         """Start, wait and judge.
 
@@ -210,7 +209,6 @@ class StartTask:
         finally:
             job.close()
 
-    @timeout_in_turn()
     def resume(
         self,
         event: Any,
@@ -513,6 +511,8 @@ def open_task(kind: str, given: Mapping[str, Any], hook: OmicsHook, log: Any, co
     arguments = StartArguments(**known, names=names, problems=problems)
     identity = TaskIdentity.of(task_instance, deployment())
     hook.patience = arguments.patience
+    if arguments.execution_timeout is not None:
+        time_out_in_turn()
     owner = Owner(hook, log, arguments, context, identity, task_instance.try_number, task_instance.max_tries)
     job: Job = import_module(_JOBS[kind]).make_job(given, owner)
     return StartTask(job, Attempt(job, owner, Driver(hook, log, owner)), owner)

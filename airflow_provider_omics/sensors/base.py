@@ -29,7 +29,7 @@ from airflow_provider_omics.exceptions import task_error
 from airflow_provider_omics.hooks.omics import OmicsHook
 from airflow_provider_omics.hooks.run_logs import ended_run
 from airflow_provider_omics.triggers.base import OmicsWaitTrigger
-from airflow_provider_omics.waiting.interrupts import timeout_in_turn
+from airflow_provider_omics.waiting.interrupts import time_out_in_turn
 
 
 class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
@@ -76,13 +76,13 @@ class OmicsWaitSensor(AwsBaseSensor[OmicsHook]):
     def _result(self, ended: Snapshot) -> dict[str, Any]:
         """Return the task's result."""
 
-    @timeout_in_turn()
     def execute(self, context: Context) -> Any:
         """Wait; called by Airflow.
 
         :return: the result, a small dict.
         :raises AirflowException: as one of the errors of :mod:`airflow_provider_omics.core.errors`.
         """
+        time_out_in_turn()
         self._read_arguments()
         return self._look_and_defer(context) if self.deferrable else super().execute(context)
 

@@ -12,8 +12,7 @@ import inspect
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -37,28 +36,31 @@ def is_indivisible(frame: FrameType | None) -> bool:
     return False
 
 
-@contextmanager
-def timeout_in_turn() -> Iterator[None]:
-    """Let the timer of ``execution_timeout`` strike between lines and questions only; also a decorator.
+class _Timer:
+    """Airflow's handler of its timer, called where nothing is cut in two.
 
-    It changes nothing where no timer runs, or outside the main thread, in which Airflow sets none.
+    :param strike: the handler.
     """
-    strike: Any = signal.getsignal(signal.SIGALRM)
-    if not callable(strike) or threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
-    def strike_in_turn(number: int, frame: FrameType | None) -> None:
+    def __init__(self, strike: Callable[[int, FrameType | None], Any]) -> None:
+        self._strike = strike
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
         if is_indivisible(frame):
             signal.setitimer(signal.ITIMER_REAL, AGAIN)
         else:
-            strike(number, frame)
+            self._strike(number, frame)
 
-    signal.signal(signal.SIGALRM, strike_in_turn)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGALRM, strike)
+
+def time_out_in_turn() -> None:
+    """Let the timer of ``execution_timeout`` strike between lines and questions only, from now on.
+
+    It changes nothing where no timer runs, or outside the main thread, in which Airflow sets none. Airflow sets a
+    handler anew for each task that has a time limit, and removes none.
+    """
+    strike = signal.getsignal(signal.SIGALRM)
+    if callable(strike) and not isinstance(strike, _Timer) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGALRM, _Timer(strike))
 
 
 def end_in_turn(end: Callable[[], None], patience: float) -> None:

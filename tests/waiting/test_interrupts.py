@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import logging
+import select
 import signal
-import threading
 import time
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ PROGRAM = """
 import faulthandler, io, json, signal, socket, sys, threading, time
 import structlog
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
-from airflow_provider_omics.waiting.interrupts import timeout_in_turn
+from airflow_provider_omics.waiting.interrupts import time_out_in_turn
 
 try:
     from airflow.sdk.execution_time.timeout import timeout
@@ -61,10 +62,11 @@ renderer = structlog.processors.JSONRenderer(serializer=lambda event, **_: json.
 structlog.configure(processors=[renderer], logger_factory=structlog.BytesLoggerFactory(Log()))
 log = structlog.get_logger()
 try:
-    with timeout(60), timeout_in_turn():
+    with timeout(60):
+        time_out_in_turn()
         log.info("struck")
         while True:
-            threading.Event().wait(0.01)  # signal.pause() would miss what comes just before it
+            time.sleep(0.01)  # signal.pause() would miss what comes just before it
 except AirflowTaskTimeout:
     print("RAISED")
 """
@@ -89,10 +91,11 @@ def answer():
 threading.Thread(target=answer, daemon=True).start()
 supervisor = comms.CommsDecoder(socket=ours)
 try:
-    with timeout(60), timeout_in_turn():
+    with timeout(60):
+        time_out_in_turn()
         supervisor.send(comms.GetVariable(key="first"))
         while True:
-            threading.Event().wait(0.01)  # signal.pause() would miss what comes just before it
+            time.sleep(0.01)  # signal.pause() would miss what comes just before it
 except AirflowTaskTimeout:
     print("RAISED")
 print("ANSWER", supervisor.send(comms.GetVariable(key="second")).value)
@@ -123,7 +126,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
     by = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < by, "the signal has not come again"
-        threading.Event().wait(0.01)
+        select.select([], [], [], 0.01)
 
 
 class StrikesIn(logging.Handler):
@@ -161,9 +164,11 @@ def strikes(request: pytest.FixtureRequest, airflow_timer: None) -> Iterator[Str
     TASK_LOG.removeHandler(handler)
 
 
+TIMED: dict[str, Any] = {"execution_timeout": timedelta(hours=1)}
+
 TASKS: dict[str, Callable[[str], Any]] = {
-    "execute": lambda _: OmicsStartRunOperator(task_id="align", **RUN),
-    "resume": lambda _: OmicsStartRunOperator(task_id="align", deferrable=True, **RUN),
+    "execute": lambda _: OmicsStartRunOperator(task_id="align", **RUN, **TIMED),
+    "resume": lambda _: OmicsStartRunOperator(task_id="align", deferrable=True, **RUN, **TIMED),
     "act": lambda run_id: OmicsCancelRunOperator(task_id="cancel", run_id=run_id),
     "release_workflow": lambda _: OmicsReleaseWorkflowOperator(
         task_id="release", name="germline", definition=str(GERMLINE), deferrable=False
