@@ -67,6 +67,8 @@ class Diagnoser:
         self._ends = clock() + PATIENCE
         self._silent: set[str] = set()
         self._notes: list[str] = []
+        self._listed: dict[str, list[FailedTask]] = {}
+        self._whole: dict[tuple[str, str], FailedTask] = {}
 
     def run(self, run: RunSnapshot) -> RunDiagnosis:
         """Diagnose a run: at most 1 + 10 calls to HealthOmics, and 2 + 20 to CloudWatch Logs.
@@ -78,7 +80,7 @@ class Diagnoser:
         return replace(diagnosis, notes=self._take_notes())
 
     def batch(self, batch: BatchSnapshot, cohort: Cohort) -> BatchDiagnosis:
-        """Diagnose a batch: at most 3 * 50 calls to look at its runs, and those of five diagnosed runs.
+        """Diagnose a batch: at most 3 * 50 calls to look at its runs, and three for each of five examples and its log.
 
         The first runs that failed while executing are looked at, and some spread over the others.
 
@@ -148,7 +150,8 @@ class Diagnoser:
         def listed() -> list[FailedTask]:
             items = list(islice(self._hook.list_run_tasks(run.id, status="FAILED"), LISTED_TASKS))
             items.sort(key=lambda item: task_order(str(item["taskId"]), item.get("stopTime")), reverse=True)
-            return [_task(item, str(item["taskId"])) for item in items]
+            self._listed[run.id] = [_task(item, str(item["taskId"])) for item in items]
+            return self._listed[run.id]
 
         def from_manifest() -> list[FailedTask]:
             tasks = failed_tasks_from_manifest(self._logs.manifest_messages(run.id, run.uuid), run.id)
@@ -157,17 +160,19 @@ class Diagnoser:
         def without_record() -> list[FailedTask]:
             return self._ask("logs", lead, from_manifest, list[FailedTask]())
 
-        tasks = self._ask("omics", lead, listed, list[FailedTask](), gone=without_record)
+        tasks = self._listed.get(run.id)  # a run of a batch is looked at, and may be an example then
+        if tasks is None:
+            tasks = self._ask("omics", lead, listed, list[FailedTask](), gone=without_record)
         return [*(self._in_full(run, task) for task in tasks[:shown]), *tasks[shown:]]
 
     def _in_full(self, run: RunSnapshot, task: FailedTask) -> FailedTask:
-        return self._ask(
-            "omics",
-            f"Task {task.task_id} could not be looked at",
-            lambda: _task(self._hook.get_run_task(run.id, task.task_id), task.task_id),
-            task,
-            gone=lambda: task,
-        )
+        def asked() -> FailedTask:
+            whole = _task(self._hook.get_run_task(run.id, task.task_id), task.task_id)
+            return self._whole.setdefault((run.id, task.task_id), whole)
+
+        known = self._whole.get((run.id, task.task_id))
+        lead = f"Task {task.task_id} could not be looked at"
+        return known or self._ask("omics", lead, asked, task, gone=lambda: task)
 
     def _end_of(self, stream: str, run: RunSnapshot) -> tuple[str, ...]:
         messages = self._ask(
