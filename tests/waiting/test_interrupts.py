@@ -156,8 +156,11 @@ class StrikesIn(logging.Handler):
 
 
 @pytest.fixture
-def strikes(request: pytest.FixtureRequest, airflow_timer: None) -> Iterator[StrikesIn]:
+def strikes(
+    request: pytest.FixtureRequest, airflow_timer: None, caplog: pytest.LogCaptureFixture
+) -> Iterator[StrikesIn]:
     """Let the timer strike in the function that a test is parametrized with."""
+    caplog.set_level(logging.INFO, TASK_LOG.name)  # the root logger's is WARNING unless Airflow has set another
     handler = StrikesIn(request.param)
     TASK_LOG.addHandler(handler)
     yield handler
