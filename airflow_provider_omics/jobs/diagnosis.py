@@ -80,7 +80,7 @@ class Diagnoser:
         return replace(diagnosis, notes=self._take_notes())
 
     def batch(self, batch: BatchSnapshot, cohort: Cohort) -> BatchDiagnosis:
-        """Diagnose a batch: at most 3 * 50 calls to look at its runs, and three for each of five examples and its log.
+        """Diagnose a batch: at most 3 * 50 calls to look at its runs, and three for each of five examples, with its log.
 
         The first runs that failed while executing are looked at, and some spread over the others.
 
@@ -160,8 +160,8 @@ class Diagnoser:
         def without_record() -> list[FailedTask]:
             return self._ask("logs", lead, from_manifest, list[FailedTask]())
 
-        tasks = self._listed.get(run.id)  # a run of a batch is looked at, and may be an example then
-        if tasks is None:
+        tasks = self._listed.get(run.id)  # a run of a batch is looked at first, and may then be an example
+        if not tasks:
             tasks = self._ask("omics", lead, listed, list[FailedTask](), gone=without_record)
         return [*(self._in_full(run, task) for task in tasks[:shown]), *tasks[shown:]]
 

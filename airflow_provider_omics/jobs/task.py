@@ -51,11 +51,8 @@ from airflow_provider_omics.jobs.attempt import Attempt, Startable, StartRequest
 from airflow_provider_omics.jobs.connection import find_connection
 from airflow_provider_omics.jobs.owner import Lineage, Owner, StartArguments
 from airflow_provider_omics.jobs.stores import TaskStateAttemptStore, attempt_store, deployment
-from airflow_provider_omics.waiting.interrupts import end_in_turn, time_out_in_turn
+from airflow_provider_omics.waiting.interrupts import time_out_in_turn
 from airflow_provider_omics.waiting.task_states import task_state
-
-KILL_DELAY = 0.5
-"""Seconds that a kill waits for a line or question of the task itself: SIGKILL follows 5 seconds after SIGTERM."""
 
 
 class Stretches(Protocol):
@@ -257,9 +254,6 @@ class StartTask:
 
     def kill(self) -> None:
         """Cancel the run or batch when a user ends the task while it runs on a worker; called in a signal handler."""
-        end_in_turn(self._kill, KILL_DELAY)
-
-    def _kill(self) -> None:
         if not self.owner.arguments.cancel_on_kill:
             self.owner.log.warning("What this task has started is left going, as cancel_on_kill is off")
         else:

@@ -168,9 +168,7 @@ class Stage:
         """
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            began = time.monotonic()
             self._observe()
-            took = time.monotonic() - began
             self.trigger_next()
             self._scripts = [entry for entry in self._scripts if self._advance(*entry)]
             if (
@@ -180,7 +178,7 @@ class Stage:
                 and all(task.state in ENDED for task in self.tasks.values())
             ):
                 break
-            pause(max(0.4, 2 * took))  # on a busy machine Airflow has more to do than to answer
+            pause(0.4)
         for script, tasks, _ in self._scripts:
             self._note(tasks, f"{getattr(script, '__name__', script)} still waited after {seconds:.0f} s")
         self._settle()
@@ -213,7 +211,7 @@ class Stage:
     def _observe(self) -> None:
         try:
             for dag_id, run_id in self.dag_runs.items():
-                if dag_id in self._queue or self._is_over(dag_id):
+                if dag_id in self._queue:
                     continue
                 for seen in self.client.task_instances(dag_id, run_id):
                     self._see(dag_id, seen)
@@ -223,12 +221,6 @@ class Stage:
         if self.stepped is not None:
             emulators.append(self.stepped)
         self._assign([item for emulator in emulators for item in emulator.started()])
-
-    def _is_over(self, dag_id: str) -> bool:
-        """Whether all tasks of a DAG run have ended, and no script has anything more to do to them."""
-        scripted = {task.dag_id for _, tasks, _ in self._scripts for task in tasks}
-        seen = [task for task in self.tasks.values() if task.dag_id == dag_id]
-        return dag_id not in scripted and bool(seen) and all(task.state in ENDED for task in seen)
 
     def _see(self, dag_id: str, seen: Mapping[str, Any]) -> None:
         index = seen["map_index"]
