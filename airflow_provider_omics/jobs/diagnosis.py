@@ -80,7 +80,7 @@ class Diagnoser:
         return replace(diagnosis, notes=self._take_notes())
 
     def batch(self, batch: BatchSnapshot, cohort: Cohort) -> BatchDiagnosis:
-        """Diagnose a batch: at most 3 * 50 calls to look at its runs, and three for each of five examples, with its log.
+        """Diagnose a batch: at most 3 * 50 calls to look at its runs, and three for each of five examples and its log.
 
         The first runs that failed while executing are looked at, and some spread over the others.
 
