@@ -13,7 +13,6 @@ import inspect
 import json
 import logging
 import pkgutil
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -372,26 +371,6 @@ def quick_hook(**kwargs: Any) -> OmicsHook:
     from airflow_provider_omics.hooks.omics import OmicsHook
 
     return OmicsHook(aws_conn_id="aws_default", config=ONE_TRY, **kwargs)
-
-
-@pytest.fixture
-def airflow_timer() -> Iterator[None]:
-    """Let Airflow's timer of ``execution_timeout`` run; a test strikes it."""
-    try:
-        from airflow.sdk.execution_time.timeout import timeout  # noqa: TID251  # a private door of each version
-    except ImportError:
-        from airflow.utils.timeout import timeout  # type: ignore[import-not-found,no-redef]  # Airflow 2 and 3.0
-
-    backstop, (left, _) = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)
-    with timeout(600):
-        yield
-    signal.signal(signal.SIGALRM, backstop)
-    signal.setitimer(signal.ITIMER_REAL, left)
-
-
-def amid_a_line(act: Callable[[], object]) -> None:
-    """Do something where a thread is amid a line of log, as Airflow 3 writes them."""
-    exec("act()", {"__name__": "structlog._output", "act": act})  # noqa: S102 - nothing else has a frame of a module
 
 
 @pytest.fixture

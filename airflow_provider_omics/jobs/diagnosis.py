@@ -67,8 +67,6 @@ class Diagnoser:
         self._ends = clock() + PATIENCE
         self._silent: set[str] = set()
         self._notes: list[str] = []
-        self._listed: dict[str, list[FailedTask]] = {}
-        self._whole: dict[tuple[str, str], FailedTask] = {}
 
     def run(self, run: RunSnapshot) -> RunDiagnosis:
         """Diagnose a run: at most 1 + 10 calls to HealthOmics, and 2 + 20 to CloudWatch Logs.
@@ -76,11 +74,11 @@ class Diagnoser:
         :param run: its last snapshot, FAILED.
         :return: the diagnosis.
         """
-        diagnosis = self._diagnose(run, SHOWN_TASKS)
+        diagnosis = self._with_logs(run, self._failed_tasks(run, SHOWN_TASKS), SHOWN_TASKS)
         return replace(diagnosis, notes=self._take_notes())
 
     def batch(self, batch: BatchSnapshot, cohort: Cohort) -> BatchDiagnosis:
-        """Diagnose a batch: at most 3 * 50 calls to look at its runs, and three for each of five examples and its log.
+        """Diagnose a batch: at most 3 * 50 calls to look at its runs, and two for each of five examples.
 
         The first runs that failed while executing are looked at, and some spread over the others.
 
@@ -88,7 +86,7 @@ class Diagnoser:
         :param cohort: all samples.
         :return: the diagnosis.
         """
-        runs: dict[str, RunSnapshot] = {}
+        runs: dict[str, tuple[RunSnapshot, list[FailedTask]]] = {}
         executed = [run for run in cohort.failed if run.status is RecordStatus.FAILED]
         looked_at = [self._looked_at(run, runs) for run in self._some_of(executed)]
         groups = group_failures((*_known(cohort), *(run for run in looked_at if run is not None)))
@@ -96,7 +94,10 @@ class Diagnoser:
         for group in groups[:DIAGNOSED_GROUPS]:
             first = group.failures[0]
             if first.run_id in runs:
-                examples[first.run_setting_id or first.run_id or ""] = self._diagnose(runs[str(first.run_id)], 1)
+                run, tasks = runs[first.run_id]
+                if run.failure_reason not in GENERAL_REASONS:  # else it is in full already
+                    tasks = self._in_full(run, tasks, 1)
+                examples[first.run_setting_id or first.run_id] = self._with_logs(run, tasks, 1)
         known = diagnosis_of(batch, cohort, self._hook.conn_region_name)
         return replace(known, groups=groups, examples=examples, notes=self._take_notes())
 
@@ -130,9 +131,8 @@ class Diagnoser:
                 causes[failure.run_setting_id] = cause_of(failure.status.value, code, task.name)
         return causes, self._take_notes()
 
-    def _diagnose(self, run: RunSnapshot, shown: int) -> RunDiagnosis:
+    def _with_logs(self, run: RunSnapshot, tasks: list[FailedTask], shown: int) -> RunDiagnosis:
         run = replace(run, status_message=_masked(run.status_message))
-        tasks = self._failed_tasks(run, shown)
         region = self._hook.conn_region_name
         if self._log_lines <= 0:
             return RunDiagnosis(run, region, tuple(tasks[:shown]), len(tasks[shown:]))
@@ -150,8 +150,7 @@ class Diagnoser:
         def listed() -> list[FailedTask]:
             items = list(islice(self._hook.list_run_tasks(run.id, status="FAILED"), LISTED_TASKS))
             items.sort(key=lambda item: task_order(str(item["taskId"]), item.get("stopTime")), reverse=True)
-            self._listed[run.id] = [_task(item, str(item["taskId"])) for item in items]
-            return self._listed[run.id]
+            return [_task(item, str(item["taskId"])) for item in items]
 
         def from_manifest() -> list[FailedTask]:
             tasks = failed_tasks_from_manifest(self._logs.manifest_messages(run.id, run.uuid), run.id)
@@ -160,19 +159,22 @@ class Diagnoser:
         def without_record() -> list[FailedTask]:
             return self._ask("logs", lead, from_manifest, list[FailedTask]())
 
-        tasks = self._listed.get(run.id)  # a run of a batch is looked at first, and may then be an example
-        if not tasks:
-            tasks = self._ask("omics", lead, listed, list[FailedTask](), gone=without_record)
-        return [*(self._in_full(run, task) for task in tasks[:shown]), *tasks[shown:]]
+        tasks = self._ask("omics", lead, listed, list[FailedTask](), gone=without_record)
+        return self._in_full(run, tasks, shown)
 
-    def _in_full(self, run: RunSnapshot, task: FailedTask) -> FailedTask:
-        def asked() -> FailedTask:
-            whole = _task(self._hook.get_run_task(run.id, task.task_id), task.task_id)
-            return self._whole.setdefault((run.id, task.task_id), whole)
+    def _in_full(self, run: RunSnapshot, tasks: list[FailedTask], shown: int) -> list[FailedTask]:
+        """Get the first of some failed tasks in full."""
 
-        known = self._whole.get((run.id, task.task_id))
-        lead = f"Task {task.task_id} could not be looked at"
-        return known or self._ask("omics", lead, asked, task, gone=lambda: task)
+        def got(task: FailedTask) -> FailedTask:
+            return self._ask(
+                "omics",
+                f"Task {task.task_id} could not be looked at",
+                lambda: _task(self._hook.get_run_task(run.id, task.task_id), task.task_id),
+                task,
+                gone=lambda: task,
+            )
+
+        return [*map(got, tasks[:shown]), *tasks[shown:]]
 
     def _end_of(self, stream: str, run: RunSnapshot) -> tuple[str, ...]:
         messages = self._ask(
@@ -195,7 +197,7 @@ class Diagnoser:
         others = failed[FIRST_RUNS:]
         yield from (others[position] for position in spread(len(others), SPREAD_RUNS))
 
-    def _looked_at(self, failed: RunRecord, runs: dict[str, RunSnapshot]) -> RunRecord | None:
+    def _looked_at(self, failed: RunRecord, runs: dict[str, tuple[RunSnapshot, list[FailedTask]]]) -> RunRecord | None:
         run_id = str(failed.run_id)
         run = self._ask(
             "omics",
@@ -206,8 +208,8 @@ class Diagnoser:
         )
         if run is None:
             return None
-        runs[run_id] = run
         tasks = self._failed_tasks(run, 1 if run.failure_reason in GENERAL_REASONS else 0)
+        runs[run_id] = run, tasks
         diagnosis = RunDiagnosis(run, self._hook.conn_region_name, tuple(tasks[:1]))
         task = diagnosis.failed_tasks[0] if diagnosis.failed_tasks else None
         message = task.message if task and diagnosis.code != run.failure_reason else run.status_message

@@ -1,1 +1,1 @@
-"""Waiting: the poller that all deferred waits of a process share."""
+"""Waiting: the poller that all deferred waits of a process share; questions to Airflow, and its timer."""

@@ -22,7 +22,7 @@ PATIENCE = 60.0
 """Seconds for which the timer waits for an answer: the task must end, even if Airflow never answers."""
 
 LINE, QUESTION = "structlog._output", "airflow.sdk.execution_time.comms"
-"""The modules that write a line and ask the supervisor. Airflow 2 has neither: its log's lock is reentrant."""
+"""The modules that write a line and ask the supervisor. Airflow 2 uses neither: its log's lock is reentrant."""
 
 
 class _Timer:

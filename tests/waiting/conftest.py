@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from tests.airflow_support import airflow_timer, connect, emulator, log_lines, meanwhile, running_emulator, stepped
+from tests.airflow_support import connect, emulator, log_lines, meanwhile, running_emulator, stepped
 
-__all__ = ["airflow_timer", "connect", "emulator", "log_lines", "meanwhile", "running_emulator", "stepped"]
+__all__ = ["connect", "emulator", "log_lines", "meanwhile", "running_emulator", "stepped"]
